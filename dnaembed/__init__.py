@@ -1,0 +1,7 @@
+"""Species-aware embeddings of DNA reads and contigs, as scikit-learn estimators."""
+
+from ._sequences import check_sequences, normalize_sequence, reverse_complement
+
+__version__ = "0.1.0"
+
+__all__ = ["check_sequences", "normalize_sequence", "reverse_complement"]

@@ -56,7 +56,9 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     clean = raw.translate(_CLEAN, _GAPS)
     if clean.translate(None, _ALLOWED):
         position, character = next(
-            (i, c) for i, c in enumerate(sequence) if c.encode().translate(_CLEAN, _GAPS + _ALLOWED)
+            (i, c)
+            for i, c in enumerate(sequence)
+            if c.encode().translate(_CLEAN, _GAPS).translate(None, _ALLOWED)
         )
         raise ValueError(_bad_character(character, position, where))
     if not clean:

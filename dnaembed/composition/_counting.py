@@ -1,0 +1,220 @@
+"""Count k-mers: one pass over the bases, compiled, for one or several lengths at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_K = 12
+_CHUNK_BASES = 1 << 24  # bounds what is copied beside the sequences themselves
+
+# A, C, G, T are 0..3, so that complement is 3 - x and number order is letter order.
+BASE_CODES = np.full(256, 4, dtype=np.uint8)
+for _code, _letters in enumerate(("Aa", "Cc", "Gg", "Tt")):
+    BASE_CODES[[ord(letter) for letter in _letters]] = _code
+
+
+def kmer_counts(
+    sequences: Sequence[str], k: int | Sequence[int], *, canonical: bool = True
+) -> NDArray[np.uint32]:
+    """Count the k-mers of each sequence.
+
+    Windows that hold anything but A, C, G and T (in either case) are skipped.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        Sequences as `dnaembed.check_sequences` returns them.
+    k : int or sequence of int
+        Length of the k-mers, from 1 to 12. For several lengths the columns are concatenated in
+        the given order; the bases are read once.
+    canonical : bool, default=True
+        Whether a k-mer and its reverse complement are one: the column is that of the
+        lexicographically smaller of the two (A < C < G < T), and the counts of a sequence and its
+        reverse complement are equal. A palindrome counts once per occurrence. If False, all
+        ``4**k`` k-mers have a column.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, n_features), uint32
+        Columns in lexicographic order within each length; see `kmer_names`.
+
+    Raises
+    ------
+    ValueError
+        If a `k` is out of range.
+    TypeError
+        If `sequences` is a single string, or holds anything but strings.
+
+    Examples
+    --------
+    >>> from dnaembed.composition import kmer_counts, kmer_names
+    >>> kmer_counts(["AACGNTT"], 2)
+    array([[2, 1, 0, 0, 0, 0, 0, 1, 0, 0]], dtype=uint32)
+    >>> kmer_names(2)
+    ['AA', 'AC', 'AG', 'AT', 'CA', 'CC', 'CG', 'GA', 'GC', 'TA']
+    >>> kmer_counts(["AACGNTT"], [1, 2], canonical=False).shape
+    (1, 20)
+    """
+    if isinstance(sequences, str):
+        raise TypeError("A sequence of strings is expected, got a single string.")
+    ks = check_k(k)
+    sizes = [n_kmers(value, canonical) for value in ks]
+    counts = np.zeros((len(sequences), sum(sizes)), dtype=np.uint32)
+    for start, stop in _chunks(sequences):
+        text = "".join(sequences[start:stop]).encode("ascii", "replace")
+        lengths = np.fromiter(map(len, sequences[start:stop]), dtype=np.int64)
+        count_bases(np.frombuffer(text, dtype=np.uint8), lengths, ks, counts[start:stop], canonical)
+    return counts
+
+
+def kmer_names(k: int | Sequence[int], *, canonical: bool = True) -> list[str]:
+    """Return the k-mers in the order of the columns of `kmer_counts`.
+
+    Parameters
+    ----------
+    k : int or sequence of int
+        Length of the k-mers, from 1 to 12, or several lengths.
+    canonical : bool, default=True
+        Whether a k-mer and its reverse complement share a column.
+
+    Returns
+    -------
+    list of str
+        Name of each column.
+
+    Examples
+    --------
+    >>> from dnaembed.composition import kmer_names
+    >>> kmer_names([1, 2])
+    ['A', 'C', 'AA', 'AC', 'AG', 'AT', 'CA', 'CC', 'CG', 'GA', 'GC', 'TA']
+    """
+    complement = str.maketrans("ACGT", "TGCA")
+    return [
+        name
+        for value in check_k(k)
+        for name in map("".join, product("ACGT", repeat=value))
+        if not canonical or name <= name.translate(complement)[::-1]
+    ]
+
+
+def check_k(k: int | Sequence[int]) -> list[int]:
+    """Return the lengths of k-mers as a list, or say what is wrong with them."""
+    if isinstance(k, str):
+        raise TypeError(f"k must be an integer or a sequence of integers, got {k!r}.")
+    ks = [int(value) for value in k] if isinstance(k, Sequence | np.ndarray) else [int(k)]
+    if not ks:
+        raise ValueError("At least one k is required.")
+    for value in ks:
+        if not 1 <= value <= MAX_K:
+            raise ValueError(f"k must be from 1 to {MAX_K}, got {value}.")
+    return ks
+
+
+def n_kmers(k: int, canonical: bool = True) -> int:
+    """Return the number of columns that k-mers of one length take."""
+    if not canonical:
+        return int(4**k)
+    palindromes = 4 ** (k // 2) if k % 2 == 0 else 0
+    return int((4**k + palindromes) // 2)
+
+
+def count_bases(
+    bases: NDArray[np.uint8],
+    lengths: NDArray[np.int64],
+    ks: Sequence[int],
+    out: NDArray[np.uint32],
+    canonical: bool = True,
+) -> None:
+    """Count the k-mers of sequences that lie one after the other in one array of ASCII codes."""
+    longest = max(ks)
+    columns = [fold_columns(k, canonical) for k in ks]
+    starts = np.cumsum([0] + [n_kmers(k, canonical) for k in ks])[:-1]
+    _count(
+        bases,
+        np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        np.asarray(ks, dtype=np.int64),
+        longest,
+        np.concatenate(columns),
+        starts.astype(np.int64),
+        BASE_CODES,
+        out,
+    )
+
+
+@lru_cache(maxsize=32)
+def fold_columns(k: int, canonical: bool = True) -> NDArray[np.int32]:
+    """Return the column of each of the ``4**k`` k-mers."""
+    codes = np.arange(4**k, dtype=np.int64)
+    if not canonical:
+        return codes.astype(np.int32)
+    reverse, rest = np.zeros_like(codes), codes.copy()
+    for _ in range(k):
+        reverse = (reverse << 2) | (3 - (rest & 3))
+        rest >>= 2
+    smaller = np.minimum(codes, reverse)
+    rank = np.cumsum(smaller == codes) - 1
+    return np.asarray(rank[smaller], dtype=np.int32)
+
+
+def _chunks(sequences: Sequence[str]) -> list[tuple[int, int]]:
+    """Cut a list into runs of about `_CHUNK_BASES` bases."""
+    chunks, start, bases = [], 0, 0
+    for i, sequence in enumerate(sequences):
+        bases += len(sequence)
+        if bases >= _CHUNK_BASES:
+            chunks.append((start, i + 1))
+            start, bases = i + 1, 0
+    if start < len(sequences):
+        chunks.append((start, len(sequences)))
+    return chunks
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(  # type: ignore[no-untyped-def]
+    bases, offsets, ks, longest, columns, starts, base_codes, out
+):  # pragma: no cover - compiled
+    """Count only the longest k-mers base by base; every shorter one is a prefix of one of them.
+
+    That leaves out the shorter k-mers near the end of a run of bases, where no longest one begins:
+    they are added when the run ends. One increment a base, however many lengths are counted.
+    """
+    mask = (1 << (2 * longest)) - 1
+    histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
+    for i in range(offsets.size - 1):
+        histogram[:] = 0
+        code = 0
+        run = 0
+        for position in range(offsets[i], offsets[i + 1] + 1):
+            base = 4
+            if position < offsets[i + 1]:
+                base = base_codes[bases[position]]
+            if base < 4:
+                code = ((code << 2) | base) & mask
+                run += 1
+                if run >= longest:
+                    histogram[code] += 1
+                continue
+            column = 0
+            for j in range(ks.size):
+                k = ks[j]
+                last = run - k  # the last k-mer of the run begins here
+                first = max(0, run - longest + 1)
+                if k < longest:
+                    for begin in range(first, last + 1):
+                        kmer = (code >> (2 * (last - begin))) & ((1 << (2 * k)) - 1)
+                        out[i, starts[j] + columns[column + kmer]] += 1
+                column += 1 << (2 * k)
+            code = 0
+            run = 0
+        column = 0
+        for j in range(ks.size):
+            shift = 2 * (longest - ks[j])
+            for kmer in range(histogram.size):
+                out[i, starts[j] + columns[column + (kmer >> shift)]] += histogram[kmer]
+            column += 1 << (2 * ks[j])

@@ -1,1 +1,20 @@
-"""TODO."""
+"""Files in and out: FASTA and FASTQ, labels, bins and embeddings."""
+
+from ._bins import write_bins
+from ._embeddings import open_embeddings, read_embeddings, write_embeddings
+from ._errors import SequenceFileError
+from ._readers import iter_sequences, read_sequences
+from ._tables import labels_of, read_labels, write_labels
+
+__all__ = [
+    "SequenceFileError",
+    "iter_sequences",
+    "labels_of",
+    "open_embeddings",
+    "read_embeddings",
+    "read_labels",
+    "read_sequences",
+    "write_bins",
+    "write_embeddings",
+    "write_labels",
+]

@@ -1,0 +1,83 @@
+"""Outputs are complete or absent: written beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it into place when the block ends well.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the file belongs. A link is followed; what is not a regular file (``/dev/stdout``, a
+        named pipe) is written directly, because renaming would replace the device.
+
+    Yields
+    ------
+    pathlib.Path
+        Write here. After an exception it is removed and `path` is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield target
+        return
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield beside
+        _flush_to_disk(beside)
+        beside.replace(target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a new temporary folder beside `path`; rename it into place when the block ends well.
+
+    The folder at `path`, if there is one, is replaced as a whole: the caller has made sure that it
+    may be. After an exception it is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{path} is a file; the name of a folder is expected.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
+    token = secrets.token_hex(4)
+    beside = target.with_name(f".{target.name}.{token}.tmp")
+    beside.mkdir()
+    try:
+        yield beside
+        if not target.exists():
+            beside.rename(target)
+            return
+        old = target.with_name(f".{target.name}.{token}.old")
+        target.rename(old)
+        try:
+            beside.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without it a power cut after the rename can leave an empty file under the final name.
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

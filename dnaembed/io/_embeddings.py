@@ -1,0 +1,320 @@
+"""Embedding tables: .npy with a list of identifiers, .tsv and .parquet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._optional import import_optional
+from ._atomic import atomic_output
+from ._errors import SequenceFileError
+from ._streams import name_of, open_decompressed
+
+_SUFFIXES = ".npy, .tsv or .parquet"
+
+
+class EmbeddingWriter(Protocol):
+    """What `open_embeddings` gives."""
+
+    def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
+        """Append one row per identifier."""
+
+
+def write_embeddings(
+    path: str | os.PathLike[str], ids: Sequence[str], embeddings: np.ndarray
+) -> None:
+    """Write embeddings with their identifiers.
+
+    Parameters
+    ----------
+    path : path-like
+        The suffix chooses the format. ``.npy``: the array alone, and beside it ``.ids.txt`` with
+        one identifier a line. ``.tsv``: a column ``id`` and one column a dimension, with a header.
+        ``.parquet``: the same columns (needs the extra ``tables``). Complete or absent.
+    ids : sequence of str, length n
+        Identifiers.
+    embeddings : ndarray of shape (n, d)
+        Any float type; 32-bit floats survive the text format unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another one or the lengths differ.
+    ImportError
+        If ``.parquet`` is asked for without pyarrow.
+
+    See Also
+    --------
+    open_embeddings : The same piece by piece, for more rows than memory holds.
+    read_embeddings : Read them back.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from dnaembed.io import read_embeddings, write_embeddings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "reads.npy")
+    ...     write_embeddings(path, ["r1", "r2"], np.eye(2, dtype=np.float32))
+    ...     ids, embeddings = read_embeddings(path)
+    >>> ids, embeddings.shape
+    (['r1', 'r2'], (2, 2))
+    """
+    with open_embeddings(path) as writer:
+        writer.write(ids, np.asarray(embeddings))
+
+
+@contextmanager
+def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
+    """Open an embedding file for writing piece by piece, in bounded memory.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `write_embeddings`. It takes its name when the block ends; after an exception, or
+        when nothing was written, there is no new file.
+
+    Yields
+    ------
+    EmbeddingWriter
+        Its ``write(ids, embeddings)`` appends rows; all pieces have the same number of columns.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from dnaembed.io import open_embeddings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "reads.npy")
+    ...     with open_embeddings(path) as writer:
+    ...         for i in range(3):
+    ...             writer.write([f"read_{i}"], np.full((1, 4), i))
+    ...     np.load(path).shape
+    (3, 4)
+    """
+    target = Path(path)
+    make = _WRITERS.get(target.suffix.lower())
+    if make is None:
+        raise ValueError(f"Cannot tell the format of {path}: expected {_SUFFIXES}.")
+    with ExitStack() as stack:
+        yield make(target, stack)
+
+
+def read_embeddings(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
+    """Read embeddings written by `write_embeddings` or ``dnaembed embed``.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.npy`` file (with ``.ids.txt`` beside it), ``.tsv`` or ``.parquet``.
+
+    Returns
+    -------
+    ids : list of str, length n
+        Identifiers.
+    embeddings : ndarray of shape (n, d)
+        In the stored type; float32 from text.
+
+    Raises
+    ------
+    SequenceFileError
+        If the file is damaged, or identifiers and rows differ in number.
+    OSError
+        If a file is missing or may not be read.
+    """
+    target = Path(path)
+    read = _READERS.get(target.suffix.lower())
+    if read is None:
+        raise ValueError(f"Cannot tell the format of {path}: expected {_SUFFIXES}.")
+    ids, embeddings = read(target)
+    if embeddings.ndim != 2 or len(ids) != len(embeddings):
+        raise SequenceFileError(
+            f"{path}: {len(ids)} identifiers do not fit an array of shape {embeddings.shape}."
+        )
+    return ids, embeddings
+
+
+def ids_path(path: str | os.PathLike[str]) -> Path:
+    """Return where the identifiers of a ``.npy`` file are: ``OUT.npy`` has ``OUT.ids.txt``."""
+    return Path(path).with_suffix(".ids.txt")
+
+
+def _column_names(n_columns: int) -> list[str]:
+    width = len(str(n_columns - 1))
+    return [f"embedding_{i:0{width}d}" for i in range(n_columns)]
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    return tuple(  # type: ignore[return-value]
+        import_optional(name, extra="tables", purpose="The .parquet format")
+        for name in ("pyarrow", "pyarrow.parquet")
+    )
+
+
+class _Writer:
+    """Checks pieces; a format fills in ``_start`` and ``_append``."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, int] | None = None
+        self._dtype = np.dtype(np.float32)
+
+    def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
+        if embeddings.ndim != 2 or len(embeddings) != len(ids):
+            raise ValueError(
+                f"Expected one row per identifier, got {len(ids)} identifiers and an array of "
+                f"shape {embeddings.shape}."
+            )
+        for identifier in ids:
+            if not identifier or any(c in identifier for c in "\t\n\r"):
+                raise ValueError(f"Not an identifier (empty, tab or line break): {identifier!r}.")
+        if self._shape is None:
+            floating = np.issubdtype(embeddings.dtype, np.floating)
+            self._dtype = embeddings.dtype if floating else np.dtype(np.float32)
+            self._shape = (0, embeddings.shape[1])
+            self._start(embeddings.shape[1])
+        rows, columns = self._shape
+        if embeddings.shape[1] != columns:
+            raise ValueError(f"Expected {columns} columns as before, got {embeddings.shape[1]}.")
+        self._append(list(ids), np.ascontiguousarray(embeddings, dtype=self._dtype))
+        self._shape = (rows + len(ids), columns)
+
+    def _start(self, n_columns: int) -> None:
+        raise NotImplementedError
+
+    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        if self._shape is None:
+            raise ValueError("No embedding was written.")
+
+
+class _NpyWriter(_Writer):
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        super().__init__()
+        ids = stack.enter_context(atomic_output(ids_path(path)))
+        array = stack.enter_context(atomic_output(path))
+        self._ids = stack.enter_context(ids.open("w", encoding="utf-8", newline="\n"))
+        self._array = stack.enter_context(array.open("wb"))
+        stack.push(lambda kind, *_: self.close() if kind is None else None)
+
+    def _header(self) -> bytes:
+        buffer = BytesIO()
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(buffer, header)
+        return buffer.getvalue()
+
+    def _start(self, n_columns: int) -> None:
+        self._header_size = self._array.write(self._header())
+
+    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
+        self._ids.writelines(f"{identifier}\n" for identifier in ids)
+        self._array.write(embeddings.data)
+
+    def close(self) -> None:
+        super().close()
+        header = self._header()
+        # numpy pads the header for a first axis that grows.
+        if len(header) != self._header_size:
+            raise RuntimeError("The .npy header has changed its size.")
+        self._array.seek(0)
+        self._array.write(header)
+
+
+class _TsvWriter(_Writer):
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        super().__init__()
+        beside = stack.enter_context(atomic_output(path))
+        self._file = stack.enter_context(beside.open("w", encoding="utf-8", newline="\n"))
+        stack.push(lambda kind, *_: self.close() if kind is None else None)
+
+    def _start(self, n_columns: int) -> None:
+        self._file.write("\t".join(["id", *_column_names(n_columns)]) + "\n")
+
+    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
+        # str of a numpy float is the shortest text that reads back as the same value.
+        for identifier, row in zip(ids, embeddings.astype(str), strict=True):
+            self._file.write("\t".join([identifier, *row.tolist()]) + "\n")
+
+
+class _ParquetWriter(_Writer):
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        super().__init__()
+        self._pyarrow, self._parquet = _pyarrow()
+        self._stack = stack
+        self._path = stack.enter_context(atomic_output(path))
+        stack.push(lambda kind, *_: self.close() if kind is None else None)
+
+    def _start(self, n_columns: int) -> None:
+        value = self._pyarrow.from_numpy_dtype(self._dtype)
+        fields = [("id", self._pyarrow.string())]
+        fields += [(name, value) for name in _column_names(n_columns)]
+        self._schema = self._pyarrow.schema(fields)
+        self._file = self._stack.enter_context(
+            self._parquet.ParquetWriter(self._path, self._schema)
+        )
+
+    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
+        columns = [self._pyarrow.array(ids), *map(self._pyarrow.array, embeddings.T)]
+        self._file.write_table(self._pyarrow.table(columns, schema=self._schema))
+
+
+_WRITERS: dict[str, Callable[[Path, ExitStack], _Writer]] = {
+    ".npy": _NpyWriter,
+    ".tsv": _TsvWriter,
+    ".parquet": _ParquetWriter,
+}
+
+
+def _read_npy(path: Path) -> tuple[list[str], np.ndarray]:
+    try:
+        embeddings = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise SequenceFileError(f"{path} is not a complete .npy file: {error}") from error
+    if not isinstance(embeddings, np.ndarray) or not np.issubdtype(embeddings.dtype, np.floating):
+        raise SequenceFileError(f"{path} does not hold an array of floating-point numbers.")
+    ids = ids_path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    return ids, embeddings
+
+
+def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
+    ids, rows = [], []
+    with open_decompressed(path) as stream:
+        n_columns = len(next(iter(stream), b"").split(b"\t"))
+        for number, line in enumerate(stream, 2):
+            fields = line.decode("utf-8", errors="replace").rstrip("\r\n").split("\t")
+            try:
+                if len(fields) != n_columns:
+                    raise ValueError(f"expected {n_columns} columns, got {len(fields)}")
+                rows.append(np.array(fields[1:], dtype=np.float32))
+            except ValueError as error:
+                raise SequenceFileError(f"{name_of(path)}, line {number}: {error}.") from error
+            ids.append(fields[0])
+    if not rows:
+        raise SequenceFileError(f"{path} holds no embedding.")
+    return ids, np.stack(rows)
+
+
+def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
+    pyarrow, parquet = _pyarrow()
+    try:
+        table: Any = parquet.read_table(path)
+    except pyarrow.ArrowInvalid as error:
+        raise SequenceFileError(f"{path} is not a .parquet file: {error}") from error
+    if "id" not in table.column_names or table.num_columns < 2:
+        raise SequenceFileError(f"{path} needs a column 'id' and columns of numbers.")
+    columns = table.drop_columns(["id"]).columns
+    return table.column("id").to_pylist(), np.column_stack([c.to_numpy() for c in columns])
+
+
+_READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {
+    ".npy": _read_npy,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,339 @@
+"""Contrastive losses on unit vectors, and what the embeddings look like under them.
+
+Everything is computed in log space and in at least float32: at the usual temperature of 0.05 a
+similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negatives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Stands for log 0: finite, so that a row without a single negative has a gradient of 0, not NaN.
+_NEVER = -1e4
+
+
+def weighted_simclr(
+    z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None = None
+) -> Tensor:
+    r"""Compute the Weighted SimCLR loss, which counts the hard negatives more.
+
+    For the ``2 n`` views, each anchor :math:`i` has a partner :math:`p(i)`, similarities
+    :math:`s_{ij} = z_i \cdot z_j / \tau` and negatives :math:`\mathcal N_i`:
+
+    .. math::
+
+        \ell_i = -\log \frac{e^{s_{i p(i)}}}{e^{s_{i p(i)}} + \sum_{j \in \mathcal N_i} w_{ij}
+        e^{s_{ij}}}, \qquad
+        w_{ij} = \frac{e^{s_{ij}}}{\frac{1}{|\mathcal N_i|} \sum_{k \in \mathcal N_i} e^{s_{ik}}}
+
+    and the loss is the mean over the anchors. The gradient flows through the weights.
+
+    Parameters
+    ----------
+    z1, z2 : Tensor of shape (n, d)
+        Unit vectors; ``z1[i]`` and ``z2[i]`` are the two views of one pair.
+    temperature : float
+        :math:`\tau`.
+    labels : Tensor of shape (n,), int64, default=None
+        Species of each pair. Views of pairs with the same label are no negatives of each other.
+        Negative values are unknown labels, different from all others. None: all are unknown.
+
+    Returns
+    -------
+    Tensor
+        A scalar, 0 where no anchor has a negative.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree or the temperature is not positive.
+
+    References
+    ----------
+    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+    embeddings", Bioinformatics 41 (2025), i255. Zhang et al., "Pairwise supervised contrastive
+    learning of sentence representations", EMNLP 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import weighted_simclr
+    >>> z = torch.eye(4)
+    >>> round(weighted_simclr(z, z, temperature=0.5).item(), 4)
+    0.5976
+    """
+    z1, z2 = _check_views(z1, z2, temperature)
+    n = len(z1)
+    z = torch.cat([z1, z2])
+    similarities = z @ z.T / temperature
+    partner = torch.arange(2 * n, device=z.device).roll(n)
+    positives = (z1 * z2).sum(1).repeat(2) / temperature
+    negative = ~_same_label(labels, n, z.device).repeat(2, 2)
+    negative[torch.arange(2 * n, device=z.device), partner] = False
+    return F.softplus(_log_weighted_sum(similarities, negative) - positives).mean()
+
+
+def mi_mix(
+    z1: Tensor,
+    z2: Tensor,
+    permutation: Tensor,
+    coefficients: Tensor,
+    *,
+    temperature: float,
+    labels: Tensor | None = None,
+) -> Tensor:
+    r"""Compute the Manifold Instance Mixup loss of mixed anchors against unmixed candidates.
+
+    Anchor :math:`i` was mixed, somewhere in the model, from :math:`\lambda_i` of itself and
+    :math:`1 - \lambda_i` of row :math:`\pi(i)`, and should be as similar to the two unmixed
+    views. With :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau`:
+
+    .. math::
+
+        \ell_i = -\lambda_i \log \frac{e^{s_{ii}}}{e^{s_{ii}} + N_i}
+        - (1 - \lambda_i) \log \frac{e^{s_{i \pi(i)}}}{e^{s_{ii}} + N_i}, \qquad
+        N_i = \sum_{j \ne i} w_{ij} e^{s_{ij}}
+
+    with the weights of `weighted_simclr`, over the candidates :math:`j \ne i`. The loss is the
+    mean over the anchors.
+
+    Parameters
+    ----------
+    z1 : Tensor of shape (n, d)
+        Unit vectors of the mixed views.
+    z2 : Tensor of shape (n, d)
+        Unit vectors of the other views, not mixed.
+    permutation : Tensor of shape (n,), int64
+        :math:`\pi`: rows of this very batch, so with many processes of the gathered batch.
+    coefficients : Tensor of shape (n,)
+        :math:`\lambda`, from 0 to 1.
+    temperature : float
+        :math:`\tau`.
+    labels : Tensor of shape (n,), int64, default=None
+        Species of each pair; negative: unknown. A candidate with the label of row ``i`` or of row
+        ``permutation[i]`` is no negative of anchor ``i``. (``permutation[i]`` itself, as one of
+        the two targets, always stays in the denominator: without it the loss had no lower bound.)
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree or the temperature is not positive.
+
+    References
+    ----------
+    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+    embeddings", Bioinformatics 41 (2025), i255.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import mi_mix
+    >>> z2 = torch.eye(3)
+    >>> permutation, coefficients = torch.tensor([1, 2, 0]), torch.full((3,), 0.75)
+    >>> z1 = torch.nn.functional.normalize(0.75 * z2 + 0.25 * z2[permutation])
+    >>> round(mi_mix(z1, z2, permutation, coefficients, temperature=0.5).item(), 4)
+    0.7808
+    """
+    z1, z2 = _check_views(z1, z2, temperature)
+    n = len(z1)
+    if permutation.shape != (n,) or coefficients.shape != (n,):
+        raise ValueError(
+            f"permutation and coefficients must have shape ({n},), got "
+            f"{tuple(permutation.shape)} and {tuple(coefficients.shape)}."
+        )
+    similarities = z1 @ z2.T / temperature
+    rows = torch.arange(n, device=z1.device)
+    same = _same_label(labels, n, z1.device)
+    negative = ~(same | same[permutation])
+    negative[rows, permutation] = True
+    negative[rows, rows] = False
+    positives = similarities.diagonal()
+    log_denominator = torch.logaddexp(positives, _log_weighted_sum(similarities, negative))
+    share = coefficients.to(z1.dtype)
+    mixed = share * positives + (1 - share) * similarities[rows, permutation]
+    return (log_denominator - mixed).mean()
+
+
+def i_mix(
+    z1: Tensor,
+    z2: Tensor,
+    permutation: Tensor,
+    coefficients: Tensor,
+    *,
+    temperature: float,
+    labels: Tensor | None = None,
+) -> Tensor:
+    """Compute the i-Mix loss: `mi_mix` for anchors that were mixed at the input (layer 0).
+
+    The formula is the same, and so are the parameters; only where the trainer mixes differs. It
+    has a name of its own so that an ablation can ask for it.
+
+    Parameters
+    ----------
+    z1, z2, permutation, coefficients, temperature, labels
+        See `mi_mix`.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Lee et al., "i-Mix: a domain-agnostic strategy for contrastive representation learning",
+    ICLR 2021.
+    """
+    return mi_mix(z1, z2, permutation, coefficients, temperature=temperature, labels=labels)
+
+
+def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None = None) -> Tensor:
+    r"""Compute the supervised contrastive loss: every view of a label is a positive.
+
+    .. math::
+
+        \ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log
+        \frac{e^{s_{ip}}}{\sum_{j \ne i} e^{s_{ij}}}
+
+    with :math:`P_i` the other views of the anchor's label, its partner among them. The loss is
+    the mean over the ``2 n`` anchors. Without labels this is the loss of SimCLR.
+
+    Parameters
+    ----------
+    z1, z2 : Tensor of shape (n, d)
+        Unit vectors; ``z1[i]`` and ``z2[i]`` are the two views of one pair.
+    temperature : float
+        :math:`\tau` in :math:`s_{ij} = z_i \cdot z_j / \tau`.
+    labels : Tensor of shape (n,), int64, default=None
+        Species of each pair; negative values and None: unknown, so that only the partner is a
+        positive.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree or the temperature is not positive.
+
+    References
+    ----------
+    Khosla et al., "Supervised contrastive learning", NeurIPS 2020 (the form ``L_out``).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import supcon
+    >>> z = torch.eye(4)
+    >>> round(supcon(z, z, temperature=0.5).item(), 4)
+    0.5947
+    """
+    z1, z2 = _check_views(z1, z2, temperature)
+    z = torch.cat([z1, z2])
+    own = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    positive = _same_label(labels, len(z1), z.device).repeat(2, 2) & ~own
+    similarities = z @ z.T / temperature
+    log_share = F.log_softmax(similarities.masked_fill(own, _NEVER), dim=1)
+    per_anchor = log_share.masked_fill(~positive, 0.0).sum(1) / positive.sum(1)
+    return -per_anchor.mean()
+
+
+def alignment(z1: Tensor, z2: Tensor) -> Tensor:
+    r"""Compute the mean squared distance of positive pairs, from 0 (best) to 4.
+
+    Parameters
+    ----------
+    z1, z2 : Tensor of shape (n, d)
+        Unit vectors, pair by pair.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Wang and Isola, "Understanding contrastive representation learning through alignment and
+    uniformity on the hypersphere", ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import alignment
+    >>> alignment(torch.eye(2), torch.eye(2).flip(0)).item()
+    2.0
+    """
+    return (z1 - z2).square().sum(1).mean()
+
+
+def uniformity(z: Tensor) -> Tensor:
+    r"""Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Unit vectors, two at least.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Wang and Isola, "Understanding contrastive representation learning through alignment and
+    uniformity on the hypersphere", ICML 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import uniformity
+    >>> uniformity(torch.eye(3)).item()
+    -4.0
+    """
+    return torch.pdist(z).square().mul(-2).logsumexp(0) - torch.log(
+        torch.tensor(len(z) * (len(z) - 1) / 2, dtype=z.dtype, device=z.device)
+    )
+
+
+def _log_weighted_sum(similarities: Tensor, negative: Tensor) -> Tensor:
+    """Return ``log sum_j w_ij exp(s_ij)`` over the negatives of each row.
+
+    With ``w_ij = exp(s_ij) / mean_k exp(s_ik)`` this is ``log sum exp(2 s) - log mean exp(s)``.
+    """
+    s = similarities.masked_fill(~negative, _NEVER)
+    n_negatives = negative.sum(1)
+    # A row without negatives would have log 0 - log 0: it gets log 0 and no gradient.
+    log_sum = (2 * s).logsumexp(1) - s.logsumexp(1) + n_negatives.clamp(min=1).log()
+    return log_sum.masked_fill(n_negatives == 0, _NEVER)
+
+
+def _same_label(labels: Tensor | None, n: int, device: torch.device) -> Tensor:
+    """Tell which pairs share a species; every pair does so with itself."""
+    same = torch.eye(n, dtype=torch.bool, device=device)
+    if labels is None:
+        return same
+    if labels.shape != (n,):
+        raise ValueError(f"labels must have shape ({n},), got {tuple(labels.shape)}.")
+    labels = labels.to(device)
+    return same | ((labels[:, None] == labels) & (labels >= 0))
+
+
+def _check_views(z1: Tensor, z2: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    if z1.ndim != 2 or z1.shape != z2.shape or len(z1) == 0:
+        raise ValueError(
+            "z1 and z2 must be two-dimensional, of one shape and not empty, got "
+            f"{tuple(z1.shape)} and {tuple(z2.shape)}."
+        )
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}.")
+    dtype = torch.promote_types(torch.promote_types(z1.dtype, z2.dtype), torch.float32)
+    return z1.to(dtype), z2.to(dtype)

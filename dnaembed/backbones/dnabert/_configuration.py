@@ -1,0 +1,162 @@
+"""Configuration of the DNABERT-2 / DNABERT-S encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from transformers import PreTrainedConfig
+
+_MAX_LAYERS = 1024
+_MAX_PARAMETERS = 10**10
+
+
+class DnaBertConfig(PreTrainedConfig):
+    """Sizes of a `DnaBertModel`; the defaults are those of DNABERT-2 117M.
+
+    Field names are those of the published ``config.json``. The position of a token enters only
+    through ALiBi, so there is no longest sequence, and no field for it.
+
+    Parameters
+    ----------
+    vocab_size : int, default=4096
+        Entries of the tokenizer.
+    hidden_size : int, default=768
+        Columns of the hidden states, and of the embedding; a multiple of `num_attention_heads`.
+    num_hidden_layers : int, default=12
+        Layers.
+    num_attention_heads : int, default=12
+        Heads a layer.
+    intermediate_size : int, default=3072
+        Width of the gated MLP after its gate.
+    hidden_dropout_prob : float, default=0.1
+        Dropout of the embeddings, the attention output and the MLP, in training.
+    attention_probs_dropout_prob : float, default=0.0
+        Dropout of the attention weights, in training.
+    layer_norm_eps : float, default=1e-12
+        Added to the variance in the layer normalisations.
+    type_vocab_size : int, default=2
+        Segment embeddings; DNA uses the first.
+    initializer_range : float, default=0.02
+        Standard deviation of fresh weights.
+    pad_token_id : int, default=3
+        The tokenizer's ``[PAD]``. The published file says 0, which is ``[UNK]``.
+    window_size : int or None, default=10_000
+        Longest piece, in bp, that the model should see in one pass: what it was trained on.
+        Longer sequences are computed all the same when asked for.
+    **kwargs : dict
+        Passed on to `transformers.PreTrainedConfig`.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, the sizes do not fit each other, or the model would
+        have more than ten billion parameters.
+
+    Examples
+    --------
+    >>> from dnaembed.backbones import DnaBertConfig
+    >>> DnaBertConfig().n_parameters
+    116477952
+    """
+
+    model_type = "dnabert"
+    #: Fields that decide what the model computes in evaluation mode.
+    architecture_fields: ClassVar[tuple[str, ...]] = (
+        "vocab_size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "layer_norm_eps",
+        "type_vocab_size",
+    )
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 4096,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.0,
+        layer_norm_eps: float = 1e-12,
+        type_vocab_size: int = 2,
+        initializer_range: float = 0.02,
+        pad_token_id: int = 3,
+        window_size: int | None = 10_000,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = _positive_int("vocab_size", vocab_size)
+        self.hidden_size = _positive_int("hidden_size", hidden_size)
+        self.num_hidden_layers = _positive_int("num_hidden_layers", num_hidden_layers)
+        self.num_attention_heads = _positive_int("num_attention_heads", num_attention_heads)
+        self.intermediate_size = _positive_int("intermediate_size", intermediate_size)
+        self.type_vocab_size = _positive_int("type_vocab_size", type_vocab_size)
+        self.hidden_dropout_prob = _fraction("hidden_dropout_prob", hidden_dropout_prob)
+        self.attention_probs_dropout_prob = _fraction(
+            "attention_probs_dropout_prob", attention_probs_dropout_prob
+        )
+        self.layer_norm_eps = _fraction("layer_norm_eps", layer_norm_eps)
+        self.initializer_range = _fraction("initializer_range", initializer_range)
+        self.window_size = (
+            None if window_size is None else _positive_int("window_size", window_size)
+        )
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads, got {hidden_size} and "
+                f"{num_attention_heads}."
+            )
+        if num_hidden_layers > _MAX_LAYERS or self.n_parameters > _MAX_PARAMETERS:
+            raise ValueError(
+                f"A model of at most {_MAX_LAYERS} layers and {_MAX_PARAMETERS:,} parameters is "
+                f"expected, got {num_hidden_layers:,} layers and {self.n_parameters:,} parameters."
+            )
+        super().__init__(**kwargs)
+        # Set last: some releases of transformers reset the special tokens in their __init__.
+        self.pad_token_id = pad_token_id
+
+    @classmethod
+    def from_published(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
+        """Read the ``config.json`` of a published DNABERT-2 or DNABERT-S checkpoint.
+
+        Fields that those checkpoints do not heed (positions, ``auto_map``, ...) are dropped.
+
+        Parameters
+        ----------
+        fields : mapping
+            The parsed file; ``model_type`` is "bert".
+        """
+        activation = fields.get("hidden_act", "gelu")
+        if activation != "gelu":
+            raise ValueError(f"hidden_act='gelu' is expected, got {activation!r}.")
+        names = (
+            *cls.architecture_fields,
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "initializer_range",
+        )
+        return cls(**{name: fields[name] for name in names if name in fields})
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights of the model, from the sizes alone."""
+        hidden, wide = self.hidden_size, self.intermediate_size
+        attention = 4 * hidden * (hidden + 1) + 2 * hidden
+        mlp = 3 * hidden * wide + hidden + 2 * hidden
+        embeddings = (self.vocab_size + self.type_vocab_size + 2) * hidden
+        return embeddings + self.num_hidden_layers * (attention + mlp)
+
+
+def _positive_int(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+    return value
+
+
+def _fraction(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number from 0 to 1 (excluded), got {value!r}.")
+    return float(value)

@@ -1,0 +1,339 @@
+"""The DNABERT-2 / DNABERT-S encoder: a BERT with ALiBi instead of positions, and gated MLPs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutput
+
+from .._protocol import Mixing
+from ._configuration import DnaBertConfig
+
+# Added to the scores of padding in the reference. Finite, so that a row without any key to attend
+# to is nonsense rather than NaN.
+_MASKED = -10_000.0
+
+
+def alibi_slopes(n_heads: int) -> torch.Tensor:
+    """Slope of each head: how fast its attention falls with distance.
+
+    A geometric series for a power of two; else the series of the next lower power of two, then
+    every other slope of twice that many heads.
+
+    References
+    ----------
+    .. [1] Press et al., "Train short, test long: attention with linear biases enables input
+       length extrapolation", ICLR 2022. arXiv:2108.12409.
+
+    Examples
+    --------
+    >>> from dnaembed.backbones.dnabert import alibi_slopes
+    >>> alibi_slopes(4).tolist()
+    [0.25, 0.0625, 0.015625, 0.00390625]
+    """
+    power = 2 ** math.floor(math.log2(n_heads))
+    exponents = [8 * (head + 1) / power for head in range(power)]
+    exponents += [8 * (head + 1) / (2 * power) for head in range(0, 2 * power, 2)]
+    return 2.0 ** -torch.tensor(exponents[:n_heads], dtype=torch.float64).float()
+
+
+class _AlibiBias:
+    """``-slope * |i - j|``, built for the longest sequence so far and sliced for the others.
+
+    Symmetric: tokens before and after are penalised alike. Kept out of the state of the module,
+    because it follows from the number of heads alone; copies and pickles start empty.
+    """
+
+    # What is kept grows with the square of the length: 200 MB at 2048 tokens and 12 heads, about
+    # two windows of 10 kb. Longer ones are built when needed and dropped.
+    _longest_kept = 2048
+    # Rows start at multiples of 64 elements, as the fused kernels of GPUs want them.
+    _step = 64
+
+    def __init__(self, n_heads: int) -> None:
+        self.n_heads = n_heads
+        self._kept: torch.Tensor | None = None
+
+    def __call__(self, length: int, like: torch.Tensor) -> torch.Tensor:
+        """Bias of shape (1, heads, length, length), on the device and in the dtype of `like`."""
+        kept = self._kept
+        if (
+            kept is None
+            or kept.shape[-1] < length
+            or (kept.device, kept.dtype) != (like.device, like.dtype)
+        ):
+            kept = self._build(self._step * math.ceil(length / self._step), like)
+            if length <= self._longest_kept:
+                self._kept = kept
+        return kept[:, :, :length, :length]
+
+    def _build(self, length: int, like: torch.Tensor) -> torch.Tensor:
+        # An inference tensor, if kept, would fail in a later training step.
+        with torch.inference_mode(False), torch.no_grad():
+            place = torch.arange(length, device=like.device, dtype=torch.float32)
+            distance = (place[:, None] - place).abs()
+            slopes = alibi_slopes(self.n_heads).to(like.device)
+            return (-slopes[:, None, None] * distance).to(like.dtype)[None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"n_heads": self.n_heads, "_kept": None}
+
+
+def eager_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor,
+    dropout_p: float,
+) -> torch.Tensor:
+    """Attention in plain operations, to check `torch.nn.functional.scaled_dot_product_attention`."""
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + attn_mask
+    weights = F.dropout(scores.softmax(dim=-1), p=dropout_p)
+    return weights @ value
+
+
+class DnaBertEmbeddings(nn.Module):
+    """Word and segment embeddings, normalised; no positions."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, words: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor:
+        if token_type_ids is None:
+            types = self.token_type_embeddings.weight[0]
+        else:
+            types = self.token_type_embeddings(token_type_ids)
+        return self.dropout(self.LayerNorm(words + types))
+
+
+class DnaBertSelfAttention(nn.Module):
+    """Multi-head attention up to, without, its output projection."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.n_heads = config.num_attention_heads
+        self.dropout_p = config.attention_probs_dropout_prob
+        self.Wqkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+
+    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        n, length, _ = hidden.shape
+        query, key, value = (
+            self.Wqkv(hidden).view(n, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        )
+        eager = self.config._attn_implementation == "eager"
+        attention = eager_attention if eager else F.scaled_dot_product_attention
+        context = attention(
+            query, key, value, attn_mask=bias, dropout_p=self.dropout_p if self.training else 0.0
+        )
+        return context.transpose(1, 2).reshape(n, length, -1)
+
+
+class DnaBertSelfOutput(nn.Module):
+    """Output projection of the attention, residual, layer normalisation."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, context: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return self.LayerNorm(self.dropout(self.dense(context)) + residual)
+
+
+class DnaBertAttention(nn.Module):
+    """The attention block; names of its parts as in the published weights."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.self = DnaBertSelfAttention(config)
+        self.output = DnaBertSelfOutput(config)
+
+    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return self.output(self.self(hidden, bias), hidden)
+
+
+class DnaBertMLP(nn.Module):
+    """Gated linear unit with exact GELU, residual, layer normalisation."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.gated_layers = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.wo = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        gate, value = self.gated_layers(hidden).chunk(2, dim=-1)
+        return self.layernorm(self.wo(self.dropout(F.gelu(gate) * value)) + hidden)
+
+
+class DnaBertLayer(GradientCheckpointingLayer):
+    """Attention, then MLP."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.attention = DnaBertAttention(config)
+        self.mlp = DnaBertMLP(config)
+
+    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        return self.mlp(self.attention(hidden, bias))
+
+
+class DnaBertEncoder(nn.Module):
+    """The stack of layers."""
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(DnaBertLayer(config) for _ in range(config.num_hidden_layers))
+
+
+class DnaBertPreTrainedModel(PreTrainedModel):
+    """What transformers needs to know to load, save, place and checkpoint the encoder."""
+
+    config_class = DnaBertConfig
+    base_model_prefix = "bert"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ("DnaBertLayer",)
+    _supports_sdpa = True
+
+
+class DnaBertModel(DnaBertPreTrainedModel):
+    """The DNABERT-2 / DNABERT-S encoder, from token ids to hidden states.
+
+    Names of the parameters are those of the published weights, without their pooler, which no
+    embedding goes through. ``attn_implementation`` is "sdpa" (fused kernels, the default) or
+    "eager" (plain operations, to check the other).
+
+    Parameters
+    ----------
+    config : DnaBertConfig
+        Sizes.
+
+    References
+    ----------
+    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
+       genome", ICLR 2024. arXiv:2306.15006.
+    .. [2] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import DnaBertConfig, DnaBertModel
+    >>> config = DnaBertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+    ...                        intermediate_size=64, vocab_size=16)
+    >>> model = DnaBertModel(config).eval()
+    >>> model(torch.tensor([[1, 5, 6, 7, 2]])).last_hidden_state.shape
+    torch.Size([1, 5, 32])
+    """
+
+    def __init__(self, config: DnaBertConfig) -> None:
+        super().__init__(config)
+        self.embeddings = DnaBertEmbeddings(config)
+        self.encoder = DnaBertEncoder(config)
+        self._alibi = _AlibiBias(config.num_attention_heads)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the word embeddings, for transformers."""
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the word embeddings, for transformers."""
+        self.embeddings.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        mixing: Mixing | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> BaseModelOutput | tuple[Any, ...]:
+        """Encode a batch.
+
+        Parameters
+        ----------
+        input_ids : torch.Tensor of shape (n, length), int64
+            Tokens; or else `inputs_embeds`.
+        attention_mask : torch.Tensor of shape (n, length), default=None
+            0 for padding, which no token attends to. None where there is no padding.
+        token_type_ids : torch.Tensor of shape (n, length), default=None
+            Segments; all 0 if None.
+        inputs_embeds : torch.Tensor of shape (n, length, hidden_size), default=None
+            Word embeddings instead of `input_ids`.
+        mixing : Mixing, default=None
+            Mix the rows at the input of a layer. From there on, tokens attend to those positions
+            that are no padding in either of the mixed rows.
+        output_hidden_states : bool, default=None
+            Whether to return the input of each layer and the last output as well.
+        return_dict : bool, default=None
+            False for a plain tuple.
+
+        Returns
+        -------
+        BaseModelOutput
+            ``last_hidden_state`` of shape (n, length, hidden_size), undefined at padding.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Exactly one of input_ids and inputs_embeds is expected.")
+        if inputs_embeds is None:
+            inputs_embeds = self.embeddings.word_embeddings(input_ids)
+        hidden = self.embeddings(inputs_embeds, token_type_ids)
+        bias = self._attention_bias(hidden, attention_mask)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        states: tuple[torch.Tensor, ...] = ()
+        for index, layer in enumerate(self.encoder.layer):
+            if mixing is not None and mixing.layer == index:
+                hidden = mix_rows(hidden, mixing)
+                attention_mask = mix_masks(attention_mask, mixing)
+                bias = self._attention_bias(hidden, attention_mask)
+            if output_hidden_states:
+                states = (*states, hidden)
+            hidden = layer(hidden, bias)
+        output = BaseModelOutput(
+            last_hidden_state=hidden,
+            hidden_states=(*states, hidden) if output_hidden_states else None,
+        )
+        return output.to_tuple() if return_dict is False else output
+
+    def _attention_bias(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """What is added to the scores of every layer: ALiBi, and the mask where there is one.
+
+        Without padding the rows share one bias, which saves a tensor of
+        (n, heads, length, length).
+        """
+        bias = self._alibi(hidden.shape[1], hidden)
+        if attention_mask is None or bool(attention_mask.all()):
+            return bias
+        return torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
+
+
+def mix_rows(hidden: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+    """Mix each row with its partner: ``c_i h_i + (1 - c_i) h_perm(i)``."""
+    shares = mixing.coefficients.to(hidden).view(-1, *[1] * (hidden.dim() - 1))
+    return shares * hidden + (1 - shares) * hidden[mixing.permutation.to(hidden.device)]
+
+
+def mix_masks(attention_mask: torch.Tensor | None, mixing: Mixing) -> torch.Tensor | None:
+    """Keep the positions that are no padding in the row or in its partner."""
+    if attention_mask is None:
+        return None
+    return attention_mask * attention_mask[mixing.permutation.to(attention_mask.device)]

@@ -55,7 +55,7 @@ def kmer_counts(
     --------
     >>> from dnaembed.composition import kmer_counts, kmer_names
     >>> kmer_counts(["AACGNTT"], 2)
-    array([[2, 1, 0, 0, 0, 0, 0, 1, 0, 0]], dtype=uint32)
+    array([[2, 1, 0, 0, 0, 0, 1, 0, 0, 0]], dtype=uint32)
     >>> kmer_names(2)
     ['AA', 'AC', 'AG', 'AT', 'CA', 'CC', 'CG', 'GA', 'GC', 'TA']
     >>> kmer_counts(["AACGNTT"], [1, 2], canonical=False).shape

@@ -1,0 +1,165 @@
+"""Sequencing errors of long reads: substitutions, insertions and deletions, more of them in runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..composition._counting import BASE_CODES
+
+LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
+_LONGEST_RUN = 8  # beyond it a run is not more error-prone
+
+
+@dataclass(frozen=True)
+class ErrorModel:
+    """Kinds of errors of a long-read sequencer.
+
+    The rate of errors a base is given when errors are added; this says how they divide.
+
+    Parameters
+    ----------
+    substitution, insertion, deletion : float, default=0.4, 0.25, 0.35
+        Shares of the three kinds; they add up to one.
+    homopolymer_bias : float, default=1.0
+        How much more frequent insertions and deletions are with each further base of a run of one
+        letter (up to 8): ``1 + homopolymer_bias * r`` for a base with `r` equal ones before it.
+        Scaled such that the rate over a random sequence stays what was asked. In a run an
+        insertion repeats the letter.
+    """
+
+    substitution: float = 0.4
+    insertion: float = 0.25
+    deletion: float = 0.35
+    homopolymer_bias: float = 1.0
+
+    def __post_init__(self) -> None:
+        shares = (self.substitution, self.insertion, self.deletion)
+        if min(shares) < 0 or not isclose(sum(shares), 1.0, abs_tol=1e-9):
+            raise ValueError(
+                "The shares of substitutions, insertions and deletions must be non-negative and "
+                f"add up to 1, got {shares}."
+            )
+        if self.homopolymer_bias < 0:
+            raise ValueError(f"homopolymer_bias must be >= 0, got {self.homopolymer_bias}.")
+
+    def as_array(self) -> NDArray[np.float64]:
+        """Return what the compiled code wants: three shares and the bias."""
+        return np.array(
+            [self.substitution, self.insertion, self.deletion, self.homopolymer_bias]
+        )
+
+
+def add_errors(
+    sequences: Sequence[str],
+    rate: ArrayLike,
+    *,
+    model: ErrorModel | None = None,
+    random_state: int | np.random.Generator | None = None,
+) -> list[str]:
+    """Return copies of sequences as a long-read sequencer would have read them.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        Sequences in ``ACGTN``; an N stays.
+    rate : float or array-like of shape (n_sequences,)
+        Expected errors a base, from 0 to 0.5.
+    model : ErrorModel, default=None
+        How errors divide into kinds; None means ``ErrorModel()``.
+    random_state : int, numpy Generator or None, default=None
+        Source of randomness.
+
+    Returns
+    -------
+    list of str
+        At least one base each.
+
+    Examples
+    --------
+    >>> from dnaembed.training import add_errors
+    >>> add_errors(["ACGTACGTAC"], 0.0, random_state=0)
+    ['ACGTACGTAC']
+    >>> add_errors(["ACGTACGTAC"], 0.3, random_state=0) != ["ACGTACGTAC"]
+    True
+    """
+    rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (len(sequences),))
+    check_rates(rates)
+    parameters = (model or ErrorModel()).as_array()
+    seeds = np.random.default_rng(random_state).integers(
+        0, 2**63, size=len(sequences), dtype=np.uint64
+    )
+    noisy = []
+    for sequence, one_rate, seed in zip(sequences, rates, seeds, strict=True):
+        codes = BASE_CODES[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+        out = np.empty(error_capacity(codes.size), dtype=np.uint8)
+        n = corrupt(codes, codes.size, one_rate, parameters, np.array([seed]), out)
+        noisy.append(LETTERS[out[:n]].tobytes().decode("ascii"))
+    return noisy
+
+
+def check_rates(rates: NDArray[np.float64]) -> None:
+    """Refuse rates for which the model has no meaning."""
+    if rates.size and not (rates.min() >= 0 and rates.max() <= 0.5):
+        raise ValueError(
+            f"Error rates must be from 0 to 0.5, got {rates.min()} to {rates.max()}."
+        )
+
+
+def error_capacity(length: int) -> int:
+    """Return the room that a sequence of `length` bases may need with errors."""
+    return 2 * length + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def random_bits(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Return 64 random bits and move on (SplitMix64: Steele, Lea, Flood, OOPSLA 2014)."""
+    state[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@numba.njit(nogil=True, cache=True)
+def corrupt(codes, n, rate, model, state, out):  # type: ignore[no-untyped-def]
+    """Copy `n` base codes with errors into `out` (see `error_capacity`); return how many."""
+    # pragma: no cover - compiled
+    if rate <= 0.0:
+        out[:n] = codes[:n]
+        return n
+    bias = model[3]
+    # A base of a random sequence has r equal ones before it with probability (3/4) (1/4)^r.
+    scale = rate / (1.0 + bias / 3.0)
+    substitution = rate * model[0]
+    m = 0
+    run = 0
+    previous = 9
+    for i in range(n):
+        base = codes[i]
+        run = min(run + 1, _LONGEST_RUN) if base == previous else 0
+        previous = base
+        indel = scale * (1.0 + bias * run)
+        insertion = min(indel * model[1], 0.3)
+        deletion = min(indel * model[2], 0.3)
+        bits = random_bits(state)
+        u = (bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+        if base > 3 or u >= substitution + insertion + deletion:
+            out[m] = base
+            m += 1
+        elif u < substitution:
+            out[m] = (base + 1 + random_bits(state) % np.uint64(3)) & 3
+            m += 1
+        elif u < substitution + insertion:
+            out[m] = base if run > 0 else np.uint8(random_bits(state) & np.uint64(3))
+            out[m + 1] = base
+            m += 2
+    if m == 0:  # everything was deleted: a read has at least one base
+        out[0] = codes[0]
+        m = 1
+    return m

@@ -1,0 +1,294 @@
+"""Positive pairs, drawn anew at every step: pieces of labelled genomes, reads, parts of reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._sequences import check_sequences, reverse_complement
+from ._errors import LETTERS, ErrorModel, check_rates, corrupt, error_capacity, random_bits
+from ._genomes import GenomeStore, unpack
+from ._pair_batch import PairBatch
+
+Positive = Literal["piece", "same", "reverse_complement", "mutation"]
+_POSITIVES = ("piece", "same", "reverse_complement", "mutation")
+
+
+class _Views:
+    """What all sources share: how long pieces are, and how they are read."""
+
+    def __init__(
+        self,
+        *,
+        min_length: int,
+        max_length: int,
+        error_rate: tuple[float, float],
+        error_model: ErrorModel | None,
+        positive: Positive,
+        mutation_rate: float,
+        seed: int,
+    ) -> None:
+        if not 1 <= min_length <= max_length:
+            raise ValueError(
+                f"1 <= min_length <= max_length is required, got {min_length} and {max_length}."
+            )
+        if len(error_rate) != 2 or error_rate[0] > error_rate[1]:
+            raise ValueError(f"error_rate must be a pair (low, high), got {error_rate}.")
+        check_rates(np.array([*error_rate, mutation_rate], dtype=np.float64))
+        if positive not in _POSITIVES:
+            raise ValueError(f"positive must be one of {_POSITIVES}, got {positive!r}.")
+        if seed < 0:
+            raise ValueError(f"seed must be >= 0, got {seed}.")
+        self.min_length = min_length
+        self.max_length = max_length
+        self.error_rate = (float(error_rate[0]), float(error_rate[1]))
+        self.error_model = error_model or ErrorModel()
+        self.positive: Positive = positive
+        self.mutation_rate = mutation_rate
+        self.seed = seed
+
+    def _generator(self, step: int) -> np.random.Generator:
+        # Philox with a key of its own for each step: no state, so nothing to save or to share.
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, step))))
+
+    def _plan(self, rng: np.random.Generator, n_pairs: int) -> tuple[NDArray, NDArray, NDArray]:
+        """Return log-uniform lengths, error rates (both (n, 2)) and uniforms (n, 8)."""
+        low, high = np.log(self.min_length), np.log(self.max_length)
+        lengths = np.exp(rng.uniform(low, high, (n_pairs, 2))).round().astype(np.int64)
+        rates = rng.uniform(*self.error_rate, (n_pairs, 2))
+        if self.positive == "mutation":
+            rates[:, 1] = self.mutation_rate
+        return lengths, rates, rng.random((n_pairs, 8))
+
+    def _read(
+        self,
+        packed: NDArray[np.uint8],
+        gaps: NDArray[np.int64],
+        spans: NDArray[np.int64],
+        strands: NDArray[np.bool_],
+        rates: NDArray[np.float64],
+        seeds: NDArray[np.uint64],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Read pieces with errors: ASCII letters one after the other, and lengths."""
+        out = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
+        lengths = np.empty(len(spans), dtype=np.int64)
+        used = _read_pieces(
+            packed, gaps, spans, strands, rates, self.error_model.as_array(), seeds, LETTERS,
+            out, lengths,
+        )
+        return out[:used], lengths
+
+
+class GenomePairs(_Views):
+    """Pairs of non-overlapping pieces of labelled genomes.
+
+    A label is drawn first, then a genome of it for each view (so that the two may be of different
+    strains), then a place, a length, a strand and a rate of errors for each view: nothing is ever
+    seen twice. Long genomes weigh no more than short ones.
+
+    Parameters
+    ----------
+    store : GenomeStore
+        The genomes.
+    min_length, max_length : int, default=800, 10000
+        Lengths are log-uniform between these, in bases. Pieces of a genome too short for both
+        views share what there is.
+    error_rate : tuple of float, default=(0.0, 0.1)
+        Errors a base are uniform between these two, drawn for each view.
+    error_model : ErrorModel, default=None
+        How errors divide into kinds.
+    domain_weights : mapping of str to float, default=None
+        Weight of each label of a domain; 1 for a domain that is not named.
+    positive : {"piece", "same", "reverse_complement", "mutation"}, default="piece"
+        What view 2 is: another piece, or, for ablation, the very same read (what differs is then
+        the dropout of the model), its reverse complement, or a mutated copy.
+    mutation_rate : float, default=0.05
+        Errors a base of a mutated copy.
+    seed : int, default=0
+        Same seed, same pairs.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from dnaembed.training import GenomePairs, GenomeRecord, GenomeStore
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fasta = pathlib.Path(folder, "a.fa")
+    ...     _ = fasta.write_text(">a\\n" + "ACGTTGCA" * 500)
+    ...     store = GenomeStore.build([GenomeRecord(str(fasta), "a")], f"{folder}/store")
+    ...     source = GenomePairs(store, min_length=100, max_length=200)
+    ...     batch = source.sample(step=0, n_pairs=3)
+    >>> len(batch), batch.labels
+    (3, array([0, 0, 0]))
+    """
+
+    def __init__(
+        self,
+        store: GenomeStore,
+        *,
+        min_length: int = 800,
+        max_length: int = 10_000,
+        error_rate: tuple[float, float] = (0.0, 0.1),
+        error_model: ErrorModel | None = None,
+        domain_weights: Mapping[str, float] | None = None,
+        positive: Positive = "piece",
+        mutation_rate: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            min_length=min_length,
+            max_length=max_length,
+            error_rate=error_rate,
+            error_model=error_model,
+            positive=positive,
+            mutation_rate=mutation_rate,
+            seed=seed,
+        )
+        self.store = store
+        weights = dict(domain_weights or {})
+        unknown = sorted(set(weights) - set(store.domains))
+        if unknown:
+            raise ValueError(
+                f"domain_weights names {unknown}, but the domains are {sorted(set(store.domains))}."
+            )
+        shares = np.array([weights.get(domain, 1.0) for domain in store.domains])
+        if shares.min() < 0 or shares.sum() <= 0:
+            raise ValueError("domain_weights must not be negative, and one must be positive.")
+        self._cumulative = np.cumsum(shares) / shares.sum()
+        self._by_label = np.argsort(store.genome_labels, kind="stable")
+        self._first = np.searchsorted(
+            store.genome_labels[self._by_label], np.arange(len(store.labels) + 1)
+        )
+
+    def sample(self, step: int, n_pairs: int) -> PairBatch:
+        """Draw the pairs of one step; see `PairSource`."""
+        letters, lengths, labels = self.sample_arrays(step, n_pairs)
+        views = _as_strings(letters, lengths)
+        return PairBatch(views[:n_pairs], views[n_pairs:], labels)
+
+    def sample_arrays(
+        self, step: int, n_pairs: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+        """Draw as `sample` does; return letters of all views 1, then 2, their lengths, labels."""
+        rng = self._generator(step)
+        lengths, rates, uniforms = self._plan(rng, n_pairs)
+        seeds = rng.integers(0, 2**63, size=2 * n_pairs, dtype=np.uint64)
+        labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
+        labels = np.minimum(labels, len(self.store.labels) - 1).astype(np.int64)
+        spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
+        _place_pieces(
+            labels,
+            self._by_label,
+            self._first,
+            self.store.genome_pieces,
+            self.store.piece_offsets,
+            lengths,
+            uniforms,
+            spans,
+        )
+        strands = (uniforms[:, 6:8] < 0.5).T.ravel()
+        _repeat_view(self.positive, n_pairs, spans, strands)
+        letters, read = self._read(
+            self.store.packed, self.store.gaps, spans, strands, rates.T.ravel(), seeds
+        )
+        return letters, read, labels
+
+
+def _as_strings(letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[str]:
+    text = letters.tobytes().decode("ascii")
+    stops = np.cumsum(lengths).tolist()
+    starts = [0, *stops[:-1]]
+    return [text[a:b] for a, b in zip(starts, stops, strict=True)]
+
+
+def _repeat_view(
+    positive: str, n_pairs: int, spans: NDArray[np.int64], strands: NDArray[np.bool_]
+) -> None:
+    """Make view 2 the read of view 1 (in place) for the positives that want it."""
+    if positive == "piece":
+        return
+    spans[n_pairs:] = spans[:n_pairs]
+    strands[n_pairs:] = strands[:n_pairs] ^ (positive == "reverse_complement")
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_pieces(  # type: ignore[no-untyped-def]
+    labels, by_label, first, genome_pieces, piece_offsets, lengths, uniforms, spans
+):  # pragma: no cover - compiled
+    """Choose genome, sequence and place of both views of each pair."""
+    n = labels.size
+    for i in range(n):
+        label = labels[i]
+        n_genomes = first[label + 1] - first[label]
+        pieces = np.empty(2, dtype=np.int64)
+        for view in range(2):
+            genome = by_label[first[label] + int(uniforms[i, view] * n_genomes)]
+            low, high = genome_pieces[genome], genome_pieces[genome + 1]
+            # A base of the genome, so that its sequences are drawn by length.
+            begin, end = piece_offsets[low], piece_offsets[high]
+            base = begin + int(uniforms[i, 2 + view] * (end - begin))
+            pieces[view] = np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
+        _place_two(
+            piece_offsets[pieces[0]], piece_offsets[pieces[0] + 1],
+            piece_offsets[pieces[1]], piece_offsets[pieces[1] + 1],
+            pieces[0] == pieces[1],
+            lengths[i, 0], lengths[i, 1], uniforms[i, 4], uniforms[i, 5], spans[i], spans[n + i],
+        )
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_two(  # type: ignore[no-untyped-def]
+    begin1, end1, begin2, end2, same, length1, length2, u1, u2, span1, span2
+):  # pragma: no cover - compiled
+    """Place one piece in each of two sequences, or two that do not overlap in one."""
+    if not same:
+        length1 = min(length1, end1 - begin1)
+        length2 = min(length2, end2 - begin2)
+        span1[0] = begin1 + int(u1 * (end1 - begin1 - length1 + 1))
+        span2[0] = begin2 + int(u2 * (end2 - begin2 - length2 + 1))
+    else:
+        size = end1 - begin1
+        if length1 + length2 > size:  # both shrink alike
+            length1 = max(1, min(size - 1, length1 * size // (length1 + length2)))
+            length2 = size - length1
+        # Two sorted places in what is free; which view comes first is drawn by their order.
+        free = size - length1 - length2
+        a, b = int(u1 * (free + 1)), int(u2 * (free + 1))
+        if u1 <= u2:
+            span1[0], span2[0] = begin1 + a, begin1 + b + length1
+        else:
+            span2[0], span1[0] = begin1 + b, begin1 + a + length2
+    span1[1] = span1[0] + length1
+    span2[1] = span2[0] + length2
+
+
+@numba.njit(nogil=True, cache=True)
+def _read_pieces(  # type: ignore[no-untyped-def]
+    packed, gaps, spans, strands, rates, model, seeds, letters, out, lengths
+):  # pragma: no cover - compiled
+    """Unpack, turn, corrupt and write out pieces; return the number of letters."""
+    used = 0
+    longest = 1
+    for i in range(spans.shape[0]):
+        longest = max(longest, spans[i, 1] - spans[i, 0])
+    codes = np.empty(longest, dtype=np.uint8)
+    state = np.empty(1, dtype=np.uint64)
+    for i in range(spans.shape[0]):
+        n = spans[i, 1] - spans[i, 0]
+        unpack(packed, gaps, spans[i, 0], spans[i, 1], codes)
+        if strands[i]:
+            for j in range(n // 2):
+                codes[j], codes[n - 1 - j] = codes[n - 1 - j], codes[j]
+            for j in range(n):
+                if codes[j] < 4:
+                    codes[j] = 3 - codes[j]
+        state[0] = seeds[i]
+        m = corrupt(codes, n, rates[i], model, state, out[used:])
+        for j in range(used, used + m):
+            out[j] = letters[out[j]]
+        lengths[i] = m
+        used += m
+    return used

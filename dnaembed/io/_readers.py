@@ -202,7 +202,7 @@ def _identifier(header: str, name: str, number: int) -> str:
     identifier = words[0]
     if not identifier.isprintable():
         raise SequenceFileError(
-            f"{name}, record number {number}: the identifier {_shown(identifier)!r} has a character "
+            f"{name}, record number {number}: identifier {_shown(identifier)!r} has a character "
             "that is not printable ASCII."
         )
     return identifier
@@ -230,7 +230,7 @@ def _records(source: Source) -> Iterator[tuple[str, str]]:
                     yield record.name, record.sequence
         except dnaio.FileFormatError as error:
             line = "" if error.line is None else f", line {error.line + 1}"
-            message = _shown(str(error.message)).rstrip(".")
+            message = " ".join(_shown(str(error.message)).split()).rstrip(".")
             raise SequenceFileError(
                 f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
             ) from None

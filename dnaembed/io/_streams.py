@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import logging
 import lzma
@@ -82,11 +83,14 @@ def open_decompressed(source: Source) -> Iterator[BinaryIO]:
             return
         if form == "gz":
             _warn_of_lost_blocks(raw, name)
-        try:
-            opened = xopen(raw, "rb", threads=0, format=form)
-        except _DECOMPRESSION_ERRORS as error:
-            raise _broken(name, form, error) from error
-        stack.enter_context(opened)
+        opened: Any
+        if form in ("bz2", "xz"):
+            opened = _Streams(raw, form)
+        else:
+            try:
+                opened = stack.enter_context(xopen(raw, "rb", threads=0, format=form))
+            except _DECOMPRESSION_ERRORS as error:
+                raise _broken(name, form, error) from error
         yield io.BufferedReader(_Decompressed(opened, name, form), 1 << 17)  # type: ignore[type-var]
 
 
@@ -129,6 +133,43 @@ class _Decompressed(io.RawIOBase):
             raise _broken(self._name, self._form, error) from error
         buffer[: len(data)] = data
         return len(data)
+
+
+class _Streams(io.RawIOBase):
+    """Decompresses all streams of a bz2 or xz file.
+
+    The file classes of Python's standard library take a damaged second stream, as parallel
+    compressors write by the hundred, for garbage after the first, and stop without a word.
+    """
+
+    def __init__(self, raw: BinaryIO, form: str) -> None:
+        self._raw = raw
+        self._new: Any = bz2.BZ2Decompressor if form == "bz2" else lzma.LZMADecompressor
+        self._padding = b"" if form == "bz2" else b"\0"
+        self._decompressor = self._new()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            pending = b""
+            if self._decompressor.eof:
+                pending = self._decompressor.unused_data.lstrip(self._padding)
+                while not pending:
+                    block = self._raw.read(1 << 16)
+                    if not block:
+                        return 0
+                    pending = block.lstrip(self._padding)
+                self._decompressor = self._new()
+            elif self._decompressor.needs_input:
+                pending = self._raw.read(1 << 16)
+                if not pending:
+                    raise EOFError
+            data = self._decompressor.decompress(pending, max_length=len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
 
 
 class AsciiStream(io.RawIOBase):

@@ -1,0 +1,179 @@
+"""Embedding files, whole and in pieces."""
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dnaembed.io import SequenceFileError, open_embeddings, read_embeddings, write_embeddings
+
+SUFFIXES = [".npy", ".tsv", ".parquet"]
+
+
+def ids_for(n):
+    return [f"read_{i}" for i in range(n)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@given(
+    embeddings=arrays(
+        np.float32,
+        st.tuples(st.integers(1, 6), st.integers(1, 12)),
+        elements=st.floats(allow_nan=False, allow_infinity=False, width=32),
+    ),
+    cut=st.integers(0, 6),
+)
+def test_round_trip_in_pieces(tmp_path_factory, suffix, embeddings, cut):
+    path = tmp_path_factory.mktemp("x") / f"reads{suffix}"
+    ids = ids_for(len(embeddings))
+    with open_embeddings(path) as writer:
+        for piece in (slice(0, cut), slice(cut, None)):
+            writer.write(ids[piece], embeddings[piece])
+    read_ids, read = read_embeddings(path)
+    assert read_ids == ids
+    np.testing.assert_array_equal(read, embeddings)
+    assert read.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_npy_keeps_the_type(tmp_path, dtype):
+    write_embeddings(tmp_path / "x.npy", ["a"], np.array([[0.1, 1 / 3]], dtype))
+    assert np.load(tmp_path / "x.npy").dtype == dtype
+    assert (tmp_path / "x.ids.txt").read_text() == "a\n"
+
+
+def test_npy_header_grows(tmp_path):
+    with open_embeddings(tmp_path / "x.npy") as writer:
+        for i in range(1234):
+            writer.write([str(i)], np.full((1, 3), i, np.float32))
+    loaded = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert loaded.shape == (1234, 3)
+    np.testing.assert_array_equal(loaded[:, 1], np.arange(1234))
+
+
+def test_tsv_has_names(tmp_path):
+    write_embeddings(tmp_path / "x.tsv", ["a"], np.array([[0.1, 2]], np.float32))
+    assert (tmp_path / "x.tsv").read_text() == "id\tembedding_0\tembedding_1\na\t0.1\t2.0\n"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_failure_leaves_nothing_new(tmp_path, suffix, error):
+    path = tmp_path / f"reads{suffix}"
+    write_embeddings(path, ["old"], np.zeros((1, 2)))
+    before = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(error), open_embeddings(path) as writer:  # noqa: PT012
+        writer.write(["new"], np.ones((1, 2)))
+        raise error
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_nothing_written_is_an_error(tmp_path, suffix):
+    with (
+        pytest.raises(ValueError, match="No embedding was written"),
+        open_embeddings(tmp_path / f"x{suffix}"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "embeddings", "message"),
+    [
+        (["a"], np.zeros((2, 2)), "one row per identifier"),
+        (["a", "b"], np.zeros(2), "one row per identifier"),
+        (["a\tb"], np.zeros((1, 2)), "Not an identifier"),
+        ([""], np.zeros((1, 2)), "Not an identifier"),
+    ],
+)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_bad_pieces(tmp_path, ids, embeddings, message, suffix):
+    with pytest.raises(ValueError, match=message):
+        write_embeddings(tmp_path / f"x{suffix}", ids, embeddings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_stay_the_same(tmp_path):
+    with (  # noqa: PT012
+        pytest.raises(ValueError, match="Expected 2 columns as before, got 3"),
+        open_embeddings(tmp_path / "x.npy") as writer,
+    ):
+        writer.write(["a"], np.zeros((1, 2)))
+        writer.write(["b"], np.zeros((1, 3)))
+
+
+def test_unknown_suffix(tmp_path):
+    with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
+        write_embeddings(tmp_path / "x.csv", ["a"], np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
+        read_embeddings(tmp_path / "x.csv")
+
+
+def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r'pip install "dnaembed\[tables\]"'):
+        write_embeddings(tmp_path / "x.parquet", ["a"], np.zeros((1, 2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_files(tmp_path):
+    path = tmp_path / "x.npy"
+    write_embeddings(path, ["a", "b"], np.zeros((2, 2)))
+    complete = path.read_bytes()
+    path.write_bytes(complete[:-8])
+    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
+        read_embeddings(path)
+    path.write_bytes(b"text")
+    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
+        read_embeddings(path)
+    np.save(path, np.array(["x"]))
+    with pytest.raises(SequenceFileError, match="floating-point"):
+        read_embeddings(path)
+    path.write_bytes(complete)
+    (tmp_path / "x.ids.txt").write_text("a\n")
+    with pytest.raises(SequenceFileError, match=r"1 identifiers do not fit .*\(2, 2\)"):
+        read_embeddings(path)
+    (tmp_path / "x.ids.txt").unlink()
+    with pytest.raises(FileNotFoundError):
+        read_embeddings(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no embedding"),
+        ("id\tx\n", "holds no embedding"),
+        ("id\tx\na\t1\nb\n", "line 3: expected 2 columns, got 1"),
+        ("id\tx\na\tone\n", "line 2: could not convert"),
+    ],
+)
+def test_damaged_tsv(tmp_path, content, message):
+    (tmp_path / "x.tsv").write_text(content)
+    with pytest.raises(SequenceFileError, match=message):
+        read_embeddings(tmp_path / "x.tsv")
+
+
+def test_damaged_parquet(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"text")
+    with pytest.raises(SequenceFileError, match=r"not a \.parquet file"):
+        read_embeddings(path)
+    parquet.write_table(pyarrow.table({"x": [1.0]}), path)
+    with pytest.raises(SequenceFileError, match="needs a column 'id'"):
+        read_embeddings(path)
+
+
+def test_parquet_opens_in_pandas(tmp_path):
+    import pandas
+
+    write_embeddings(tmp_path / "x.parquet", ["a"], np.array([[0.5, 2]], np.float32))
+    frame = pandas.read_parquet(tmp_path / "x.parquet")
+    assert frame.columns.tolist() == ["id", "embedding_0", "embedding_1"]
+    assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]

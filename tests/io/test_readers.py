@@ -1,0 +1,352 @@
+"""Everything that can be in a file is either handled or refused with its place."""
+
+import bz2
+import gzip
+import io
+import logging
+import lzma
+import os
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xopen import xopen
+
+from dnaembed.io import SequenceFileError, iter_sequences, read_sequences
+
+FASTA = b">r1 first\nACGT\nACGT\n>r2\nGGG\n"
+FASTQ = b"@r1 first\nACGTACGT\n+\nIIIIIIII\n@r2\nGGG\n+r2\nIII\n"
+EXPECTED = (["r1", "r2"], ["ACGTACGT", "GGG"])
+
+
+def write(folder, content, name="reads.fa"):
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def compress(data, form, path):
+    with xopen(path, "wb", threads=0, format=form) as file:
+        file.write(data)
+    return path
+
+
+def bgzip(data, *, end=True):
+    """Gzip members with the extra field that bgzip writes."""
+
+    def member(piece):
+        body = gzip.compress(piece, mtime=0)
+        size = len(body) + 8
+        extra = b"\x06\x00BC\x02\x00" + (size - 1).to_bytes(2, "little")
+        return body[:3] + b"\x04" + body[4:10] + extra + body[10:]
+
+    blocks = [member(data[i : i + 100]) for i in range(0, len(data), 100)]
+    mark = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+    return b"".join(blocks) + (mark if end else b"")
+
+
+@pytest.mark.parametrize("content", [FASTA, FASTQ], ids=["fasta", "fastq"])
+@pytest.mark.parametrize("form", [None, "gz", "bz2", "xz", "zst"])
+@pytest.mark.parametrize("name", ["reads.fa", "reads.fastq", "reads", "reads.gz", "reads.zst"])
+def test_formats_are_recognised_by_content(tmp_path, content, form, name):
+    path = tmp_path / name
+    if form is None:
+        path.write_bytes(content)
+    else:
+        compress(content, form, path)
+    assert read_sequences(path) == EXPECTED
+    assert list(iter_sequences(str(path))) == list(zip(*EXPECTED, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "sequence"),
+    [
+        (b">r\nacgt\nNnAa\n", "ACGTNNAA"),
+        (b">r\nACGU\nu\n", "ACGTT"),
+        (b">r\nRYSWKMBDHVNryswkmbdhvn\n", "N" * 22),
+        (b">r\n--AC-G..T\n", "ACGT"),
+        (b">r\r\nAC\r\nGT\r\n", "ACGT"),
+        (b">r\rAC\rGT\r", "ACGT"),
+        (b"@r\r\nACGT\r\n+\r\nIIII\r\n", "ACGT"),
+        (b"\xef\xbb\xbf>r\nACGT\n", "ACGT"),
+        (b"\xef\xbb\xbf@r\nACGT\n+\nIIII\n", "ACGT"),
+        (b"\n\n  \n>r\nAC\n\nGT\n\n", "ACGT"),
+        (b"\n@r\nACGT\n+\nIIII\n", "ACGT"),
+        (b"# comment\n>r\nAC\n# comment\nGT", "ACGT"),
+        (b">r\nACGT", "ACGT"),
+        (b"@r\nACGT\n+\nIIII", "ACGT"),
+        (b">r caf\xc3\xa9 \xff\xfe latin \xe9\nACGT\n", "ACGT"),
+        (b"@r caf\xc3\xa9\nACGT\n+\nIIII\n", "ACGT"),
+        (b">r\twith tab\nACGT\n", "ACGT"),
+    ],
+)
+def test_accepted(tmp_path, content, sequence):
+    assert read_sequences(write(tmp_path, content)) == (["r"], [sequence])
+
+
+REFUSED = {
+    "stop codon": (b">a\nAC\n>b\nACG*\n", r"record 'b' \(number 2\): '\*' at position 4 .*protein"),
+    "protein": (b">p\nMKVLE\n", r"record 'p' \(number 1\): 'L' at position 4 .*protein"),
+    "digit": (b">a\nAC1\n", r"'1' at position 3"),
+    "inner space": (b">a\nAC GT\n", r"' ' at position 3"),
+    "nul in sequence": (b">a\nAC\0GT\n", r"'\\x00' at position 3"),
+    "nul in identifier": (b">a\0b\nACGT\n", r"record number 1: identifier 'a\\x00b'.*printable"),
+    "non-ASCII identifier": (
+        b">caf\xe9\nACGT\n",
+        r"record number 1: identifier 'caf\?'.*printable",
+    ),
+    "non-ASCII sequence": (b">a\nAC\xe9\n", r"'a' \(number 1\).*position 3.*outside ASCII"),
+    "non-ASCII quality": (b"@a\nAC\n+\nI\xe9\n", r"record number 1: the quality line"),
+    "empty record": (b">a\nAC\n>b\n>c\nAC\n", r"record 'b' \(number 2\) is empty.*skip_empty"),
+    "empty last record": (b">a\nAC\n>b\n", r"record 'b' \(number 2\) is empty"),
+    "empty fastq record": (b"@a\n\n+\n\n", r"record 'a' \(number 1\) is empty"),
+    "only gaps": (b">a\n--..\n", r"record 'a' \(number 1\) is empty"),
+    "no identifier": (b">a\nAC\n>\nAC\n", r"record number 2: the header has no identifier"),
+    "space before identifier": (b">a\nAC\n@ b\n+\n", r"FASTQ"),
+    "duplicate": (b">a\nA\n>b\nC\n>a x\nG\n", r"record number 1 and record number 3 .*'a'.*allow"),
+    "empty file": (b"", r"reads.fa holds no sequence"),
+    "blank file": (b"\n \r\n\n", r"holds no sequence"),
+    "only comments": (b"# nothing\n", r"holds no sequence"),
+    "text": (b"Dear reader,\nhello\n", r"neither FASTA nor FASTQ: it starts with 'Dear reader,'"),
+    "bases without header": (b"ACGT\nACGT\n", r"neither FASTA nor FASTQ: it starts with 'ACGT'"),
+    "genbank": (b"LOCUS       NC_1\n", r"neither FASTA nor FASTQ"),
+    "zip": (b"PK\x03\x04\xff\xff\n", r"neither FASTA nor FASTQ"),
+    "comment of old FASTA": (b"; old\n>a\nAC\n", r"line 1: not valid FASTA .*Expected '>'"),
+    "text after comment": (b"# x\nhello\n", r"line 2: not valid FASTA"),
+    "sam": (b"@HD\tVN:1.6\nr1\t4\t*\n", r"is SAM.*samtools fastq"),
+    "bam": (gzip.compress(b"BAM\x01\0\0\0\0"), r"is BAM.*samtools fastq"),
+    "utf-16": (">a\nACGT\n".encode("utf-16"), r"is UTF-16"),
+    "fastq inside fasta": (FASTA + FASTQ, r"record 'r2' \(number 2\): '@'.*mix FASTA and FASTQ"),
+    "fasta inside fastq": (FASTQ + FASTA, r"line 9: not valid FASTQ after 2 good records"),
+    "truncated fastq": (FASTQ[:-6], r"line 7: not valid FASTQ after 1 good records"),
+    "short quality": (b"@a\nACGT\n+\nIII\n", r"line 4: not valid FASTQ after 0 good.*[Ll]ength"),
+    "long quality": (b"@a\nACGT\n+\nIIIII\n", r"line 4: not valid FASTQ after 0 good.*[Ll]ength"),
+    "other name after plus": (b"@a\nAC\n+b\nII\n", r"line 3: not valid FASTQ"),
+    "no plus": (b"@a\nAC\nGT\nII\n", r"line 3: not valid FASTQ"),
+    "text with at sign": (b"@home: write\nto me\n", r"not valid FASTQ after 0 good records"),
+}
+
+
+@pytest.mark.parametrize("form", [None, "xz"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(tmp_path, case, form):
+    content, message = REFUSED[case]
+    path = tmp_path / "reads.fa"
+    if form is None or content.startswith(b"\x1f\x8b"):
+        path.write_bytes(content)
+    else:
+        compress(content, form, path)
+    with pytest.raises(SequenceFileError, match=message) as caught:
+        read_sequences(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "\x1a" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["gz", "bz2", "xz", "zst"])
+@pytest.mark.parametrize("content", [FASTA, FASTQ], ids=["fasta", "fastq"])
+def test_compressed_data_cut_anywhere_is_an_error(tmp_path, form, content):
+    complete = compress(content, form, tmp_path / "complete").read_bytes()
+    for end in range(1, len(complete)):
+        with pytest.raises(SequenceFileError):
+            read_sequences(write(tmp_path, complete[:end]))
+    assert read_sequences(write(tmp_path, complete)) == EXPECTED
+
+
+@pytest.mark.parametrize("form", ["gz", "bz2", "xz", "zst"])
+def test_truncated_compression_is_named(tmp_path, form):
+    data = b">r\n" + os.urandom(3000).hex().translate(bytes.maketrans(b"0", b"A")).encode()
+    complete = compress(data, form, tmp_path / "complete").read_bytes()
+    for end in (len(complete) // 2, len(complete) - 1):
+        with pytest.raises(SequenceFileError, match=rf"truncated: its {form} data ends"):
+            list(iter_sequences(write(tmp_path, complete[:end])))
+
+
+@pytest.mark.parametrize("form", ["gz", "bz2", "xz", "zst"])
+def test_damaged_compression_is_an_error(tmp_path, form):
+    data = bytearray(compress(FASTA * 1, form, tmp_path / "complete").read_bytes())
+    # The middle holds bases, and zst has no checksum unless asked: there, damage the frame header.
+    data[4 if form == "zst" else len(data) // 2] ^= 0xFF
+    with pytest.raises(SequenceFileError, match=r"reads\.fa"):
+        read_sequences(write(tmp_path, bytes(data)))
+
+
+@pytest.mark.parametrize("form", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("damage", ["garbage", "second stream"])
+def test_what_follows_the_first_stream_is_not_dropped(tmp_path, form, damage):
+    first = compress(b">r1\nACGT\n", form, tmp_path / "a").read_bytes()
+    second = compress(b">r2\nACGT\n", form, tmp_path / "b").read_bytes()
+    assert read_sequences(write(tmp_path, first + second))[0] == ["r1", "r2"]
+    middle = bytearray(second)
+    middle[len(middle) // 2] ^= 0xFF
+    middle[1] ^= 0xFF
+    tail = b"garbage" if damage == "garbage" else bytes(middle)
+    with pytest.raises(SequenceFileError, match=r"damaged|truncated"):
+        read_sequences(write(tmp_path, first + tail))
+
+
+def test_bgzip_with_and_without_its_end_mark(tmp_path, caplog):
+    data = b"".join(b">r%d\nACGTACGT\n" % i for i in range(50))
+    assert len(read_sequences(write(tmp_path, bgzip(data)))[0]) == 50
+    assert not caplog.records
+    assert len(read_sequences(write(tmp_path, bgzip(data, end=False)))[0]) == 50
+    assert "may be truncated" in caplog.text
+
+
+def test_skip_empty_counts_what_it_skips(tmp_path, caplog):
+    path = write(tmp_path, b">a\nAC\n>b\n>c\n--\n>d\nG\n")
+    with caplog.at_level(logging.WARNING, logger="dnaembed"):
+        assert read_sequences(path, skip_empty=True) == (["a", "d"], ["AC", "G"])
+    assert "skipped 2 of 4 records" in caplog.text
+
+
+def test_skip_empty_is_only_for_empty_records(tmp_path):
+    with pytest.raises(SequenceFileError, match=r"'\*' at position 1"):
+        read_sequences(write(tmp_path, b">a\n*\n"), skip_empty=True)
+
+
+def test_duplicates_across_files_and_allowed(tmp_path):
+    first, second = write(tmp_path, FASTA, "a.fa"), write(tmp_path, FASTQ, "b.fq")
+    with pytest.raises(
+        SequenceFileError, match=r"a.fa, record number 1 and record number 1 of .*b"
+    ):
+        read_sequences([first, second])
+    ids, sequences = read_sequences([first, second], duplicate_ids="allow")
+    assert ids == EXPECTED[0] * 2
+    assert sequences == EXPECTED[1] * 2
+
+
+def test_duplicate_far_away_is_found_before_the_end(tmp_path):
+    lines = [b">r%d\nA\n" % i for i in range(70_000)]
+    lines[60_000] = b">r17\nA\n"
+    seen = 0
+    with pytest.raises(SequenceFileError, match=r"number 18 and record number 60001 .*'r17'"):  # noqa: PT012
+        for _ in iter_sequences(write(tmp_path, b"".join(lines))):
+            seen += 1
+    assert seen < 70_000
+
+
+def test_duplicate_in_a_stream_gives_the_numbers():
+    with pytest.raises(
+        SequenceFileError, match=r"input stream, record number 1 and record number 2"
+    ):
+        read_sequences(io.BytesIO(b">a\nA\n>a\nA\n"))
+
+
+def test_equal_digests_of_different_ids_are_no_duplicates(tmp_path, monkeypatch):
+    from dnaembed.io import _readers
+
+    class Same:
+        def __init__(self, *_, **__):
+            pass
+
+        def digest(self):
+            return b"12345678"
+
+    monkeypatch.setattr(_readers, "blake2b", Same)
+    assert read_sequences(write(tmp_path, FASTA)) == EXPECTED
+
+
+def test_invalid_option():
+    with pytest.raises(ValueError, match='duplicate_ids must be "error" or "allow"'):
+        iter_sequences("x", duplicate_ids="maybe")
+
+
+def test_no_file_at_all():
+    with pytest.raises(ValueError, match="At least one sequence file"):
+        read_sequences([])
+
+
+def test_system_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.fa"):
+        read_sequences(tmp_path / "absent.fa")
+    with pytest.raises(IsADirectoryError):
+        read_sequences(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_no_permission(tmp_path):
+    path = write(tmp_path, FASTA)
+    path.chmod(0)
+    with pytest.raises(PermissionError):
+        read_sequences(path)
+
+
+@pytest.mark.parametrize("content", [FASTA, gzip.compress(FASTA), bz2.compress(FASTQ)])
+def test_standard_input(monkeypatch, content):
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert read_sequences("-") == EXPECTED
+    assert not stdin.closed
+
+
+def test_error_in_standard_input_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"text"))))
+    with pytest.raises(SequenceFileError, match="standard input is neither"):
+        read_sequences("-")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("content", [FASTA, lzma.compress(FASTQ), gzip.compress(FASTA)])
+def test_named_pipe(tmp_path, content):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    assert read_sequences(path, duplicate_ids="allow") == EXPECTED
+    writer.join()
+
+
+def test_binary_file_stays_open(tmp_path):
+    with write(tmp_path, gzip.compress(FASTA)).open("rb") as file:
+        assert read_sequences(file) == EXPECTED
+        assert not file.closed
+
+
+def test_iterator_reads_no_further_than_asked(tmp_path):
+    path = write(tmp_path, b">a\nACGT\n>b\n***\n")
+    records = iter_sequences(path)
+    assert next(records) == ("a", "ACGT")
+    records.close()
+
+
+def test_long_line(tmp_path):
+    path = write(tmp_path, b">a\n" + b"ACGT" * 1_000_000 + b"\n>b\nA\n")
+    ids, (long, _) = read_sequences(path)
+    assert ids == ["a", "b"]
+    assert long == "ACGT" * 1_000_000
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("abc|.:/_-0123", min_size=1), st.text("ACGTN", min_size=1)),
+        min_size=1,
+        unique_by=lambda record: record[0],
+    ),
+    st.booleans(),
+    st.integers(1, 9),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_records_survive(records, fastq, width, end):
+    if fastq:
+        text = "".join(f"@{i}{end}{s}{end}+{end}{'I' * len(s)}{end}" for i, s in records)
+    else:
+        text = "".join(
+            f">{i} text{end}" + "".join(s[j : j + width] + end for j in range(0, len(s), width))
+            for i, s in records
+        )
+    assert list(iter_sequences(io.BytesIO(text.encode()))) == records
+
+
+@given(st.binary(max_size=200) | st.text(">@+\nACGTN- r1I", max_size=80).map(str.encode))
+def test_any_bytes_give_records_or_the_documented_error(content):
+    try:
+        ids, sequences = read_sequences(io.BytesIO(content))
+    except SequenceFileError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert len(ids) == len(sequences) > 0
+        assert all(s and not s.strip("ACGTN") for s in sequences)
+        assert len(set(ids)) == len(ids)

@@ -1,0 +1,99 @@
+"""Label tables in and out."""
+
+import gzip
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnaembed.io import SequenceFileError, labels_of, read_labels, write_labels
+from dnaembed.io._tables import open_table
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"r1\tE. coli\nr2\tV. cholerae\n",
+        b"id\tlabel\nr1\tE. coli\nr2\tV. cholerae\n",
+        b"read_id\tspecies\nr1\tE. coli\nr2\tV. cholerae\n",
+        b"#anything\tgoes\nr1\tE. coli\nr2\tV. cholerae\n",
+        b"\xef\xbb\xbfid\tlabel\r\nr1\tE. coli\r\n\r\nr2\tV. cholerae",
+        gzip.compress(b"r1\t E. coli \nr2\tV. cholerae\n"),
+    ],
+)
+def test_read_labels(tmp_path, content):
+    path = tmp_path / "labels.tsv"
+    path.write_bytes(content)
+    assert read_labels(path) == {"r1": "E. coli", "r2": "V. cholerae"}
+
+
+def test_header_can_be_forced():
+    assert read_labels(io.BytesIO(b"x\ty\nr1\ta\n"), header=True) == {"r1": "a"}
+    assert read_labels(io.BytesIO(b"id\ty\nr1\ta\n"), header=False) == {"id": "y", "r1": "a"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"r1\ta\nr2\n", r"line 2: expected 2 columns .*got 1"),
+        (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
+        (b"r1 a\n", r"line 1: expected 2 columns .*got 1"),
+        (b"r1\ta\nr2\t\n", r"line 2: the label is empty"),
+        (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
+        (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"lines 2 and 4: identifier 'r1' comes twice"),
+        (b"", r"holds no label"),
+        (b"id\tlabel\n", r"holds no label"),
+        (b"r1\ta\nr2\t\xff\n", r"line 2: not UTF-8"),
+        ("r1\ta\n".encode("utf-16"), r"line 1: not UTF-8"),
+        (b"r1\ta\0\n", r"line 1: NUL"),
+        (gzip.compress(b"r1\ta\n" * 3)[:-9], r"truncated"),
+    ],
+)
+def test_bad_tables_name_the_line(tmp_path, content, message):
+    path = tmp_path / "labels.tsv"
+    path.write_bytes(content)
+    with pytest.raises(SequenceFileError, match=message) as caught:
+        read_labels(path)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_labels_are_counted_and_named():
+    labels = {"r1": "a"}
+    with pytest.raises(
+        SequenceFileError, match=r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.$"
+    ):
+        labels_of(["r1", "q", "r", "s", "t"], labels, where="x.tsv")
+    with pytest.raises(SequenceFileError, match=r"no label for 1 of 1 sequences: 'q'$"):
+        labels_of(["q"], labels)
+
+
+text = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)
+
+
+@given(labels=st.dictionaries(text, text, min_size=1))
+def test_labels_round_trip(tmp_path_factory, labels):
+    path = tmp_path_factory.mktemp("labels") / "labels.tsv"
+    write_labels(path, list(labels), list(labels.values()))
+    assert read_labels(path, header=True) == labels
+
+
+def test_write_labels_checks_lengths_and_fields(tmp_path):
+    path = tmp_path / "labels.tsv"
+    with pytest.raises(ValueError, match="got 1 for 2"):
+        write_labels(path, ["a", "b"], np.array([1]))
+    for bad in ("a\tb", "a\nb", "a\rb"):
+        with pytest.raises(ValueError, match="without tab and line break"):
+            write_labels(path, ["r1", bad], [1, 2])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_the_old_table(tmp_path):
+    path = tmp_path / "calls.tsv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), open_table(path, ("id", "label")) as table:  # noqa: PT012
+        table.write_rows([("r1", 1)])
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

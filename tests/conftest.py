@@ -2,6 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# Compilation and shared machines make single examples slow; no test asserts a time.
+settings.register_profile("dnaembed", deadline=None)
+settings.load_profile("dnaembed")
 
 
 def random_dna(n, low=50, high=400, seed=0, alphabet="ACGT"):

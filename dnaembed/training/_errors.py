@@ -1,4 +1,4 @@
-"""Sequencing errors of long reads: substitutions, insertions and deletions, more of them in runs."""
+"""Sequencing errors of long reads: substitutions, insertions, deletions, more of them in runs."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ class ErrorModel:
 
     def as_array(self) -> NDArray[np.float64]:
         """Return what the compiled code wants: three shares and the bias."""
-        return np.array(
-            [self.substitution, self.insertion, self.deletion, self.homopolymer_bias]
-        )
+        return np.array([self.substitution, self.insertion, self.deletion, self.homopolymer_bias])
 
 
 def add_errors(
@@ -106,9 +104,7 @@ def add_errors(
 def check_rates(rates: NDArray[np.float64]) -> None:
     """Refuse rates for which the model has no meaning."""
     if rates.size and not (rates.min() >= 0 and rates.max() <= 0.5):
-        raise ValueError(
-            f"Error rates must be from 0 to 0.5, got {rates.min()} to {rates.max()}."
-        )
+        raise ValueError(f"Error rates must be from 0 to 0.5, got {rates.min()} to {rates.max()}.")
 
 
 def error_capacity(length: int) -> int:

@@ -278,9 +278,7 @@ def _read_catalog(folder: Path, catalog: Path, split: str | None) -> list[Genome
         if not row["label"]:
             raise ValueError(f"{catalog}, line {number}: {row['path']} has no label.")
         _check_exists(folder / row["path"])
-        records.append(
-            GenomeRecord(str(folder / row["path"]), row["label"], row.get("domain", ""))
-        )
+        records.append(GenomeRecord(str(folder / row["path"]), row["label"], row.get("domain", "")))
     return records
 
 
@@ -292,7 +290,9 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     digest = hashlib.sha256()
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
-        for genome in progress(genomes, total=len(genomes), description="Packing genomes", unit="genome"):
+        for genome in progress(
+            genomes, total=len(genomes), description="Packing genomes", unit="genome"
+        ):
             pieces = _read_pieces(genome.path, min_piece)
             for codes in pieces:
                 gaps.append(_runs_of_n(codes) + offsets[-1])
@@ -349,6 +349,19 @@ def _read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:
     if not pieces:
         raise ValueError(f"{path} has no sequence of at least {min_piece} bases.")
     return pieces
+
+
+def pack_sequences(
+    sequences: Sequence[str],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Pack sequences in memory; return what `GenomeStore` calls packed, gaps, piece_offsets."""
+    text = "".join(sequences).encode("ascii")
+    codes = BASE_CODES[np.frombuffer(text, dtype=np.uint8)]
+    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
+    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    known = np.where(codes > 3, 0, codes).astype(np.uint8)
+    padding = np.zeros(-codes.size % 4, dtype=np.uint8)
+    return _pack(np.concatenate((known, padding))), _runs_of_n(codes), offsets
 
 
 def _runs_of_n(codes: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._sequences import check_sequences, reverse_complement
-from ._errors import LETTERS, ErrorModel, check_rates, corrupt, error_capacity, random_bits
-from ._genomes import GenomeStore, unpack
+from .._sequences import check_sequences
+from ._errors import LETTERS, ErrorModel, check_rates, corrupt
+from ._genomes import GenomeStore, pack_sequences, unpack
 from ._pair_batch import PairBatch
 
 Positive = Literal["piece", "same", "reverse_complement", "mutation"]
 _POSITIVES = ("piece", "same", "reverse_complement", "mutation")
 
 
-class _Views:
-    """What all sources share: how long pieces are, and how they are read."""
+@dataclass(frozen=True)
+class _Pool:
+    """Sequences in two bits a base, grouped by source (a genome, a read) and by label."""
+
+    packed: NDArray[np.uint8]
+    gaps: NDArray[np.int64]
+    piece_offsets: NDArray[np.int64]
+    source_pieces: NDArray[np.int64]
+    source_labels: NDArray[np.int64]
+
+
+class _PiecePairs:
+    """What all sources share: which pieces are drawn, and how they are read."""
 
     def __init__(
         self,
+        pool: _Pool,
+        label_weights: NDArray[np.float64],
         *,
         min_length: int,
         max_length: int,
@@ -50,41 +64,99 @@ class _Views:
         self.positive: Positive = positive
         self.mutation_rate = mutation_rate
         self.seed = seed
+        self._pool = pool
+        self._cumulative = np.cumsum(label_weights) / label_weights.sum()
+        self._by_label = np.argsort(pool.source_labels, kind="stable")
+        self._first = np.searchsorted(
+            pool.source_labels[self._by_label], np.arange(len(label_weights) + 1)
+        )
 
-    def _generator(self, step: int) -> np.random.Generator:
-        # Philox with a key of its own for each step: no state, so nothing to save or to share.
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, step))))
+    def sample(self, step: int, n_pairs: int) -> PairBatch:
+        """Draw the pairs of one step: a pure function of the seed, `step` and `n_pairs`.
 
-    def _plan(self, rng: np.random.Generator, n_pairs: int) -> tuple[NDArray, NDArray, NDArray]:
-        """Return log-uniform lengths, error rates (both (n, 2)) and uniforms (n, 8)."""
+        Parameters
+        ----------
+        step : int
+            Number of the step, from 0.
+        n_pairs : int
+            How many pairs.
+
+        Returns
+        -------
+        PairBatch
+            The pairs and the numbers of their labels.
+        """
+        letters, lengths, labels = self.sample_arrays(step, n_pairs)
+        text = letters.tobytes().decode("ascii")
+        stops = np.cumsum(lengths).tolist()
+        views = [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
+        return PairBatch(views[:n_pairs], views[n_pairs:], labels)
+
+    def sample_arrays(
+        self, step: int, n_pairs: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+        """Draw as `sample` does, without making strings.
+
+        Returns
+        -------
+        letters : ndarray of uint8
+            ASCII letters of all views 1, then of all views 2, end to end.
+        lengths : ndarray of shape (2 * n_pairs,), int64
+            Length of each view.
+        labels : ndarray of shape (n_pairs,), int64
+            Label of each pair.
+        """
+        if n_pairs < 1:
+            raise ValueError(f"n_pairs must be >= 1, got {n_pairs}.")
+        pool = self._pool
+        # Philox keyed by the step: there is no state to save, to share or to lose.
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, step))))
         low, high = np.log(self.min_length), np.log(self.max_length)
         lengths = np.exp(rng.uniform(low, high, (n_pairs, 2))).round().astype(np.int64)
         rates = rng.uniform(*self.error_rate, (n_pairs, 2))
+        uniforms = rng.random((n_pairs, 8))
+        seeds = rng.integers(0, 2**63, size=2 * n_pairs, dtype=np.uint64)
+        labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
+        labels = np.minimum(labels, len(self._cumulative) - 1).astype(np.int64)
+        spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
+        _place_pieces(
+            labels,
+            self._by_label,
+            self._first,
+            pool.source_pieces,
+            pool.piece_offsets,
+            lengths,
+            uniforms,
+            spans,
+        )
+        strands = (uniforms[:, 6:8] < 0.5).T.ravel()
+        if self.positive != "piece":  # view 2 is the read of view 1 again
+            spans[n_pairs:] = spans[:n_pairs]
+            strands[n_pairs:] = strands[:n_pairs] ^ (self.positive == "reverse_complement")
+            rates[:, 1] = rates[:, 0]
+            seeds[n_pairs:] = seeds[:n_pairs]
         if self.positive == "mutation":
             rates[:, 1] = self.mutation_rate
-        return lengths, rates, rng.random((n_pairs, 8))
-
-    def _read(
-        self,
-        packed: NDArray[np.uint8],
-        gaps: NDArray[np.int64],
-        spans: NDArray[np.int64],
-        strands: NDArray[np.bool_],
-        rates: NDArray[np.float64],
-        seeds: NDArray[np.uint64],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Read pieces with errors: ASCII letters one after the other, and lengths."""
-        out = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
-        lengths = np.empty(len(spans), dtype=np.int64)
+            seeds[n_pairs:] += np.uint64(1)
+        letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
+        read = np.empty(2 * n_pairs, dtype=np.int64)
         used = _read_pieces(
-            packed, gaps, spans, strands, rates, self.error_model.as_array(), seeds, LETTERS,
-            out, lengths,
+            pool.packed,
+            pool.gaps,
+            spans,
+            strands,
+            rates.T.ravel(),
+            self.error_model.as_array(),
+            seeds,
+            LETTERS,
+            letters,
+            read,
         )
-        return out[:used], lengths
+        return letters[:used], read, labels
 
 
-class GenomePairs(_Views):
-    """Pairs of non-overlapping pieces of labelled genomes.
+class GenomePairs(_PiecePairs):
+    r"""Pairs of non-overlapping pieces of labelled genomes.
 
     A label is drawn first, then a genome of it for each view (so that the two may be of different
     strains), then a place, a length, a strand and a rate of errors for each view: nothing is ever
@@ -117,7 +189,7 @@ class GenomePairs(_Views):
     >>> from dnaembed.training import GenomePairs, GenomeRecord, GenomeStore
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fasta = pathlib.Path(folder, "a.fa")
-    ...     _ = fasta.write_text(">a\\n" + "ACGTTGCA" * 500)
+    ...     _ = fasta.write_text(">a\n" + "ACGTTGCA" * 500)
     ...     store = GenomeStore.build([GenomeRecord(str(fasta), "a")], f"{folder}/store")
     ...     source = GenomePairs(store, min_length=100, max_length=200)
     ...     batch = source.sample(step=0, n_pairs=3)
@@ -138,16 +210,6 @@ class GenomePairs(_Views):
         mutation_rate: float = 0.05,
         seed: int = 0,
     ) -> None:
-        super().__init__(
-            min_length=min_length,
-            max_length=max_length,
-            error_rate=error_rate,
-            error_model=error_model,
-            positive=positive,
-            mutation_rate=mutation_rate,
-            seed=seed,
-        )
-        self.store = store
         weights = dict(domain_weights or {})
         unknown = sorted(set(weights) - set(store.domains))
         if unknown:
@@ -157,61 +219,115 @@ class GenomePairs(_Views):
         shares = np.array([weights.get(domain, 1.0) for domain in store.domains])
         if shares.min() < 0 or shares.sum() <= 0:
             raise ValueError("domain_weights must not be negative, and one must be positive.")
-        self._cumulative = np.cumsum(shares) / shares.sum()
-        self._by_label = np.argsort(store.genome_labels, kind="stable")
-        self._first = np.searchsorted(
-            store.genome_labels[self._by_label], np.arange(len(store.labels) + 1)
+        super().__init__(
+            _Pool(
+                store.packed,
+                store.gaps,
+                store.piece_offsets,
+                store.genome_pieces,
+                store.genome_labels,
+            ),
+            shares,
+            min_length=min_length,
+            max_length=max_length,
+            error_rate=error_rate,
+            error_model=error_model,
+            positive=positive,
+            mutation_rate=mutation_rate,
+            seed=seed,
+        )
+        self.store = store
+
+
+class ReadPairs(_PiecePairs):
+    """Pairs from reads or contigs, with labels or without.
+
+    With labels, a label is drawn, then a read of it for each view; if both views fall on one read
+    they do not overlap. Without, a pair is two parts of one read that do not overlap: it is of one
+    species for certain, which is what adapts a model to a sample nobody has labelled.
+
+    Parameters
+    ----------
+    sequences : iterable of str
+        The reads, at least two bases each; see `dnaembed.check_sequences`.
+    labels : array-like of shape (n_reads,), default=None
+        Species of each read, of any kind that sorts. A read with a negative integer is of unknown
+        species, and is paired with itself only. None: all are unknown.
+    min_length, max_length : int, default=800, 10000
+        Lengths of pieces are log-uniform between these, as far as the read is long enough.
+    error_rate : tuple of float, default=(0.0, 0.0)
+        Further errors a base are uniform between these two, drawn for each view.
+    error_model : ErrorModel, default=None
+        How errors divide into kinds.
+    positive : {"piece", "same", "reverse_complement", "mutation"}, default="piece"
+        What view 2 is; see `GenomePairs`.
+    mutation_rate : float, default=0.05
+        Errors a base of a mutated copy.
+    seed : int, default=0
+        Same seed, same pairs.
+
+    Notes
+    -----
+    The labels of the batches are numbers from 0 in the sorted order of the known labels; each read
+    of unknown species has a number of its own after those, so that two pairs out of one read are
+    not taken for two species.
+
+    Examples
+    --------
+    >>> from dnaembed.training import ReadPairs
+    >>> source = ReadPairs(["ACGTTACCGA" * 40, "GGCATTA" * 50], min_length=50, max_length=100)
+    >>> batch = source.sample(step=0, n_pairs=2)
+    >>> batch.view1[0] in "ACGTTACCGA" * 40 + "GGCATTA" * 50 or len(batch.view1[0]) <= 100
+    True
+    """
+
+    def __init__(
+        self,
+        sequences: Any,
+        labels: ArrayLike | None = None,
+        *,
+        min_length: int = 800,
+        max_length: int = 10_000,
+        error_rate: tuple[float, float] = (0.0, 0.0),
+        error_model: ErrorModel | None = None,
+        positive: Positive = "piece",
+        mutation_rate: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        reads = check_sequences(sequences)
+        for i, read in enumerate(reads):
+            if len(read) < 2:
+                raise ValueError(f"sequence {i} has {len(read)} base; a pair needs at least 2.")
+        numbers = _number_labels(labels, len(reads))
+        packed, gaps, offsets = pack_sequences(reads)
+        super().__init__(
+            _Pool(packed, gaps, offsets, np.arange(len(reads) + 1), numbers),
+            np.ones(int(numbers.max()) + 1),
+            min_length=min_length,
+            max_length=max_length,
+            error_rate=error_rate,
+            error_model=error_model,
+            positive=positive,
+            mutation_rate=mutation_rate,
+            seed=seed,
         )
 
-    def sample(self, step: int, n_pairs: int) -> PairBatch:
-        """Draw the pairs of one step; see `PairSource`."""
-        letters, lengths, labels = self.sample_arrays(step, n_pairs)
-        views = _as_strings(letters, lengths)
-        return PairBatch(views[:n_pairs], views[n_pairs:], labels)
 
-    def sample_arrays(
-        self, step: int, n_pairs: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        """Draw as `sample` does; return letters of all views 1, then 2, their lengths, labels."""
-        rng = self._generator(step)
-        lengths, rates, uniforms = self._plan(rng, n_pairs)
-        seeds = rng.integers(0, 2**63, size=2 * n_pairs, dtype=np.uint64)
-        labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
-        labels = np.minimum(labels, len(self.store.labels) - 1).astype(np.int64)
-        spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
-        _place_pieces(
-            labels,
-            self._by_label,
-            self._first,
-            self.store.genome_pieces,
-            self.store.piece_offsets,
-            lengths,
-            uniforms,
-            spans,
-        )
-        strands = (uniforms[:, 6:8] < 0.5).T.ravel()
-        _repeat_view(self.positive, n_pairs, spans, strands)
-        letters, read = self._read(
-            self.store.packed, self.store.gaps, spans, strands, rates.T.ravel(), seeds
-        )
-        return letters, read, labels
-
-
-def _as_strings(letters: NDArray[np.uint8], lengths: NDArray[np.int64]) -> list[str]:
-    text = letters.tobytes().decode("ascii")
-    stops = np.cumsum(lengths).tolist()
-    starts = [0, *stops[:-1]]
-    return [text[a:b] for a, b in zip(starts, stops, strict=True)]
-
-
-def _repeat_view(
-    positive: str, n_pairs: int, spans: NDArray[np.int64], strands: NDArray[np.bool_]
-) -> None:
-    """Make view 2 the read of view 1 (in place) for the positives that want it."""
-    if positive == "piece":
-        return
-    spans[n_pairs:] = spans[:n_pairs]
-    strands[n_pairs:] = strands[:n_pairs] ^ (positive == "reverse_complement")
+def _number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
+    """Number labels from 0; every read of unknown species gets a number of its own."""
+    if labels is None:
+        return np.arange(n_reads, dtype=np.int64)
+    values = np.asarray(labels)
+    if values.shape != (n_reads,):
+        raise ValueError(f"{n_reads} sequences need {n_reads} labels, got shape {values.shape}.")
+    known = np.ones(n_reads, dtype=bool)
+    if np.issubdtype(values.dtype, np.signedinteger):
+        known = values >= 0
+    classes, inverse = np.unique(values[known], return_inverse=True)
+    numbers = np.empty(n_reads, dtype=np.int64)
+    numbers[known] = inverse
+    numbers[~known] = len(classes) + np.arange(n_reads - known.sum())
+    return numbers
 
 
 @numba.njit(nogil=True, cache=True)
@@ -230,12 +346,21 @@ def _place_pieces(  # type: ignore[no-untyped-def]
             # A base of the genome, so that its sequences are drawn by length.
             begin, end = piece_offsets[low], piece_offsets[high]
             base = begin + int(uniforms[i, 2 + view] * (end - begin))
-            pieces[view] = np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
+            pieces[view] = (
+                np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
+            )
         _place_two(
-            piece_offsets[pieces[0]], piece_offsets[pieces[0] + 1],
-            piece_offsets[pieces[1]], piece_offsets[pieces[1] + 1],
+            piece_offsets[pieces[0]],
+            piece_offsets[pieces[0] + 1],
+            piece_offsets[pieces[1]],
+            piece_offsets[pieces[1] + 1],
             pieces[0] == pieces[1],
-            lengths[i, 0], lengths[i, 1], uniforms[i, 4], uniforms[i, 5], spans[i], spans[n + i],
+            lengths[i, 0],
+            lengths[i, 1],
+            uniforms[i, 4],
+            uniforms[i, 5],
+            spans[i],
+            spans[n + i],
         )
 
 

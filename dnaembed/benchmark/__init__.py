@@ -1,1 +1,5 @@
-"""TODO."""
+"""How well embeddings tell species apart, measured as the DNABERT-S paper does."""
+
+from ._protocols import binning_scores, clustering_scores, few_shot_scores, similarity_threshold
+
+__all__ = ["binning_scores", "clustering_scores", "few_shot_scores", "similarity_threshold"]

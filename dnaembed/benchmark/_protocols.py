@@ -1,0 +1,232 @@
+"""The evaluation protocols of the DNABERT-S paper, as functions on embeddings and labels.
+
+Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA embeddings",
+Bioinformatics 41 (2025), i255, and the authors' evaluation code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    adjusted_rand_score,
+    completeness_score,
+    f1_score,
+    homogeneity_score,
+    normalized_mutual_info_score,
+)
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.preprocessing import StandardScaler, normalize
+
+from .._kmedoid import modified_kmedoid
+
+
+def clustering_scores(
+    embeddings: np.ndarray, labels: np.ndarray, *, n_repeats: int = 5
+) -> dict[str, float]:
+    """Score K-means clusters of the embeddings against the species.
+
+    Rows are scaled to unit length; K-means knows the true number of species and starts from random
+    rows, three times, with seeds 0, 1, ...; the scores are means over the seeds.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence.
+    labels : ndarray of shape (n,)
+        Species of each.
+    n_repeats : int, default=5
+        Number of seeds.
+
+    Returns
+    -------
+    dict of str to float
+        ``ari`` (adjusted Rand index), ``purity`` (homogeneity), ``completeness`` and ``nmi``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.benchmark import clustering_scores
+    >>> clustering_scores(np.repeat(np.eye(3), 5, axis=0), np.repeat([0, 1, 2], 5))["purity"]
+    1.0
+    """
+    rows = normalize(embeddings)
+    n_species = len(np.unique(labels))
+    scores = []
+    for seed in range(n_repeats):
+        kmeans = KMeans(n_species, init="random", n_init=3, max_iter=1000, random_state=seed)
+        found = kmeans.fit_predict(rows)
+        scores.append(
+            (
+                adjusted_rand_score(labels, found),
+                homogeneity_score(labels, found),
+                completeness_score(labels, found),
+                normalized_mutual_info_score(labels, found),
+            )
+        )
+    names = ("ari", "purity", "completeness", "nmi")
+    return dict(zip(names, np.mean(scores, axis=0).tolist(), strict=True))
+
+
+def few_shot_scores(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    *,
+    shots: Sequence[int] = (1, 2, 5, 10, 20),
+    n_test: int = 80,
+    n_repeats: int = 5,
+) -> dict[int, float]:
+    """Score a classifier that learns from few labelled sequences a species.
+
+    Columns are standardised over all sequences. For each seed the sequences are permuted; the
+    first ones of each species are for learning (logistic regression, C=0.5), the last ones for
+    testing.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence.
+    labels : ndarray of shape (n,)
+        Species of each.
+    shots : sequence of int, default=(1, 2, 5, 10, 20)
+        Numbers of labelled sequences a species.
+    n_test : int, default=80
+        Test sequences a species.
+    n_repeats : int, default=5
+        Number of seeds.
+
+    Returns
+    -------
+    dict of int to float
+        Macro F1 at each number of shots, mean over the seeds.
+
+    Raises
+    ------
+    ValueError
+        If a species has too few sequences to keep learning and test apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.benchmark import few_shot_scores
+    >>> rows, labels = np.repeat(np.eye(3), 5, axis=0), np.repeat([0, 1, 2], 5)
+    >>> few_shot_scores(rows, labels, shots=[1, 2], n_test=3)
+    {1: 1.0, 2: 1.0}
+    """
+    species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if counts.min() < max(shots) + n_test:
+        raise ValueError(
+            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} sequences a "
+            f"species; {species[counts.argmin()]!s} has {counts.min()}."
+        )
+    rows = StandardScaler().fit_transform(embeddings)
+    scores = np.zeros((n_repeats, len(shots)))
+    for seed in range(n_repeats):
+        order = np.random.default_rng(seed).permutation(len(rows))
+        members = [order[codes[order] == code] for code in range(len(species))]
+        test = np.concatenate([m[-n_test:] for m in members])
+        for column, n_shots in enumerate(shots):
+            train = np.concatenate([m[:n_shots] for m in members])
+            classifier = LogisticRegression(C=0.5, max_iter=3000)
+            calls = classifier.fit(rows[train], codes[train]).predict(rows[test])
+            scores[seed, column] = f1_score(codes[test], calls, average="macro")
+    return dict(zip(shots, scores.mean(axis=0).tolist(), strict=True))
+
+
+def similarity_threshold(
+    embeddings: np.ndarray, labels: np.ndarray, *, percentile: float = 70
+) -> float:
+    """Learn from labelled sequences how similar those of one species are.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence; the paper takes those of ``clustering_0.tsv`` of the same domain.
+    labels : ndarray of shape (n,)
+        Species of each.
+    percentile : float, default=70
+        Of the similarities to the mean of the species.
+
+    Returns
+    -------
+    float
+        The dot product with the (not re-normalised) mean of its species' unit rows that
+        `percentile` percent of the sequences stay under.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.benchmark import similarity_threshold
+    >>> similarity_threshold(np.array([[1.0, 0], [0, 1.0]]), np.array(["a", "a"]))
+    0.5
+    """
+    rows = normalize(embeddings)
+    species, codes = np.unique(labels, return_inverse=True)
+    centers = np.stack([rows[codes == code].mean(axis=0) for code in range(len(species))])
+    similarities = np.sort(np.einsum("ij,ij->i", rows, centers[codes]))
+    return float(similarities[min(int(percentile / 100 * len(rows)), len(rows) - 1)])
+
+
+def binning_scores(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    *,
+    min_similarity: float,
+    min_bin_size: int = 10,
+    max_iter: int = 1000,
+) -> dict[str, dict[float, int]]:
+    """Count the species that the modified K-medoid finds.
+
+    Bins and species are matched one to one so that they share the most sequences (Hungarian
+    alignment); sequences in no bin are left out before.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence.
+    labels : ndarray of shape (n,)
+        Species of each.
+    min_similarity : float
+        From `similarity_threshold`, on other sequences.
+    min_bin_size : int, default=10
+        Smaller bins are given up.
+    max_iter : int, default=1000
+        Most bins tried.
+
+    Returns
+    -------
+    dict of str to dict of float to int
+        ``f1`` and ``recall``: for each threshold 0.1, 0.2, ... 0.9 the number of species above it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.benchmark import binning_scores
+    >>> rows, labels = np.repeat(np.eye(3), 20, axis=0), np.repeat(["a", "b", "c"], 20)
+    >>> binning_scores(rows, labels, min_similarity=0.9)["f1"][0.9]
+    3
+    """
+    found = modified_kmedoid(
+        normalize(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
+    ).labels
+    binned = found >= 0
+    f1, recall = _aligned_scores(np.asarray(labels)[binned], found[binned])
+    thresholds = [round(0.1 * step, 1) for step in range(1, 10)]
+    return {
+        "f1": {t: int(np.count_nonzero(f1 > t)) for t in thresholds},
+        "recall": {t: int(np.count_nonzero(recall > t)) for t in thresholds},
+    }
+
+
+def _aligned_scores(labels: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not len(labels):
+        return np.empty(0), np.empty(0)
+    shared = contingency_matrix(labels, found)
+    species, bins = linear_sum_assignment(shared, maximize=True)
+    together = shared[species, bins]
+    n_species, n_bins = shared.sum(axis=1)[species], shared.sum(axis=0)[bins]
+    return 2 * together / (n_species + n_bins), together / n_species

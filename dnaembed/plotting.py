@@ -1,0 +1,143 @@
+"""Pictures of embeddings (needs the extra ``plot``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from ._optional import import_optional
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Paul Tol's "muted" scheme: told apart with any kind of colour vision. Ten colours are all that
+# anyone can tell apart, so the shape changes as well.
+_COLORS = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933",
+    "#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777",
+)  # fmt: skip
+_MARKERS = "osD^vP*X<>"
+
+
+def project(
+    embeddings: np.ndarray, *, method: str = "pca", random_state: int | None = 0
+) -> tuple[np.ndarray, tuple[str, str]]:
+    """Project embeddings onto two dimensions.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence, n and d at least 2.
+    method : {"pca", "umap"}, default="pca"
+        Principal components, or UMAP on cosine distances (needs umap-learn).
+    random_state : int or None, default=0
+        Seed.
+
+    Returns
+    -------
+    coordinates : ndarray of shape (n, 2)
+        Points.
+    names : tuple of two str
+        Names for the axes; with PCA, the share of the variance that each shows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.plotting import project
+    >>> coordinates, names = project(np.array([[0.0, 0, 1], [0, 1, 0], [3, 0, 0], [4, 0, 0]]))
+    >>> coordinates.shape, names[0]
+    ((4, 2), 'PC 1 (9...%)')
+    """
+    if method == "pca":
+        pca = PCA(2, random_state=random_state)
+        coordinates = pca.fit_transform(embeddings)
+        first, second = pca.explained_variance_ratio_
+        return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
+    if method == "umap":
+        umap = import_optional("umap", extra="plot", purpose="UMAP")
+        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
+        return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
+    raise ValueError(f'method must be "pca" or "umap", got {method!r}.')
+
+
+def plot_species(
+    coordinates: np.ndarray,
+    labels: np.ndarray,
+    *,
+    names: tuple[str, str] = ("", ""),
+    title: str = "",
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw points coloured by species.
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (n, 2)
+        Points, for example from `project`.
+    labels : array-like of shape (n,)
+        Species of each.
+    names : tuple of two str, default=("", "")
+        Names of the axes.
+    title : str, default=""
+        Title of the axes.
+    legend : bool, default=True
+        Show which colour and shape is which species, to the right of the axes.
+    ax : matplotlib Axes, default=None
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes drawn on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.plotting import plot_species
+    >>> ax = plot_species(np.eye(2), ["E. coli", "V. cholerae"], title="Two reads")
+    >>> ax.get_title()
+    'Two reads'
+    """
+    if ax is None:
+        ax = new_figure(1)[1][0]
+    labels = np.asarray(labels)
+    for i, species in enumerate(np.unique(labels).tolist()):
+        points = coordinates[labels == species]
+        ax.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=18,
+            color=_COLORS[i % len(_COLORS)],
+            marker=_MARKERS[(i + i // len(_COLORS)) % len(_MARKERS)],
+            alpha=0.8,
+            linewidths=0,
+            label=str(species),
+        )
+    ax.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])
+    if legend:
+        ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
+    return ax
+
+
+def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
+    """Return a figure with panels side by side, drawn without a screen.
+
+    Parameters
+    ----------
+    n_panels : int
+        How many.
+
+    Returns
+    -------
+    figure : matplotlib Figure
+        Save it with ``figure.savefig(path)``.
+    axes : list of matplotlib Axes
+        The panels.
+    """
+    # The Figure class, not pyplot: no window system, no global state, nothing to close.
+    figure_module = import_optional("matplotlib.figure", extra="plot", purpose="A picture")
+    figure = figure_module.Figure(figsize=(4.4 * n_panels + 2, 4.4), dpi=150, layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, n_panels)))

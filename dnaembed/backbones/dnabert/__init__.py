@@ -2,10 +2,20 @@
 
 from transformers import AutoConfig, AutoModel
 
+from ._backbone import DnaBertBackbone
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, alibi_slopes
+from ._projection_head import load_projection_head
+from ._tokenizer import train_bpe_tokenizer
 
 AutoConfig.register(DnaBertConfig.model_type, DnaBertConfig, exist_ok=True)
 AutoModel.register(DnaBertConfig, DnaBertModel, exist_ok=True)
 
-__all__ = ["DnaBertConfig", "DnaBertModel", "alibi_slopes"]
+__all__ = [
+    "DnaBertBackbone",
+    "DnaBertConfig",
+    "DnaBertModel",
+    "alibi_slopes",
+    "load_projection_head",
+    "train_bpe_tokenizer",
+]

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
@@ -92,9 +92,9 @@ def eager_attention(
     attn_mask: torch.Tensor,
     dropout_p: float,
 ) -> torch.Tensor:
-    """Attention in plain operations, to check `torch.nn.functional.scaled_dot_product_attention`."""
+    """Attention in plain operations, to check the fused kernels."""
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + attn_mask
-    weights = F.dropout(scores.softmax(dim=-1), p=dropout_p)
+    weights = functional.dropout(scores.softmax(dim=-1), p=dropout_p)
     return weights @ value
 
 
@@ -132,7 +132,7 @@ class DnaBertSelfAttention(nn.Module):
             self.Wqkv(hidden).view(n, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
         )
         eager = self.config._attn_implementation == "eager"
-        attention = eager_attention if eager else F.scaled_dot_product_attention
+        attention = eager_attention if eager else functional.scaled_dot_product_attention
         context = attention(
             query, key, value, attn_mask=bias, dropout_p=self.dropout_p if self.training else 0.0
         )
@@ -176,7 +176,7 @@ class DnaBertMLP(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         gate, value = self.gated_layers(hidden).chunk(2, dim=-1)
-        return self.layernorm(self.wo(self.dropout(F.gelu(gate) * value)) + hidden)
+        return self.layernorm(self.wo(self.dropout(functional.gelu(gate) * value)) + hidden)
 
 
 class DnaBertLayer(GradientCheckpointingLayer):
@@ -202,10 +202,11 @@ class DnaBertEncoder(nn.Module):
 class DnaBertPreTrainedModel(PreTrainedModel):
     """What transformers needs to know to load, save, place and checkpoint the encoder."""
 
+    config: DnaBertConfig
     config_class = DnaBertConfig
     base_model_prefix = "bert"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("DnaBertLayer",)
+    _no_split_modules = ["DnaBertLayer"]  # noqa: RUF012 - the type that transformers declares
     _supports_sdpa = True
 
 
@@ -246,13 +247,13 @@ class DnaBertModel(DnaBertPreTrainedModel):
         self._alibi = _AlibiBias(config.num_attention_heads)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> nn.Embedding:
         """Return the word embeddings, for transformers."""
         return self.embeddings.word_embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the word embeddings, for transformers."""
-        self.embeddings.word_embeddings = value
+        self.embeddings.word_embeddings = value  # type: ignore[assignment]
 
     def forward(
         self,
@@ -301,8 +302,9 @@ class DnaBertModel(DnaBertPreTrainedModel):
         for index, layer in enumerate(self.encoder.layer):
             if mixing is not None and mixing.layer == index:
                 hidden = mix_rows(hidden, mixing)
-                attention_mask = mix_masks(attention_mask, mixing)
-                bias = self._attention_bias(hidden, attention_mask)
+                if attention_mask is not None:
+                    attention_mask = mix_mask(attention_mask, mixing)
+                    bias = self._attention_bias(hidden, attention_mask)
             if output_hidden_states:
                 states = (*states, hidden)
             hidden = layer(hidden, bias)
@@ -332,8 +334,6 @@ def mix_rows(hidden: torch.Tensor, mixing: Mixing) -> torch.Tensor:
     return shares * hidden + (1 - shares) * hidden[mixing.permutation.to(hidden.device)]
 
 
-def mix_masks(attention_mask: torch.Tensor | None, mixing: Mixing) -> torch.Tensor | None:
+def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:
     """Keep the positions that are no padding in the row or in its partner."""
-    if attention_mask is None:
-        return None
     return attention_mask * attention_mask[mixing.permutation.to(attention_mask.device)]

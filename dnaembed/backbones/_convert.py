@@ -1,0 +1,107 @@
+"""Turn a published checkpoint into a folder of ours."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from ._checkpoint import file_sha256, weight_files
+from ._load import PUBLISHED_WEIGHTS, find_folder, load_folder
+from .dnabert import DnaBertBackbone
+
+
+def convert_checkpoint(
+    source: str | PathLike[str],
+    folder: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> None:
+    """Write a published DNABERT-2 or DNABERT-S checkpoint as a folder of ours.
+
+    The folder holds safetensors instead of a pickle, the right ``[PAD]`` id, the tokenizer, and a
+    model card with the sha256 of the source. The weights are those of the source bit for bit; its
+    pooler and language-modelling head, which no embedding goes through, are left out.
+
+    Parameters
+    ----------
+    source : str or path-like
+        Folder or hub id of the checkpoint.
+    folder : str or path-like
+        New or empty; it appears complete or not at all.
+    revision, cache_dir, local_files_only
+        As in `load_backbone`.
+
+    Raises
+    ------
+    FileExistsError
+        If `folder` holds something already.
+    FileNotFoundError, ValueError
+        If the source cannot be loaded, as in `load_backbone`, or is not of this architecture.
+    """
+    origin = find_folder(
+        source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+    )
+    backbone = load_folder(origin)
+    if not isinstance(backbone, DnaBertBackbone):
+        raise ValueError(
+            f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; this model is a "
+            f"{backbone.model.config.model_type!r}, which needs no conversion."
+        )
+    hashes = {file.name: file_sha256(file) for file in weight_files(origin)}
+    # A hub id says where weights come from; a folder of the user's says nothing to others.
+    backbone.save(folder, card=_card(str(source) if origin != Path(source) else None, hashes))
+
+
+def published_name(sha256: str) -> str | None:
+    """Hub id of the published checkpoint whose weights have this digest."""
+    return next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
+
+
+def _card(source: str | None, hashes: dict[str, str]) -> str:
+    name = next(filter(None, map(published_name, hashes.values())), None)
+    files = "\n".join(f"- `{file}`: `{sha256}`" for file, sha256 in hashes.items())
+    if name is not None:
+        origin = f"the published [{name}](https://huggingface.co/{name})"
+    else:
+        origin = f"`{source}`" if source else "a local checkpoint"
+    known = (
+        "They are the published weights: the digest is the known one.\n"
+        if name is not None
+        else "The digest is not that of a published checkpoint that dnaembed knows.\n"
+    )
+    return f"""\
+---
+license: apache-2.0
+library_name: dnaembed
+tags:
+- dna
+- sequence-embedding
+---
+
+# {name or source or "DNA encoder"}, converted
+
+Converted by `dnaembed convert` from {origin}. The weights are bit for bit those of the source,
+without its pooler and language-modelling head, which no embedding goes through. The `[PAD]` id in
+`config.json` is the tokenizer's; the published file gives that of `[UNK]`.
+
+## Source
+
+sha256 of the source's weights:
+
+{files}
+
+{known}
+## Licence
+
+DNABERT-2 and DNABERT-S were published under the Apache License 2.0 by their authors
+(MAGICS-LAB). If the source is a model that somebody trained further, its own terms hold.
+
+## References
+
+- Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species genome",
+  ICLR 2024, arXiv:2306.15006.
+- Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA embeddings",
+  Bioinformatics 41 (2025), i255, arXiv:2402.08777.
+"""

@@ -1,0 +1,251 @@
+"""Find a model by name, folder or hub id, and load it without running any of its code."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+
+from ._checkpoint import file_sha256, read_json, weight_files
+from ._protocol import Backbone
+from .dnabert import DnaBertBackbone
+
+logger = logging.getLogger("dnaembed")
+
+_MODELS = Path(__file__).resolve().parent.parent / "models"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+# By the model_type of config.json; "bert" is that of the published DNABERT-2 and DNABERT-S.
+_LOADERS: dict[str, Callable[[Path], Backbone]] = {
+    "bert": DnaBertBackbone.from_folder,
+    "dnabert": DnaBertBackbone.from_folder,
+}
+
+# sha256 of pytorch_model.bin in the published checkpoints.
+PUBLISHED_WEIGHTS = {
+    "zhihan1996/DNABERT-S": "f3cfc3d0541859df64759e758cc4bc40fe1d5760799a7d098a9f9f09501c1e5f",
+    "zhihan1996/DNABERT-2-117M": "7ff39ec77a484dd01070a41bfd6e95cdd7247bec80fe357ab43a4be33687aeba",
+}
+
+_SHARED_MODELS = 4
+_shared: OrderedDict[tuple[Any, ...], Backbone] = OrderedDict()
+_shared_lock = Lock()
+
+
+def load_backbone(
+    name_or_path: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> Backbone:
+    """Load a model.
+
+    The architecture follows from ``model_type`` in the folder's ``config.json``: "dnabert" and
+    "kmer_profile" are ours, "bert" is the layout of the published DNABERT-2 and DNABERT-S.
+    Weights are read from safetensors, or from ``pytorch_model.bin`` with torch's restricted
+    unpickler. Code that a checkpoint brings along is neither downloaded nor run.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        Name of a model that ships with the package, a folder, or a Hugging Face hub id
+        (``"owner/name"``), tried in this order.
+    revision : str, default=None
+        Branch, tag or commit of a hub model.
+    cache_dir : str or path-like, default=None
+        Where downloads are kept; the hub's own default if None.
+    local_files_only : bool, default=False
+        Never go online: use what was downloaded before. ``HF_HUB_OFFLINE=1`` does the same.
+
+    Returns
+    -------
+    Backbone
+        In float32, on the CPU, in evaluation mode; not shared with anybody.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model, or it cannot be downloaded, or files are missing from it.
+    ValueError
+        If the folder holds something else than a model of a known type, or its weights do not
+        fit its configuration, or would need code to be run, or, for the published checkpoints
+        from the hub without a `revision`, are not the published ones.
+
+    Examples
+    --------
+    >>> from dnaembed.backbones import load_backbone
+    >>> load_backbone("no/such/folder/here", local_files_only=True)
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: model 'no/such/folder/here' not found: no model of this name ships with
+    dnaembed (...), no folder of this name exists, and it is no hub id of the form 'owner/name'.
+    """
+    return load_folder(
+        find_folder(
+            name_or_path,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def load_folder(folder: Path) -> Backbone:
+    """Load the model in a folder by the ``model_type`` of its ``config.json``."""
+    model_type = read_json(folder / "config.json").get("model_type")
+    if not isinstance(model_type, str) or model_type not in _LOADERS:
+        raise ValueError(
+            f"{folder / 'config.json'}: model_type must be one of {', '.join(_LOADERS)}, "
+            f"got {model_type!r}."
+        )
+    return _LOADERS[model_type](folder)
+
+
+def shared_backbone(
+    name_or_path: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Backbone:
+    """Load a model for inference, once for all that ask for it in this process.
+
+    Takes the parameters of `load_backbone`, and where and in which precision to compute. A local
+    folder is read again when one of its files changed. The last four models are kept; treat them
+    as read-only.
+
+    Returns
+    -------
+    Backbone
+        In evaluation mode, without gradients.
+    """
+    # One lock for all: who asks second for a model finds it loaded.
+    with _shared_lock:
+        local = _find_local(name_or_path)
+        key = (
+            str(name_or_path) if local is None else str(local.resolve()),
+            None if local is None else _folder_stamp(local),
+            revision,
+            None if cache_dir is None else str(cache_dir),
+            local_files_only,
+            str(device),
+            dtype,
+        )
+        if key not in _shared:
+            backbone = load_backbone(
+                name_or_path,
+                revision=revision,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+            )
+            backbone.model.requires_grad_(False)
+            backbone.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
+            _shared[key] = backbone
+            while len(_shared) > _SHARED_MODELS:
+                _shared.popitem(last=False)
+        _shared.move_to_end(key)
+        return _shared[key]
+
+
+def find_folder(
+    name_or_path: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Folder of a model, downloaded where necessary; parameters as in `load_backbone`."""
+    local = _find_local(name_or_path)
+    if local is not None:
+        if revision is not None:
+            raise ValueError(
+                f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
+                f"the folder {local}."
+            )
+        return local
+    name = str(name_or_path)
+    tried = (
+        f"model {name!r} not found: no model of this name ships with dnaembed "
+        f"({', '.join(bundled_models()) or 'none'}), no folder of this name exists, and"
+    )
+    if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
+        raise FileNotFoundError(f"{tried} it is no hub id of the form 'owner/name'.")
+    try:
+        folder = _download(name, revision, cache_dir, local_files_only)
+    except (OSError, ValueError) as error:
+        how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise FileNotFoundError(f"{tried} {how}, {name!r} could not be had: {reason}") from error
+    if revision is None and name in PUBLISHED_WEIGHTS:
+        _verify_published(name, folder)
+    return folder
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that ship with the package."""
+    return sorted(file.parent.name for file in _MODELS.glob("*/config.json"))
+
+
+def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
+    if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
+        bundled = _MODELS / name_or_path
+        if (bundled / "config.json").is_file():
+            return bundled
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        raise ValueError(f"{path}: a model is a folder, and this is a file.")
+    return path if path.is_dir() else None
+
+
+def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    stats = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+def _download(
+    name: str,
+    revision: str | None,
+    cache_dir: str | PathLike[str] | None,
+    local_files_only: bool,
+) -> Path:
+    # The pickled weights only where there are no safetensors. Never Python files.
+    small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
+    for suffix, stem in (("safetensors", "model"), ("bin", "pytorch_model")):
+        weights = [f"{stem}.{suffix}", f"{stem}-*.{suffix}", f"{stem}.{suffix}.index.json"]
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                local_files_only=local_files_only,
+                allow_patterns=[*small, *weights],
+            )
+        )
+        try:
+            weight_files(folder)
+        except FileNotFoundError as error:
+            missing = error
+        else:
+            return folder
+    raise missing
+
+
+def _verify_published(name: str, folder: Path) -> None:
+    file = folder / "pytorch_model.bin"
+    if weight_files(folder) == [file] and file_sha256(file) != PUBLISHED_WEIGHTS[name]:
+        raise ValueError(
+            f"{file}: the sha256 is not that of the published {name}, so the download is damaged "
+            "or the weights were changed. Give a revision to load them all the same."
+        )

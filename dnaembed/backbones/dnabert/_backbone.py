@@ -1,0 +1,290 @@
+"""The DNABERT-2 / DNABERT-S encoder as a `Backbone`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from .._checkpoint import (
+    content_digest,
+    load_weights,
+    new_folder,
+    read_json,
+    weight_files,
+    weights_state,
+)
+from .._protocol import Backbone, Mixing
+from ._configuration import DnaBertConfig
+from ._modeling import DnaBertModel, mix_mask
+from ._tokenizer import SPECIAL_TOKENS, load_tokenizer
+
+# What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
+_CHUNK_BASES = 1 << 21
+_PREFIXES = ("module.", "dnabert2.", "bert.")
+# The head of masked language modelling and the pooler: no embedding goes through them.
+_UNUSED = ("cls.", "pooler.")
+
+
+class DnaBertBackbone(Backbone):
+    """A DNABERT-2 / DNABERT-S encoder and its tokenizer.
+
+    Parameters
+    ----------
+    model : DnaBertModel
+        The encoder.
+    tokenizer : tokenizers.Tokenizer
+        Turns DNA into ``[CLS] ... [SEP]``; has a ``[PAD]``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import (
+    ...     DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer)
+    >>> tokenizer = train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
+    >>> config = DnaBertConfig(vocab_size=11, hidden_size=32, num_hidden_layers=2,
+    ...                        num_attention_heads=4, intermediate_size=64)
+    >>> backbone = DnaBertBackbone(DnaBertModel(config).eval(), tokenizer)
+    >>> batch = backbone.collate(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))
+    >>> with torch.inference_mode():
+    ...     backbone.embed(batch).shape
+    torch.Size([2, 32])
+    """
+
+    # Keeps a CPU busy; twice as many are no faster there, and attention in a padded batch takes
+    # memory by the square of the length.
+    default_budget = 4096
+    strand_invariant = False
+    model: DnaBertModel
+
+    def __init__(self, model: DnaBertModel, tokenizer: Tokenizer) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self._pad_id = _pad_id(tokenizer)
+        self._fingerprint: tuple[Any, str] | None = None
+
+    @classmethod
+    def from_folder(cls, folder: str | PathLike[str]) -> Self:
+        """Load a folder of ours, or one laid out like the published checkpoints.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Holds ``config.json``, ``tokenizer.json`` and the weights.
+
+        Returns
+        -------
+        DnaBertBackbone
+            In float32, on the CPU, in evaluation mode.
+        """
+        folder = Path(folder)
+        fields = read_json(folder / "config.json")
+        try:
+            config = _read_config(fields)
+        except ValueError as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+        tokenizer = load_tokenizer(folder / "tokenizer.json", config.vocab_size)
+        config.pad_token_id = _pad_id(tokenizer)
+        files = weight_files(folder)
+        with torch.inference_mode(False):
+            with torch.device("meta"):
+                model = DnaBertModel(config)
+            load_weights(model, files, rename=_rename)
+        return cls(model.eval(), tokenizer)
+
+    @property
+    def embedding_size(self) -> int:
+        """Columns of the embedding: those of the hidden states."""
+        return self.model.config.hidden_size
+
+    @property
+    def n_mixing_layers(self) -> int:
+        """Layers whose input can be mixed: all."""
+        return self.model.config.num_hidden_layers
+
+    @property
+    def window_size(self) -> int | None:
+        """Longest piece, in bp, that the model should see in one pass."""
+        return self.model.config.window_size
+
+    def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each sequence, ``[CLS]`` and ``[SEP]`` included.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Normalised: upper-case A, C, G, T and N.
+
+        Returns
+        -------
+        list of ndarray of shape (n_tokens,), int64
+        """
+        return [
+            np.asarray(encoding.ids, dtype=np.int64)
+            for part in _parts(sequences)
+            for encoding in self.tokenizer.encode_batch_fast(part)
+        ]
+
+    def cost(self, features: np.ndarray) -> int:
+        """Tokens of a sequence."""
+        return len(features)
+
+    def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """Pad to the longest.
+
+        Returns
+        -------
+        dict
+            ``input_ids`` and ``attention_mask``, (n, length), int64.
+        """
+        lengths = np.asarray([len(ids) for ids in features])
+        inside = np.arange(lengths.max()) < lengths[:, None]
+        input_ids = np.full(inside.shape, self._pad_id, dtype=np.int64)
+        input_ids[inside] = np.concatenate(features)
+        return {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(inside.astype(np.int64)),
+        }
+
+    def embed(
+        self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
+    ) -> torch.Tensor:
+        """Mean of the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
+
+        Parameters
+        ----------
+        batch : mapping
+            As `collate` makes it, on the device of the model.
+        mixing : Mixing, default=None
+            Mix the rows at the input of a layer; the mean is then over the positions that are no
+            padding in either of the mixed rows.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, embedding_size), float32
+            Whatever the precision of the model.
+        """
+        if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
+            raise ValueError(
+                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
+            )
+        mask = batch["attention_mask"]
+        hidden = self.model(
+            input_ids=batch["input_ids"], attention_mask=mask, mixing=mixing
+        ).last_hidden_state
+        if mixing is not None:
+            mask = mix_mask(mask, mixing)
+        weights = mask.unsqueeze(-1).float()
+        return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
+
+    def fingerprint(self) -> str:
+        """Digest of sizes, tokenizer and weights; computed anew only when the weights changed."""
+        state = weights_state(self.model)
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            config = self.model.config
+            description = {name: getattr(config, name) for name in config.architecture_fields}
+            description["model_type"] = config.model_type
+            digest = content_digest(description, self.model, self.tokenizer.to_str())
+            self._fingerprint = (state, digest)
+        return self._fingerprint[1]
+
+    def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
+        """Write a folder that `load_backbone`, and transformers, load again.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            New or empty; it appears complete or not at all.
+        card : str, default=None
+            The model card (Markdown with its YAML header); one that states the sizes if None.
+        """
+        with new_folder(folder) as temporary:
+            self.model.save_pretrained(temporary)
+            self.tokenizer.save(str(temporary / "tokenizer.json"))
+            names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
+            _write_json(
+                temporary / "tokenizer_config.json",
+                {"tokenizer_class": "PreTrainedTokenizerFast", **names},
+            )
+            _write_json(temporary / "special_tokens_map.json", names)
+            text = _card(self.model.config) if card is None else card
+            (temporary / "README.md").write_text(text, encoding="utf-8")
+
+
+def _pad_id(tokenizer: Tokenizer) -> int:
+    pad_id = tokenizer.token_to_id("[PAD]")
+    if pad_id is None:
+        raise ValueError("A tokenizer with a token [PAD] is expected.")
+    return pad_id
+
+
+def _read_config(fields: Mapping[str, Any]) -> DnaBertConfig:
+    if fields.get("model_type") == "bert":
+        return DnaBertConfig.from_published(fields)
+    # Only the fields that we know: others could ask transformers for code from the hub.
+    known = (
+        *DnaBertConfig.architecture_fields,
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "initializer_range",
+        "window_size",
+    )
+    return DnaBertConfig(**{name: fields[name] for name in known if name in fields})
+
+
+def _rename(name: str) -> str | None:
+    """Find the model's name of a published tensor; None for those that no embedding needs."""
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in _PREFIXES:
+            if name.startswith(prefix):
+                name, stripped = name.removeprefix(prefix), True
+    return None if name.startswith(_UNUSED) else name
+
+
+def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    bases = 0
+    for sequence in sequences:
+        part.append(sequence)
+        bases += len(sequence)
+        if bases >= _CHUNK_BASES:
+            yield part
+            part, bases = [], 0
+    if part:
+        yield part
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _card(config: DnaBertConfig) -> str:
+    return f"""\
+---
+library_name: dnaembed
+tags:
+- dna
+- sequence-embedding
+---
+
+# DNA encoder
+
+A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
+{config.n_parameters:,} parameters: {config.num_hidden_layers} layers of {config.hidden_size}
+columns and {config.num_attention_heads} heads, {config.vocab_size} tokens. The embedding of a
+sequence is the mean of the last hidden states over its tokens.
+
+```python
+from dnaembed import DNABertSEmbedder
+
+embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
+```
+"""

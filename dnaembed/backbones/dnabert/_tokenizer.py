@@ -1,0 +1,125 @@
+"""Byte-pair tokens of DNA: load a tokenizer, or train one of the same kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import BpeTrainer
+
+# Their order is that of the published tokenizer: [UNK] is 0, [PAD] is 3.
+SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+_MAX_BYTES = 64_000_000
+_NOT_BASES = re.compile("[^ACGT]+")
+
+
+def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
+    """Read a ``tokenizer.json``, and check that it is one for DNA and fits the model.
+
+    Truncation and padding that the file may ask for are switched off: sequences keep their
+    length, and batches are padded by the backbone.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such file, it is no tokenizer, lacks ``[CLS]``, ``[SEP]``, ``[PAD]`` or a
+        base, or has tokens that the model has no embedding for.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: file not found; the folder holds no tokenizer.")
+    if file.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{file}: at most {_MAX_BYTES:,} bytes are expected.")
+    try:
+        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise ValueError(f"{file}: not a valid tokenizer: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    lacking = [
+        token for token in (*SPECIAL_TOKENS[:4], *"ACGT") if tokenizer.token_to_id(token) is None
+    ]
+    if lacking:
+        raise ValueError(f"{file}: the tokenizer has no token {', '.join(lacking)}.")
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= vocab_size:
+        raise ValueError(
+            f"{file}: tokens up to {largest} in the tokenizer, but the model's vocab_size is "
+            f"{vocab_size}."
+        )
+    return tokenizer
+
+
+def train_bpe_tokenizer(
+    sequences: Iterable[str], *, vocab_size: int = 4096, min_frequency: int = 2
+) -> Tokenizer:
+    """Train a tokenizer of the kind that DNABERT-2 uses, on your own sequences.
+
+    Byte-pair encoding: from the four bases, the most frequent pair of adjacent tokens becomes a
+    token of its own, again and again. Ids are those of the published tokenizer: ``[UNK]`` 0,
+    ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4, bases 5 to 8, merges after them. No token
+    spans an N.
+
+    Parameters
+    ----------
+    sequences : iterable of str
+        Normalised sequences (see `dnaembed.normalize_sequence`); one pass, so an iterator will do.
+        A few tens of megabases are plenty; pieces of some kilobases each are read fastest.
+    vocab_size : int, default=4096
+        Tokens, special ones included; fewer where the sequences run out of pairs.
+    min_frequency : int, default=2
+        Occurrences that a pair needs to become a token.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+        Encodes a sequence as ``[CLS] ... [SEP]``; ``save(path)`` writes a ``tokenizer.json``.
+
+    Raises
+    ------
+    ValueError
+        If `vocab_size` leaves no room for the special tokens and the bases.
+
+    References
+    ----------
+    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
+       genome", ICLR 2024. arXiv:2306.15006.
+
+    Examples
+    --------
+    >>> from dnaembed.backbones import train_bpe_tokenizer
+    >>> tokenizer = train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
+    >>> tokenizer.encode("ACGACGTN").tokens
+    ['[CLS]', 'ACG', 'ACG', 'T', '[UNK]', '[SEP]']
+    """
+    fewest = len(SPECIAL_TOKENS) + 4
+    if vocab_size < fewest:
+        raise ValueError(f"vocab_size must be at least {fewest}, got {vocab_size}.")
+    tokenizer = Tokenizer(BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.train_from_iterator(
+        _without_gaps(sequences),
+        BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=list("ACGT"),
+            show_progress=False,
+        ),
+    )
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return tokenizer
+
+
+def _without_gaps(sequences: Iterable[str]) -> Iterator[str]:
+    # The pre-tokenizer splits at white space, so that no pair is counted across an N.
+    for sequence in sequences:
+        yield _NOT_BASES.sub(" ", sequence)

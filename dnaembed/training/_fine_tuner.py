@@ -1,0 +1,296 @@
+"""`ContrastiveFineTuner`: adapt a model to the reads at hand, with labels or without.
+
+What `DNABertSEmbedder` calls (everything else is the business of this module)::
+
+    fine_tune(backbone, X, y=None, *, random_state=None) -> Backbone          # fit
+    partial_fine_tune(backbone, X, y=None, *, random_state=None) -> Backbone  # partial_fit
+
+Both leave `backbone` as it is and return another one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .._sequences import check_sequences
+from ..backbones import Backbone
+from ._config import TrainingConfig
+from ._pairs import ReadPairs
+from ._trainer import ContrastiveTrainer
+from ._weights import assign
+
+
+class ContrastiveFineTuner(BaseEstimator):
+    """Fine-tune a pretrained model on reads, as part of `DNABertSEmbedder`.
+
+    With labels, pairs are pieces of reads of one label, and pairs of one label are never pushed
+    apart. Without, they are two parts of one read that do not overlap, which are of one species for
+    certain: this adapts the model to a sample that nobody has labelled. Small steps, an anchor to
+    the pretrained weights and, for large models, few trainable layers keep it from forgetting.
+
+    Parameters
+    ----------
+    n_steps : int, default=100
+        Optimiser steps.
+
+    batch_size : int, default=64
+        Pairs in a step.
+
+    learning_rate : float, default=1e-4
+        Highest learning rate; it rises over the first tenth of the steps and falls with a cosine.
+
+    loss : {"weighted_simclr", "c2lr", "mi_mix", "i_mix", "supcon"}, default="weighted_simclr"
+        See `TrainingConfig`.
+
+    temperature : float, default=0.05
+        Of the loss.
+
+    head_size : int, default=None
+        Columns of a projection head that is trained along and thrown away. None applies the loss
+        to the embedding itself, which suits short training.
+
+    anchor : float, default=0.0
+        Pull towards the weights before: each step moves them by ``learning rate x anchor`` of the
+        way back.
+
+    n_trainable_layers : int, default=None
+        Train only so many of the last hidden layers. None trains all.
+
+    min_length, max_length : int, default=800, 10000
+        Lengths, in bases, of the pieces of reads; as far as a read is long enough.
+
+    min_read_length : int, default=1000
+        A read shorter than this is not cut in two: it takes part only with other reads of its
+        label, and not at all without labels.
+
+    error_rate : float, default=0.0
+        Further sequencing errors a base, up to so many, in each piece.
+
+    mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Precision of the matrix products.
+
+    gradient_checkpointing : bool, default=False
+        Trade time for memory, if the model can.
+
+    budget : int, default=None
+        Cost units (tokens, or sequences for a k-mer model) that pass through the model at once;
+        larger batches are computed in pieces with the same gradients. None: the whole batch.
+
+    Attributes
+    ----------
+    n_steps_ : int
+        Steps done, those of `partial_fine_tune` included.
+
+    history_ : list of dict
+        Loss, alignment and uniformity by step.
+
+    See Also
+    --------
+    dnaembed.DNABertSEmbedder : Takes it as ``fine_tuner=``.
+    ContrastiveTrainer : Training from genomes.
+
+    Examples
+    --------
+    >>> from dnaembed.training import ContrastiveFineTuner
+    >>> ContrastiveFineTuner(learning_rate=1e-5, n_trainable_layers=2)
+    ContrastiveFineTuner(learning_rate=1e-05, n_trainable_layers=2)
+    """
+
+    _parameter_constraints: dict = {
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="left")],
+        "loss": [StrOptions({"weighted_simclr", "c2lr", "mi_mix", "i_mix", "supcon"})],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "head_size": [Interval(Integral, 1, None, closed="left"), None],
+        "anchor": [Interval(Real, 0, None, closed="left")],
+        "n_trainable_layers": [Interval(Integral, 0, None, closed="left"), None],
+        "min_length": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "min_read_length": [Interval(Integral, 2, None, closed="left")],
+        "error_rate": [Interval(Real, 0, 0.5, closed="both")],
+        "mixed_precision": [StrOptions({"fp32", "bf16", "fp16"})],
+        "gradient_checkpointing": ["boolean"],
+        "budget": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_steps: int = 100,
+        batch_size: int = 64,
+        learning_rate: float = 1e-4,
+        loss: str = "weighted_simclr",
+        temperature: float = 0.05,
+        head_size: int | None = None,
+        anchor: float = 0.0,
+        n_trainable_layers: int | None = None,
+        min_length: int = 800,
+        max_length: int = 10_000,
+        min_read_length: int = 1000,
+        error_rate: float = 0.0,
+        mixed_precision: str = "fp32",
+        gradient_checkpointing: bool = False,
+        budget: int | None = None,
+    ) -> None:
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.temperature = temperature
+        self.head_size = head_size
+        self.anchor = anchor
+        self.n_trainable_layers = n_trainable_layers
+        self.min_length = min_length
+        self.max_length = max_length
+        self.min_read_length = min_read_length
+        self.error_rate = error_rate
+        self.mixed_precision = mixed_precision
+        self.gradient_checkpointing = gradient_checkpointing
+        self.budget = budget
+
+    def fine_tune(
+        self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
+    ) -> Backbone:
+        """Return a copy of a model, fine-tuned.
+
+        Parameters
+        ----------
+        backbone : Backbone
+            The pretrained model; left as it is.
+        X : iterable of str of length n_samples
+            The reads.
+        y : array-like of shape (n_samples,), default=None
+            Their labels; negative integers are unknown. None: all are unknown.
+        random_state : int, RandomState instance or None, default=None
+            Of the pairs, the mixing and the dropout.
+
+        Returns
+        -------
+        Backbone
+            In evaluation mode, on the device of `backbone`. The same weights as before, with a
+            warning, if all reads that can be used are of one label: there is nothing to tell apart.
+
+        Raises
+        ------
+        ValueError
+            If no read can be used, or X and y differ in length.
+        """
+        self.n_steps_ = 0
+        self.history_: list[dict[str, Any]] = []
+        self._head_weights: list[Any] | None = None
+        return self._run(backbone, X, y, random_state)
+
+    def partial_fine_tune(
+        self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
+    ) -> Backbone:
+        """Go on from a fine-tuned model with more reads; see `fine_tune` for the parameters.
+
+        The projection head, if there is one, is kept; the anchor is where this call starts.
+        """
+        if not hasattr(self, "n_steps_"):
+            return self.fine_tune(backbone, X, y, random_state=random_state)
+        return self._run(backbone, X, y, random_state)
+
+    def _run(
+        self, backbone: Backbone, X: Any, y: ArrayLike | None, random_state: Any
+    ) -> Backbone:
+        self._validate_params()
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"min_length={self.min_length} is greater than max_length={self.max_length}."
+            )
+        reads = check_sequences(X)
+        numbers = _numbers(y, len(reads))
+        usable = _usable(reads, numbers, self.min_read_length)
+        if not usable.any():
+            raise ValueError(
+                f"None of the {len(reads)} reads can make a pair: all are shorter than "
+                f"min_read_length={self.min_read_length} and alone with their label."
+            )
+        backbone = deepcopy(backbone)
+        seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
+        kept = numbers[usable]
+        if len(np.unique(kept[kept >= 0])) + int((kept < 0).sum()) < 2:
+            warnings.warn(
+                "Nothing to fine-tune on: the reads are of one label, and a contrastive loss needs "
+                "two. The model stays as it is.",
+                UserWarning,
+                stacklevel=3,
+            )
+            backbone.model.eval()
+            return backbone
+        source = ReadPairs(
+            [read for read, use in zip(reads, usable, strict=True) if use],
+            kept,
+            min_length=self.min_length,
+            max_length=self.max_length,
+            error_rate=(0.0, self.error_rate),
+            seed=int(seeds[0]),
+        )
+        trainer = ContrastiveTrainer(
+            backbone, source, self._config(int(seeds[1])), device=backbone.model.device
+        )
+        head = list(trainer.head.parameters())
+        if self._head_weights is not None and head:
+            assign(head, self._head_weights)
+        tuned = trainer.train()
+        if head:
+            self._head_weights = [p.detach().cpu().clone() for p in head]
+        self.history_ += [row | {"step": self.n_steps_ + row["step"]} for row in trainer.history]
+        self.n_steps_ += trainer.step
+        return tuned
+
+    def _config(self, seed: int) -> TrainingConfig:
+        return TrainingConfig.from_dict(
+            {
+                name: getattr(self, name)
+                for name in (
+                    "n_steps",
+                    "batch_size",
+                    "learning_rate",
+                    "loss",
+                    "temperature",
+                    "head_size",
+                    "anchor",
+                    "n_trainable_layers",
+                    "mixed_precision",
+                    "gradient_checkpointing",
+                    "budget",
+                )
+            }
+            | {"warmup": 0.1, "weight_decay": 0.0, "seed": seed, "log_every": 10}
+        )
+
+
+def _numbers(y: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
+    """Number the labels from 0; -1 is unknown."""
+    if y is None:
+        return np.full(n_reads, -1, dtype=np.int64)
+    labels = column_or_1d(y)
+    check_consistent_length(np.empty(n_reads), labels)
+    known = np.ones(n_reads, dtype=bool)
+    if np.issubdtype(labels.dtype, np.signedinteger):
+        known = labels >= 0
+    numbers = np.full(n_reads, -1, dtype=np.int64)
+    numbers[known] = np.unique(labels[known], return_inverse=True)[1]
+    return numbers
+
+
+def _usable(
+    reads: list[str], numbers: NDArray[np.int64], min_read_length: int
+) -> NDArray[np.bool_]:
+    """Tell which reads can make a pair: long enough to be cut, or not alone with their label."""
+    long = np.array([len(read) >= min_read_length for read in reads])
+    counts = np.bincount(numbers[numbers >= 0], minlength=1)
+    together = (numbers >= 0) & (counts[np.maximum(numbers, 0)] > 1)
+    return np.asarray((long | together) & (np.array([len(read) for read in reads]) > 1))

@@ -1,0 +1,241 @@
+"""Everything of a step that needs no gradient: drawn, featurised and collated ahead, in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..backbones import Backbone, Mixing
+from ._config import TrainingConfig
+from ._mixing import MixingDraw, draw_mixing
+from ._pair_batch import PairBatch, PairSource
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that pass through the model together.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n_kept,), int64
+        Where the first rows of `inputs` belong among the views of this process (all views 1, then
+        all views 2). What follows them was added as partners of mixing and is thrown away.
+    inputs : dict of str to Tensor
+        What `Backbone.embed` takes.
+    mixing : Mixing or None
+        In terms of the rows of `inputs`.
+    """
+
+    rows: Tensor
+    inputs: dict[str, Tensor]
+    mixing: Mixing | None
+
+    def to(self, device: torch.device) -> Chunk:
+        """Return a copy on a device."""
+        mixing = self.mixing
+        if mixing is not None:
+            mixing = replace(
+                mixing,
+                permutation=mixing.permutation.to(device, non_blocking=True),
+                coefficients=mixing.coefficients.to(device, non_blocking=True),
+            )
+        inputs = {
+            name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()
+        }
+        return Chunk(self.rows.to(device), inputs, mixing)
+
+
+@dataclass(frozen=True)
+class PreparedStep:
+    """A step, ready for the model: this process's chunks, and what concerns the whole batch.
+
+    Attributes
+    ----------
+    loss : str
+        Name of the loss.
+    chunks : list of Chunk
+        Together they hold each view of this process once.
+    labels : Tensor of shape (n_pairs,), int64, or None
+        Of the whole batch.
+    permutation, coefficients : Tensor of shape (n_pairs,) or None
+        Of the whole batch; None where nothing is mixed.
+    """
+
+    loss: str
+    chunks: list[Chunk]
+    labels: Tensor | None
+    permutation: Tensor | None
+    coefficients: Tensor | None
+
+
+def prepare_step(
+    backbone: Backbone,
+    source: PairSource,
+    config: TrainingConfig,
+    step: int,
+    *,
+    loss: str,
+    process: int = 0,
+    n_processes: int = 1,
+) -> PreparedStep:
+    """Draw the pairs and the mixing of a step and make the inputs of one process.
+
+    Each process draws the whole batch, which is a pure function of the step, and featurises its
+    own share: no process waits for another, and partners of mixing that belong to another one are
+    at hand.
+    """
+    batch = source.sample(step, config.batch_size)
+    _check_batch(batch, config.batch_size, step)
+    share = config.batch_size // n_processes
+    own = range(process * share, (process + 1) * share)
+    draw = None
+    if loss in ("mi_mix", "i_mix"):
+        n_layers = 1 if loss == "i_mix" else backbone.n_mixing_layers
+        draw = draw_mixing(
+            config.batch_size, n_layers, seed=config.seed, step=step, alpha=config.mixing_alpha
+        )
+    # Sequences are numbered: view 1 of the whole batch, then view 2.
+    wanted = [*own, *(config.batch_size + i for i in own)]
+    if draw is not None:
+        inside = set(wanted)
+        wanted += sorted({int(draw.permutation[i]) for i in own} - inside)
+    sequences = [
+        batch.view1[i] if i < config.batch_size else batch.view2[i - config.batch_size]
+        for i in wanted
+    ]
+    features = dict(zip(wanted, backbone.featurize(sequences), strict=True))
+    position = {number: row for row, number in enumerate(wanted[: 2 * share])}
+    partner = {i: i if draw is None else int(draw.permutation[i]) for i in own}
+    costs = {number: backbone.cost(f) for number, f in features.items()}
+    chunks = [
+        _chunk(backbone, kept, extra, features, position, partner, draw)
+        for kept, extra in plan_chunks(wanted[: 2 * share], partner, costs, config.budget)
+    ]
+    return PreparedStep(
+        loss=loss,
+        chunks=chunks,
+        labels=None if batch.labels is None else torch.from_numpy(np.asarray(batch.labels)),
+        permutation=None if draw is None else torch.from_numpy(draw.permutation),
+        coefficients=None if draw is None else torch.from_numpy(draw.coefficients),
+    )
+
+
+def plan_chunks(
+    numbers: Sequence[int],
+    partner: dict[int, int],
+    costs: dict[int, int],
+    budget: int | None,
+) -> list[tuple[list[int], list[int]]]:
+    """Divide rows into chunks that fit a budget, partners included.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Rows to place, each once.
+    partner : dict of int to int
+        Row that must be in the same chunk; rows that are not named need none.
+    costs : dict of int to int
+        Cost of each row and each partner.
+    budget : int or None
+        Greatest ``rows x largest cost`` of a chunk. A row that is over it with its partner is a
+        chunk of its own. None: one chunk.
+
+    Returns
+    -------
+    list of (list of int, list of int)
+        Rows, and partners that are not among them.
+    """
+    if budget is None:
+        chunks = [list(numbers)]
+    else:
+        chunks = []
+        present: set[int] = set()
+        largest = 0
+        # Like costs together waste little padding.
+        for i in sorted(numbers, key=lambda i: -max(costs[i], costs[partner.get(i, i)])):
+            pair = {i, partner.get(i, i)}
+            cost = max(costs[j] for j in pair)
+            if not chunks or max(largest, cost) * (len(present) + len(pair - present)) > budget:
+                chunks.append([])
+                present, largest = set(), 0
+            chunks[-1].append(i)
+            present |= pair
+            largest = max(largest, cost)
+    return [(kept, sorted({partner.get(i, i) for i in kept} - set(kept))) for kept in chunks]
+
+
+def _chunk(
+    backbone: Backbone,
+    kept: list[int],
+    extra: list[int],
+    features: dict[int, NDArray],
+    position: dict[int, int],
+    partner: dict[int, int],
+    draw: MixingDraw | None,
+) -> Chunk:
+    mixing = None
+    if draw is not None:
+        row = {number: i for i, number in enumerate([*kept, *extra])}
+        permutation = np.arange(len(row))
+        # Views 2 and added partners are mixed with nothing: they keep all of themselves.
+        coefficients = np.ones(len(row), dtype=np.float32)
+        for i, number in enumerate(kept):
+            if number in partner:
+                permutation[i] = row[partner[number]]
+                coefficients[i] = draw.coefficients[number]
+        mixing = Mixing(
+            draw.layer, torch.from_numpy(permutation), torch.from_numpy(coefficients)
+        )
+    inputs = backbone.collate([features[i] for i in [*kept, *extra]])
+    return Chunk(torch.tensor([position[i] for i in kept]), inputs, mixing)
+
+
+def _check_batch(batch: PairBatch, n_pairs: int, step: int) -> None:
+    lengths = len(batch.view1), len(batch.view2)
+    n_labels = n_pairs if batch.labels is None else len(batch.labels)
+    if lengths != (n_pairs, n_pairs) or n_labels != n_pairs:
+        raise ValueError(
+            f"The pair source gave {lengths[0]} and {lengths[1]} views and {n_labels} labels at "
+            f"step {step}; {n_pairs} of each are expected."
+        )
+
+
+def ahead(function: Callable[[int], T], steps: Iterable[int], n_workers: int) -> Iterator[T]:
+    """Yield ``function(step)`` in order, computed ahead by threads.
+
+    Parameters
+    ----------
+    function : callable
+        Pure: neither the number of threads nor their timing changes what is yielded.
+    steps : iterable of int
+        In the order of the results.
+    n_workers : int
+        Threads; twice as many results are computed ahead.
+
+    Yields
+    ------
+    object
+        The results. An exception of `function` is raised in its place.
+    """
+    steps = iter(steps)
+    executor = ThreadPoolExecutor(n_workers, thread_name_prefix="dnaembed-prepare")
+    try:
+        waiting: deque[Future[T]] = deque()
+        for step in steps:
+            waiting.append(executor.submit(function, step))
+            if len(waiting) > 2 * n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,519 @@
+"""`ContrastiveTrainer`: curriculum contrastive learning of any backbone, from any pairs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast, broadcast_object_list
+from torch import Tensor
+
+from .._progress import progress
+from ..backbones import Backbone
+from ..io._atomic import atomic_folder, atomic_output
+from ._checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
+from ._config import TrainingConfig
+from ._head import ProjectionHead
+from ._log import CsvLog, TensorBoardLog
+from ._losses import alignment, uniformity
+from ._pair_batch import PairSource
+from ._prepare import PreparedStep, ahead, prepare_step
+from ._randomness import derive_seed
+from ._step import ContrastiveStep, StepOutput
+from ._weights import (
+    assign,
+    copies,
+    exchanged,
+    freeze_first_layers,
+    move_towards,
+    weight_groups,
+)
+
+logger = logging.getLogger("dnaembed")
+
+
+class ContrastiveTrainer:
+    """Train a backbone so that sequences of one species lie close together.
+
+    The default is Curriculum Contrastive Learning (C2LR): Weighted SimCLR for the first third of
+    the steps, Manifold Instance Mixup for the rest.
+
+    It stands on accelerate, which brings devices and processes (``accelerate launch`` and
+    ``torchrun`` work unchanged), and not on transformers' ``Trainer``: that one adds up losses of
+    examples over accumulation steps and averages gradients over processes, but a contrastive loss
+    belongs to the batch as a whole. Here unit vectors are gathered over all processes and the loss,
+    its negatives, its masks and its mixing permutation are those of the whole batch, so that
+    neither the number of processes nor that of chunks (`budget`) changes the result.
+
+    Every step is a pure function of the weights, the seeds and the step number: pairs, mixing and
+    dropout are drawn from generators keyed by the step, never from a global one. A run that was
+    killed and goes on gives the same weights, bit for bit on a CPU.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Trained in place.
+    source : PairSource
+        Gives the pairs of each step.
+    config : TrainingConfig, default=None
+        Hyperparameters; the defaults if None.
+    validation_source : PairSource, default=None
+        Pairs of other species; its first steps are used, the same in each validation. The loss of
+        unmixed pairs in evaluation mode is what `validation_loss` means.
+    evaluate : callable, default=None
+        Called with the backbone, in evaluation mode and with the weights that would be returned, at
+        each validation of the main process; returns numbers by name for the log and for
+        ``config.monitor``.
+    output_dir : path-like, default=None
+        Folder for ``log.csv``, ``validation.csv``, ``training.json``, ``checkpoints`` and ``best``.
+        None writes nothing.
+    device : str or torch.device, default=None
+        None takes what accelerate finds.
+
+    Attributes
+    ----------
+    backbone : Backbone
+        The model.
+    head : ProjectionHead
+        The projection that is trained along.
+    step : int
+        Steps done.
+    history, validations : list of dict
+        What was logged, a row each.
+    best : dict or None
+        The row of `validations` whose weights are best.
+
+    Raises
+    ------
+    ValueError
+        If the batch cannot be divided by the processes, or parameters contradict each other.
+
+    References
+    ----------
+    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+    embeddings", Bioinformatics 41 (2025), i255.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        source: PairSource,
+        config: TrainingConfig | None = None,
+        *,
+        validation_source: PairSource | None = None,
+        evaluate: Callable[[Backbone], Mapping[str, float]] | None = None,
+        output_dir: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        config = config or TrainingConfig()
+        self.processes = PartialState()
+        _check_config(config, backbone, self.processes.num_processes)
+        if config.patience is not None or config.monitor != "validation_loss":
+            _check_validation(config, validation_source, evaluate)
+        if config.checkpoint_every is not None and output_dir is None:
+            raise ValueError("checkpoint_every needs an output_dir.")
+        self.config = config
+        self.backbone = backbone
+        self.source = source
+        self.validation_source = validation_source
+        self.evaluate = evaluate
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.device = torch.device(device or self.processes.device)
+        self.head = ProjectionHead(
+            backbone.embedding_size,
+            config.head_size,
+            config.head_hidden_size,
+            seed=derive_seed(config.seed),
+        )
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.validations: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self._n_worse = 0
+        self._best_weights: list[Tensor] | None = None
+        backbone.model.to(self.device)
+        self.head.to(self.device)
+        self._frozen: list[torch.nn.Parameter] = []
+        if config.n_trainable_layers is not None:
+            self._frozen = freeze_first_layers(
+                backbone.model, backbone.n_mixing_layers, config.n_trainable_layers
+            )
+        self._encoder_weights = [p for p in backbone.model.parameters() if p.requires_grad]
+        self._weights = [*self._encoder_weights, *self.head.parameters()]
+        if not self._weights:
+            raise ValueError("The model has no parameter to train.")
+        self._same_start()
+        self._anchor = copies(self._encoder_weights) if config.anchor else None
+        self._average = copies(self._weights) if config.ema_decay is not None else None
+        self._optimizer = self._make_optimizer()
+        self._scaler = torch.amp.GradScaler(
+            self.device.type, enabled=config.mixed_precision == "fp16"
+        )
+        self._compute = ContrastiveStep(backbone, self.head, config, self.device)
+
+    def train(self, *, resume: bool = False) -> Backbone:
+        """Train, and leave the best weights in the backbone.
+
+        Best are those of the best validation where there is validation, else the average where
+        there is one, else the last.
+
+        Parameters
+        ----------
+        resume : bool, default=False
+            Go on from the newest checkpoint in `output_dir`; from the start if there is none.
+
+        Returns
+        -------
+        Backbone
+            `backbone`, in evaluation mode.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint was written with other hyperparameters.
+        FloatingPointError
+            If the loss is not finite.
+        """
+        checkpoint = None
+        if resume and self.output_dir is not None:
+            checkpoint = latest_checkpoint(self.output_dir / "checkpoints")
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        logs = self._open_logs()
+        checkpointing = self.config.gradient_checkpointing
+        if checkpointing:
+            self.backbone.model.gradient_checkpointing_enable()
+        try:
+            self._run(logs)
+        finally:
+            if checkpointing:
+                self.backbone.model.gradient_checkpointing_disable()
+            for parameter in self._frozen:
+                parameter.requires_grad_(True)
+            self._optimizer.zero_grad()
+            self.backbone.model.eval()
+            for log in logs.values():
+                if isinstance(log, TensorBoardLog):
+                    log.close()
+        if self._best_weights is not None:
+            assign(self._encoder_weights, self._best_weights)
+        elif self._average is not None:
+            assign(self._weights, self._average)
+        return self.backbone
+
+    def _run(self, logs: dict[str, CsvLog | TensorBoardLog]) -> None:
+        config = self.config
+        steps = ahead(self._prepare, range(self.step, config.n_steps), config.n_workers)
+        bar = progress(
+            total=config.n_steps, description="training", unit="step", initial=self.step
+        )
+        start = perf_counter()
+        self._training_mode()
+        with closing(steps), bar:
+            while self.step < config.n_steps and not self._should_stop():
+                prepared = next(steps)
+                output, norm = self._update(prepared)
+                self.step += 1
+                last = self.step == config.n_steps
+                bar.update()
+                if self.step % config.log_every == 0 or last:
+                    row = self._row(prepared, output, norm, perf_counter() - start)
+                    self.history.append(row)
+                    bar.set_postfix({k: f"{row[k]:.3f}" for k in _SHOWN}, refresh=False)
+                    if "train" in logs:
+                        _write(logs, "train", row)
+                if last or (config.eval_every and self.step % config.eval_every == 0):
+                    self._validate(logs)
+                if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
+                    self._save()
+
+    def _prepare(self, step: int) -> PreparedStep:
+        return prepare_step(
+            self.backbone,
+            self.source,
+            self.config,
+            step,
+            loss=self.config.loss_at(step),
+            process=self.processes.process_index,
+            n_processes=self.processes.num_processes,
+        )
+
+    def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
+        config = self.config
+        factor = config.learning_rate_factor(self.step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["highest"] * factor
+        self._optimizer.zero_grad()
+        output = self._compute.gradients(prepared, self.step, self._scaler)
+        self._scaler.unscale_(self._optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self._weights, config.max_grad_norm or float("inf")
+        )
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self._anchor is not None:
+            share = min(1.0, config.learning_rate * factor * config.anchor)
+            move_towards(self._encoder_weights, self._anchor, share)
+        if self._average is not None and config.ema_decay is not None:
+            decay = min(config.ema_decay, (1 + self.step) / (10 + self.step))
+            move_towards(self._average, self._weights, 1 - decay)
+        return output, norm
+
+    def _row(
+        self, prepared: PreparedStep, output: StepOutput, norm: Tensor, seconds: float
+    ) -> dict[str, Any]:
+        loss = output.loss.item()
+        if not isfinite(loss):
+            raise FloatingPointError(
+                f"The loss is {loss} at step {self.step}: lower learning_rate, or use another "
+                "mixed_precision."
+            )
+        near = alignment(output.z1, output.z2)
+        if prepared.permutation is not None and prepared.coefficients is not None:
+            # A mixed view belongs to two others, as in the loss.
+            share = prepared.coefficients.to(self.device)
+            other = output.z2[prepared.permutation.to(self.device)]
+            own = (output.z1 - output.z2).square().sum(1)
+            near = (share * own + (1 - share) * (output.z1 - other).square().sum(1)).mean()
+        factor = self.config.learning_rate_factor(self.step - 1)
+        return {
+            "step": self.step,
+            "phase": prepared.loss,
+            "loss": loss,
+            "alignment": near.item(),
+            "uniformity": uniformity(output.z2).item() if len(output.z2) > 1 else 0.0,
+            "gradient_norm": norm.item(),
+            "learning_rate": self.config.learning_rate * factor,
+            "seconds": seconds,
+        }
+
+    def _validate(self, logs: dict[str, CsvLog | TensorBoardLog]) -> None:
+        if self.validation_source is None and self.evaluate is None:
+            return
+        self.backbone.model.eval()
+        self.head.eval()
+        row: dict[str, Any] = {"step": self.step}
+        with exchanged(self._weights, self._average):
+            if self.validation_source is not None:
+                row |= self._validation_loss(self.validation_source)
+            if self.evaluate is not None and self.processes.is_main_process:
+                row |= {name: float(v) for name, v in self.evaluate(self.backbone).items()}
+            # All processes take the decisions of one.
+            row = broadcast_object_list([row])[0] if self.processes.num_processes > 1 else row
+            self._compare(row)
+        self._training_mode()
+        self.validations.append(row)
+        if "validation" in logs:
+            _write(logs, "validation", row)
+
+    def _validation_loss(self, source: PairSource) -> dict[str, float]:
+        # Unmixed and at the last temperature, so that values are comparable over the whole run.
+        loss = "supcon" if self.config.loss == "supcon" else "weighted_simclr"
+        config = replace(self.config, final_temperature=None)
+        sums = torch.zeros(3)
+        for step in range(config.n_validation_batches):
+            prepared = prepare_step(
+                self.backbone,
+                source,
+                config,
+                step,
+                loss=loss,
+                process=self.processes.process_index,
+                n_processes=self.processes.num_processes,
+            )
+            output = self._compute.evaluate(prepared, self.config.n_steps - 1)
+            sums += torch.stack(
+                [output.loss, alignment(output.z1, output.z2), uniformity(output.z2)]
+            ).cpu()
+        names = ("validation_loss", "validation_alignment", "validation_uniformity")
+        return dict(zip(names, (sums / config.n_validation_batches).tolist(), strict=True))
+
+    def _compare(self, row: dict[str, Any]) -> None:
+        """Keep the weights in use if they are the best so far."""
+        name = self.config.monitor
+        if name not in row:
+            raise ValueError(f"monitor={name!r} is not among what was measured: {sorted(row)}.")
+        sign = 1 if self.config.greater_is_better else -1
+        if self.best is not None and sign * row[name] <= sign * self.best[name]:
+            self._n_worse += 1
+            return
+        self.best, self._n_worse = row, 0
+        self._best_weights = copies(self._encoder_weights)
+        if self.output_dir is not None and self.processes.is_main_process:
+            with atomic_folder(self.output_dir / "best") as beside:
+                self.backbone.save(beside / "model")
+                (beside / "validation.json").write_text(json.dumps(row), encoding="utf-8")
+
+    def _should_stop(self) -> bool:
+        if self.config.patience is None or self._n_worse < self.config.patience:
+            return False
+        logger.info("Stopped at step %d: no better validation for %d.", self.step, self._n_worse)
+        return True
+
+    def _training_mode(self) -> None:
+        self.backbone.model.train()
+        self.head.train()
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        config = self.config
+        rate = config.learning_rate
+        head_rate = rate if config.head_learning_rate is None else config.head_learning_rate
+        groups = [
+            *weight_groups(
+                self.backbone.model, learning_rate=rate, weight_decay=config.weight_decay
+            ),
+            *weight_groups(self.head, learning_rate=head_rate, weight_decay=config.weight_decay),
+        ]
+        return torch.optim.AdamW(
+            groups, lr=rate, betas=config.betas, fused=self.device.type in ("cpu", "cuda")
+        )
+
+    def _same_start(self) -> None:
+        """Give all processes the weights of the first."""
+        if self.processes.num_processes > 1:
+            flat = torch.cat([p.detach().flatten() for p in self._weights])
+            parts = broadcast(flat).split([p.numel() for p in self._weights])
+            pairs = zip(self._weights, parts, strict=True)
+            assign(self._weights, [part.view_as(p) for p, part in pairs])
+
+    def _open_logs(self) -> dict[str, CsvLog | TensorBoardLog]:
+        if self.output_dir is None or not self.processes.is_main_process:
+            return {}
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        content = {"config": self.config.to_dict(), "n_processes": self.processes.num_processes}
+        with atomic_output(self.output_dir / "training.json") as beside:
+            beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        after = self.step if self.step else -1
+        logs: dict[str, CsvLog | TensorBoardLog] = {
+            "train": CsvLog(self.output_dir / "log.csv", after=after),
+            "validation": CsvLog(self.output_dir / "validation.csv", after=after),
+        }
+        if self.config.tensorboard:
+            logs["tensorboard"] = TensorBoardLog(self.output_dir / "tensorboard")
+        return logs
+
+    def _save(self) -> None:
+        if self.output_dir is None or not self.processes.is_main_process:
+            return
+        tensors = {f"model.{name}": t for name, t in self.backbone.model.state_dict().items()}
+        tensors |= {f"head.{name}": t for name, t in self.head.state_dict().items()}
+        for index, values in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": t for name, t in values.items()}
+        for name, weights in (
+            ("average", self._average),
+            ("anchor", self._anchor),
+            ("best", self._best_weights),
+        ):
+            tensors |= {f"{name}.{i}": t for i, t in enumerate(weights or [])}
+        state = {
+            "config": self.config.to_dict(),
+            "scaler": self._scaler.state_dict(),
+            "history": self.history,
+            "validations": self.validations,
+            "best": self.best,
+            "n_worse": self._n_worse,
+        }
+        write_checkpoint(
+            self.output_dir / "checkpoints",
+            self.step,
+            tensors,
+            state,
+            n_kept=self.config.n_checkpoints,
+        )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.state
+        changed = self.config.differences(TrainingConfig.from_dict(state["config"]))
+        if changed:
+            raise ValueError(
+                f"The checkpoint of step {checkpoint.step} was written with other values of "
+                f"{changed}; resume with the same, or train into a new folder."
+            )
+        parts = _by_prefix(checkpoint.tensors)
+        self.backbone.model.load_state_dict(parts["model"])
+        self.head.load_state_dict(parts.get("head", {}))
+        self._optimizer.load_state_dict(
+            {
+                "state": _optimizer_state(parts.get("optimizer", {})),
+                "param_groups": self._optimizer.state_dict()["param_groups"],
+            }
+        )
+        self._scaler.load_state_dict(state["scaler"])
+        for name, weights in (("average", self._average), ("anchor", self._anchor)):
+            if weights is not None:
+                assign(weights, _in_order(parts[name]))
+        if "best" in parts:
+            self._best_weights = copies(self._encoder_weights)
+            assign(self._best_weights, _in_order(parts["best"]))
+        self.step = checkpoint.step
+        self.history = state["history"]
+        self.validations = state["validations"]
+        self.best = state["best"]
+        self._n_worse = state["n_worse"]
+        logger.info("Going on from the checkpoint of step %d.", self.step)
+
+
+_SHOWN = ("loss", "alignment", "uniformity")
+
+
+def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) -> None:
+    if config.batch_size % n_processes:
+        raise ValueError(
+            f"batch_size={config.batch_size} cannot be divided by {n_processes} processes."
+        )
+    if config.loss in ("c2lr", "mi_mix", "i_mix") and backbone.n_mixing_layers < 1:
+        raise ValueError(
+            f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
+            "use 'weighted_simclr' or 'supcon'."
+        )
+    if config.gradient_checkpointing and not backbone.model.supports_gradient_checkpointing:
+        raise ValueError(
+            f"gradient_checkpointing is not possible with {type(backbone.model).__name__}."
+        )
+
+
+def _check_validation(
+    config: TrainingConfig,
+    validation_source: PairSource | None,
+    evaluate: Callable[[Backbone], Mapping[str, float]] | None,
+) -> None:
+    if validation_source is None and evaluate is None:
+        raise ValueError("patience and monitor need a validation_source or evaluate.")
+    if config.patience is not None and config.eval_every is None:
+        raise ValueError("patience needs eval_every.")
+
+
+def _write(logs: dict[str, CsvLog | TensorBoardLog], name: str, row: dict[str, Any]) -> None:
+    logs[name].write(row)
+    if "tensorboard" in logs:
+        logs["tensorboard"].write(row)
+
+
+def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        prefix, _, rest = name.partition(".")
+        parts.setdefault(prefix, {})[rest] = tensor
+    return parts
+
+
+def _in_order(parts: Mapping[str, Tensor]) -> list[Tensor]:
+    return [parts[str(i)] for i in range(len(parts))]
+
+
+def _optimizer_state(parts: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    return state

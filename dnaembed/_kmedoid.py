@@ -1,0 +1,123 @@
+"""The modified K-medoid of the DNABERT-S paper: bins of similar rows, as many as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_REFINEMENTS = 3
+_BLOCK_BYTES = 1 << 26  # similarities held at a time
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Bins found by `modified_kmedoid`."""
+
+    labels: np.ndarray
+    centers: np.ndarray
+    n_rounds: int
+
+
+def modified_kmedoid(
+    X: np.ndarray, min_similarity: float, *, min_bin_size: int, max_iter: int
+) -> Bins:
+    """Bin rows around the densest ones, one bin a round.
+
+    The density of a row is the sum of its similarities (dot products) of at least `min_similarity`
+    to the rows that have no bin yet. A round starts at the densest row; three times it takes the
+    rows without a bin that are similar enough to the centre, and moves the centre to their mean.
+    That mean is not scaled to unit length: a row belongs to a bin when its similarity to the
+    members is `min_similarity` on average.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows of unit length (or zeros).
+    min_similarity : float
+        From 0 to 1.
+    min_bin_size : int
+        Smaller bins are given up: their rows have label -1.
+    max_iter : int
+        Most rounds; rows that are left have label -1.
+
+    Returns
+    -------
+    Bins
+        Labels of shape (n_samples,), bins numbered in the order of their density; centres, the
+        means of the bins' rows, of shape (n_bins, n_features); the number of rounds.
+
+    Notes
+    -----
+    Memory is that of one block of similarities, never that of all pairs. Each pair of rows is
+    multiplied twice: for the densities, and when the first of the two gets its bin.
+    """
+    min_similarity = float(min_similarity)
+    labels = np.full(len(X), -1)
+    centers: list[np.ndarray] = []
+    # Only rows without a bin matter from round to round: `open_rows` of X, copied to `rows` again
+    # whenever half of them are gone, so that a round costs what is left and not what there was.
+    open_rows, rows = np.arange(len(X)), X
+    density = similarity_sums(X, X, min_similarity)
+    is_open = np.ones(len(X), dtype=bool)
+    n_rounds = 0
+    while n_rounds < max_iter and is_open.any():
+        seed = int(density.argmax())
+        if density[seed] == -np.inf:
+            break  # each row left was a seed and found no company
+        n_rounds += 1
+        density[seed] = -np.inf
+        members, center = _grow(rows, is_open, rows[seed], min_similarity)
+        if not len(members):
+            continue
+        is_open[members] = False
+        density[members] = -np.inf
+        if len(members) >= min_bin_size:
+            labels[open_rows[members]] = len(centers)
+            centers.append(center)
+        density -= similarity_sums(rows, rows[members], min_similarity)
+        if 2 * np.count_nonzero(is_open) < len(rows):
+            open_rows, rows, density = open_rows[is_open], rows[is_open], density[is_open]
+            is_open = np.ones(len(rows), dtype=bool)
+    no_centers = np.empty((0, X.shape[1]), dtype=X.dtype)
+    return Bins(labels, np.stack(centers) if centers else no_centers, n_rounds)
+
+
+def _grow(
+    rows: np.ndarray, is_open: np.ndarray, center: np.ndarray, min_similarity: float
+) -> tuple[np.ndarray, np.ndarray]:
+    members = np.empty(0, dtype=np.intp)
+    for _ in range(_REFINEMENTS):
+        members = np.flatnonzero(is_open & (rows @ center >= min_similarity))
+        if not len(members):  # the mean of rows far apart is short, and may lose them all
+            break
+        center = rows[members].mean(axis=0)
+    return members, center
+
+
+def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.ndarray:
+    """Sum, for each row of A, its similarities to the rows of B that reach a threshold.
+
+    Parameters
+    ----------
+    A, B : ndarray of shape (n_a, n_features) and (n_b, n_features)
+    min_similarity : float
+        Similarities under it count as 0.
+
+    Returns
+    -------
+    ndarray of shape (n_a,), float64
+    """
+    sums = np.zeros(len(A))
+    for block in row_blocks(len(A), len(B) * A.itemsize):
+        similarities = A[block] @ B.T
+        similarities[similarities < min_similarity] = 0
+        sums[block] = similarities.sum(axis=1, dtype=np.float64)
+    return sums
+
+
+def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
+    """Cut rows into slices whose results, of `row_bytes` a row, fit in a fixed memory."""
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    return (slice(start, start + step) for start in range(0, n_rows, step))

@@ -120,10 +120,11 @@ def few_shot_scores(
     species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if counts.min() < max(shots) + n_test:
         raise ValueError(
-            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} sequences a "
+            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} a "
             f"species; {species[counts.argmin()]!s} has {counts.min()}."
         )
-    rows = StandardScaler().fit_transform(embeddings)
+    # Single precision is too coarse for the solver to converge on.
+    rows = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
     scores = np.zeros((n_repeats, len(shots)))
     for seed in range(n_repeats):
         order = np.random.default_rng(seed).permutation(len(rows))
@@ -213,8 +214,34 @@ def binning_scores(
     found = modified_kmedoid(
         normalize(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
     ).labels
-    binned = found >= 0
-    f1, recall = _aligned_scores(np.asarray(labels)[binned], found[binned])
+    return count_found_species(labels, found)
+
+
+def count_found_species(labels: np.ndarray, bins: np.ndarray) -> dict[str, dict[float, int]]:
+    """Count the species that bins match.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Species of each sequence.
+    bins : ndarray of int, shape (n,)
+        Bin of each; sequences with -1 are left out.
+
+    Returns
+    -------
+    dict of str to dict of float to int
+        As `binning_scores`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.benchmark import count_found_species
+    >>> found = count_found_species(np.array(["a", "a", "b", "b"]), np.array([1, 1, 0, -1]))
+    >>> found["recall"][0.9]
+    2
+    """
+    binned = bins >= 0
+    f1, recall = _aligned_scores(np.asarray(labels)[binned], bins[binned])
     thresholds = [round(0.1 * step, 1) for step in range(1, 10)]
     return {
         "f1": {t: int(np.count_nonzero(f1 > t)) for t in thresholds},

@@ -1,0 +1,114 @@
+"""``dnaembed bin``: contigs into one FASTA file a species."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+import numpy as np
+
+from ._common import (
+    READS_HELP,
+    add_model_options,
+    add_reading_options,
+    embedder_of,
+    new_parser,
+    positive_int,
+    read,
+)
+
+logger = logging.getLogger("dnaembed")
+
+_EXAMPLES = """\
+  dnaembed bin contigs.fasta.gz -o bins/
+  dnaembed bin contigs.fasta.gz -o bins/ --min-length 1500 --min-bin-size 5 --force
+  dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command."""
+    parser = new_parser(
+        subparsers,
+        "bin",
+        summary="sort contigs into one FASTA file a species",
+        description="Sort contigs into bins, as many as there are. Writes a folder: one FASTA file "
+        "a bin, bins.tsv (size, N50 and GC of each) and contigs.tsv (id, bin; -1: in none).",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("contigs", nargs="+", metavar="CONTIGS", help=READS_HELP)
+    parser.add_argument("-o", "--output", required=True, metavar="BINS_DIR", help="the folder")
+    parser.add_argument(
+        "--min-similarity",
+        type=_similarity,
+        default="auto",
+        metavar="X",
+        help="of a contig to the centre of its bin, 0 to 1 (default: estimated from the contigs)",
+    )
+    parser.add_argument(
+        "--min-bin-size",
+        type=positive_int,
+        default=10,
+        metavar="N",
+        help="contigs of smaller bins are in none (default: 10)",
+    )
+    parser.add_argument(
+        "--min-length",
+        type=positive_int,
+        default=2500,
+        metavar="BP",
+        help="shorter contigs are in no bin (default: 2500)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the bins of an earlier run in BINS_DIR"
+    )
+    add_model_options(parser)
+    add_reading_options(parser)
+
+
+def _similarity(text: str) -> float | str:
+    if text == "auto":
+        return text
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
+    return value
+
+
+_similarity.__name__ = "number"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bin."""
+    from .. import SpeciesClusterer
+    from ..io import write_bins
+    from ..io._bins import check_bins_folder
+
+    check_bins_folder(args.output, overwrite=args.force)  # now, not after the work
+    ids, sequences = read(args, args.contigs)
+    long = np.flatnonzero([len(sequence) >= args.min_length for sequence in sequences])
+    if not len(long):
+        raise ValueError(
+            f"None of {len(ids)} sequences has --min-length {args.min_length} bp; the longest has "
+            f"{max(map(len, sequences))}."
+        )
+    if len(long) < len(ids):
+        logger.info("%d sequences are shorter than %d bp.", len(ids) - len(long), args.min_length)
+    clusterer = SpeciesClusterer(
+        embedder=embedder_of(args),
+        min_similarity=args.min_similarity,
+        min_bin_size=args.min_bin_size,
+        random_state=args.seed,
+    )
+    labels = np.full(len(ids), -1)
+    labels[long] = clusterer.fit_predict([sequences[i] for i in long])
+    write_bins(args.output, ids, sequences, labels, overwrite=args.force)
+    logger.info(
+        "Wrote %s: %d bins, %d of %d sequences in none.",
+        args.output,
+        len(set(labels[labels >= 0].tolist())),
+        (labels < 0).sum(),
+        len(ids),
+    )
+    return 0

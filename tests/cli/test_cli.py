@@ -1,0 +1,414 @@
+"""The command line, in process: outputs, exit statuses, one line on bad input."""
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnaembed import DNABertSEmbedder
+from dnaembed.cli import _common as common
+from dnaembed.cli import main
+from dnaembed.io import read_embeddings, read_labels, read_sequences
+
+COMMANDS = ["embed", "cluster", "bin", "classify", "convert", "info", "demo"]
+
+
+def fasta(path, ids, sequences):
+    path.write_text("".join(f">{i} text\n{s}\n" for i, s in zip(ids, sequences, strict=True)))
+    return str(path)
+
+
+def species_like(n_each, low=300, high=400, seed=0):
+    """Reads of two made-up species that any embedder can tell apart."""
+    rng = np.random.default_rng(seed)
+    reads = []
+    for weights in ([0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1]):
+        for _ in range(n_each):
+            reads.append("".join(rng.choice(list("ACGT"), rng.integers(low, high), p=weights)))
+    return reads
+
+
+@pytest.fixture
+def model(tiny_dnabert_folder):
+    return ["--model", tiny_dnabert_folder, "--device", "cpu"]
+
+
+@pytest.fixture
+def reads_file(tmp_path):
+    reads = species_like(12)
+    return fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(24)], reads)
+
+
+def fails(capsys, *argv, status=1):
+    """Run a command that must fail with one line; return the line."""
+    assert main(list(argv)) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if "error:" in line]
+    assert len(lines) == 1
+    assert err.rstrip().splitlines()[-1] == lines[0]
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(command, capsys):
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert f"dnaembed {command}" in out
+    assert "--quiet" in out
+
+
+@pytest.mark.parametrize("command", ["embed", "cluster", "bin", "classify", "demo"])
+def test_all_take_the_model_options(command, capsys):
+    main([command, "--help"])
+    out = capsys.readouterr().out
+    for option in ("--model", "--device", "--strand", "--jobs", "--seed"):
+        assert option in out
+
+
+def test_help_and_version(capsys):
+    assert main(["--help"]) == 0
+    assert all(command in capsys.readouterr().out for command in COMMANDS[:1])
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("dnaembed ")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["fly"],
+        ["embed"],
+        ["embed", "reads.fa"],
+        ["cluster", "reads.fa", "-o", "x", "-k", "0"],
+        ["cluster", "reads.fa", "-o", "x", "-k", "two"],
+        ["bin", "c.fa", "-o", "x", "--min-similarity", "2"],
+        ["embed", "r.fa", "-o", "x.npy", "--strand", "left"],
+        ["embed", "r.fa", "-o", "x.npy", "--seed", "-1"],
+        ["classify", "q.fa", "-o", "x"],
+    ],
+)
+def test_wrong_arguments(argv, capsys):
+    assert main(argv) == 2
+    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+
+
+# embed
+
+
+def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnabert_folder):
+    assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 0
+    ids, sequences = read_sequences(reads_file)
+    assert (tmp_path / "x.ids.txt").read_text().splitlines() == ids
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, device="cpu")
+    np.testing.assert_allclose(
+        np.load(tmp_path / "x.npy"), embedder.fit_transform(sequences), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
+def test_embed_writes_other_formats(tmp_path, reads_file, model, suffix):
+    assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 0
+    assert main(["embed", reads_file, "-o", str(tmp_path / f"x{suffix}"), *model]) == 0
+    ids, rows = read_embeddings(tmp_path / "x.npy")
+    other_ids, other = read_embeddings(tmp_path / f"x{suffix}")
+    assert other_ids == ids
+    np.testing.assert_array_equal(other, rows)
+
+
+def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monkeypatch):
+    assert main(["embed", reads_file, "-o", str(tmp_path / "whole.npy"), *model]) == 0
+    sizes = []
+    transform = DNABertSEmbedder.transform
+
+    def counted(self, X):
+        sizes.append((len(X), sum(map(len, X))))
+        return transform(self, X)
+
+    monkeypatch.setattr(DNABertSEmbedder, "transform", counted)
+    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 5)
+    monkeypatch.setattr(common, "CHUNK_BASES", 1500)
+    assert main(["embed", reads_file, "-o", str(tmp_path / "pieces.npy"), *model]) == 0
+    assert len(sizes) >= 5
+    assert all(n <= 5 and bases <= 1500 for n, bases in sizes)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "pieces.npy"), np.load(tmp_path / "whole.npy"), atol=1e-5
+    )
+    assert (tmp_path / "pieces.ids.txt").read_text() == (tmp_path / "whole.ids.txt").read_text()
+
+
+def test_embed_strand_and_several_files(tmp_path, model):
+    reads = species_like(2)
+    a = fasta(tmp_path / "a.fa", ["a", "b"], reads[:2])
+    b = fasta(tmp_path / "b.fa", ["c", "d"], reads[2:])
+    for strand in ("forward", "both"):
+        output = str(tmp_path / f"{strand}.npy")
+        assert main(["embed", a, b, "-o", output, "--strand", strand, *model]) == 0
+    ids, forward = read_embeddings(tmp_path / "forward.npy")
+    assert ids == ["a", "b", "c", "d"]
+    assert np.abs(forward - np.load(tmp_path / "both.npy")).max() > 1e-4
+
+
+def test_embed_options_of_reading(tmp_path, model, capsys):
+    path = fasta(tmp_path / "r.fa", ["a", "b", "a"], ["ACGT" * 20, "", "GGCA" * 20])
+    argv = ["embed", path, "-o", str(tmp_path / "x.npy"), *model]
+    line = fails(capsys, *argv)
+    assert "'b' (number 2) is empty" in line
+    assert "--skip-empty" in line
+    line = fails(capsys, *argv, "--skip-empty")
+    assert "record number 1 and record number 3" in line
+    assert "--allow-duplicate-ids" in line
+    assert not (tmp_path / "x.npy").exists()
+    assert main([*argv, "--skip-empty", "--allow-duplicate-ids"]) == 0
+    assert read_embeddings(tmp_path / "x.npy")[0] == ["a", "a"]
+
+
+def test_messages_and_quiet(tmp_path, reads_file, model, capsys):
+    output = str(tmp_path / "x.npy")
+    assert main(["embed", reads_file, "-o", output, *model]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"Wrote {output}: 24 x " in err
+    assert main(["embed", reads_file, "-o", output, "--quiet", *model]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monkeypatch, capsys):
+    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 1)
+    path = fasta(tmp_path / "r.fa", ["a", "b"], ["ACGT" * 20, "AC*T"])
+    for name in ("x.npy", "x.ids.txt"):
+        (tmp_path / name).write_text("old")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    line = fails(capsys, "embed", path, "-o", str(tmp_path / "x.npy"), *model)
+    assert line == (
+        f"dnaembed embed: error: {path}, record 'b' (number 2): '*' at position 3 is not a DNA "
+        "base. Expected A, C, G, T, U, IUPAC codes (RYSWKMBDHVN) or gaps (- .), in any case. Is "
+        "this a protein sequence?"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert (tmp_path / "x.npy").read_text() == (tmp_path / "x.ids.txt").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no sequence"),
+        (b"hello\n", "neither FASTA nor FASTQ"),
+        (b">p\nMKVLE\n", "Is this a protein sequence?"),
+        (gzip.compress(b">a\n" + b"ACGT" * 99)[:-9], "is truncated"),
+        (b"@a\nACGT\n+\nIII\n", "line 4: not valid FASTQ"),
+    ],
+)
+@pytest.mark.parametrize("command", ["embed", "cluster", "bin"])
+def test_bad_files(tmp_path, content, message, command, capsys):
+    path = tmp_path / "reads.fa"
+    path.write_bytes(content)
+    line = fails(capsys, command, str(path), "-o", str(tmp_path / "x.npy"))
+    assert line.startswith(f"dnaembed {command}: error: {path}")
+    assert message in line
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_places(tmp_path, reads_file, model, capsys):
+    absent = str(tmp_path / "absent.fa")
+    line = fails(capsys, "embed", absent, "-o", str(tmp_path / "x.npy"))
+    assert line.endswith(f"{absent}: No such file or directory")
+    line = fails(capsys, "embed", str(tmp_path), "-o", str(tmp_path / "x.npy"))
+    assert line.endswith("Is a directory")
+    line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "x.docx"))
+    assert "expected .npy, .tsv or .parquet" in line
+    line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "no" / "x.npy"))
+    assert "there is no folder" in line
+    line = fails(
+        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), "--model", "no/such/model"
+    )
+    assert "no/such/model" in line
+    line = fails(
+        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), *model[:2], "--device", "moon"
+    )
+    assert "moon" in line
+
+
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    argv = ["embed", str(tmp_path / "absent.fa"), "-o", str(tmp_path / "x.npy")]
+    with pytest.raises(FileNotFoundError):
+        main([*argv, "--debug"])
+    monkeypatch.setenv("DNAEMBED_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        main(argv)
+    monkeypatch.setenv("DNAEMBED_DEBUG", "0")
+    assert main(argv) == 1
+
+
+def test_interruption(tmp_path, reads_file, model, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DNABertSEmbedder, "transform", interrupted)
+    assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 130
+    assert capsys.readouterr().err.endswith("dnaembed embed: interrupted\n")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reads.fa"]
+
+
+def test_works_in_a_thread(reads_file, tmp_path, model):
+    status = []
+    argv = ["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]
+    thread = threading.Thread(target=lambda: status.append(main(argv)))
+    thread.start()
+    thread.join()
+    assert status == [0]
+
+
+# cluster
+
+
+def test_cluster(tmp_path, reads_file, model):
+    output = tmp_path / "clusters.tsv"
+    for _ in range(2):  # an existing table is replaced
+        assert main(["cluster", reads_file, "-k", "2", "-o", str(output), *model]) == 0
+    lines = output.read_text().splitlines()
+    assert lines[0] == "id\tcluster"
+    labels = list(read_labels(output).values())
+    assert len(set(labels[:12])) == len(set(labels[12:])) == 1
+    assert set(labels) == {"0", "1"}
+
+
+def test_seed_makes_clusters_reproducible(tmp_path, reads_file, model):
+    for name in ("a", "b"):
+        argv = ["cluster", reads_file, "-k", "5", "-o", str(tmp_path / name), "--seed", "7"]
+        assert main([*argv, *model]) == 0
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+def test_more_clusters_than_reads(tmp_path, reads_file, model, capsys):
+    line = fails(capsys, "cluster", reads_file, "-k", "99", "-o", str(tmp_path / "x.tsv"), *model)
+    assert "99" in line
+    assert not (tmp_path / "x.tsv").exists()
+
+
+# bin
+
+
+def bin_arguments(tmp_path, reads_file, model, *more):
+    options = ["--min-length", "300", "--min-bin-size", "5", "--min-similarity", "0.9"]
+    return ["bin", reads_file, "-o", str(tmp_path / "bins"), *options, *model, *more]
+
+
+def test_bin(tmp_path, reads_file, model):
+    with Path(reads_file).open("a") as file:
+        file.write(">short\nACGT\n")
+    assert main(bin_arguments(tmp_path, reads_file, model)) == 0
+    folder = tmp_path / "bins"
+    assignment = read_labels(folder / "contigs.tsv")
+    assert list(assignment) == [*(f"r{i}" for i in range(24)), "short"]
+    assert assignment["short"] == "-1"
+    n_bins = len((folder / "bins.tsv").read_text().splitlines()) - 1
+    assert n_bins == len(set(assignment.values()) - {"-1"}) >= 1
+    for path in folder.glob("bin_*.fasta"):
+        for identifier in read_sequences(path)[0]:
+            assert assignment[identifier] == path.stem.removeprefix("bin_")
+
+
+def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
+    assert main(bin_arguments(tmp_path, reads_file, model)) == 0
+    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model))
+    assert "holds bins already" in line
+    assert "--force" in line
+    assert main(bin_arguments(tmp_path, reads_file, model, "--force")) == 0
+    (tmp_path / "bins" / "mine.txt").write_text("")
+    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--force"))
+    assert "other files than bins (mine.txt" in line
+
+
+def test_bin_with_contigs_all_too_short(tmp_path, reads_file, model, capsys):
+    line = fails(capsys, "bin", reads_file, "-o", str(tmp_path / "bins"), *model)
+    assert "None of 24 sequences has --min-length 2500 bp; the longest has 3" in line
+    assert not (tmp_path / "bins").exists()
+
+
+# classify
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    path = tmp_path / "known.tsv"
+    path.write_text("".join(f"r{i}\tspecies {'AB'[i // 12]}\n" for i in range(24)))
+    return str(path)
+
+
+def test_classify(tmp_path, reads_file, labelled, model, monkeypatch):
+    query = fasta(tmp_path / "q.fa", [f"q{i}" for i in range(10)], species_like(5, seed=1))
+    output = tmp_path / "calls.tsv"
+    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 4)
+    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
+    assert main([*argv, *model]) == 0
+    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+    assert header == ["id", "species", "probability"]
+    assert [row[0] for row in rows] == [f"q{i}" for i in range(10)]
+    assert [row[1] for row in rows] == ["species A"] * 5 + ["species B"] * 5
+    assert all(0.5 <= float(row[2]) <= 1 for row in rows)
+
+
+def test_classify_bad_labels(tmp_path, reads_file, labelled, model, capsys):
+    def run():
+        output = str(tmp_path / "calls.tsv")
+        argv = ["--train", reads_file, "--labels", labelled, reads_file, "-o", output]
+        line = fails(capsys, "classify", *argv, *model)
+        assert not (tmp_path / "calls.tsv").exists()
+        return line
+
+    Path(labelled).write_text("r0\tA\nr1\tB\n")
+    assert f"{labelled}: no label for 22 of 24 sequences: 'r2', 'r3', 'r4', ..." in run()
+    Path(labelled).write_text("".join(f"r{i}\tA\n" for i in range(24)))
+    assert "at least 2 species are needed, got 'A' alone" in run()
+    Path(labelled).write_text("r0 A\n")
+    assert f"{labelled}, line 1: expected 2 columns" in run()
+
+
+# processes
+
+
+def run_command(*argv, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "dnaembed", *argv], capture_output=True, check=False, **options
+    )
+
+
+def test_process_reads_standard_input_and_reports_its_status(tmp_path, model):
+    done = run_command("embed", "-", "-o", "x.npy", *model, input=b">a\nACGTACGT\n", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(np.load(tmp_path / "x.npy")) == 1
+    done = run_command("embed", "-", "-o", "y.npy", input=b"no", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.decode().splitlines() == [
+        "dnaembed embed: error: standard input is neither FASTA nor FASTQ: it starts with 'no', "
+        "where '>' or '@' is expected."
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
+def test_terminated_process_leaves_nothing(tmp_path, model):
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dnaembed", "embed", "-", "-o", "x.npy", *model],
+        stdin=reader,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    os.close(reader)
+    os.write(writer, b">a\nACGT\n")
+    while not list(tmp_path.glob(".x.npy.*.tmp")):  # it has begun
+        assert process.poll() is None
+    process.terminate()
+    os.close(writer)
+    process.communicate()
+    assert process.returncode in (143, -15)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,63 @@
+"""Pictures of embeddings."""
+
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+
+from dnaembed.plotting import new_figure, plot_species, project
+
+
+def test_pca_shows_the_largest_spread():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((50, 5)) * [10, 3, 0.1, 0.1, 0.1]
+    coordinates, names = project(rows)
+    assert abs(np.corrcoef(coordinates[:, 0], rows[:, 0])[0, 1]) > 0.99
+    assert abs(np.corrcoef(coordinates[:, 1], rows[:, 1])[0, 1]) > 0.9
+    assert names[0].startswith("PC 1 (9")
+
+
+def test_unknown_projection():
+    with pytest.raises(ValueError, match='"pca" or "umap"'):
+        project(np.eye(3), method="tsne")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_umap():
+    rows = np.random.default_rng(0).standard_normal((40, 5))
+    coordinates, names = project(rows, method="umap")
+    assert coordinates.shape == (40, 2)
+    assert np.isfinite(coordinates).all()
+    assert names == ("UMAP 1", "UMAP 2")
+
+
+def test_missing_dependencies_name_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ImportError, match=r'A picture needs matplotlib.*"dnaembed\[plot\]"'):
+        new_figure(1)
+    with pytest.raises(ImportError, match=r'UMAP needs umap.*"dnaembed\[plot\]"'):
+        project(np.eye(3), method="umap")
+
+
+@pytest.mark.parametrize("n_species", [1, 10, 25])
+def test_species_differ_in_colour_or_shape(n_species, tmp_path):
+    labels = np.array([f"species {i:02}" for i in range(n_species)])
+    ax = plot_species(np.random.default_rng(0).random((n_species, 2)), labels, names=("x", "y"))
+    looks = {
+        (tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in ax.collections
+    }
+    assert len(looks) == n_species
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == labels.tolist()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
+    assert to_rgba("#332288", 0.8) in {look[0] for look in looks}
+    ax.figure.savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_panels():
+    figure, axes = new_figure(2)
+    assert len(axes) == len(figure.axes) == 2
+    assert plot_species(np.eye(2), ["a", "b"], legend=False, ax=axes[1]).get_legend() is None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -19,10 +18,12 @@ from sklearn.metrics import (
     homogeneity_score,
     normalized_mutual_info_score,
 )
-from sklearn.metrics.cluster import contingency_matrix
 from sklearn.preprocessing import StandardScaler, normalize
 
 from .._kmedoid import modified_kmedoid
+from ..metrics import count_above, species_f1_recall
+
+_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def clustering_scores(
@@ -138,40 +139,6 @@ def few_shot_scores(
     return dict(zip(shots, scores.mean(axis=0).tolist(), strict=True))
 
 
-def similarity_threshold(
-    embeddings: np.ndarray, labels: np.ndarray, *, percentile: float = 70
-) -> float:
-    """Learn from labelled sequences how similar those of one species are.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-        One row a sequence; the paper takes those of ``clustering_0.tsv`` of the same domain.
-    labels : ndarray of shape (n,)
-        Species of each.
-    percentile : float, default=70
-        Of the similarities to the mean of the species.
-
-    Returns
-    -------
-    float
-        The dot product with the (not re-normalised) mean of its species' unit rows that
-        `percentile` percent of the sequences stay under.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.benchmark import similarity_threshold
-    >>> similarity_threshold(np.array([[1.0, 0], [0, 1.0]]), np.array(["a", "a"]))
-    0.5
-    """
-    rows = normalize(embeddings)
-    species, codes = np.unique(labels, return_inverse=True)
-    centers = np.stack([rows[codes == code].mean(axis=0) for code in range(len(species))])
-    similarities = np.sort(np.einsum("ij,ij->i", rows, centers[codes]))
-    return float(similarities[min(int(percentile / 100 * len(rows)), len(rows) - 1)])
-
-
 def binning_scores(
     embeddings: np.ndarray,
     labels: np.ndarray,
@@ -192,7 +159,8 @@ def binning_scores(
     labels : ndarray of shape (n,)
         Species of each.
     min_similarity : float
-        From `similarity_threshold`, on other sequences.
+        From `dnaembed.metrics.min_similarity_from_labels`, on other sequences: the paper takes
+        those of ``clustering_0.tsv`` of the same domain.
     min_bin_size : int, default=10
         Smaller bins are given up.
     max_iter : int, default=1000
@@ -214,46 +182,8 @@ def binning_scores(
     found = modified_kmedoid(
         normalize(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
     ).labels
-    return count_found_species(labels, found)
-
-
-def count_found_species(labels: np.ndarray, bins: np.ndarray) -> dict[str, dict[float, int]]:
-    """Count the species that bins match.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        Species of each sequence.
-    bins : ndarray of int, shape (n,)
-        Bin of each; sequences with -1 are left out.
-
-    Returns
-    -------
-    dict of str to dict of float to int
-        As `binning_scores`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.benchmark import count_found_species
-    >>> found = count_found_species(np.array(["a", "a", "b", "b"]), np.array([1, 1, 0, -1]))
-    >>> found["recall"][0.9]
-    2
-    """
-    binned = bins >= 0
-    f1, recall = _aligned_scores(np.asarray(labels)[binned], bins[binned])
-    thresholds = [round(0.1 * step, 1) for step in range(1, 10)]
+    f1, recall = species_f1_recall(labels, found)
     return {
-        "f1": {t: int(np.count_nonzero(f1 > t)) for t in thresholds},
-        "recall": {t: int(np.count_nonzero(recall > t)) for t in thresholds},
+        name: dict(zip(_THRESHOLDS, count_above(scores, _THRESHOLDS).tolist(), strict=True))
+        for name, scores in (("f1", f1), ("recall", recall))
     }
-
-
-def _aligned_scores(labels: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not len(labels):
-        return np.empty(0), np.empty(0)
-    shared = contingency_matrix(labels, found)
-    species, bins = linear_sum_assignment(shared, maximize=True)
-    together = shared[species, bins]
-    n_species, n_bins = shared.sum(axis=1)[species], shared.sum(axis=0)[bins]
-    return 2 * together / (n_species + n_bins), together / n_species

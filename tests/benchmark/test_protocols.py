@@ -14,7 +14,6 @@ from dnaembed.benchmark import (
     binning_scores,
     clustering_scores,
     few_shot_scores,
-    similarity_threshold,
 )
 
 GOLDEN = Path(__file__).parents[1] / "data" / "binning.npz"
@@ -47,17 +46,6 @@ def test_binning_counts_of_the_authors(golden, case):
     assert list(counts["recall"].values()) == golden[f"{case}_recall_counts"].tolist()
 
 
-@pytest.mark.parametrize("case", [0, 1, 2])
-def test_similarity_percentiles_of_the_authors(golden, case):
-    ours = [
-        similarity_threshold(golden[f"{case}_X"], golden[f"{case}_y"], percentile=p)
-        for p in range(10, 100, 10)
-    ]
-    np.testing.assert_allclose(
-        ours, golden[f"{case}_class_center_similarity_percentiles"], atol=1e-6
-    )
-
-
 def test_clustering_is_the_mean_over_seeds():
     rows, labels = blobs(noise=0.6)
     scores = [
@@ -79,8 +67,6 @@ def test_scale_of_rows_does_not_matter_to_clusters_and_bins():
     rows, labels = blobs(noise=0.4)
     scaled = rows * np.linspace(1, 9, len(rows))[:, None]
     assert clustering_scores(rows, labels) == pytest.approx(clustering_scores(scaled, labels))
-    threshold = similarity_threshold(rows, labels)
-    assert similarity_threshold(scaled, labels) == pytest.approx(threshold)
     assert binning_scores(rows, labels, min_similarity=0.5) == binning_scores(
         scaled, labels, min_similarity=0.5
     )

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Helpers for those who write estimators of DNA sequences."""

@@ -12,9 +12,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Schedule = Literal["cosine", "constant"]
 
 # What may change between a run and its continuation without changing a single weight.
-_FREE = frozenset(
-    {"n_workers", "log_every", "checkpoint_every", "n_checkpoints", "tensorboard"}
-)
+_FREE = frozenset({"n_workers", "log_every", "checkpoint_every", "n_checkpoints", "tensorboard"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,7 +105,7 @@ class ContrastiveFineTuner(BaseEstimator):
     ContrastiveFineTuner(learning_rate=1e-05, n_trainable_layers=2)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="left")],
@@ -201,9 +201,7 @@ class ContrastiveFineTuner(BaseEstimator):
             return self.fine_tune(backbone, X, y, random_state=random_state)
         return self._run(backbone, X, y, random_state)
 
-    def _run(
-        self, backbone: Backbone, X: Any, y: ArrayLike | None, random_state: Any
-    ) -> Backbone:
+    def _run(self, backbone: Backbone, X: Any, y: ArrayLike | None, random_state: Any) -> Backbone:
         self._validate_params()
         if self.min_length > self.max_length:
             raise ValueError(

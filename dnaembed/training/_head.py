@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class ProjectionHead(nn.Sequential):
@@ -54,5 +54,7 @@ class ProjectionHead(nn.Sequential):
                 )
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Return unit vectors in float32, of shape (n, size)."""
-        return F.normalize(super().forward(embeddings).float(), dim=1)
+        """Return unit vectors, in float32 at least, of shape (n, size)."""
+        projected = super().forward(embeddings)
+        wide = torch.promote_types(projected.dtype, torch.float32)
+        return F.normalize(projected.to(wide), dim=1)

@@ -7,8 +7,8 @@ similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negat
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import functional as F
 
 # Stands for log 0: finite, so that a row without a single negative has a gradient of 0, not NaN.
 _NEVER = -1e4
@@ -62,7 +62,7 @@ def weighted_simclr(
     >>> from dnaembed.training import weighted_simclr
     >>> z = torch.eye(4)
     >>> round(weighted_simclr(z, z, temperature=0.5).item(), 4)
-    0.5976
+    0.5944
     """
     z1, z2 = _check_views(z1, z2, temperature)
     n = len(z1)
@@ -139,7 +139,7 @@ def mi_mix(
     >>> permutation, coefficients = torch.tensor([1, 2, 0]), torch.full((3,), 0.75)
     >>> z1 = torch.nn.functional.normalize(0.75 * z2 + 0.25 * z2[permutation])
     >>> round(mi_mix(z1, z2, permutation, coefficients, temperature=0.5).item(), 4)
-    0.7808
+    0.7033
     """
     z1, z2 = _check_views(z1, z2, temperature)
     n = len(z1)
@@ -234,7 +234,7 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
     >>> from dnaembed.training import supcon
     >>> z = torch.eye(4)
     >>> round(supcon(z, z, temperature=0.5).item(), 4)
-    0.5947
+    0.5944
     """
     z1, z2 = _check_views(z1, z2, temperature)
     z = torch.cat([z1, z2])
@@ -296,7 +296,7 @@ def uniformity(z: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> from dnaembed.training import uniformity
-    >>> uniformity(torch.eye(3)).item()
+    >>> round(uniformity(torch.eye(3)).item(), 4)
     -4.0
     """
     return torch.pdist(z).square().mul(-2).logsumexp(0) - torch.log(

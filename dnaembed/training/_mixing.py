@@ -61,11 +61,13 @@ def draw_mixing(
     Examples
     --------
     >>> draw_mixing(4, 3, seed=0, step=7).permutation
-    array([2, 3, 1, 0])
+    array([1, 0, 3, 2])
     """
     rng = np.random.default_rng((seed, step))
     layer = int(rng.integers(n_layers))
     share = rng.beta(alpha, alpha, size=n_pairs)
     return MixingDraw(
-        layer, rng.permutation(n_pairs).astype(np.int64), np.maximum(share, 1 - share).astype(np.float32)
+        layer,
+        rng.permutation(n_pairs).astype(np.int64),
+        np.maximum(share, 1 - share).astype(np.float32),
     )

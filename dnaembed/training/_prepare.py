@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -155,6 +155,8 @@ def plan_chunks(
     list of (list of int, list of int)
         Rows, and partners that are not among them.
     """
+    # A row without a partner is its own.
+    with_own: dict[int, int] = {i: partner.get(i, i) for i in numbers}
     if budget is None:
         chunks = [list(numbers)]
     else:
@@ -162,8 +164,8 @@ def plan_chunks(
         present: set[int] = set()
         largest = 0
         # Like costs together waste little padding.
-        for i in sorted(numbers, key=lambda i: -max(costs[i], costs[partner.get(i, i)])):
-            pair = {i, partner.get(i, i)}
+        for i in sorted(numbers, key=lambda i: -max(costs[i], costs[with_own[i]])):
+            pair = {i, with_own[i]}
             cost = max(costs[j] for j in pair)
             if not chunks or max(largest, cost) * (len(present) + len(pair - present)) > budget:
                 chunks.append([])
@@ -171,7 +173,7 @@ def plan_chunks(
             chunks[-1].append(i)
             present |= pair
             largest = max(largest, cost)
-    return [(kept, sorted({partner.get(i, i) for i in kept} - set(kept))) for kept in chunks]
+    return [(kept, sorted({with_own[i] for i in kept} - set(kept))) for kept in chunks]
 
 
 def _chunk(
@@ -193,9 +195,7 @@ def _chunk(
             if number in partner:
                 permutation[i] = row[partner[number]]
                 coefficients[i] = draw.coefficients[number]
-        mixing = Mixing(
-            draw.layer, torch.from_numpy(permutation), torch.from_numpy(coefficients)
-        )
+        mixing = Mixing(draw.layer, torch.from_numpy(permutation), torch.from_numpy(coefficients))
     inputs = backbone.collate([features[i] for i in [*kept, *extra]])
     return Chunk(torch.tensor([position[i] for i in kept]), inputs, mixing)
 
@@ -210,7 +210,7 @@ def _check_batch(batch: PairBatch, n_pairs: int, step: int) -> None:
         )
 
 
-def ahead(function: Callable[[int], T], steps: Iterable[int], n_workers: int) -> Iterator[T]:
+def ahead(function: Callable[[int], T], steps: Iterable[int], n_workers: int) -> Generator[T]:
     """Yield ``function(step)`` in order, computed ahead by threads.
 
     Parameters

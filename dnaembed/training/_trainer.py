@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import PartialState
@@ -141,7 +141,7 @@ class ContrastiveTrainer:
         self.best: dict[str, Any] | None = None
         self._n_worse = 0
         self._best_weights: list[Tensor] | None = None
-        backbone.model.to(self.device)
+        cast(torch.nn.Module, backbone.model).to(self.device)
         self.head.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
         if config.n_trainable_layers is not None:
@@ -214,9 +214,7 @@ class ContrastiveTrainer:
     def _run(self, logs: dict[str, CsvLog | TensorBoardLog]) -> None:
         config = self.config
         steps = ahead(self._prepare, range(self.step, config.n_steps), config.n_workers)
-        bar = progress(
-            total=config.n_steps, description="training", unit="step", initial=self.step
-        )
+        bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._training_mode()
         with closing(steps), bar:
@@ -256,9 +254,7 @@ class ContrastiveTrainer:
         self._optimizer.zero_grad()
         output = self._compute.gradients(prepared, self.step, self._scaler)
         self._scaler.unscale_(self._optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self._weights, config.max_grad_norm or float("inf")
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, config.max_grad_norm or float("inf"))
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._anchor is not None:

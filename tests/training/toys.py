@@ -1,0 +1,118 @@
+"""A tiny backbone and a tiny pair source: what the trainer needs and nothing else."""
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from dnaembed.backbones import Backbone
+from dnaembed.training import PairBatch
+
+
+class ToyConfig(PretrainedConfig):
+    model_type = "toy"
+
+    def __init__(self, hidden_size=16, num_hidden_layers=3, dropout=0.0, **kwargs):
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+
+class ToyModel(PreTrainedModel):
+    config_class = ToyConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        size = config.hidden_size
+        self.first = nn.Linear(16, size)
+        self.blocks = nn.ModuleList(nn.Linear(size, size) for _ in range(config.num_hidden_layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.last = nn.Linear(size, 8)
+        self.post_init()
+
+    def forward(self, counts, mixing=None):
+        hidden = self.first(counts)
+        for number, block in enumerate(self.blocks):
+            if mixing is not None and mixing.layer == number:
+                share = mixing.coefficients[:, None].to(hidden.dtype)
+                hidden = share * hidden + (1 - share) * hidden[mixing.permutation]
+            hidden = hidden + self.dropout(torch.tanh(block(hidden)))
+        return self.last(hidden)
+
+
+class ToyBackbone(Backbone):
+    """A residual network on dinucleotide frequencies; the cost of a read is its length."""
+
+    default_budget = 1000
+
+    def __init__(self, *, seed=0, **config):
+        with torch.random.fork_rng():
+            torch.default_generator.manual_seed(seed)
+            self.model = ToyModel(ToyConfig(**config)).eval()
+
+    embedding_size = 8
+    strand_invariant = False
+    window_size = None
+
+    @property
+    def n_mixing_layers(self):
+        return self.model.config.num_hidden_layers
+
+    def featurize(self, sequences):
+        return [self._features(sequence) for sequence in sequences]
+
+    @staticmethod
+    def _features(sequence):
+        codes = np.frombuffer(sequence.encode(), np.uint8) // 2 % 4  # A C G T: 0 1 3 2
+        counts = np.bincount(codes[:-1] * 4 + codes[1:], minlength=16)
+        return np.concatenate([counts / counts.sum() * 4, [len(sequence)]]).astype(np.float32)
+
+    def cost(self, features):
+        return int(features[-1])
+
+    def collate(self, features):
+        return {"counts": torch.from_numpy(np.stack(features)[:, :-1])}
+
+    def embed(self, batch, mixing=None):
+        return self.model(batch["counts"].to(self.model.dtype), mixing)
+
+    def fingerprint(self):
+        digest = hashlib.sha256()
+        for tensor in self.model.state_dict().values():
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder):
+        self.model.save_pretrained(folder)
+
+
+class ToySource:
+    """Species are Markov chains; both views of a pair come from the same one."""
+
+    def __init__(self, *, seed=0, n_species=20, length=(40, 200), labelled=True):
+        self.seed, self.length, self.labelled = seed, length, labelled
+        self.chains = np.random.default_rng(99).dirichlet(np.full(4, 0.5), (n_species, 4))
+
+    def sample(self, step, n_pairs):
+        rng = np.random.default_rng((self.seed, step))
+        labels = rng.integers(len(self.chains), size=n_pairs)
+        view1, view2 = ([self._read(rng, label) for label in labels] for _ in range(2))
+        return PairBatch(view1, view2, labels if self.labelled else None)
+
+    def _read(self, rng, label):
+        cumulative = self.chains[label].cumsum(1)
+        letters, state = [], 0
+        for u in rng.random(rng.integers(*self.length)):
+            state = min(3, int(np.searchsorted(cumulative[state], u)))
+            letters.append("ACGT"[state])
+        return "".join(letters)
+
+
+def weights(trainer):
+    """Return copies of all weights of a trainer, by name."""
+    named = dict(trainer.backbone.model.state_dict())
+    named |= {f"head.{name}": tensor for name, tensor in trainer.head.state_dict().items()}
+    return {name: tensor.clone() for name, tensor in named.items()}

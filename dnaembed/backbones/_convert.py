@@ -73,7 +73,7 @@ def _card(source: str | None, hashes: dict[str, str]) -> str:
     )
     return f"""\
 ---
-license: apache-2.0
+license: {"apache-2.0" if name else "other"}
 library_name: dnaembed
 tags:
 - dna
@@ -82,9 +82,10 @@ tags:
 
 # {name or source or "DNA encoder"}, converted
 
-Converted by `dnaembed convert` from {origin}. The weights are bit for bit those of the source,
-without its pooler and language-modelling head, which no embedding goes through. The `[PAD]` id in
-`config.json` is the tokenizer's; the published file gives that of `[UNK]`.
+Converted by `dnaembed convert` from {origin}.
+The weights are bit for bit those of the source, without its pooler and language-modelling head,
+which no embedding goes through. The `[PAD]` id in `config.json` is the tokenizer's; the published
+file gives that of `[UNK]`.
 
 ## Source
 

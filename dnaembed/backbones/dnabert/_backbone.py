@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,8 @@ from .._checkpoint import (
     read_json,
     weight_files,
     weights_state,
+    write_json,
+    write_model,
 )
 from .._protocol import Backbone, Mixing
 from ._configuration import DnaBertConfig
@@ -205,14 +206,14 @@ class DnaBertBackbone(Backbone):
             The model card (Markdown with its YAML header); one that states the sizes if None.
         """
         with new_folder(folder) as temporary:
-            self.model.save_pretrained(temporary)
+            write_model(self.model, temporary)
             self.tokenizer.save(str(temporary / "tokenizer.json"))
             names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
-            _write_json(
+            write_json(
                 temporary / "tokenizer_config.json",
                 {"tokenizer_class": "PreTrainedTokenizerFast", **names},
             )
-            _write_json(temporary / "special_tokens_map.json", names)
+            write_json(temporary / "special_tokens_map.json", names)
             text = _card(self.model.config) if card is None else card
             (temporary / "README.md").write_text(text, encoding="utf-8")
 
@@ -260,10 +261,6 @@ def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
             part, bases = [], 0
     if part:
         yield part
-
-
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _card(config: DnaBertConfig) -> str:

@@ -1,0 +1,111 @@
+"""A tiny DNABERT, and folders laid out like the published checkpoints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dnaembed.backbones import (
+    DnaBertBackbone,
+    DnaBertConfig,
+    DnaBertModel,
+    train_bpe_tokenizer,
+)
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@pytest.fixture(scope="session")
+def data():
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    rng = np.random.default_rng(0)
+    return train_bpe_tokenizer(
+        ("".join(rng.choice(list("ACGTN"), 500, p=[0.3, 0.2, 0.2, 0.29, 0.01])) for _ in range(20)),
+        vocab_size=60,
+    )
+
+
+@pytest.fixture
+def make_backbone(tokenizer):
+    """Build a small backbone with random weights that are far from trivial."""
+
+    def make(seed=0, **sizes):
+        sizes = {
+            "vocab_size": 60,
+            "hidden_size": 48,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 6,
+            "intermediate_size": 64,
+        } | sizes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = DnaBertModel(DnaBertConfig(**sizes)).eval()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(torch.randn_like(parameter), alpha=0.2)
+        return DnaBertBackbone(model, tokenizer)
+
+    return make
+
+
+@pytest.fixture
+def backbone(make_backbone):
+    return make_backbone()
+
+
+@pytest.fixture
+def published(tmp_path, backbone):
+    """Write a folder like the published ones: bert config, tokenizer, pickled weights."""
+
+    def write(*, prefix="", pooler=True, head=False, edit_config=None, edit_weights=None):
+        folder = tmp_path / "published"
+        folder.mkdir()
+        config = backbone.model.config
+        fields = {name: getattr(config, name) for name in config.architecture_fields} | {
+            "model_type": "bert",
+            "architectures": ["BertModel"],
+            "auto_map": {"AutoModel": "bert_layers.BertModel"},
+            "hidden_act": "gelu",
+            "pad_token_id": 0,
+            "max_position_embeddings": 512,
+            "position_embedding_type": "absolute",
+        }
+        (folder / "bert_layers.py").write_text("raise RuntimeError('remote code was run')\n")
+        (folder / "config.json").write_text(json.dumps(fields | (edit_config or {})))
+        tokenizer = json.loads(backbone.tokenizer.to_str())
+        # The published file asks for both; neither must have an effect.
+        tokenizer["truncation"] = {
+            "direction": "Right",
+            "max_length": 16,
+            "strategy": "LongestFirst",
+            "stride": 0,
+        }
+        tokenizer["padding"] = {
+            "strategy": {"Fixed": 16},
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "[UNK]",
+        }
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+        weights = {prefix + name: t.clone() for name, t in backbone.model.state_dict().items()}
+        hidden = config.hidden_size
+        if pooler:
+            weights[f"{prefix}pooler.dense.weight"] = torch.ones(hidden, hidden)
+            weights[f"{prefix}pooler.dense.bias"] = torch.ones(hidden)
+        if head:
+            weights["cls.predictions.bias"] = torch.ones(config.vocab_size)
+            weights["cls.predictions.decoder.weight"] = torch.ones(config.vocab_size, hidden)
+        if edit_weights is not None:
+            edit_weights(weights)
+        torch.save(weights, folder / "pytorch_model.bin")
+        return folder
+
+    return write

@@ -1,0 +1,341 @@
+"""What a crafted, damaged or odd checkpoint folder can do: load, or end in one clear error."""
+
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dnaembed.backbones import DnaBertBackbone, load_backbone, load_projection_head
+from dnaembed.backbones._checkpoint import weight_files
+
+READS = ["ACGTTGCA" * 12, "GGCATNTTA"]
+
+
+def embed(backbone):
+    with torch.inference_mode():
+        return backbone.embed(backbone.collate(backbone.featurize(READS)))
+
+
+class Bomb:
+    """Would create a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("pooler", [True, False])
+@pytest.mark.parametrize("head", [True, False])
+@pytest.mark.parametrize("prefix", ["", "bert.", "module.", "dnabert2.", "module.dnabert2.bert."])
+def test_published_layouts(published, backbone, prefix, head, pooler):
+    again = load_backbone(published(prefix=prefix, head=head, pooler=pooler))
+    assert isinstance(again, DnaBertBackbone)
+    assert again.model.config.model_type == "dnabert"
+    assert again.model.config.pad_token_id == 3
+    assert torch.equal(embed(again), embed(backbone))
+
+
+def test_truncation_and_padding_of_the_published_tokenizer_are_off(published):
+    (ids,) = load_backbone(published()).featurize(["ACGTAGGATTC" * 50])
+    assert len(ids) > 100
+    assert ids[-1] == 2
+
+
+def test_safetensors_variants(published, backbone):
+    folder = published(prefix="bert.", head=True)
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    save_file(weights, folder / "model.safetensors")
+    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_in_several_files(published, backbone, kind):
+    folder = published()
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    stem, write = ("model", save_file) if kind == "safetensors" else ("pytorch_model", torch.save)
+    weight_map = {}
+    for part, names in enumerate(np.array_split(sorted(weights), 3)):
+        file = f"{stem}-{part + 1:05d}-of-00003.{kind}"
+        write({str(name): weights[name] for name in names}, folder / file)
+        weight_map |= dict.fromkeys(map(str, names), file)
+    index = folder / f"{stem}.{kind}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    assert len(weight_files(folder)) == 3
+    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+    first = folder / next(iter(weight_map.values()))
+    first.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{first.name}: file not found; .*index.json"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../model.safetensors",
+        "/etc/model.safetensors",
+        "sub/model.safetensors",
+        "..\\model.safetensors",
+        "C:model.safetensors",
+    ],
+)
+def test_an_index_cannot_lead_out_of_the_folder(published, name):
+    folder = published()
+    (folder / "pytorch_model.bin").unlink()
+    save_file({"a": torch.ones(1)}, folder.parent / "model.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(ValueError, match="plain file names are expected"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "a table 'weight_map'"),
+        ('{"weight_map": ["x"]}', "a table 'weight_map'"),
+        ('{"weight_map": {"a": 3}}', "plain file names are expected, got 3"),
+        ('{"weight_map": {"a": "pytorch_model.bin"}}', "end in .safetensors are expected"),
+        ("[", "not valid JSON"),
+    ],
+)
+def test_odd_indices(published, content, message):
+    folder = published()
+    (folder / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_backbone(folder)
+
+
+def test_a_pickle_bomb_does_not_run(published, tmp_path):
+    folder = published(edit_weights=lambda weights: weights.update(extra=Bomb(tmp_path / "ran")))
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin: refused, because it holds objects"):
+        load_backbone(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_bomb_would_have_run(tmp_path):
+    torch.save({"extra": Bomb(tmp_path / "ran")}, tmp_path / "bomb.bin")
+    torch.load(tmp_path / "bomb.bin", weights_only=False)
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_bomb_beside_good_weights_is_not_touched(published, backbone, tmp_path):
+    folder = published()
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    save_file(weights, folder / "model.safetensors")
+    for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt"):
+        torch.save({"extra": Bomb(tmp_path / "ran")}, folder / name)
+    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_code_in_the_folder_does_not_run(published, backbone):
+    # The folder's bert_layers.py raises when it is imported, and auto_map points to it.
+    folder = published()
+    assert "auto_map" in json.loads((folder / "config.json").read_text())
+    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+
+
+def test_the_old_pickle_format_is_refused(published):
+    folder = published()
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match="not a torch weight file, or cut off, or .* older"):
+        load_backbone(folder)
+
+
+def test_a_compressed_archive_is_refused(published):
+    folder = published()
+    file = folder / "pytorch_model.bin"
+    with zipfile.ZipFile(file) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match="compressed entry"):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("kind", ["bin", "safetensors"])
+def test_cut_off_weights(published, keep, kind):
+    folder = published()
+    file = folder / "pytorch_model.bin"
+    if kind == "safetensors":
+        weights = torch.load(file, weights_only=True)
+        file.unlink()
+        file = folder / "model.safetensors"
+        save_file(weights, file)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(ValueError, match=file.name):
+        load_backbone(folder)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {5: torch.ones(1)}])
+def test_other_things_than_tensors(published, content):
+    folder = published()
+    torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin: a (table|tensor)"):
+        load_backbone(folder)
+
+
+def test_sparse_tensors_are_refused(published):
+    folder = published(
+        edit_weights=lambda w: w.update({"pooler.dense.bias": torch.ones(48).to_sparse()})
+    )
+    with pytest.raises(ValueError, match="a plain tensor is expected at 'pooler.dense.bias'"):
+        load_backbone(folder)
+
+
+NORM = "embeddings.LayerNorm.weight"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda w: w.pop(NORM), rf"1 missing \({NORM}\)\."),
+        (lambda w: w.update(surprise=torch.ones(1)), r"1 unexpected \(surprise\)\."),
+        (
+            lambda w: w.update({NORM: torch.ones(49)}),
+            rf"1 of another .*{NORM} is \(49,\), not \(48",
+        ),
+        (lambda w: w.update({f"bert.{NORM}": w[NORM]}), f"two tensors are candidates for {NORM}"),
+        (lambda w: w.update({NORM: torch.full((48,), torch.nan)}), f"{NORM} holds NaN or infinity"),
+        (lambda w: w.update({NORM: torch.ones(48, dtype=torch.int8)}), f"{NORM} holds torch.int8"),
+        (lambda w: w.clear(), r"\d+ missing \(.* and \d+ more\)"),
+        # An ordinary BERT: positions, and separate query, key and value.
+        (
+            lambda w: w.update({"embeddings.position_embeddings.weight": torch.ones(512, 48)}),
+            r"1 unexpected \(embeddings\.position_embeddings\.weight\)",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit(published, edit, message):
+    with pytest.raises(ValueError, match=message):
+        load_backbone(published(edit_weights=edit))
+
+
+def test_shapes_are_compared_before_anything_is_read(published, monkeypatch):
+    folder = published(edit_weights=lambda w: w.update({NORM: torch.ones(49)}))
+
+    def fail(*_):
+        raise AssertionError("a tensor was read")
+
+    monkeypatch.setattr("dnaembed.backbones._checkpoint._read_tensor", fail)
+    with pytest.raises(ValueError, match="of another shape"):
+        load_backbone(folder)
+
+
+def test_half_precision_files_load_as_float32(published, backbone):
+    folder = published(edit_weights=lambda w: [w.update({k: t.half()}) for k, t in w.items()])
+    again = load_backbone(folder)
+    assert again.model.dtype == torch.float32
+    for name, tensor in backbone.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor.half().float())
+
+
+def test_weights_stay_when_the_file_goes(published, backbone):
+    folder = published()
+    again = load_backbone(folder)
+    (folder / "pytorch_model.bin").write_bytes(
+        b"\0" * (folder / "pytorch_model.bin").stat().st_size
+    )
+    assert torch.equal(embed(again), embed(backbone))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"model_type": "llama"}, "model_type must be one of .*dnabert.*, got 'llama'"),
+        ({"model_type": None}, "model_type must be one of .*, got None"),
+        ({"model_type": ["bert"]}, "model_type must be one of"),
+        ({"hidden_size": 12 * 10**6}, "at most 1024 layers and 10,000,000,000 parameters"),
+        ({"num_hidden_layers": 10**9}, "at most 1024 layers"),
+        ({"hidden_size": "48"}, "hidden_size must be a positive integer, got '48'"),
+        ({"hidden_act": "silu"}, "hidden_act='gelu' is expected, got 'silu'"),
+        ({"vocab_size": 50}, "tokens up to 59 in the tokenizer"),
+        ({"num_hidden_layers": 4}, r"11 missing \(encoder\.layer\.3\."),
+        ({"num_hidden_layers": 2}, r"11 unexpected \(encoder\.layer\.2\."),
+        ({"hidden_size": 96}, "of another shape"),
+    ],
+)
+def test_odd_configurations(published, edit, message):
+    with pytest.raises(ValueError, match=message):
+        load_backbone(published(edit_config=edit))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 100_000, "\0\0", "3"])
+def test_a_config_that_is_no_json_object(published, content):
+    folder = published()
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json: (not valid JSON|a JSON object)"):
+        load_backbone(folder)
+
+
+def test_an_oversized_config(published, monkeypatch):
+    monkeypatch.setattr("dnaembed.backbones._checkpoint._MAX_JSON_BYTES", 10)
+    with pytest.raises(ValueError, match="at most 10 bytes"):
+        load_backbone(published())
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "pytorch_model.bin"])
+def test_missing_files_are_named(published, name):
+    folder = published()
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name.replace(".", r"\.")):
+        load_backbone(folder)
+
+
+def test_our_config_cannot_ask_for_code(backbone, tmp_path):
+    folder = tmp_path / "model"
+    backbone.save(folder)
+    fields = json.loads((folder / "config.json").read_text())
+    fields |= {
+        "auto_map": {"AutoModel": "code.Model"},
+        "attn_implementation": "somebody/kernel",
+        "_attn_implementation": "somebody/kernel",
+    }
+    (folder / "config.json").write_text(json.dumps(fields))
+    again = load_backbone(folder)
+    assert again.model.config._attn_implementation == "sdpa"
+    assert not hasattr(again.model.config, "auto_map")
+
+
+def test_projection_head(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        "0.weight": torch.randn(48, 48, generator=generator),
+        "2.weight": torch.randn(16, 48, generator=generator),
+    }
+    torch.save(weights, tmp_path / "head.bin")
+    save_file(weights, tmp_path / "head.safetensors")
+    x = torch.randn(3, 48, generator=generator)
+    expected = (x @ weights["0.weight"].T).relu() @ weights["2.weight"].T
+    for name in ("head.bin", "head.safetensors"):
+        head = load_projection_head(tmp_path / name)
+        torch.testing.assert_close(head(x), expected)
+    save_file(head.state_dict(), tmp_path / "again.safetensors")
+    assert load_file(tmp_path / "again.safetensors").keys() == weights.keys()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"0.weight": torch.ones(4, 4)},
+        {"0.weight": torch.ones(4), "2.weight": torch.ones(2, 4)},
+        {"0.weight": torch.ones(4, 4), "2.weight": torch.ones(2, 5)},
+        {"0.weight": torch.ones(4, 4), "2.weight": torch.ones(2, 4), "0.bias": torch.ones(4)},
+    ],
+)
+def test_odd_projection_heads(tmp_path, weights):
+    save_file(weights, tmp_path / "head.safetensors")
+    with pytest.raises(ValueError, match=r"are expected|do not fit"):
+        load_projection_head(tmp_path / "head.safetensors")

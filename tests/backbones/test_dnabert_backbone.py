@@ -1,0 +1,295 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone
+
+TOLERANCE = 1e-5
+dna = st.text("ACGTN", min_size=1, max_size=120)
+
+
+def embed(backbone, sequences, mixing=None):
+    with torch.inference_mode():
+        return backbone.embed(backbone.collate(backbone.featurize(sequences)), mixing)
+
+
+def unit(rows):
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+@pytest.fixture(scope="module")
+def shared(tokenizer, request):
+    """Build one backbone for all examples of a property."""
+    from dnaembed.backbones import DnaBertConfig, DnaBertModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = DnaBertModel(
+            DnaBertConfig(
+                vocab_size=60,
+                hidden_size=48,
+                num_hidden_layers=3,
+                num_attention_heads=6,
+                intermediate_size=64,
+                initializer_range=0.1,
+            )
+        ).eval()
+    return DnaBertBackbone(model, tokenizer)
+
+
+def test_sizes(shared):
+    assert shared.embedding_size == 48
+    assert shared.n_mixing_layers == 3
+    assert shared.window_size == 10_000
+    assert shared.strand_invariant is False
+    assert shared.default_budget > 2000
+
+
+def test_features_are_token_ids(shared):
+    first, second = shared.featurize(["ACGTACGTT", "N"])
+    assert first.dtype == np.int64
+    assert first.tolist() == shared.tokenizer.encode("ACGTACGTT").ids
+    assert second.tolist() == [1, 0, 2]
+    assert shared.cost(second) == 3
+    assert shared.featurize([]) == []
+
+
+def test_features_do_not_depend_on_the_parts_encoded_at_a_time(shared, monkeypatch, reads):
+    whole = shared.featurize(reads)
+    monkeypatch.setattr("dnaembed.backbones.dnabert._backbone._CHUNK_BASES", 300)
+    parts = shared.featurize(reads)
+    assert [f.tolist() for f in parts] == [f.tolist() for f in whole]
+
+
+def test_batches_are_padded_with_the_tokenizers_pad(shared):
+    batch = shared.collate([np.array([1, 5, 2]), np.array([1, 5, 6, 7, 2])])
+    assert batch["input_ids"].tolist() == [[1, 5, 2, 3, 3], [1, 5, 6, 7, 2]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert batch["input_ids"].dtype == batch["attention_mask"].dtype == torch.int64
+
+
+def test_embedding_is_the_mean_of_all_tokens(shared):
+    (ids,) = shared.featurize(["ACGTACGTTA"])
+    with torch.inference_mode():
+        hidden = shared.model(torch.from_numpy(ids)[None]).last_hidden_state
+    torch.testing.assert_close(embed(shared, ["ACGTACGTTA"])[0], hidden[0].mean(0))
+
+
+@given(sequences=st.lists(dna, min_size=1, max_size=6), order=st.randoms(use_true_random=False))
+def test_batch_and_order_do_not_matter(shared, sequences, order):
+    alone = torch.cat([embed(shared, [sequence]) for sequence in sequences])
+    places = list(range(len(sequences)))
+    order.shuffle(places)
+    together = embed(shared, [sequences[i] for i in places])
+    assert together.shape == (len(sequences), 48)
+    assert torch.isfinite(together).all()
+    torch.testing.assert_close(together, alone[places], rtol=0, atol=TOLERANCE)
+
+
+@given(sequence=dna, extra=st.integers(1, 200), pad=st.integers(0, 59))
+def test_padding_does_not_matter_however_long_and_whatever_it_holds(shared, sequence, extra, pad):
+    batch = shared.collate(shared.featurize([sequence]))
+    padded = {
+        "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, extra), value=pad),
+        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, extra)),
+    }
+    with torch.inference_mode():
+        got, expected = shared.embed(padded), shared.embed(batch)
+    torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
+
+
+@settings(max_examples=30)
+@given(sequences=st.lists(dna, min_size=2, max_size=5), layer=st.integers(0, 2))
+def test_eager_and_fused_attention_agree(shared, sequences, layer):
+    n = len(sequences)
+    mixing = Mixing(layer, torch.arange(n).roll(1), torch.linspace(0.5, 1, n))
+    eager = DnaBertBackbone(copy.deepcopy(shared.model), shared.tokenizer)
+    eager.model.config._attn_implementation = "eager"
+    for mixed in (None, mixing):
+        torch.testing.assert_close(
+            embed(shared, sequences, mixed), embed(eager, sequences, mixed), rtol=0, atol=TOLERANCE
+        )
+
+
+@given(sequences=st.lists(dna, min_size=2, max_size=5), layer=st.integers(0, 2))
+def test_mixing_with_oneself_or_not_at_all_changes_nothing(shared, sequences, layer):
+    n = len(sequences)
+    shares = torch.linspace(0.3, 0.9, n)
+    expected = embed(shared, sequences)
+    with_itself = embed(shared, sequences, Mixing(layer, torch.arange(n), shares))
+    torch.testing.assert_close(with_itself, expected, rtol=0, atol=TOLERANCE)
+    # Rows of one length: no mask to intersect.
+    same = [sequence[:1] for sequence in sequences]
+    alone = embed(shared, same, Mixing(layer, torch.arange(n).roll(1), torch.ones(n)))
+    torch.testing.assert_close(alone, embed(shared, same), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("layer", [-1, 3])
+def test_mixing_at_a_layer_that_is_not_there(shared, layer):
+    with pytest.raises(ValueError, match=f"mixing.layer must be from 0 to 2, got {layer}"):
+        embed(shared, ["ACGT"], Mixing(layer, torch.tensor([0]), torch.tensor([1.0])))
+
+
+def test_embedding_is_differentiable(backbone):
+    batch = backbone.collate(backbone.featurize(["ACGTT", "GGCATACCA"]))
+    mixing = Mixing(1, torch.tensor([1, 0]), torch.tensor([0.7, 0.6]))
+    backbone.embed(batch, mixing).square().sum().backward()
+    gradient = backbone.model.embeddings.word_embeddings.weight.grad
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("sequence", ["N" * 500, "A", "A" * 3000, "ACGTN" * 400])
+def test_odd_sequences_have_finite_embeddings(shared, sequence):
+    rows = embed(shared, [sequence, "ACGT"])
+    assert torch.isfinite(rows).all()
+    assert rows[0].abs().max() > 0
+
+
+def test_longer_than_the_bias_that_is_kept(shared, monkeypatch):
+    monkeypatch.setattr(shared.model._alibi, "_longest_kept", 64)
+    long = "ACGTTGCATTACCCATG" * 40
+    assert torch.isfinite(embed(shared, [long, "ACG"])).all()
+
+
+def test_save_and_load_bit_for_bit(backbone, tmp_path):
+    backbone.save(tmp_path / "model")
+    again = load_backbone(tmp_path / "model")
+    assert isinstance(again, DnaBertBackbone)
+    assert not again.model.training
+    for name, tensor in backbone.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+    assert again.tokenizer.to_str() == backbone.tokenizer.to_str()
+    assert again.fingerprint() == backbone.fingerprint()
+    sequences = ["ACGTTGCA" * 5, "GGN"]
+    assert torch.equal(embed(again, sequences), embed(backbone, sequences))
+    again.save(tmp_path / "again")
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md"):
+        first, second = tmp_path / "model" / name, tmp_path / "again" / name
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_saved_window_is_loaded(make_backbone, tmp_path):
+    make_backbone(window_size=1234).save(tmp_path / "model")
+    assert load_backbone(tmp_path / "model").window_size == 1234
+
+
+def test_half_precision_is_saved_as_such_and_loaded_as_float32(backbone, tmp_path):
+    backbone.model.half()
+    backbone.save(tmp_path / "model")
+    single = sum(p.numel() for p in backbone.model.parameters()) * 4
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size < 0.7 * single
+    again = load_backbone(tmp_path / "model")
+    assert again.model.dtype == torch.float32
+    for name, tensor in backbone.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor.float())
+    assert again.fingerprint() == backbone.fingerprint()
+
+
+def test_save_takes_a_card(backbone, tmp_path):
+    backbone.save(tmp_path / "plain")
+    card = (tmp_path / "plain" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: dnaembed\n")
+    assert f"{backbone.model.config.n_parameters:,} parameters" in card
+    backbone.save(tmp_path / "own", card="# Mine\n")
+    assert (tmp_path / "own" / "README.md").read_text() == "# Mine\n"
+
+
+def test_save_never_overwrites(backbone, tmp_path):
+    (tmp_path / "empty").mkdir()
+    backbone.save(tmp_path / "empty")
+    with pytest.raises(FileExistsError, match="exists and is not empty"):
+        backbone.save(tmp_path / "empty")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="a file of this name exists"):
+        backbone.save(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_save_that_fails_leaves_nothing(backbone, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("dnaembed.backbones._checkpoint.save_file", fail)
+    with pytest.raises(OSError, match="No space left"):
+        backbone.save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fingerprint_is_of_the_content(make_backbone):
+    backbone = make_backbone()
+    fingerprint = backbone.fingerprint()
+    assert fingerprint == make_backbone().fingerprint() == backbone.fingerprint()
+    others = {
+        fingerprint,
+        make_backbone(seed=1).fingerprint(),
+        make_backbone(num_hidden_layers=2).fingerprint(),
+        make_backbone(num_attention_heads=3).fingerprint(),
+        make_backbone(layer_norm_eps=1e-5).fingerprint(),
+    }
+    assert len(others) == 5
+    # What does not change an embedding does not count.
+    assert make_backbone(hidden_dropout_prob=0.3, window_size=5).fingerprint() == fingerprint
+
+
+def test_fingerprint_follows_the_tokenizer(backbone, tokenizer):
+    from dnaembed.backbones import train_bpe_tokenizer
+
+    other = DnaBertBackbone(backbone.model, train_bpe_tokenizer(["AACCA" * 9], vocab_size=20))
+    assert other.fingerprint() != backbone.fingerprint()
+
+
+@pytest.mark.parametrize("how", ["step", "data", "cast", "one_tensor"])
+def test_fingerprint_follows_the_weights(backbone, how):
+    before = backbone.fingerprint()
+    model = backbone.model
+    if how == "step":
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        backbone.embed(backbone.collate(backbone.featurize(["ACGT"]))).sum().backward()
+        optimizer.step()
+    elif how == "data":
+        for parameter in model.parameters():
+            parameter.data.mul_(1.001)
+    elif how == "cast":
+        model.to(torch.bfloat16).to(torch.float32)
+    else:
+        with torch.no_grad():
+            model.encoder.layer[1].mlp.wo.bias[3] += 1
+    assert backbone.fingerprint() != before
+
+
+def test_fingerprint_is_computed_once(backbone, monkeypatch):
+    before = backbone.fingerprint()
+
+    def fail(*_, **__):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("dnaembed.backbones.dnabert._backbone.content_digest", fail)
+    assert backbone.fingerprint() == before
+
+
+def test_pickle_and_copy(backbone):
+    sequences = ["ACGTTGCA" * 5, "GGN"]
+    expected = embed(backbone, sequences)
+    for twin in (pickle.loads(pickle.dumps(backbone)), copy.deepcopy(backbone)):
+        assert torch.equal(embed(twin, sequences), expected)
+        assert twin.fingerprint() == backbone.fingerprint()
+
+
+def test_loading_leaves_the_random_numbers_alone(backbone, tmp_path):
+    backbone.save(tmp_path / "model")
+    state = torch.get_rng_state()
+    load_backbone(tmp_path / "model")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_loaded_in_inference_mode_and_trained_after(backbone, tmp_path):
+    backbone.save(tmp_path / "model")
+    with torch.inference_mode():
+        again = load_backbone(tmp_path / "model")
+    again.embed(again.collate(again.featurize(["ACGT"]))).sum().backward()
+    assert again.fingerprint() == backbone.fingerprint()

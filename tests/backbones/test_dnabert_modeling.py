@@ -1,0 +1,234 @@
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel
+
+from dnaembed.backbones import DnaBertConfig, DnaBertModel, Mixing
+from dnaembed.backbones.dnabert import alibi_slopes
+from dnaembed.backbones.dnabert._modeling import _AlibiBias
+
+# Of the reference implementation's values; see the README of the parity files.
+TOLERANCE = 2e-5
+
+
+def reference_model(data, name, attention):
+    file = data / f"{name}.weights.safetensors"
+    with safe_open(file, framework="pt") as handle:
+        fields = json.loads(handle.metadata()["config"])
+    config = DnaBertConfig.from_published(fields)
+    config._attn_implementation = attention
+    model = DnaBertModel(config).eval()
+    model.load_state_dict(
+        {k: v for k, v in load_file(file).items() if not k.startswith("pooler.")}, strict=True
+    )
+    return model
+
+
+def masked_mean(hidden, mask):
+    return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def largest_difference(ours, golden):
+    return float(np.abs(ours.numpy() - golden).max())
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("name", ["encoder_12heads", "encoder_8heads_long"])
+def test_forward_is_that_of_the_reference(data, name, attention):
+    golden = np.load(data / f"{name}.npz")
+    model = reference_model(data, name, attention)
+    mask = torch.from_numpy(golden["attention_mask"])
+    with torch.inference_mode():
+        hidden = model(torch.from_numpy(golden["input_ids"]), mask).last_hidden_state
+    assert mask.sum(1).unique().numel() > 1  # there is padding
+    assert largest_difference(hidden * mask[..., None], golden["last_hidden_state"]) < TOLERANCE
+    assert largest_difference(masked_mean(hidden, mask), golden["mean_embedding"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_mixing_is_that_of_the_reference(data, layer, attention):
+    batch = np.load(data / "encoder_12heads.npz")
+    golden = np.load(data / "mi_mix_forward.npz")
+    model = reference_model(data, "encoder_12heads", attention)
+    mask = torch.from_numpy(batch["attention_mask"])
+    mixing = Mixing(layer, torch.from_numpy(golden["perm"]), torch.from_numpy(golden["lam"]))
+    with torch.inference_mode():
+        hidden = model(torch.from_numpy(batch["input_ids"]), mask, mixing=mixing).last_hidden_state
+    mixed_mask = mask * mask[mixing.permutation]
+    np.testing.assert_array_equal(mixed_mask, golden[f"mix_layer{layer}_mask"])
+    embedding = masked_mean(hidden, mixed_mask)
+    assert largest_difference(embedding, golden[f"mix_layer{layer}_mean_embedding"]) < TOLERANCE
+
+
+def test_names_and_shapes_are_the_published_ones_without_pooler(data):
+    published = json.loads((data / "dnabert2_117m_keys.json").read_text())
+    with torch.device("meta"):
+        model = DnaBertModel(DnaBertConfig())
+    ours = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    pooler = {name: shape for name, shape in published.items() if name.startswith("pooler.")}
+    assert len(pooler) == 2
+    assert ours | pooler == published
+    assert model.num_parameters() == model.config.n_parameters
+
+
+def test_slopes_of_twelve_heads():
+    expected = [2.0**-e for e in (1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5)]
+    np.testing.assert_allclose(alibi_slopes(12), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3, 5, 6, 7, 16, 24])
+def test_slopes_for_any_number_of_heads(n_heads):
+    slopes = alibi_slopes(n_heads)
+    assert len(slopes) == n_heads
+    assert len(slopes.unique()) == n_heads
+    assert ((slopes > 0) & (slopes < 1)).all()
+
+
+def test_bias_is_built_once_and_sliced():
+    alibi = _AlibiBias(4)
+    like = torch.zeros(1)
+    long = alibi(100, like)
+    short = alibi(7, like)
+    assert long.shape == (1, 4, 100, 100)
+    assert short.data_ptr() == long.data_ptr()
+    i, j = 2, 6
+    torch.testing.assert_close(short[0, :, i, j], -alibi_slopes(4) * abs(i - j))
+    assert alibi(7, like.to(torch.bfloat16)).dtype == torch.bfloat16
+    assert alibi(7, like).dtype == torch.float32
+
+
+def test_very_long_bias_is_not_kept():
+    alibi = _AlibiBias(1)
+    alibi._longest_kept = 128
+    assert alibi(200, torch.zeros(1)).shape == (1, 1, 200, 200)
+    assert alibi._kept is None
+
+
+def test_copies_and_pickles_leave_the_bias_behind(backbone):
+    backbone.model(torch.ones(1, 9, dtype=torch.int64))
+    assert backbone.model._alibi._kept is not None
+    for twin in (copy.deepcopy(backbone.model), pickle.loads(pickle.dumps(backbone.model))):
+        assert twin._alibi._kept is None
+        assert not set(twin.state_dict()) ^ set(backbone.model.state_dict())
+
+
+def test_training_works_after_inference(backbone):
+    ids = torch.randint(5, 60, (2, 11), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        backbone.model(ids)
+    backbone.model.train()
+    backbone.model(ids).last_hidden_state.sum().backward()
+    gradients = [p.grad for p in backbone.model.parameters()]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_gradients_of_both_kernels_agree(backbone, attention):
+    ids = torch.randint(5, 60, (3, 21), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 12:] = 0
+    target = torch.randn(3, 21, 48, generator=torch.Generator().manual_seed(1))
+
+    def gradient(kernel, checkpointing):
+        model = copy.deepcopy(backbone.model)
+        model.config._attn_implementation = kernel
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        model.train()
+        if checkpointing:
+            # Renamed in transformers 5.2x; the old name warns.
+            new_name = hasattr(model, "activation_checkpointing_enable")
+            name = (
+                "activation_checkpointing_enable" if new_name else "gradient_checkpointing_enable"
+            )
+            getattr(model, name)()
+            assert all(layer.gradient_checkpointing for layer in model.encoder.layer)
+        hidden = model(ids, mask).last_hidden_state
+        (hidden * target * mask[..., None]).sum().backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+    plain = gradient("eager", False)
+    assert plain.abs().max() > 1e-2
+    torch.testing.assert_close(gradient(attention, True), plain, rtol=1e-4, atol=1e-4)
+
+
+def test_hidden_states_show_the_mixed_input(backbone):
+    ids = torch.tensor([[1, 5, 6, 2], [1, 7, 8, 2]])
+    swap = Mixing(1, torch.tensor([1, 0]), torch.tensor([0.0, 0.25]))
+    with torch.inference_mode():
+        plain = backbone.model(ids, output_hidden_states=True).hidden_states
+        mixed = backbone.model(ids, mixing=swap, output_hidden_states=True).hidden_states
+    assert len(plain) == 4
+    torch.testing.assert_close(mixed[0], plain[0])
+    torch.testing.assert_close(mixed[1][0], plain[1][1])
+    torch.testing.assert_close(mixed[1][1], 0.25 * plain[1][1] + 0.75 * plain[1][0])
+
+
+def test_other_ways_to_call(backbone):
+    ids = torch.tensor([[1, 5, 6, 7, 2]])
+    words = backbone.model.get_input_embeddings()(ids)
+    with torch.inference_mode():
+        expected = backbone.model(ids).last_hidden_state
+        (as_tuple,) = backbone.model(ids, return_dict=False)
+        by_words = backbone.model(inputs_embeds=words).last_hidden_state
+        typed = backbone.model(ids, token_type_ids=torch.zeros_like(ids)).last_hidden_state
+        other = backbone.model(ids, token_type_ids=torch.ones_like(ids)).last_hidden_state
+    torch.testing.assert_close(as_tuple, expected)
+    torch.testing.assert_close(by_words, expected)
+    torch.testing.assert_close(typed, expected)
+    assert not torch.allclose(other, expected, atol=1e-3)
+    with pytest.raises(ValueError, match="Exactly one of input_ids and inputs_embeds"):
+        backbone.model()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close_and_finite(make_backbone, dtype):
+    reads = ["ACGTTGCA" * 60, "GGCATTTA" * 9]
+    exact, half = make_backbone(), make_backbone()
+    half.model.to(dtype)
+    batch = exact.collate(exact.featurize(reads))
+    with torch.inference_mode():
+        expected, got = exact.embed(batch), half.embed(batch)
+    assert got.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(got, expected).min() > 0.99
+
+
+def test_auto_classes_load_our_folders(backbone, tmp_path):
+    backbone.save(tmp_path / "model")
+    config = AutoConfig.from_pretrained(tmp_path / "model")
+    assert type(config) is DnaBertConfig
+    assert config.pad_token_id == 3
+    model = AutoModel.from_pretrained(
+        tmp_path / "model", dtype=torch.bfloat16, attn_implementation="eager"
+    )
+    assert type(model) is DnaBertModel
+    assert model.dtype == torch.bfloat16
+    assert model.config._attn_implementation == "eager"
+    ours = AutoModel.from_pretrained(tmp_path / "model").state_dict()
+    for name, tensor in backbone.model.state_dict().items():
+        assert torch.equal(ours[name], tensor)
+
+
+def test_save_pretrained_writes_what_we_load(backbone, tmp_path):
+    backbone.model.save_pretrained(tmp_path)
+    backbone.tokenizer.save(str(tmp_path / "tokenizer.json"))
+    again = type(backbone).from_folder(tmp_path)
+    assert again.fingerprint() == backbone.fingerprint()
+
+
+def test_building_a_model_from_a_config_starts_at_sane_weights():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = DnaBertModel(
+            DnaBertConfig(hidden_size=64, num_hidden_layers=1, num_attention_heads=4)
+        )
+    assert 0.018 < float(model.encoder.layer[0].mlp.wo.weight.detach().std()) < 0.022
+    assert torch.equal(model.embeddings.LayerNorm.weight, torch.ones(64))

@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnaembed.backbones import train_bpe_tokenizer
+from dnaembed.backbones.dnabert._tokenizer import load_tokenizer
+
+
+def test_special_tokens_and_bases_have_the_published_ids(tokenizer):
+    order = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "A", "C", "G", "T"]
+    assert [tokenizer.token_to_id(token) for token in order] == list(range(9))
+    assert tokenizer.get_vocab_size() == 60
+
+
+def test_tokens_are_made_of_bases(tokenizer):
+    merged = [token for token, i in tokenizer.get_vocab().items() if i > 8]
+    assert merged
+    assert all(len(token) > 1 and set(token) <= set("ACGT") for token in merged)
+
+
+@given(sequence=st.text("ACGTN", min_size=1, max_size=300))
+def test_tokens_spell_the_sequence(tokenizer, sequence):
+    encoding = tokenizer.encode(sequence)
+    assert encoding.tokens[0] == "[CLS]"
+    assert encoding.tokens[-1] == "[SEP]"
+    spelled = "".join("N" if token == "[UNK]" else token for token in encoding.tokens[1:-1])
+    assert spelled == sequence
+
+
+def test_each_n_is_one_unknown(tokenizer):
+    ids = tokenizer.encode("ACNNNGT").ids
+    assert ids.count(0) == 3
+
+
+def test_no_pair_is_counted_across_an_n():
+    # A..A meets C..C only across N, which must not teach the token "AC".
+    tokenizer = train_bpe_tokenizer(["AANCCN" * 50], vocab_size=60)
+    assert set(tokenizer.get_vocab()) >= {"AA", "CC"}
+    assert not any({"A", "C"} <= set(token) for token in tokenizer.get_vocab() if token[0] != "[")
+
+
+def test_training_takes_one_pass_of_an_iterator_and_is_reproducible():
+    reads = ["ACGGT" * 30, "TTGACA" * 20]
+    first = train_bpe_tokenizer(iter(reads), vocab_size=40)
+    assert first.to_str() == train_bpe_tokenizer(reads, vocab_size=40).to_str()
+
+
+def test_sequences_that_run_out_of_pairs_give_fewer_tokens():
+    assert train_bpe_tokenizer(["ACGT"], vocab_size=4096, min_frequency=2).get_vocab_size() == 9
+
+
+def test_vocabulary_must_hold_the_bases():
+    with pytest.raises(ValueError, match="vocab_size must be at least 9, got 8"):
+        train_bpe_tokenizer(["ACGT"], vocab_size=8)
+
+
+@pytest.fixture
+def file(tokenizer, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+def test_round_trip(tokenizer, file):
+    assert load_tokenizer(file, 60).to_str() == tokenizer.to_str()
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json: file not found"):
+        load_tokenizer(tmp_path / "tokenizer.json", 60)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "ACGT", '{"model": {"type": "BPE"}}', "[1, 2]"])
+def test_a_file_that_is_no_tokenizer(file, content):
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json: not a valid tokenizer"):
+        load_tokenizer(file, 60)
+
+
+def test_bytes_that_are_no_text(file):
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"tokenizer\.json: not a valid tokenizer"):
+        load_tokenizer(file, 60)
+
+
+def test_more_tokens_than_embeddings(file):
+    with pytest.raises(ValueError, match="tokens up to 59 in the tokenizer, but .* is 59"):
+        load_tokenizer(file, 59)
+
+
+def test_a_tokenizer_of_another_kind(file):
+    content = json.loads(file.read_text())
+    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "[PAD]"]
+    del content["model"]["vocab"]["[PAD]"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"the tokenizer has no token \[PAD\]"):
+        load_tokenizer(file, 60)
+
+
+def test_an_oversized_file(file, monkeypatch):
+    monkeypatch.setattr("dnaembed.backbones.dnabert._tokenizer._MAX_BYTES", 10)
+    with pytest.raises(ValueError, match="at most 10 bytes"):
+        load_tokenizer(file, 60)

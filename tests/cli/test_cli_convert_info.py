@@ -1,0 +1,88 @@
+"""``dnaembed convert`` and ``dnaembed info``, on a tiny checkpoint laid out like the published."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from dnaembed.backbones import (
+    DnaBertBackbone,
+    DnaBertConfig,
+    DnaBertModel,
+    load_backbone,
+    train_bpe_tokenizer,
+)
+from dnaembed.backbones._checkpoint import file_sha256
+from dnaembed.cli import main
+
+
+@pytest.fixture
+def source(tmp_path):
+    rng = np.random.default_rng(0)
+    tokenizer = train_bpe_tokenizer(["".join(rng.choice(list("ACGT"), 900))], vocab_size=30)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = DnaBertModel(
+            DnaBertConfig(
+                vocab_size=30,
+                hidden_size=16,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                intermediate_size=24,
+            )
+        )
+    folder = tmp_path / "source"
+    DnaBertBackbone(model, tokenizer).save(folder)
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(fields | {"model_type": "bert"}))
+    (folder / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    return folder
+
+
+def test_convert(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["convert", str(source), str(out)]) == 0
+    assert load_backbone(out).fingerprint() == load_backbone(source).fingerprint()
+    assert f"Wrote {out}." in capsys.readouterr().err
+
+
+def test_convert_does_not_overwrite(source, tmp_path, capsys):
+    assert main(["convert", str(source), str(source)]) == 1
+    assert "exists and is not empty" in capsys.readouterr().err
+
+
+def test_info(source, capsys):
+    assert main(["info", str(source)]) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    rows = {name: value.strip() for name, value in rows.items()}
+    backbone = load_backbone(source)
+    assert rows["architecture"] == "dnabert"
+    assert rows["parameters"] == f"{backbone.model.config.n_parameters:,}"
+    assert rows["embedding size"] == "16"
+    assert rows["hidden layers"] == "1"
+    assert rows["window"] == "10,000 bp"
+    assert rows["fingerprint"] == backbone.fingerprint()
+    assert rows["sha256"] == file_sha256(source / "pytorch_model.bin")
+
+
+def test_info_names_published_weights(source, capsys, monkeypatch):
+    monkeypatch.setitem(
+        main.__globals__["import_module"]("dnaembed.backbones._load").PUBLISHED_WEIGHTS,
+        "zhihan1996/DNABERT-S",
+        file_sha256(source / "pytorch_model.bin"),
+    )
+    assert main(["info", str(source)]) == 0
+    assert "(published zhihan1996/DNABERT-S)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["info"], ["convert"]])
+def test_an_unknown_model_ends_in_one_line(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rest = ["out"] if command == ["convert"] else []
+    assert main([*command, "owner/model", *rest, "--offline", "--cache-dir", "cache"]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"dnaembed {command[0]}: error: model 'owner/model' not found")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

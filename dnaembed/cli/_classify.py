@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     """Classify."""
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of, read_labels
+    from ..io._atomic import check_output
     from ..io._tables import open_table
 
+    check_output(args.output)  # now, not after the work
     labels = read_labels(args.labels)
     ids, sequences = read(args, args.train)
     species = labels_of(ids, labels, where=args.labels)

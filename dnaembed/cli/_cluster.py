@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     """Cluster."""
     from .. import SpeciesClusterer
     from ..io import write_labels
+    from ..io._atomic import check_output
 
+    check_output(args.output)  # now, not after the work
     ids, sequences = read(args, args.reads)
     clusterer = SpeciesClusterer(
         args.n_clusters, embedder=embedder_of(args), random_state=args.seed

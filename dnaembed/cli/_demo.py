@@ -26,7 +26,7 @@ _EXAMPLES = """\
 
 _LEGEND = """\
 ARI: agreement of 10 K-means clusters with the species, 1 is perfect, 0 is chance.
-F1 at n shots: macro F1 of a classifier that has seen n reads a species (mean of 5 draws).
+F1 n-shot: macro F1 of a classifier that has seen n reads a species (mean of 5 draws).
 species binned: those that a bin matches with F1 > 0.5, where neither the number of bins nor the
   threshold is given (as dnaembed bin does); reads in no bin are left out, as in the paper.
 Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
@@ -59,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from .. import KmerEmbedder
     from ..datasets import load_demo_reads
+    from ..io._atomic import check_output
 
+    check_output(args.output)  # now, not after the work
     reads = load_demo_reads()
     embedders = {
         "raw TNF": KmerEmbedder(method="raw"),
@@ -90,7 +92,7 @@ def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, 
 
     scores = {"ARI": clustering_scores(embeddings, labels)["ari"]}
     for n, f1 in few_shot_scores(embeddings, labels, shots=SHOTS, n_test=_N_TEST).items():
-        scores[f"F1 at {n}" if n == SHOTS[0] else str(n)] = f1
+        scores[f"F1 {n}-shot" if n == SHOTS[0] else f"{n}-shot"] = f1
     bins = SpeciesClusterer(random_state=seed).fit_predict(embeddings)
     f1, _ = species_f1_recall(labels, bins)
     scores[_BINNED] = float((f1 > 0.5).sum())

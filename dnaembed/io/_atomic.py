@@ -25,14 +25,10 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     pathlib.Path
         Write here. After an exception it is removed and `path` is as it was.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
+    target = check_output(path)
+    if target.exists() and not target.is_file():
         yield target
         return
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield beside
@@ -42,6 +38,19 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             beside.unlink()
         raise
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Return where `path` leads to; raise if no file can be there.
+
+    To be called before long work as well, so that it is not done in vain.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
+    return target
 
 
 @contextmanager

@@ -88,7 +88,11 @@ def write_bins(
 def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Raise if `write_bins` would refuse the folder: to be known before the work, not after it."""
     path = Path(folder)
-    if not path.is_dir():
+    if not path.exists() and not path.resolve().parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {folder}: there is no folder {path.parent}.")
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; the name of a folder is expected.")
+    if not path.exists():
         return
     present = sorted(entry.name for entry in path.iterdir())
     foreign = [name for name in present if not _OURS.fullmatch(name)]

@@ -94,8 +94,8 @@ def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, 
     for n, f1 in few_shot_scores(embeddings, labels, shots=SHOTS, n_test=_N_TEST).items():
         scores[f"F1 {n}-shot" if n == SHOTS[0] else f"{n}-shot"] = f1
     bins = SpeciesClusterer(random_state=seed).fit_predict(embeddings)
-    f1, _ = species_f1_recall(labels, bins)
-    scores[_BINNED] = float((f1 > 0.5).sum())
+    found, _ = species_f1_recall(labels, bins)
+    scores[_BINNED] = float((found > 0.5).sum())
     scores[_IN_BINS] = float((bins >= 0).mean())
     return scores
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
@@ -131,7 +131,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     array([ 1, -1])
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
         "embedder": [HasMethods(["fit_transform", "transform"]), None],
         "min_similarity": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
@@ -247,9 +247,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         return pairwise_distances_argmin(embeddings, self.cluster_centers_)
 
 
-def _nearest_bin(
-    embeddings: np.ndarray, centers: np.ndarray, min_similarity: float
-) -> np.ndarray:
+def _nearest_bin(embeddings: np.ndarray, centers: np.ndarray, min_similarity: float) -> np.ndarray:
     labels = np.full(len(embeddings), -1)
     if not len(centers):
         return labels

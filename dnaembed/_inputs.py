@@ -13,7 +13,7 @@ from ._sequences import check_sequences
 
 
 def holds_sequences(X: Any) -> bool:
-    """Tell sequences from embeddings: is there any string in X?
+    """Tell sequences from embeddings: whether there is any string in X.
 
     One string is enough, so that a missing value among sequences is reported as such.
     """

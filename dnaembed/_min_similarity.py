@@ -55,9 +55,7 @@ def estimate_min_similarity(
     counts = np.empty(len(candidates))
     separations = np.empty(len(candidates))
     for i, candidate in enumerate(candidates):
-        labels = modified_kmedoid(
-            X, candidate, min_bin_size=min_bin_size, max_iter=len(X)
-        ).labels
+        labels = modified_kmedoid(X, candidate, min_bin_size=min_bin_size, max_iter=len(X)).labels
         counts[i], separations[i] = distinct_bins(X, labels)
     # Neighbouring thresholds should agree: a single lucky one is not trusted.
     padded = np.concatenate([counts[:1], counts, counts[-1:]])

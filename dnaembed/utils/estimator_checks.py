@@ -220,7 +220,7 @@ def _optional(module: str) -> ModuleType:
 
 
 def check_sequence_unfitted(name: str, estimator_orig: Any) -> None:
-    """`transform` and `get_feature_names_out` raise NotFittedError unless fitted, also on clones."""
+    """`transform` and `get_feature_names_out` raise NotFittedError unless fitted; so do clones."""
     for estimator in (_fresh(estimator_orig), clone(_fitted(estimator_orig))):
         for method in ("transform", "get_feature_names_out"):
             arguments = [example_sequences()] if method == "transform" else []

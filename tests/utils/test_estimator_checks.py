@@ -1,6 +1,7 @@
 """Our checks must pass what is right and catch each thing that can be wrong."""
 
 import warnings
+from typing import ClassVar
 from unittest import SkipTest
 
 import numpy as np
@@ -22,7 +23,7 @@ from dnaembed.utils.estimator_checks import (
 class Tiny(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Frequencies of bases: the least that is right."""
 
-    _parameter_constraints: dict = {}
+    _parameter_constraints: ClassVar[dict] = {}
 
     def fit(self, X, y=None):
         check_sequences(X)
@@ -81,7 +82,7 @@ class RemembersTransforms(Tiny):
 
 
 class MutatesParameter(Tiny):
-    _parameter_constraints: dict = {"bases": "no_validation"}
+    _parameter_constraints: ClassVar[dict] = {"bases": "no_validation"}
 
     def __init__(self, bases=("A",)):
         self.bases = bases
@@ -282,7 +283,7 @@ class WorksInInit(Tiny):
 
 
 class WrongMixinOrder(BaseEstimator, TransformerMixin):
-    _parameter_constraints: dict = {}
+    _parameter_constraints: ClassVar[dict] = {}
     fit, transform = Tiny.fit, Tiny.transform
 
 

@@ -1,0 +1,290 @@
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.preprocessing import normalize
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from dnaembed import KmerEmbedder, SpeciesClusterer
+from dnaembed._min_similarity import distinct_bins
+
+DATA = Path(__file__).parent / "data"
+
+
+def species_mixture(n_species, n_features, spread, *, sizes=(10, 60), relatives=0.0, seed=0):
+    """Rows around random directions, of which some are related, in unequal numbers."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(n_species, n_features))
+    genera = rng.normal(size=(max(2, n_species // 4), n_features))
+    centers = normalize(centers + relatives * genera[rng.integers(len(genera), size=n_species)])
+    y = np.repeat(np.arange(n_species), rng.integers(*sizes, size=n_species))
+    noise = rng.normal(size=(len(y), n_features)) * spread / np.sqrt(n_features)
+    return (centers[y] + noise).astype(np.float32), y
+
+
+def reads_of(genomes, n, length=300, seed=0):
+    """Reads of made-up genomes that differ in how often they use each base."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(genomes)), n)
+    return ["".join(rng.choice(list("ACGT"), length, p=genomes[i])) for i in y], y
+
+
+GENOMES = ([0.7, 0.1, 0.1, 0.1], [0.1, 0.4, 0.4, 0.1], [0.45, 0.05, 0.45, 0.05])
+
+
+@parametrize_with_checks([SpeciesClusterer()])
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_sklearn_runs_all_its_checks():
+    # 1 would mean that the tags keep the numbers away; a new version may bring more.
+    assert len(list(estimator_checks_generator(SpeciesClusterer()))) >= 46
+
+
+# --- K-means ---
+
+
+def test_kmeans_protocol_of_the_paper():
+    X, _ = species_mixture(12, 16, 0.8)
+    clusterer = SpeciesClusterer(12, init="random", n_init=3, max_iter=1000, random_state=3)
+    reference = KMeans(12, init="random", n_init=3, max_iter=1000, random_state=3)
+    np.testing.assert_array_equal(clusterer.fit_predict(X), reference.fit_predict(normalize(X)))
+    np.testing.assert_array_equal(clusterer.cluster_centers_, reference.cluster_centers_)
+    assert clusterer.n_iter_ == reference.n_iter_
+    assert clusterer.n_clusters_ == 12
+    assert not hasattr(clusterer, "min_similarity_")
+
+
+def test_kmeans_finds_species_whatever_the_length_of_rows():
+    X, y = species_mixture(10, 32, 0.6)
+    X *= np.random.default_rng(0).uniform(0.1, 10, size=(len(X), 1)).astype(np.float32)
+    assert adjusted_rand_score(y, SpeciesClusterer(10, random_state=0).fit_predict(X)) == 1
+
+
+def test_kmeans_predict_agrees_with_fit():
+    X, _ = species_mixture(6, 16, 0.5)
+    clusterer = SpeciesClusterer(6, random_state=0).fit(X)
+    np.testing.assert_array_equal(clusterer.predict(X), clusterer.labels_)
+
+
+def test_fewer_rows_than_clusters_is_a_clear_error():
+    with pytest.raises(ValueError, match="n_samples=2 should be >= n_clusters=3"):
+        SpeciesClusterer(3).fit([[1.0, 0.0], [0.0, 1.0]])
+
+
+def test_kmeans_of_equal_rows():
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        clusterer = SpeciesClusterer(3, random_state=0).fit(np.ones((5, 4)))
+    assert (clusterer.labels_ == 0).all()
+
+
+# --- bins ---
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_bins_of_the_reference(case):
+    golden = np.load(DATA / "binning.npz")
+    clusterer = SpeciesClusterer(
+        min_similarity=float(golden[f"{case}_min_similarity"]),
+        min_bin_size=int(golden[f"{case}_min_bin_size"]),
+    ).fit(golden[f"{case}_X"])
+    table = contingency_matrix(golden[f"{case}_labels"], clusterer.labels_) > 0
+    assert (table.sum(axis=0) == 1).all()
+    assert (table.sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(golden[f"{case}_labels"] == -1, clusterer.labels_ == -1)
+
+
+def test_bins_have_no_name_for_strays():
+    X = np.r_[np.repeat(np.eye(4)[:2], 15, axis=0), np.eye(4)[2:]]
+    clusterer = SpeciesClusterer(min_similarity=0.9).fit(X)
+    assert clusterer.labels_.tolist() == [0] * 15 + [1] * 15 + [-1, -1]
+    assert clusterer.n_clusters_ == 2
+    np.testing.assert_allclose(clusterer.cluster_centers_, np.eye(4)[:2])
+    assert clusterer.min_similarity_ == 0.9
+    assert clusterer.n_iter_ == 4
+
+
+def test_new_reads_join_bins_or_none():
+    X = np.repeat(np.eye(3)[:2], 10, axis=0)
+    clusterer = SpeciesClusterer(min_similarity=0.8).fit(X)
+    new = [[5, 1, 0], [0.1, 0.9, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert clusterer.predict(new).tolist() == [0, 1, -1, -1, -1]
+
+
+def test_prediction_in_small_blocks(monkeypatch):
+    X, _ = species_mixture(10, 16, 0.5)
+    clusterer = SpeciesClusterer(min_similarity=0.6).fit(X)
+    expected = clusterer.predict(X)
+    monkeypatch.setattr("dnaembed._kmedoid._BLOCK_BYTES", 256)
+    np.testing.assert_array_equal(clusterer.predict(X), expected)
+    assert np.mean(expected == clusterer.labels_) > 0.95
+
+
+def test_no_bins_at_all():
+    clusterer = SpeciesClusterer(min_similarity=0.9, min_bin_size=5).fit(np.eye(3))
+    assert clusterer.labels_.tolist() == [-1, -1, -1]
+    assert clusterer.n_clusters_ == 0
+    assert clusterer.cluster_centers_.shape == (0, 3)
+    assert clusterer.predict(np.eye(3)).tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("min_similarity", ["auto", 0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ones((1, 3)),
+        np.ones((4, 3)),
+        np.zeros((4, 3)),
+        np.zeros((40, 3)),
+        np.ones((40, 3)),
+        np.ones((40, 1)),
+        np.r_[np.zeros((20, 2)), np.ones((20, 2))],
+        -np.eye(12),
+    ],
+    ids=["one", "few", "few zeros", "zeros", "equal", "column", "half zeros", "strangers"],
+)
+def test_small_and_odd_data(X, min_similarity):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clusterer = SpeciesClusterer(min_similarity=min_similarity, random_state=0).fit(X)
+    assert clusterer.labels_.shape == (len(X),)
+    assert clusterer.labels_.max() == clusterer.n_clusters_ - 1
+    assert 0 <= clusterer.min_similarity_ <= 1
+    assert clusterer.predict(X).shape == (len(X),)
+
+
+def test_same_seed_same_bins(monkeypatch):
+    monkeypatch.setattr("dnaembed._min_similarity._MAX_ROWS", 200)  # so that rows are drawn
+    X, _ = species_mixture(15, 16, 0.7)
+    a, b, c = (SpeciesClusterer(random_state=seed).fit(X) for seed in (5, 5, 6))
+    assert a.min_similarity_ == b.min_similarity_ != c.min_similarity_
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+
+
+# --- the threshold without labels ---
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        {"n_species": 30, "n_features": 64, "spread": 0.5},
+        {"n_species": 30, "n_features": 64, "spread": 0.9},
+        {"n_species": 30, "n_features": 128, "spread": 1.2},
+        {"n_species": 40, "n_features": 64, "spread": 0.6, "relatives": 1.0},
+        {"n_species": 3, "n_features": 32, "spread": 0.7, "sizes": (20, 60)},
+        {"n_species": 30, "n_features": 64, "spread": 0.8, "sizes": (10, 150)},
+        {"n_species": 8, "n_features": 8, "spread": 0.3, "sizes": (20, 60)},
+    ],
+    ids=["tight", "middling", "loose", "related", "three", "unequal", "few dimensions"],
+)
+def test_estimated_threshold_recovers_species(mixture):
+    X, y = species_mixture(**mixture)
+    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.95
+    assert np.mean(clusterer.labels_ == -1) < 0.05
+
+
+def test_estimated_threshold_with_all_similarities_high():
+    # Mean-pooled embeddings share a large common part.
+    X, y = species_mixture(30, 64, 0.9)
+    X += 0.3
+    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
+    assert clusterer.min_similarity_ > 0.7
+
+
+def test_estimated_threshold_leaves_strays_out():
+    X, y = species_mixture(20, 64, 0.7)
+    strays = np.random.default_rng(1).normal(size=(len(X) // 6, 64)).astype(np.float32)
+    labels = SpeciesClusterer(random_state=0).fit_predict(np.r_[X, strays])
+    assert adjusted_rand_score(y, labels[: len(X)]) > 0.95
+    assert np.mean(labels[len(X) :] == -1) > 0.8
+
+
+def test_single_species_stays_together():
+    rng = np.random.default_rng(0)
+    X = 1 + rng.normal(size=(300, 64))
+    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    assert clusterer.n_clusters_ == 1
+    assert np.mean(clusterer.labels_ == 0) > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_estimate_from_a_part_of_the_rows(seed, monkeypatch):
+    X, y = species_mixture(20, 32, 0.6, sizes=(20, 60))
+    monkeypatch.setattr("dnaembed._min_similarity._MAX_ROWS", 300)
+    labels = SpeciesClusterer(random_state=seed).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.9
+
+
+def test_distinct_bins_counts_what_is_apart():
+    X = np.repeat(np.eye(3), 4, axis=0)
+    y = np.repeat([0, 1, 2], 4)
+    assert distinct_bins(X, y) == (3.0, 1.0)
+    assert distinct_bins(X, np.where(y == 2, -1, y)) == (pytest.approx(2 * 2 / 3), 1.0)
+    halves = np.arange(12) // 2
+    assert distinct_bins(X, halves) == (0.0, 0.0)
+    assert distinct_bins(X, np.zeros(12, dtype=int)) == (0.0, 0.0)
+    assert distinct_bins(X, np.full(12, -1)) == (0.0, 0.0)
+
+
+# --- sequences ---
+
+
+@pytest.mark.parametrize("n_clusters", [3, None])
+def test_sequences_go_through_a_clone_of_the_embedder(n_clusters):
+    reads, y = reads_of(GENOMES, 15)
+    embedder = KmerEmbedder(k=2)
+    clusterer = SpeciesClusterer(n_clusters, embedder=embedder, random_state=0).fit(reads)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
+    assert clusterer.embedder_ is not embedder
+    assert not hasattr(embedder, "_n_features_out")
+    assert not hasattr(clusterer, "n_features_in_")
+    by_hand = clone(clusterer).fit(KmerEmbedder(k=2).fit_transform(reads))
+    np.testing.assert_array_equal(by_hand.labels_, clusterer.labels_)
+    assert not hasattr(by_hand, "embedder_")
+    new, y_new = reads_of(GENOMES, 5, seed=1)
+    assert adjusted_rand_score(y_new, clusterer.predict(pd.Series(new))) > 0.8
+
+
+def test_kinds_are_not_mixed():
+    reads, _ = reads_of(GENOMES, 5)
+    on_reads = SpeciesClusterer(2, embedder=KmerEmbedder(k=2), random_state=0).fit(reads)
+    with pytest.raises(ValueError, match="was fitted on DNA sequences"):
+        on_reads.predict(np.ones((2, 10)))
+    on_numbers = SpeciesClusterer(2, random_state=0).fit(np.eye(3))
+    with pytest.raises(ValueError, match="was fitted on embeddings, got DNA sequences"):
+        on_numbers.predict(reads)
+
+
+def test_fitting_again_forgets_the_first_fit():
+    reads, _ = reads_of(GENOMES, 5)
+    clusterer = SpeciesClusterer(embedder=KmerEmbedder(k=2), min_similarity=0.5, min_bin_size=2)
+    clusterer.fit(np.eye(4))
+    clusterer.set_params(n_clusters=2, random_state=0).fit(reads)
+    assert not hasattr(clusterer, "min_similarity_")
+    assert not hasattr(clusterer, "n_features_in_")
+    clusterer.fit(np.eye(4))
+    assert not hasattr(clusterer, "embedder_")
+    assert clusterer.n_features_in_ == 4
+
+
+def test_predict_needs_fit():
+    with pytest.raises(NotFittedError):
+        SpeciesClusterer().predict(["ACGT"])
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"n_clusters": 0}, {"min_similarity": 1.5}, {"min_similarity": "high"}]
+)
+def test_bad_parameters_are_named(parameters):
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
+        SpeciesClusterer(**parameters).fit(np.eye(3))

@@ -1,0 +1,274 @@
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
+from dnaembed._inputs import holds_sequences
+
+GENOMES = {"gamma": [0.7, 0.1, 0.1, 0.1], "beta": [0.1, 0.4, 0.4, 0.1], "alpha": [0.25] * 4}
+
+
+def reads_of(n, length=300, seed=0):
+    """Reads of made-up genomes that differ in how often they use each base."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(list(GENOMES), n)
+    return ["".join(rng.choice(list("ACGT"), length, p=GENOMES[name])) for name in y], y
+
+
+@parametrize_with_checks(
+    [FewShotSpeciesClassifier(), FewShotSpeciesClassifier(classifier=GaussianNB(), scale=False)]
+)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_sklearn_runs_all_its_checks():
+    # 1 would mean that the tags keep the numbers away; a new version may bring more.
+    assert len(list(estimator_checks_generator(FewShotSpeciesClassifier()))) >= 55
+
+
+def test_default_is_the_protocol_of_the_paper():
+    reads, y = reads_of(4)
+    X = KmerEmbedder(k=3, dtype="float64").fit_transform(reads)
+    protocol = make_pipeline(StandardScaler(), LogisticRegression(C=0.5, max_iter=3000))
+    protocol.fit(X, y)
+    classifier = FewShotSpeciesClassifier().fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), protocol.predict_proba(X))
+    np.testing.assert_array_equal(classifier.decision_function(X), protocol.decision_function(X))
+    np.testing.assert_array_equal(classifier.predict_log_proba(X), protocol.predict_log_proba(X))
+
+
+@pytest.mark.parametrize("shots", [1, 2, 5])
+def test_few_reads_a_species_are_enough(shots):
+    reads, y = reads_of(shots)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    new, y_new = reads_of(20, seed=1)
+    assert classifier.score(new, y_new) > 0.95
+    assert classifier.classes_.tolist() == ["alpha", "beta", "gamma"]
+    probabilities = classifier.predict_proba(new)
+    assert probabilities.shape == (60, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_sequences_go_through_a_clone_of_the_embedder():
+    reads, y = reads_of(3)
+    embedder = KmerEmbedder(k=2)
+    classifier = FewShotSpeciesClassifier(embedder).fit(reads, y)
+    assert classifier.embedder_ is not embedder
+    assert not hasattr(embedder, "_n_features_out")
+    assert not hasattr(classifier, "n_features_in_")
+    by_hand = FewShotSpeciesClassifier().fit(embedder.fit_transform(reads), y)
+    assert not hasattr(by_hand, "embedder_")
+    assert by_hand.n_features_in_ == 10
+    np.testing.assert_allclose(
+        by_hand.predict_proba(embedder.transform(reads)), classifier.predict_proba(reads)
+    )
+
+
+def test_containers_are_alike():
+    reads, y = reads_of(3)
+    expected = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y).predict_proba(reads)
+    column = np.array(reads, dtype=object)
+    for X in (
+        tuple(reads),
+        column,
+        column[:, None],
+        np.array(reads),
+        np.array(reads, dtype=np.dtypes.StringDType()),
+        [[read] for read in reads],
+        pd.Series(reads),
+        pd.Series(reads, dtype="string"),
+        pd.DataFrame({"sequence": reads}),
+    ):
+        classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(X, pd.Series(y))
+        np.testing.assert_allclose(classifier.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        ("ACGT", True),
+        (b"ACGT", True),
+        (["ACGT"], True),
+        ([None, "ACGT"], True),
+        ([["ACGT"], ["AC"]], True),
+        (np.array([b"ACGT"]), True),
+        (np.array([[None], ["ACGT"]], dtype=object), True),
+        (pd.DataFrame({"s": ["ACGT"]}), True),
+        ([], False),
+        ([1.0, 2.0], False),
+        ([[1.0], [2.0]], False),
+        (np.eye(2), False),
+        (np.eye(2).astype(object), False),
+        (pd.DataFrame(np.eye(2)), False),
+        (None, False),
+        (3, False),
+    ],
+)
+def test_strings_are_told_from_numbers(X, expected):
+    assert holds_sequences(X) is expected
+
+
+def test_kinds_are_not_mixed():
+    reads, y = reads_of(2)
+    on_reads = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    for method in (on_reads.predict, on_reads.predict_proba, on_reads.decision_function):
+        with pytest.raises(ValueError, match="was fitted on DNA sequences, got something else"):
+            method(np.ones((2, 10)))
+    on_numbers = FewShotSpeciesClassifier().fit(np.eye(6), y)
+    with pytest.raises(ValueError, match="was fitted on embeddings, got DNA sequences"):
+        on_numbers.predict(reads)
+
+
+def test_fitting_again_forgets_the_first_kind():
+    reads, y = reads_of(2)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
+    frame = pd.DataFrame(np.eye(6), columns=list("abcdef"))
+    classifier.fit(frame, y)
+    assert classifier.feature_names_in_.tolist() == list("abcdef")
+    classifier.fit(reads, y)
+    assert not hasattr(classifier, "n_features_in_")
+    assert not hasattr(classifier, "feature_names_in_")
+    classifier.fit(np.eye(6), y)
+    assert not hasattr(classifier, "embedder_")
+
+
+def test_errors_of_bad_reads_and_labels():
+    reads, y = reads_of(2)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
+    with pytest.raises(ValueError, match="Iterable over DNA sequences expected, string object"):
+        classifier.fit("ACGT", y)
+    with pytest.raises(TypeError, match="position 0"):
+        classifier.fit([None, *reads[1:]], y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        classifier.fit(reads, y[:-1])
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        classifier.fit(reads, None)
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        classifier.fit(reads, np.linspace(0.1, 0.9, len(y)))
+    with pytest.raises(ValueError, match=r"1 class|one class"):
+        classifier.fit(reads, ["a"] * len(y))
+    with pytest.raises(ValueError, match="minimum of 1 is required"):
+        classifier.fit(reads, y).predict([])
+
+
+def test_predict_needs_fit():
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        with pytest.raises(NotFittedError):
+            getattr(FewShotSpeciesClassifier(), method)(["ACGT"])
+
+
+def test_methods_are_those_of_the_classifier():
+    reads, y = reads_of(2)
+    svc = FewShotSpeciesClassifier(KmerEmbedder(k=2), LinearSVC())
+    assert not hasattr(svc, "predict_proba")
+    assert hasattr(svc, "decision_function")
+    svc.fit(reads, y)
+    assert not hasattr(svc, "predict_proba")
+    assert svc.decision_function(reads).shape == (6, 3)
+    neighbours = FewShotSpeciesClassifier(KmerEmbedder(k=2), KNeighborsClassifier(1), scale=False)
+    assert not hasattr(neighbours, "decision_function")
+    neighbours.fit(reads, y)
+    assert not hasattr(neighbours, "decision_function")
+    assert isinstance(neighbours.classifier_, KNeighborsClassifier)
+    assert (neighbours.predict(reads) == y).all()
+
+
+def test_classifier_that_knows_one_species_is_welcome():
+    reads, _ = reads_of(2)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2), DummyClassifier())
+    assert classifier.fit(reads, ["a"] * 6).predict(reads).tolist() == ["a"] * 6
+
+
+def test_classifier_is_cloned():
+    logistic = LogisticRegression(C=3)
+    FewShotSpeciesClassifier(classifier=logistic).fit(np.eye(4), [0, 0, 1, 1])
+    assert not hasattr(logistic, "coef_")
+
+
+def test_labels_of_any_kind():
+    X = np.eye(6)
+    for y in ([0, 0, 0, 1, 1, 1], [True] * 3 + [False] * 3, pd.Categorical(list("aabbcc"))):
+        classifier = FewShotSpeciesClassifier().fit(X, y)
+        assert classifier.predict(X).tolist() == list(y)
+
+
+class Recorder(ClassifierMixin, BaseEstimator):
+    """Keeps what it is given."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.X_ = X
+        return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[:1], len(X))
+
+
+def test_scaling_can_be_left_out():
+    X = np.arange(12, dtype=np.float32).reshape(6, 2) ** 2
+    y = [0, 0, 0, 1, 1, 1]
+    raw = FewShotSpeciesClassifier(classifier=Recorder(), scale=False).fit(X, y)
+    np.testing.assert_array_equal(raw.classifier_.X_, X)
+    assert raw.classifier_.X_.dtype == np.float64
+    scaled = FewShotSpeciesClassifier(classifier=Recorder()).fit(X, y)
+    np.testing.assert_allclose(scaled.classifier_[-1].X_.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled.classifier_[-1].X_.std(axis=0), 1)
+
+
+class FrameEmbedder(TransformerMixin, BaseEstimator):
+    """Returns a pandas frame, and keeps the labels that it was fitted with."""
+
+    def fit(self, X, y=None):
+        self.y_ = y
+        return self
+
+    def transform(self, X):
+        return pd.DataFrame({"gc": [s.count("G") + s.count("C") for s in X], "n": map(len, X)})
+
+
+def test_embedder_may_return_frames_and_is_given_labels():
+    reads, y = reads_of(3)
+    classifier = FewShotSpeciesClassifier(FrameEmbedder()).fit(reads, y)
+    assert classifier.embedder_.y_ is not None
+    assert classifier.predict(reads).shape == (9,)
+
+
+def test_in_a_pipeline_after_the_embedder():
+    reads, y = reads_of(4)
+    pipeline = Pipeline([("embed", KmerEmbedder(k=2)), ("classify", FewShotSpeciesClassifier())])
+    pipeline.fit(reads, y)
+    assert pipeline.score(reads, y) == 1
+    pipeline.set_output(transform="pandas").fit(reads, y)
+    assert pipeline[-1].feature_names_in_[0] == "kmerembedder0"
+
+
+def test_grid_search_reaches_into_embedder_and_classifier():
+    reads, y = reads_of(6)
+    search = GridSearchCV(
+        FewShotSpeciesClassifier(KmerEmbedder(), LogisticRegression(max_iter=3000)),
+        {"embedder__k": [1, 2], "classifier__C": [0.01, 0.5], "scale": [True, False]},
+        cv=2,
+    ).fit(reads, y)
+    assert len(search.cv_results_["params"]) == 8
+    assert search.best_score_ > 0.9
+
+
+def test_joblib_round_trip(tmp_path):
+    reads, y = reads_of(3)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    joblib.dump(classifier, tmp_path / "classifier.joblib")
+    loaded = joblib.load(tmp_path / "classifier.joblib")
+    np.testing.assert_array_equal(loaded.predict_proba(reads), classifier.predict_proba(reads))

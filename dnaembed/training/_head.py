@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 
 class ProjectionHead(nn.Sequential):
@@ -57,4 +57,4 @@ class ProjectionHead(nn.Sequential):
         """Return unit vectors, in float32 at least, of shape (n, size)."""
         projected = super().forward(embeddings)
         wide = torch.promote_types(projected.dtype, torch.float32)
-        return F.normalize(projected.to(wide), dim=1)
+        return normalize(projected.to(wide), dim=1)

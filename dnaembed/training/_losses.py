@@ -7,8 +7,8 @@ similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negat
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import log_softmax, softplus
 
 # Stands for log 0: finite, so that a row without a single negative has a gradient of 0, not NaN.
 _NEVER = -1e4
@@ -72,7 +72,7 @@ def weighted_simclr(
     positives = (z1 * z2).sum(1).repeat(2) / temperature
     negative = ~_same_label(labels, n, z.device).repeat(2, 2)
     negative[torch.arange(2 * n, device=z.device), partner] = False
-    return F.softplus(_log_weighted_sum(similarities, negative) - positives).mean()
+    return softplus(_log_weighted_sum(similarities, negative) - positives).mean()
 
 
 def mi_mix(
@@ -241,7 +241,7 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
     own = torch.eye(len(z), dtype=torch.bool, device=z.device)
     positive = _same_label(labels, len(z1), z.device).repeat(2, 2) & ~own
     similarities = z @ z.T / temperature
-    log_share = F.log_softmax(similarities.masked_fill(own, _NEVER), dim=1)
+    log_share = log_softmax(similarities.masked_fill(own, _NEVER), dim=1)
     per_anchor = log_share.masked_fill(~positive, 0.0).sum(1) / positive.sum(1)
     return -per_anchor.mean()
 

@@ -32,6 +32,7 @@ from ._randomness import derive_seed
 from ._step import ContrastiveStep, StepOutput
 from ._weights import (
     assign,
+    checkpointed,
     copies,
     exchanged,
     freeze_first_layers,
@@ -190,14 +191,10 @@ class ContrastiveTrainer:
         if checkpoint is not None:
             self._restore(checkpoint)
         logs = self._open_logs()
-        checkpointing = self.config.gradient_checkpointing
-        if checkpointing:
-            self.backbone.model.gradient_checkpointing_enable()
         try:
-            self._run(logs)
+            with checkpointed(self.backbone.model, self.config.gradient_checkpointing):
+                self._run(logs)
         finally:
-            if checkpointing:
-                self.backbone.model.gradient_checkpointing_disable()
             for parameter in self._frozen:
                 parameter.requires_grad_(True)
             self._optimizer.zero_grad()

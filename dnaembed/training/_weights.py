@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 
 def freeze_first_layers(model: nn.Module, n_layers: int, n_trainable: int) -> list[nn.Parameter]:
@@ -97,3 +98,22 @@ def weight_groups(
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group | {"highest": learning_rate} for group in groups if group["params"]]
+
+
+@contextmanager
+def checkpointed(model: PreTrainedModel, enabled: bool) -> Iterator[None]:
+    """Recompute activations in backward passes within the block."""
+    if not enabled:
+        yield
+        return
+    # transformers renamed both methods; the old names warn where the new ones exist.
+    new = hasattr(model, "activation_checkpointing_enable")
+    name = "activation_checkpointing" if new else "gradient_checkpointing"
+    getattr(model, f"{name}_enable")({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        getattr(model, f"{name}_disable")()
+        # A hook that would travel with copies and pickles of the model.
+        with suppress(AttributeError):
+            model.disable_input_require_grads()

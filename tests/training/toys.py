@@ -92,9 +92,10 @@ class ToyBackbone(Backbone):
 class ToySource:
     """Species are Markov chains; both views of a pair come from the same one."""
 
-    def __init__(self, *, seed=0, n_species=20, length=(40, 200), labelled=True):
+    def __init__(self, *, seed=0, n_species=20, length=(40, 200), labelled=True, unlike=1.0):
         self.seed, self.length, self.labelled = seed, length, labelled
-        self.chains = np.random.default_rng(99).dirichlet(np.full(4, 0.5), (n_species, 4))
+        chains = np.random.default_rng(99).dirichlet(np.full(4, 0.5), (n_species, 4))
+        self.chains = unlike * chains + (1 - unlike) * 0.25
 
     def sample(self, step, n_pairs):
         rng = np.random.default_rng((self.seed, step))

@@ -1,0 +1,235 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.metrics import silhouette_score
+from toys import ToyBackbone, ToySource
+
+from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
+
+READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
+X, Y = READS.view1, READS.labels
+
+
+def tuner(**parameters):
+    defaults = {"n_steps": 4, "batch_size": 8, "min_length": 100, "learning_rate": 1e-3}
+    return ContrastiveFineTuner(**(defaults | parameters))
+
+
+def tune(X=X, y=None, *, random_state=0, backbone=None, **parameters):
+    return tuner(**parameters).fine_tune(
+        backbone or ToyBackbone(dropout=0.1), X, y, random_state=random_state
+    )
+
+
+def embed(backbone, sequences):
+    with torch.inference_mode():
+        return backbone.embed(backbone.collate(backbone.featurize(sequences))).numpy()
+
+
+def test_the_given_model_is_left_alone():
+    backbone = ToyBackbone(dropout=0.1)
+    before = backbone.fingerprint()
+    tuned = tune(backbone=backbone)
+    assert backbone.fingerprint() == before != tuned.fingerprint()
+    assert not tuned.model.training
+    assert all(p.requires_grad for p in tuned.model.parameters())
+    assert all(p.grad is None for p in tuned.model.parameters())
+
+
+@pytest.mark.parametrize("y", [Y, None, [f"species {label}" for label in Y]])
+def test_same_state_same_weights(y):
+    one, two = tune(y=y), tune(y=y)
+    assert one.fingerprint() == two.fingerprint()
+    assert one.fingerprint() != tune(y=y, random_state=1).fingerprint()
+    global_state = torch.get_rng_state()
+    tune(y=y, random_state=np.random.RandomState(3))
+    assert torch.equal(global_state, torch.get_rng_state())
+
+
+def test_labels_teach_what_they_say():
+    # Species are told apart better after being shown a few reads of each; others are judged.
+    seen, unseen = (
+        ToySource(length=(1000, 1500), n_species=5, seed=s, unlike=0.1).sample(0, 60)
+        for s in (1, 2)
+    )
+    backbone = ToyBackbone()
+    tuned = tune(seen.view1[:25], seen.labels[:25], backbone=backbone, n_steps=40, batch_size=32)
+    before, after = (
+        silhouette_score(embed(b, unseen.view1), unseen.labels, metric="cosine")
+        for b in (backbone, tuned)
+    )
+    assert after > before + 0.05
+
+
+def test_reads_without_labels_teach_which_parts_belong_together():
+    reads = ToySource(length=(1000, 1500), seed=2, unlike=0.3).sample(0, 60).view1
+    others = ReadPairs(
+        ToySource(length=(1000, 1500), seed=3, unlike=0.3).sample(0, 40).view1, min_length=400
+    ).sample(0, 40)
+    backbone = ToyBackbone()
+    tuned = tune(reads, backbone=backbone, n_steps=40, batch_size=32, min_length=400)
+    before, after = (
+        weighted_simclr(
+            *(
+                torch.nn.functional.normalize(torch.from_numpy(embed(b, view)), dim=1)
+                for view in (others.view1, others.view2)
+            ),
+            temperature=0.05,
+            labels=torch.from_numpy(others.labels),
+        ).item()
+        for b in (backbone, tuned)
+    )
+    assert after < 0.9 * before
+
+
+def test_partial_fine_tuning_goes_on():
+    model = tuner(head_size=4)
+    backbone = ToyBackbone()
+    first = model.fine_tune(backbone, X, Y, random_state=0)
+    head = [w.clone() for w in model._head_weights]
+    second = model.partial_fine_tune(first, X, Y, random_state=1)
+    assert len({backbone.fingerprint(), first.fingerprint(), second.fingerprint()}) == 3
+    assert model.n_steps_ == 8
+    assert [row["step"] for row in model.history_] == [4, 8]
+    # The head goes on from where it was.
+    moved = [(a - b).abs().max() for a, b in zip(head, model._head_weights, strict=True)]
+    assert 0 < max(moved) < 0.1 < max(w.abs().max() for w in head)
+    # Without a first call it is the first; a new fine_tune starts afresh.
+    fresh = tuner(head_size=4)
+    again = fresh.partial_fine_tune(backbone, X, Y, random_state=0)
+    assert again.fingerprint() == first.fingerprint()
+    assert model.fine_tune(backbone, X, Y, random_state=0).fingerprint() == first.fingerprint()
+    assert model.n_steps_ == 4
+
+
+def test_last_layers_only():
+    backbone = ToyBackbone()
+    tuned = tune(backbone=backbone, n_trainable_layers=1)
+    before, after = backbone.model.state_dict(), tuned.model.state_dict()
+    moved = {name.rpartition(".")[0] for name in before if not before[name].equal(after[name])}
+    assert moved == {"blocks.2", "last"}
+
+
+def test_anchor_keeps_the_model_near():
+    backbone = ToyBackbone()
+
+    def distance(anchor):
+        tuned = tune(backbone=backbone, anchor=anchor, n_steps=20, learning_rate=1e-2)
+        pairs = zip(backbone.model.parameters(), tuned.model.parameters(), strict=True)
+        return sum((a - b).square().sum().item() for a, b in pairs)
+
+    assert distance(50.0) < 0.5 * distance(0.0)
+
+
+# Few, short or alike reads
+
+
+def test_two_reads_are_enough():
+    backbone = ToyBackbone()
+    tuned = tune(X[:2], backbone=backbone)
+    assert tuned.fingerprint() != backbone.fingerprint()
+
+
+@pytest.mark.parametrize("y", [[5, 5, 5], ["a", "a", "a"]])
+def test_one_class_leaves_the_model_as_it_is(y):
+    backbone = ToyBackbone()
+    with pytest.warns(UserWarning, match="Nothing to fine-tune on: the reads are of one label"):
+        tuned = tune(X[:3], y, backbone=backbone)
+    assert tuned is not backbone
+    assert tuned.fingerprint() == backbone.fingerprint()
+
+
+def test_one_read_leaves_the_model_as_it_is():
+    with pytest.warns(UserWarning, match="Nothing to fine-tune on"):
+        tune(X[:1])
+
+
+def test_a_class_with_a_single_read_takes_part_by_two_parts_of_it():
+    tuned = tune(X[:3], [0, 1, 2])
+    assert all(p.isfinite().all() for p in tuned.model.parameters())
+
+
+def test_unknown_labels_are_paired_with_themselves():
+    assert (
+        tune(X[:6], [0, 0, 1, 1, -1, -1]).fingerprint()
+        != tune(X[:6], [0, 0, 1, 1, 2, 2]).fingerprint()
+    )
+    assert tune(X[:6], [-1] * 6).fingerprint() == tune(X[:6]).fingerprint()
+
+
+def test_short_reads_are_never_cut():
+    short = [read[:300] for read in X]
+    # They are left out without labels...
+    assert tune([*X[:4], *short]).fingerprint() == tune(X[:4]).fingerprint()
+    with pytest.raises(
+        ValueError,
+        match="None of the 24 reads can make a pair: all are shorter than min_read_length=1000",
+    ):
+        tune(short)
+    # ... and a label of one short read with it.
+    y = [0, 0, 1, 1]
+    assert tune([*X[:4], short[0]], [*y, 2]).fingerprint() == tune(X[:4], y).fingerprint()
+    assert tune(short[:4], y).fingerprint() != ToyBackbone(dropout=0.1).fingerprint()
+    assert tune(short, min_read_length=200).fingerprint() != ToyBackbone(dropout=0.1).fingerprint()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    reads=st.lists(st.text("ACGTNacgtu-", min_size=3, max_size=60), min_size=1, max_size=6),
+    data=st.data(),
+)
+def test_any_reads_give_finite_weights_or_a_clear_error(reads, data):
+    y = data.draw(
+        st.none() | st.lists(st.integers(-1, 2), min_size=len(reads), max_size=len(reads))
+    )
+    bases = [len(read.replace("-", "")) for read in reads]
+    alone = [y is None or label < 0 or y.count(label) == 1 for label in y or bases]
+    usable = [n >= 20 or (n > 1 and not single) for n, single in zip(bases, alone, strict=True)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Nothing to fine-tune on")
+        if min(bases) > 0 and any(usable):
+            tuned = tune(reads, y, n_steps=1, min_length=5, min_read_length=20)
+            assert all(p.isfinite().all() for p in tuned.model.parameters())
+        else:
+            with pytest.raises(ValueError, match=r"None of the|is empty"):
+                tune(reads, y, n_steps=1, min_length=5, min_read_length=20)
+
+
+# As an estimator
+
+
+def test_parameters_and_clones():
+    model = tuner(anchor=0.5)
+    tuned = clone(model)
+    assert tuned.get_params() == model.get_params()
+    assert tuned.set_params(learning_rate=0.5).learning_rate == 0.5
+    assert "n_steps_" not in vars(tuned)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_steps": 0}, "The 'n_steps' parameter of ContrastiveFineTuner must be"),
+        ({"batch_size": 1}, "'batch_size' parameter"),
+        ({"loss": "triplet"}, "'loss' parameter"),
+        ({"learning_rate": -1.0}, "'learning_rate' parameter"),
+        ({"min_length": 500, "max_length": 100}, "min_length=500 is greater than max_length=100"),
+    ],
+)
+def test_wrong_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        tune(**parameters)
+
+
+def test_wrong_data():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tune(y=[0, 1])
+    with pytest.raises(ValueError, match="'!' at position 3 is not a DNA base"):
+        tune(["ACGT" * 300, "AC!T"])
+    with pytest.raises(ValueError, match="string object received"):
+        tune("ACGT")

@@ -263,6 +263,8 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         )
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
+        for name in ("fine_tuner_", "_tuned_backbone"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         if self.fine_tuner is None:
             backbone = self._backbone()
         else:

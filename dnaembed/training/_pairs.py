@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
-from ._errors import LETTERS, ErrorModel, check_rates, corrupt
+from ._errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
 from ._genomes import GenomeStore, pack_sequences, unpack
 from ._pair_batch import PairBatch
 
 Positive = Literal["piece", "same", "reverse_complement", "mutation"]
 _POSITIVES = ("piece", "same", "reverse_complement", "mutation")
+
+
+# A context is a base between its neighbours, as a number in base 4; a kind of substitution is the
+# number, less one, to add to the base. On the other strand, which is read backwards:
+_FIRST, _BASE, _LAST = np.arange(64) // 16, np.arange(64) // 4 % 4, np.arange(64) % 4
+_OTHER_CONTEXT = (3 - _LAST) * 16 + (3 - _BASE) * 4 + (3 - _FIRST)
+_OTHER_KIND = np.tile([2, 1, 0], (64, 1))  # x -> x + d becomes 3 - x -> 3 - x - d
+_CONTEXT_SHAPE = 0.3
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class _PiecePairs:
         positive: Positive,
         mutation_rate: float,
         seed: int,
+        virtual_share: float = 0.0,
+        virtual_divergence: tuple[float, float] = (0.05, 0.2),
     ) -> None:
         if not 1 <= min_length <= max_length:
             raise ValueError(
@@ -57,6 +67,15 @@ class _PiecePairs:
             raise ValueError(f"positive must be one of {_POSITIVES}, got {positive!r}.")
         if seed < 0:
             raise ValueError(f"seed must be >= 0, got {seed}.")
+        if not 0 <= virtual_share <= 1:
+            raise ValueError(f"virtual_share must be from 0 to 1, got {virtual_share}.")
+        if len(virtual_divergence) != 2 or not 0 < virtual_divergence[0] <= virtual_divergence[1]:
+            raise ValueError(
+                f"virtual_divergence must be a pair 0 < low <= high, got {virtual_divergence}."
+            )
+        check_rates(np.array(virtual_divergence, dtype=np.float64))
+        self.virtual_share = virtual_share
+        self.virtual_divergence = virtual_divergence
         self.min_length = min_length
         self.max_length = max_length
         self.error_rate = (float(error_rate[0]), float(error_rate[1]))
@@ -138,6 +157,8 @@ class _PiecePairs:
         if self.positive == "mutation":
             rates[:, 1] = self.mutation_rate
             seeds[n_pairs:] += np.uint64(1)
+        tables, virtual = self._virtual_species(rng, n_pairs)
+        labels = np.where(virtual, len(self._cumulative) + np.arange(n_pairs), labels)
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
         used = _read_pieces(
@@ -148,11 +169,27 @@ class _PiecePairs:
             rates.T.ravel(),
             self.error_model.as_array(),
             seeds,
+            tables,
+            virtual,
             LETTERS,
             letters,
             read,
         )
         return letters[:used], read, labels
+
+    def _virtual_species(
+        self, rng: np.random.Generator, n_pairs: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Draw which pairs evolve, and how: cumulative rates by context and kind, (n, 64, 3)."""
+        virtual = rng.random(n_pairs) < self.virtual_share
+        if not virtual.any():
+            return np.zeros((n_pairs, 64, 3)), virtual
+        # Few contexts change much and most hardly do; both strands of a genome change alike.
+        rates = rng.gamma(_CONTEXT_SHAPE, 1.0, (n_pairs, 64, 3))
+        rates += rates[:, _OTHER_CONTEXT[:, np.newaxis], _OTHER_KIND]
+        divergence = rng.uniform(*self.virtual_divergence, n_pairs)
+        rates *= (divergence / rates.sum(axis=2).mean(axis=1))[:, np.newaxis, np.newaxis]
+        return np.minimum(np.cumsum(rates, axis=2), 0.95), virtual
 
 
 class GenomePairs(_PiecePairs):
@@ -180,6 +217,14 @@ class GenomePairs(_PiecePairs):
         the dropout of the model), its reverse complement, or a mutated copy.
     mutation_rate : float, default=0.05
         Errors a base of a mutated copy.
+    virtual_share : float, default=0.0
+        Share of pairs that stand for a species that does not exist: both views evolve by one
+        process of substitutions, drawn anew, whose rates depend on a base and its neighbours and
+        are the same on both strands. It has a label of its own. A few hundred species are soon
+        known by heart; these are never the same, and they are near relatives of the real ones.
+    virtual_divergence : tuple of float, default=(0.05, 0.2)
+        Substitutions a base are uniform between these two, drawn for each virtual species. Below
+        0.05 it would be a strain.
     seed : int, default=0
         Same seed, same pairs.
 
@@ -208,6 +253,8 @@ class GenomePairs(_PiecePairs):
         domain_weights: Mapping[str, float] | None = None,
         positive: Positive = "piece",
         mutation_rate: float = 0.05,
+        virtual_share: float = 0.0,
+        virtual_divergence: tuple[float, float] = (0.05, 0.2),
         seed: int = 0,
     ) -> None:
         weights = dict(domain_weights or {})
@@ -235,6 +282,8 @@ class GenomePairs(_PiecePairs):
             positive=positive,
             mutation_rate=mutation_rate,
             seed=seed,
+            virtual_share=virtual_share,
+            virtual_divergence=virtual_divergence,
         )
         self.store = store
 
@@ -391,8 +440,25 @@ def _place_two(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
+def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Substitute bases in place at rates that depend on both neighbours in the original."""
+    previous = codes[0]
+    for j in range(1, n - 1):
+        base = codes[j]
+        if previous < 4 and base < 4 and codes[j + 1] < 4:
+            context = 16 * previous + 4 * base + codes[j + 1]
+            u = (random_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+            if u < table[context, 2]:
+                kind = 1
+                while u >= table[context, kind - 1]:
+                    kind += 1
+                codes[j] = (base + kind) & 3
+        previous = base
+
+
+@numba.njit(nogil=True, cache=True)
 def _read_pieces(  # type: ignore[no-untyped-def]
-    packed, gaps, spans, strands, rates, model, seeds, letters, out, lengths
+    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
 ):  # pragma: no cover - compiled
     """Unpack, turn, corrupt and write out pieces; return the number of letters."""
     used = 0
@@ -404,13 +470,15 @@ def _read_pieces(  # type: ignore[no-untyped-def]
     for i in range(spans.shape[0]):
         n = spans[i, 1] - spans[i, 0]
         unpack(packed, gaps, spans[i, 0], spans[i, 1], codes)
+        state[0] = seeds[i]
+        if virtual[i % virtual.size]:
+            _evolve(codes, n, tables[i % virtual.size], state)
         if strands[i]:
             for j in range(n // 2):
                 codes[j], codes[n - 1 - j] = codes[n - 1 - j], codes[j]
             for j in range(n):
                 if codes[j] < 4:
                     codes[j] = 3 - codes[j]
-        state[0] = seeds[i]
         m = corrupt(codes, n, rates[i], model, state, out[used:])
         for j in range(used, used + m):
             out[j] = letters[out[j]]

@@ -1,0 +1,430 @@
+"""The k-mer profile model: a composition, a linear map known in closed form, a residual network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from ..composition import kmer_counts
+from ..composition._counting import check_k, n_kmers
+from ._checkpoint import (
+    content_digest,
+    load_weights,
+    new_folder,
+    read_json,
+    weight_files,
+    weights_state,
+    write_model,
+)
+from ._protocol import Backbone, Mixing
+
+_MAX_COLUMNS = 100_000
+_TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
+_MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
+
+
+class KmerProfileConfig(PreTrainedConfig):
+    """Sizes of a `KmerProfileModel`.
+
+    Parameters
+    ----------
+    k : sequence of int, default=(4, 5, 6)
+        Lengths of the k-mers, from 1 to 8; canonical, so that both strands are alike.
+    hidden_size : int, default=768
+        Columns of the hidden states.
+    intermediate_size : int, default=1536
+        Width of the inside of a residual block.
+    num_hidden_layers : int, default=2
+        Residual blocks. With 0 there is no network, and the embedding is the linear part, or, if
+        there is none either, the standardised profile: training-free.
+    deep_size : int, default=512
+        Columns of the embedding that the network makes.
+    linear_size : int, default=128
+        Columns of the embedding that are a linear map of the profile; 0 for none.
+    linear_weight : float, default=1.0
+        Norm of the linear part beside a network, whose part has norm one.
+    dropout : float, default=0.1
+        Dropout of the residual branches, in training.
+    window_size : int or None, default=None
+        Longest piece, in bp, that the model should see in one pass.
+    **kwargs : dict
+        Passed on to `transformers.PreTrainedConfig`.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range.
+
+    Examples
+    --------
+    >>> from dnaembed.backbones import KmerProfileConfig
+    >>> config = KmerProfileConfig(k=[4], num_hidden_layers=0, linear_size=0)
+    >>> config.n_columns, config.embedding_size
+    (136, 136)
+    """
+
+    model_type = "kmer_profile"
+    #: Fields that decide what the model computes in evaluation mode.
+    architecture_fields: ClassVar[tuple[str, ...]] = (
+        "k",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "deep_size",
+        "linear_size",
+        "linear_weight",
+    )
+
+    def __init__(
+        self,
+        *,
+        k: Sequence[int] = (4, 5, 6),
+        hidden_size: int = 768,
+        intermediate_size: int = 1536,
+        num_hidden_layers: int = 2,
+        deep_size: int = 512,
+        linear_size: int = 128,
+        linear_weight: float = 1.0,
+        dropout: float = 0.1,
+        window_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.k = check_k(k)
+        if max(self.k) > 8:
+            raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
+        self.hidden_size = _integer("hidden_size", hidden_size, 1)
+        self.intermediate_size = _integer("intermediate_size", intermediate_size, 1)
+        self.num_hidden_layers = _integer("num_hidden_layers", num_hidden_layers, 0)
+        self.deep_size = _integer("deep_size", deep_size, 1)
+        self.linear_size = _integer("linear_size", linear_size, 0)
+        if not 0 < linear_weight < float("inf"):
+            raise ValueError(f"linear_weight must be positive and finite, got {linear_weight}.")
+        self.linear_weight = float(linear_weight)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be from 0 up to 1, got {dropout}.")
+        self.dropout = float(dropout)
+        self.window_size = None if window_size is None else _integer("window_size", window_size, 1)
+        super().__init__(**kwargs)
+
+    @property
+    def n_columns(self) -> int:
+        """K-mers counted."""
+        return sum(n_kmers(k) for k in self.k)
+
+    @property
+    def embedding_size(self) -> int:
+        """Columns of the embedding."""
+        deep = self.deep_size if self.num_hidden_layers else 0
+        return deep + self.linear_size or self.n_columns
+
+
+def _integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be an integer, got {value!r}.")
+    if not low <= value <= _MAX_COLUMNS:
+        raise ValueError(f"{name} must be from {low} to {_MAX_COLUMNS}, got {value}.")
+    return int(value)
+
+
+class ResidualBlock(nn.Module):
+    """Normalise, widen, narrow, add."""
+
+    def __init__(self, config: KmerProfileConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.widen = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.narrow = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return hidden states of the same shape."""
+        inside = nn.functional.gelu(self.widen(self.norm(hidden)))
+        return hidden + self.dropout(self.narrow(inside))
+
+
+class KmerProfileModel(PreTrainedModel):
+    """From k-mer counts to an embedding.
+
+    Square roots of the frequencies (the noise of a root is the same for rare and for common
+    k-mers), standardised. Beside the network, which also sees the logarithm of the number of k-mers
+    and so how noisy a profile is, a linear map of the profile leads to the embedding: the
+    directions that tell species apart best, in closed form. Each part has a fixed norm.
+
+    Mean, scale and linear map are statistics, not parameters: no optimiser changes them. They are
+    set by `dnaembed.training.fit_profile_statistics`.
+
+    Parameters
+    ----------
+    config : KmerProfileConfig
+        Sizes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import KmerProfileConfig, KmerProfileModel
+    >>> config = KmerProfileConfig(k=[2], hidden_size=8, deep_size=3, linear_size=2)
+    >>> KmerProfileModel(config).eval()(torch.ones(5, 10)).shape
+    torch.Size([5, 5])
+    """
+
+    config_class = KmerProfileConfig
+    base_model_prefix = "kmer_profile"
+    main_input_name = "counts"
+
+    def __init__(self, config: KmerProfileConfig) -> None:
+        super().__init__(config)
+        n = config.n_columns
+        self.register_buffer("mean", torch.zeros(n))
+        self.register_buffer("scale", torch.ones(n))
+        if config.linear_size:
+            self.register_buffer("linear", torch.zeros(config.linear_size, n))
+        if config.num_hidden_layers:
+            self.enter = nn.Linear(n + 1, config.hidden_size)
+            self.layers = nn.ModuleList(
+                ResidualBlock(config) for _ in range(config.num_hidden_layers)
+            )
+            self.norm = nn.LayerNorm(config.hidden_size)
+            self.leave = nn.Linear(config.hidden_size, config.deep_size, bias=False)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        # What torch does on its own: nothing of transformers' scheme is meant for this model.
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            module.reset_parameters()
+
+    def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
+        """Embed k-mer counts.
+
+        Parameters
+        ----------
+        counts : torch.Tensor of shape (n, n_columns)
+            Of each k-mer in each sequence, in any dtype.
+        mixing : Mixing, default=None
+            Mix the rows at the input of a hidden layer; layer 0 is the profile. The linear part is
+            mixed in every case, as it is the same wherever a linear map is mixed.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, embedding_size)
+            The part of the network, then the linear part.
+        """
+        profile, length = self.profile(counts)
+        mixed = profile if mixing is None else _mix(profile, mixing)
+        parts = []
+        if self.config.num_hidden_layers:
+            start = torch.cat((mixed if _at(mixing, 0) else profile, length), dim=1)
+            hidden = self.enter(start.to(self.enter.weight.dtype))
+            for i, layer in enumerate(self.layers):
+                if i and mixing is not None and mixing.layer == i:
+                    hidden = _mix(hidden, mixing)
+                hidden = layer(hidden)
+            deep = self.leave(self.norm(hidden))
+            if not self.config.linear_size:
+                return deep
+            parts.append(nn.functional.normalize(deep.float(), dim=1))
+        if self.config.linear_size:
+            linear = nn.functional.linear(mixed.to(self.linear.dtype), self.linear).float()
+            weight = self.config.linear_weight if parts else 1.0
+            parts.append(weight * nn.functional.normalize(linear, dim=1))
+        return torch.cat(parts, dim=1) if parts else mixed
+
+    def profile(self, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the standardised profile, and the logarithm of the number of k-mers, (n, 1)."""
+        blocks = counts.float().split([n_kmers(k) for k in self.config.k], dim=1)
+        totals = [block.sum(dim=1, keepdim=True).clamp(min=1) for block in blocks]
+        roots = torch.cat([(b / t).sqrt() for b, t in zip(blocks, totals, strict=True)], dim=1)
+        length = totals[0].clamp(max=_MAX_KMERS).log() - log(_TYPICAL_KMERS)
+        return (roots - self.mean.float()) * self.scale.float(), length
+
+
+def _at(mixing: Mixing | None, layer: int) -> bool:
+    return mixing is not None and mixing.layer == layer
+
+
+def _mix(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:
+    share = mixing.coefficients.to(rows.dtype).unsqueeze(1)
+    return share * rows + (1 - share) * rows[mixing.permutation]
+
+
+class KmerProfileBackbone(Backbone):
+    """A k-mer profile model: fast, small, the same for both strands.
+
+    Parameters
+    ----------
+    model : KmerProfileModel
+        The network and its statistics.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
+    >>> config = KmerProfileConfig(k=[3], num_hidden_layers=0, linear_size=0)
+    >>> backbone = KmerProfileBackbone(KmerProfileModel(config).eval())
+    >>> batch = backbone.collate(backbone.featurize(["ACGTTGCA", "NNNN"]))
+    >>> with torch.inference_mode():
+    ...     backbone.embed(batch).shape
+    torch.Size([2, 32])
+    """
+
+    # Enough rows for matrix products at full speed; features and hidden states stay in the cache.
+    default_budget = 512
+    strand_invariant = True
+    model: KmerProfileModel
+
+    def __init__(self, model: KmerProfileModel) -> None:
+        self.model = model
+        self._fingerprint: tuple[Any, str] | None = None
+
+    @classmethod
+    def from_folder(cls, folder: str | PathLike[str]) -> Self:
+        """Load a folder that `save` wrote.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Holds ``config.json`` and the weights.
+
+        Returns
+        -------
+        KmerProfileBackbone
+            In float32, on the CPU, in evaluation mode.
+        """
+        folder = Path(folder)
+        fields = read_json(folder / "config.json")
+        known = (*KmerProfileConfig.architecture_fields, "dropout", "window_size")
+        try:
+            config = KmerProfileConfig(**{name: fields[name] for name in known if name in fields})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+        files = weight_files(folder)
+        with torch.inference_mode(False):
+            with torch.device("meta"):
+                model = KmerProfileModel(config)
+            load_weights(model, files)
+        return cls(model.eval())
+
+    @property
+    def embedding_size(self) -> int:
+        """Columns of the embedding."""
+        return self.model.config.embedding_size
+
+    @property
+    def n_mixing_layers(self) -> int:
+        """The profile and the inputs of the later blocks; the profile alone without a network."""
+        return max(1, self.model.config.num_hidden_layers)
+
+    @property
+    def window_size(self) -> int | None:
+        """Longest piece, in bp, that the model should see in one pass; None for any length."""
+        return self.model.config.window_size
+
+    def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
+        """Canonical k-mer counts of each sequence.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Normalised: upper-case A, C, G, T and N.
+
+        Returns
+        -------
+        list of ndarray of shape (n_columns,), uint32
+        """
+        return list(kmer_counts(sequences, self.model.config.k))
+
+    def cost(self, features: np.ndarray) -> int:
+        """One, whatever the length of the sequence."""
+        return 1
+
+    def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """Stack counts.
+
+        Returns
+        -------
+        dict
+            ``counts``, (n, n_columns), float32.
+        """
+        counts = np.empty((len(features), self.model.config.n_columns), dtype=np.float32)
+        for row, values in zip(counts, features, strict=True):
+            row[:] = values
+        return {"counts": torch.from_numpy(counts)}
+
+    def embed(
+        self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
+    ) -> torch.Tensor:
+        """Embed a batch of counts.
+
+        Parameters
+        ----------
+        batch : mapping
+            As `collate` makes it, on the device of the model.
+        mixing : Mixing, default=None
+            Mix the rows at the input of a layer.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, embedding_size), float32
+        """
+        if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
+            raise ValueError(
+                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
+            )
+        return self.model(batch["counts"], mixing=mixing).float()
+
+    def fingerprint(self) -> str:
+        """Digest of sizes and weights; computed anew only when the weights changed."""
+        state = weights_state(self.model)
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            config = self.model.config
+            description = {name: getattr(config, name) for name in config.architecture_fields}
+            description["model_type"] = config.model_type
+            self._fingerprint = (state, content_digest(description, self.model))
+        return self._fingerprint[1]
+
+    def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
+        """Write a folder that `load_backbone` loads again.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            New or empty; it appears complete or not at all.
+        card : str, default=None
+            The model card (Markdown with its YAML header); one that states the sizes if None.
+        """
+        with new_folder(folder) as temporary:
+            write_model(self.model, temporary)
+            text = _card(self.model) if card is None else card
+            (temporary / "README.md").write_text(text, encoding="utf-8")
+
+
+def _card(model: KmerProfileModel) -> str:
+    config = model.config
+    weights = sum(tensor.numel() for tensor in model.state_dict().values())
+    return f"""\
+---
+library_name: dnaembed
+tags:
+- dna
+- sequence-embedding
+---
+
+# k-mer profile model
+
+Canonical k-mers of length {", ".join(map(str, config.k))}; {config.num_hidden_layers} residual
+blocks of {config.hidden_size} columns; {weights:,} weights; embeddings of {config.embedding_size}
+columns, the same for both strands.
+
+```python
+from dnaembed import DNABertSEmbedder
+
+embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
+```
+"""

@@ -11,6 +11,7 @@ import json
 import math
 import pickle
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,19 @@ WEIGHT_FILES = (
 )
 
 _MAX_JSON_BYTES = 16_000_000
+
+# What torch's restricted unpickler was seen to raise on damaged files, besides its own error.
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -120,25 +134,15 @@ def _read_safetensors(file: Path) -> dict[str, StoredTensor]:
 
 def _read_pickle(file: Path) -> dict[str, StoredTensor]:
     """Read a ``.bin`` with torch's restricted unpickler, which runs no code of the file."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError(
-            f"{file}: not a torch weight file, or cut off, or of a format older than torch 1.6."
-        )
+    _check_archive(file)
     try:
-        with zipfile.ZipFile(file) as archive:
-            packed = [
-                e.filename for e in archive.infolist() if e.compress_type != zipfile.ZIP_STORED
-            ]
-        if packed:
-            # torch never compresses; a few bytes that unfold to gigabytes would be an attack.
-            raise ValueError(f"{file}: compressed entry {packed[0]!r}; plain ones are expected.")
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{file}: refused, because it holds objects other than tensors, which could run code "
             "when loaded. Ask its author for a safetensors file."
         ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{file}: not a valid torch weight file: {error}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{file}: a table of tensors is expected, got {type(content).__name__}.")
@@ -153,6 +157,23 @@ def _read_pickle(file: Path) -> dict[str, StoredTensor]:
         name: StoredTensor(file, tuple(tensor.shape), lambda tensor=tensor: tensor)  # type: ignore[misc]
         for name, tensor in content.items()
     }
+
+
+def _check_archive(file: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
+        raise ValueError(
+            f"{file}: not a torch weight file, or cut off, or of a format older than torch 1.6: "
+            f"{error}"
+        ) from error
+    for entry in entries:
+        # torch never compresses; a few bytes that unfold to gigabytes would be an attack.
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(
+                f"{file}: compressed entry {entry.filename!r}; plain ones are expected."
+            )
 
 
 def load_weights(

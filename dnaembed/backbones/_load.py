@@ -16,7 +16,6 @@ from huggingface_hub import snapshot_download
 
 from ._checkpoint import file_sha256, read_json, weight_files
 from ._kmer_profile import KmerProfileBackbone
-from ._kmer_profile import KmerProfileBackbone
 from ._protocol import Backbone
 from .dnabert import DnaBertBackbone
 
@@ -30,7 +29,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LOADERS: dict[str, Callable[[Path], Backbone]] = {
     "bert": DnaBertBackbone.from_folder,
     "dnabert": DnaBertBackbone.from_folder,
-    "kmer_profile": KmerProfileBackbone.from_folder,
     "kmer_profile": KmerProfileBackbone.from_folder,
 }
 

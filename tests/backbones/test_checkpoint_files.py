@@ -147,7 +147,7 @@ def test_the_old_pickle_format_is_refused(published):
     folder = published()
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    with pytest.raises(ValueError, match="not a torch weight file, or cut off, or .* older"):
+    with pytest.raises(ValueError, match=r"not a torch weight file, or cut off, or .* older"):
         load_backbone(folder)
 
 
@@ -191,7 +191,7 @@ def test_sparse_tensors_are_refused(published):
     folder = published(
         edit_weights=lambda w: w.update({"pooler.dense.bias": torch.ones(48).to_sparse()})
     )
-    with pytest.raises(ValueError, match="a plain tensor is expected at 'pooler.dense.bias'"):
+    with pytest.raises(ValueError, match=r"a plain tensor is expected at 'pooler\.dense\.bias'"):
         load_backbone(folder)
 
 
@@ -339,3 +339,27 @@ def test_odd_projection_heads(tmp_path, weights):
     save_file(weights, tmp_path / "head.safetensors")
     with pytest.raises(ValueError, match=r"are expected|do not fit"):
         load_projection_head(tmp_path / "head.safetensors")
+
+
+# What torch says when a damaged byte is the number of the pickle's protocol.
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_bytes_end_in_a_value_error(published):
+    """The errors of zipfile and of torch's unpickler are many; all must come out as ours."""
+    file = published() / "pytorch_model.bin"
+    content = file.read_bytes()
+    start = content.index(b"\x80\x02")  # the pickle, after the header of its zip entry
+    end = content.rindex(b"PK\x01\x02")  # the last entry of the table of contents
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(300):
+        damaged = bytearray(content)
+        low = start if rng.random() < 0.7 else end
+        for place in rng.integers(low, min(low + 1500, len(content)), size=rng.integers(1, 4)):
+            damaged[place] = rng.integers(256)
+        file.write_bytes(damaged)
+        try:
+            load_backbone(file.parent)
+        except (ValueError, FileNotFoundError) as error:
+            messages.append(str(error))
+    assert len(messages) > 200
+    assert all(str(file.parent) in message for message in messages)

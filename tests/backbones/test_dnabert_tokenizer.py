@@ -86,7 +86,7 @@ def test_bytes_that_are_no_text(file):
 
 
 def test_more_tokens_than_embeddings(file):
-    with pytest.raises(ValueError, match="tokens up to 59 in the tokenizer, but .* is 59"):
+    with pytest.raises(ValueError, match=r"tokens up to 59 in the tokenizer, but .* is 59"):
         load_tokenizer(file, 59)
 
 
@@ -103,3 +103,12 @@ def test_an_oversized_file(file, monkeypatch):
     monkeypatch.setattr("dnaembed.backbones.dnabert._tokenizer._MAX_BYTES", 10)
     with pytest.raises(ValueError, match="at most 10 bytes"):
         load_tokenizer(file, 60)
+
+
+def test_a_damaged_frame_has_no_effect(tokenizer, file):
+    # Such a file used to end in a panic of the tokenizers library at the first sequence.
+    content = json.loads(file.read_text())
+    content["post_processor"]["single"][0]["SpecialToken"]["id"] = "[CLX]"
+    file.write_text(json.dumps(content))
+    ids = load_tokenizer(file, 60).encode("ACGT").ids
+    assert ids == tokenizer.encode("ACGT").ids

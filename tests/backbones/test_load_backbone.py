@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dnaembed.backbones import load_backbone, shared_backbone
 from dnaembed.backbones import _load as module
+from dnaembed.backbones import load_backbone, shared_backbone
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

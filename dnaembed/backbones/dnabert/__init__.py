@@ -1,15 +1,10 @@
 """The DNABERT-2 / DNABERT-S encoder: configuration, model, tokenizer and backbone."""
 
-from transformers import AutoConfig, AutoModel
-
 from ._backbone import DnaBertBackbone
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, alibi_slopes
 from ._projection_head import load_projection_head
 from ._tokenizer import train_bpe_tokenizer
-
-AutoConfig.register(DnaBertConfig.model_type, DnaBertConfig, exist_ok=True)
-AutoModel.register(DnaBertConfig, DnaBertModel, exist_ok=True)
 
 __all__ = [
     "DnaBertBackbone",

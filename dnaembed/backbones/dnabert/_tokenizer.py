@@ -22,7 +22,7 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     """Read a ``tokenizer.json``, and check that it is one for DNA and fits the model.
 
     Truncation and padding that the file may ask for are switched off: sequences keep their
-    length, and batches are padded by the backbone.
+    length, and batches are padded by the backbone. The frame is ``[CLS] ... [SEP]``.
 
     Raises
     ------
@@ -51,6 +51,8 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
             f"{file}: tokens up to {largest} in the tokenizer, but the model's vocab_size is "
             f"{vocab_size}."
         )
+    # Always this frame: tokenizers panics at the first sequence if that of the file is damaged.
+    _frame_sequences(tokenizer)
     return tokenizer
 
 
@@ -111,12 +113,16 @@ def train_bpe_tokenizer(
             show_progress=False,
         ),
     )
+    _frame_sequences(tokenizer)
+    return tokenizer
+
+
+def _frame_sequences(tokenizer: Tokenizer) -> None:
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-    return tokenizer
 
 
 def _without_gaps(sequences: Iterable[str]) -> Iterator[str]:

@@ -148,8 +148,7 @@ def read_chunks(
         ids.append(identifier)
         sequences.append(sequence)
         bases += len(sequence)
-    if ids:
-        yield ids, sequences
+    yield ids, sequences  # a file without any sequence has raised
 
 
 def _duplicate_ids(args: argparse.Namespace) -> str:

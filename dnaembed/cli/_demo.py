@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_output(args.output)  # now, not after the work
     reads = load_demo_reads()
-    embedders = {
+    embedders: dict[str, Any] = {
         "raw TNF": KmerEmbedder(method="raw"),
         "canonical 4-mers": KmerEmbedder(method="canonical"),
         "TNF-K": KmerEmbedder(method="tnf-k"),

@@ -62,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = args.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
     with _logging(quiet=args.quiet), _termination_as_exception():
         try:
-            return int(args.run(args))
+            status = int(args.run(args))
+            sys.stdout.flush()
+            return status
         except KeyboardInterrupt:
             _say(f"dnaembed {args.command}: interrupted")
             return 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
@@ -157,7 +158,7 @@ def _pyarrow() -> tuple[Any, Any]:
     )
 
 
-class _Writer:
+class _Writer(ABC):
     """Checks pieces; a format fills in ``_start`` and ``_append``."""
 
     def __init__(self) -> None:
@@ -184,11 +185,11 @@ class _Writer:
         self._append(list(ids), np.ascontiguousarray(embeddings, dtype=self._dtype))
         self._shape = (rows + len(ids), columns)
 
-    def _start(self, n_columns: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _start(self, n_columns: int) -> None: ...
 
-    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _append(self, ids: list[str], embeddings: np.ndarray) -> None: ...
 
     def close(self) -> None:
         if self._shape is None:
@@ -220,9 +221,8 @@ class _NpyWriter(_Writer):
     def close(self) -> None:
         super().close()
         header = self._header()
-        # numpy pads the header for a first axis that grows.
-        if len(header) != self._header_size:
-            raise RuntimeError("The .npy header has changed its size.")
+        # numpy pads the header for a first axis that grows, so that it fits in the same place.
+        assert len(header) == self._header_size
         self._array.seek(0)
         self._array.write(header)
 

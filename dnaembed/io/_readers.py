@@ -78,7 +78,7 @@ def read_sequences(
     CRLF or CR line ends, UTF-8 BOM, blank      handled
     lines and ``#`` comments in FASTA
     UTF-16, SAM, BAM, GenBank, any other text   error
-    no record at all                            error
+    no record at all, or none with a base       error
     ==========================================  =================================================
 
     Examples
@@ -170,8 +170,9 @@ def _iterate(
                 n_empty += 1
                 continue
             yield identifier, sequence
-        if number == 0:
-            raise SequenceFileError(f"{name} holds no sequence.")
+        if number == n_empty:
+            reason = f": all {number} records are without a base" if number else ""
+            raise SequenceFileError(f"{name} holds no sequence{reason}.")
         if n_empty:
             logger.warning("%s: skipped %d of %d records: no base.", name, n_empty, number)
         if seen is not None:

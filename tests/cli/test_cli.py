@@ -408,6 +408,20 @@ def test_process_reads_standard_input_and_reports_its_status(tmp_path, model):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
+def test_reader_of_the_output_may_leave(tmp_path, tiny_dnabert_folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dnaembed", "info", tiny_dnabert_folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    process.stdout.close()
+    _, err = process.communicate()
+    assert process.returncode == 141
+    assert err == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
 def test_terminated_process_leaves_nothing(tmp_path, model):
     reader, writer = os.pipe()
     process = subprocess.Popen(

@@ -78,6 +78,24 @@ def test_folder_is_replaced_as_a_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "bins"
+    target.mkdir()
+    (target / "old").write_text("")
+    rename = Path.rename
+
+    def full_disk(self, other):
+        if self.suffix == ".tmp":
+            raise OSError(28, "No space left on device")
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", full_disk)
+    with pytest.raises(OSError, match="No space"), atomic_folder(target) as path:
+        (path / "new").write_text("")
+    assert [p.name for p in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_folder_failure_leaves_the_old_one(tmp_path):
     target = tmp_path / "bins"
     target.mkdir()

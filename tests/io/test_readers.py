@@ -202,6 +202,11 @@ def test_skip_empty_counts_what_it_skips(tmp_path, caplog):
     assert "skipped 2 of 4 records" in caplog.text
 
 
+def test_nothing_left_after_skipping(tmp_path):
+    with pytest.raises(SequenceFileError, match="no sequence: all 2 records are without a base"):
+        read_sequences(write(tmp_path, b">a\n>b\n"), skip_empty=True)
+
+
 def test_skip_empty_is_only_for_empty_records(tmp_path):
     with pytest.raises(SequenceFileError, match=r"'\*' at position 1"):
         read_sequences(write(tmp_path, b">a\n*\n"), skip_empty=True)

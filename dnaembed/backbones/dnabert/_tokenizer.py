@@ -70,7 +70,8 @@ def train_bpe_tokenizer(
     ----------
     sequences : iterable of str
         Normalised sequences (see `dnaembed.normalize_sequence`); one pass, so an iterator will do.
-        A few tens of megabases are plenty; pieces of some kilobases each are read fastest.
+        A few megabases are plenty: time and memory grow with them, and pairs of bases are soon
+        counted well enough.
     vocab_size : int, default=4096
         Tokens, special ones included; fewer where the sequences run out of pairs.
     min_frequency : int, default=2

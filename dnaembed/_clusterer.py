@@ -117,7 +117,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     --------
     >>> from dnaembed import KmerEmbedder, SpeciesClusterer
     >>> reads = ["ACGGC" * 40, "ATTAT" * 40, "CCGGA" * 40, "TTATA" * 40]
-    >>> clusterer = SpeciesClusterer(2, embedder=KmerEmbedder(), random_state=0).fit(reads)
+    >>> clusterer = SpeciesClusterer(2, embedder=KmerEmbedder(k=1), random_state=0).fit(reads)
     >>> bool(clusterer.labels_[0] == clusterer.labels_[2] != clusterer.labels_[1])
     True
 
@@ -133,7 +133,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
-        "embedder": [HasMethods(["fit_transform", "transform"]), None],
+        "embedder": [HasMethods(["fit", "transform"]), None],
         "min_similarity": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "min_bin_size": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"})],

@@ -100,7 +100,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "embedder": [HasMethods(["fit_transform", "transform"]), None],
+        "embedder": [HasMethods(["fit", "transform"]), None],
         "classifier": [HasMethods(["fit", "predict"]), None],
         "scale": ["boolean"],
     }

@@ -67,9 +67,12 @@ class SequencesOrEmbeddingsMixin:
 
     def _fit_embedder(self, sequences: list[str], y: Any) -> np.ndarray:
         embedder = default_embedder() if self.embedder is None else clone(self.embedder)
-        embeddings = _as_embeddings(embedder.fit_transform(sequences, y))
+        if hasattr(embedder, "fit_transform"):
+            embeddings = embedder.fit_transform(sequences, y)
+        else:  # as FrozenEstimator
+            embeddings = embedder.fit(sequences, y).transform(sequences)
         self.embedder_ = embedder
-        return embeddings
+        return _as_embeddings(embeddings)
 
     def _check_inputs(self, X: Any) -> np.ndarray:
         """Return the embeddings of X, which must be of the kind that `fit` was given."""

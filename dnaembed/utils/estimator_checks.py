@@ -31,6 +31,7 @@ from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks as sklearn_checks
+from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "check_sequence_transformer",
@@ -230,6 +231,19 @@ def check_sequence_unfitted(name: str, estimator_orig: Any) -> None:
                 f"{name}.{method} should raise NotFittedError before fit: call check_is_fitted.",
             ):
                 getattr(estimator, method)(*arguments)
+
+
+def check_sequence_is_fitted(name: str, estimator_orig: Any) -> None:
+    """`check_is_fitted`, which FrozenEstimator and others call, knows whether `fit` was called."""
+    with _must_raise(NotFittedError, "", f"{name} passes check_is_fitted before fit."):
+        check_is_fitted(_fresh(estimator_orig))
+    try:
+        check_is_fitted(_fitted(estimator_orig))
+    except NotFittedError as error:
+        raise AssertionError(
+            f"{name} fails check_is_fitted after fit: set an attribute that ends with '_', or "
+            f"define __sklearn_is_fitted__."
+        ) from error
 
 
 def check_sequence_fit_returns_self(name: str, estimator_orig: Any) -> None:
@@ -592,6 +606,7 @@ def check_sequence_feature_union(name: str, estimator_orig: Any) -> None:
 
 _SEQUENCE_CHECKS: Sequence[Callable[[str, Any], None]] = (
     check_sequence_unfitted,
+    check_sequence_is_fitted,
     check_sequence_fit_returns_self,
     check_sequence_output,
     check_sequence_fit_idempotent,

@@ -30,6 +30,9 @@ class Tiny(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._n_features_out = 5
         return self
 
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_n_features_out")
+
     def transform(self, X):
         check_is_fitted(self, "_n_features_out")
         return frequencies(check_sequences(X))
@@ -48,6 +51,16 @@ def frequencies(sequences):
 class Unfitted(Tiny):
     def transform(self, X):
         return frequencies(check_sequences(X))
+
+
+class NeverFitted(Tiny):
+    def __sklearn_is_fitted__(self):
+        return False
+
+
+class AlwaysFitted(Tiny):
+    def __sklearn_is_fitted__(self):
+        return True
 
 
 class FitReturnsNothing(Tiny):
@@ -289,6 +302,7 @@ class WrongMixinOrder(BaseEstimator, TransformerMixin):
 
 BROKEN = {
     "check_sequence_unfitted": [Unfitted],
+    "check_sequence_is_fitted": [NeverFitted, AlwaysFitted],
     "check_sequence_fit_returns_self": [FitReturnsNothing],
     "check_sequence_output": [Integers, FeaturesIn],
     "check_sequence_fit_idempotent": [RemembersFits],

@@ -1,0 +1,337 @@
+"""Embedders, classifier and clusterer inside the machinery of scikit-learn."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import Counter
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn import config_context
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    cross_val_predict,
+    cross_val_score,
+)
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dnaembed import (
+    DNABertSEmbedder,
+    FewShotSpeciesClassifier,
+    KmerEmbedder,
+    SpeciesClusterer,
+    clear_memory_cache,
+    reverse_complement,
+)
+from dnaembed.backbones import DnaBertBackbone
+from dnaembed.datasets import load_demo_reads
+from dnaembed.metrics import min_similarity_from_labels, species_f1_recall
+from dnaembed.utils.estimator_checks import (
+    check_sequence_transformer,
+    parametrize_with_sequence_checks,
+)
+
+GENOMES = {
+    "alpha": [0.7, 0.1, 0.1, 0.1],
+    "beta": [0.1, 0.4, 0.4, 0.1],
+    "gamma": [0.4, 0.1, 0.4, 0.1],
+}
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    """60 reads of three made-up species that use the bases differently."""
+    rng = np.random.default_rng(0)
+    y = np.tile(list(GENOMES), 20)
+    return ["".join(rng.choice(list("ACGT"), 200, p=GENOMES[name])) for name in y], y
+
+
+@pytest.fixture
+def embedder(tiny_dnabert_folder):
+    clear_memory_cache()
+    return DNABertSEmbedder(tiny_dnabert_folder)
+
+
+@pytest.fixture(params=["transformer", "k-mers"])
+def any_embedder(request, embedder):
+    return embedder if request.param == "transformer" else KmerEmbedder(k=3)
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """What reaches the model: sequences (with their strands), and rows of its batches."""
+    seen = {"sequences": Counter(), "rows": 0}
+    featurize, embed = DnaBertBackbone.featurize, DnaBertBackbone.embed
+
+    def counting_featurize(self, sequences):
+        seen["sequences"].update(sequences)
+        return featurize(self, sequences)
+
+    def counting_embed(self, batch, mixing=None):
+        embeddings = embed(self, batch, mixing)
+        seen["rows"] += len(embeddings)
+        return embeddings
+
+    monkeypatch.setattr(DnaBertBackbone, "featurize", counting_featurize)
+    monkeypatch.setattr(DnaBertBackbone, "embed", counting_embed)
+    return seen
+
+
+# --- conventions, without a cache that could hide a fault ---
+
+
+@pytest.mark.parametrize("strand", ["forward", "both"])
+def test_embedder_keeps_conventions_without_cache(tiny_dnabert_folder, strand):
+    check_sequence_transformer(
+        DNABertSEmbedder(
+            tiny_dnabert_folder, cache=None, strand=strand, window_size=100, batch_tokens=256
+        )
+    )
+
+
+@parametrize_with_sequence_checks(
+    [KmerEmbedder(), KmerEmbedder(method="raw"), KmerEmbedder(method="tnf-k")]
+)
+def test_kmer_embedders_keep_conventions(estimator, check):
+    check(estimator)
+
+
+# --- one search, one embedding of each sequence ---
+
+
+def test_grid_search_embeds_each_sequence_once_a_setting(embedder, labelled, forwards):
+    reads, y = labelled
+    pipeline = Pipeline(
+        [("embedder", embedder), ("scale", StandardScaler()), ("classify", LogisticRegression())]
+    )
+    grid = {"embedder__strand": ["forward", "both"], "classify__C": [0.05, 0.5, 5.0]}
+    GridSearchCV(pipeline, grid, cv=3).fit(reads, y)
+    one_strand = Counter(reads)
+    both_strands = Counter(reads) + Counter(map(reverse_complement, reads))
+    assert forwards["sequences"] == one_strand + both_strands
+    assert forwards["rows"] == 3 * len(reads)
+
+
+def test_grid_search_of_the_classifier_that_embeds(embedder, labelled, forwards):
+    reads, y = labelled
+    classifier = FewShotSpeciesClassifier(embedder, LogisticRegression(max_iter=3000))
+    grid = {"embedder__strand": ["forward", "both"], "classifier__C": [0.05, 0.5]}
+    search = GridSearchCV(classifier, grid, cv=3).fit([*reads, *reads], [*y, *y])
+    assert search.best_score_ > 0.8
+    assert forwards["rows"] == 3 * len(reads)
+
+
+def test_without_cache_every_fold_embeds_again(embedder, labelled, forwards):
+    reads, y = labelled
+    embedder.set_params(cache=None)
+    cross_val_score(make_pipeline(embedder, FewShotSpeciesClassifier()), reads, y, cv=3)
+    assert forwards["rows"] == 3 * len(reads)
+
+
+# --- pipelines and what else takes estimators ---
+
+
+def test_pipeline_with_kmeans_on_real_reads():
+    reads = load_demo_reads()
+    pipeline = Pipeline(
+        [("embed", DNABertSEmbedder()), ("cluster", KMeans(10, n_init=3, random_state=0))]
+    )
+    found = pipeline.fit_predict(reads.sequences)
+    assert adjusted_rand_score(reads.labels, found) > 0.2
+
+
+def test_pipeline_with_clusterer(any_embedder, labelled):
+    reads, y = labelled
+    pipeline = make_pipeline(any_embedder, SpeciesClusterer(3, random_state=0))
+    together = SpeciesClusterer(3, embedder=any_embedder, random_state=0)
+    np.testing.assert_array_equal(pipeline.fit_predict(reads), together.fit_predict(reads))
+    assert adjusted_rand_score(y, together.labels_) > 0.3
+
+
+def test_pipeline_with_classifier(any_embedder, labelled):
+    reads, y = labelled
+    pipeline = make_pipeline(any_embedder, FewShotSpeciesClassifier()).fit(reads, y)
+    together = FewShotSpeciesClassifier(any_embedder).fit(reads, y)
+    np.testing.assert_array_equal(pipeline.predict_proba(reads), together.predict_proba(reads))
+    assert pipeline.score(reads, y) > 0.9
+
+
+def test_cross_validation_keeps_genomes_apart(any_embedder, labelled):
+    reads, y = labelled
+    genomes = np.arange(len(reads)) // 3 % 5  # each with reads of every species
+    classifier = FewShotSpeciesClassifier(any_embedder)
+    scores = cross_val_score(classifier, reads, y, cv=GroupKFold(5), groups=genomes)
+    assert scores.shape == (5,)
+    assert scores.mean() > 0.8
+    with config_context(enable_metadata_routing=True):
+        routed = cross_val_score(classifier, reads, y, cv=GroupKFold(5), params={"groups": genomes})
+    np.testing.assert_array_equal(routed, scores)
+
+
+def test_cross_validation_of_arrays_and_series(embedder, labelled):
+    reads, y = labelled
+    classifier = FewShotSpeciesClassifier(embedder)
+    expected = cross_val_predict(classifier, reads, y, cv=3)
+    for X in (np.array(reads), np.array(reads, dtype=object)[:, None], pd.Series(reads)):
+        np.testing.assert_array_equal(cross_val_predict(classifier, X, y, cv=3), expected)
+
+
+def test_column_of_a_table(any_embedder, labelled):
+    reads, y = labelled
+    table = pd.DataFrame(
+        {"read": reads, "coverage": np.linspace(1, 2, len(reads))},
+        index=[f"r{i}" for i in range(len(reads))],
+    )
+    columns = ColumnTransformer(
+        [("dna", any_embedder, "read"), ("abundance", StandardScaler(), ["coverage"])]
+    )
+    pipeline = make_pipeline(columns, FewShotSpeciesClassifier()).fit(table, y)
+    assert pipeline.score(table, y) > 0.9
+    frame = columns.set_output(transform="pandas").fit_transform(table)
+    assert list(frame.index) == list(table.index)
+    assert frame.columns[-1] == "abundance__coverage"
+    assert frame.columns[0].startswith("dna__")
+
+
+def test_feature_union(embedder, labelled):
+    reads, y = labelled
+    union = FeatureUnion([("model", embedder), ("kmers", make_pipeline(KmerEmbedder(3), PCA(4)))])
+    both = union.fit_transform(reads)
+    assert both.shape == (60, 32 + 4)
+    assert union.get_feature_names_out()[0] == "model__dnabertsembedder0"
+    classifier = FewShotSpeciesClassifier(union).fit(reads, y)
+    assert classifier.score(reads, y) > 0.9
+
+
+def test_calibration(any_embedder, labelled):
+    reads, y = labelled
+    calibrated = CalibratedClassifierCV(FewShotSpeciesClassifier(any_embedder), cv=3)
+    probabilities = calibrated.fit(reads, y).predict_proba(reads)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (calibrated.predict(reads) == y).mean() > 0.9
+
+
+def test_calibration_of_a_fitted_classifier(embedder, labelled):
+    reads, y = labelled
+    fitted = FewShotSpeciesClassifier(embedder).fit(reads[:30], y[:30])
+    calibrated = CalibratedClassifierCV(FrozenEstimator(fitted)).fit(reads[30:], y[30:])
+    assert (calibrated.predict(reads[30:]) == y[30:]).mean() > 0.8
+
+
+def test_frozen_embedder(any_embedder, labelled):
+    reads, y = labelled
+    frozen = FrozenEstimator(any_embedder.fit(reads))
+    pipeline = make_pipeline(frozen, FewShotSpeciesClassifier()).fit(reads, y)
+    assert pipeline[0].estimator is any_embedder
+    assert FewShotSpeciesClassifier(frozen).fit(reads, y).score(reads, y) == pipeline.score(
+        reads, y
+    )
+
+
+def test_bagging_of_a_column_of_reads(any_embedder, labelled):
+    reads, y = labelled
+    column = np.array(reads, dtype=object)[:, None]
+    bagging = BaggingClassifier(
+        FewShotSpeciesClassifier(any_embedder), n_estimators=4, max_samples=0.5, random_state=0
+    ).fit(column, y)
+    assert bagging.score(column, y) > 0.9
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_frames_out_of_a_pipeline(embedder, labelled, library):
+    reads, _ = labelled
+    name = library.__name__
+    pipeline = make_pipeline(embedder, StandardScaler()).set_output(transform=name)
+    frame = pipeline.fit_transform(library.Series(reads))
+    assert isinstance(frame, library.DataFrame)
+    assert list(frame.columns) == list(pipeline.get_feature_names_out())
+
+
+# --- round trips ---
+
+
+@pytest.mark.parametrize("kind", ["classifier", "clusterer", "binner", "pipeline"])
+def test_round_trips(any_embedder, labelled, tmp_path, kind):
+    reads, y = labelled
+    estimator = {
+        "classifier": FewShotSpeciesClassifier(any_embedder),
+        "clusterer": SpeciesClusterer(3, embedder=any_embedder, random_state=0),
+        "binner": SpeciesClusterer(embedder=any_embedder, random_state=0),
+        "pipeline": make_pipeline(any_embedder, FewShotSpeciesClassifier()),
+    }[kind].fit(reads, y)
+    expected = estimator.predict(reads)
+    joblib.dump(estimator, tmp_path / "estimator.joblib")
+    for loaded in (
+        pickle.loads(pickle.dumps(estimator)),
+        joblib.load(tmp_path / "estimator.joblib"),
+    ):
+        clear_memory_cache()
+        np.testing.assert_array_equal(loaded.predict(reads), expected)
+
+
+def test_pickles_leave_pretrained_weights_out(embedder, labelled, tiny_dnabert):
+    reads, y = labelled
+    classifier = FewShotSpeciesClassifier(embedder).fit(reads, y)
+    weights = sum(p.numel() * p.element_size() for p in tiny_dnabert.model.parameters())
+    assert len(pickle.dumps(classifier)) < weights / 2
+
+
+# --- many processes ---
+
+
+@pytest.mark.slow
+def test_folds_in_processes(labelled):
+    reads, y = labelled
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
+    alone = cross_val_score(classifier, reads, y, cv=3)
+    np.testing.assert_array_equal(cross_val_score(classifier, reads, y, cv=3, n_jobs=2), alone)
+
+
+# --- the threshold, on real reads ---
+
+
+@pytest.mark.parametrize("method", ["canonical", "raw"])
+def test_bins_of_real_reads_without_labels(method):
+    reads = load_demo_reads()
+    X = KmerEmbedder(method=method).fit_transform(reads.sequences)
+
+    def mean_f1(min_similarity):
+        clusterer = SpeciesClusterer(min_similarity=min_similarity, random_state=0)
+        return species_f1_recall(reads.labels, clusterer.fit_predict(X))[0].mean()
+
+    with_labels = mean_f1(min_similarity_from_labels(X, reads.labels))
+    best = max(map(mean_f1, np.arange(0.5, 0.96, 0.05)))
+    assert mean_f1("auto") > 0.9 * max(with_labels, best)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["FewShotSpeciesClassifier", "SpeciesClusterer"])
+def test_sklearn_checks_that_need_the_array_api(name):
+    # scipy reads the switch when it is imported, hence another process.
+    code = (
+        f"import dnaembed; from sklearn.utils.estimator_checks import check_estimator as check;"
+        f"results = check(dnaembed.{name}(), on_skip=None);"
+        f"assert {{result['status'] for result in results}} == {{'passed'}}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

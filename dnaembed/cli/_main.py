@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 
 logger = logging.getLogger("dnaembed")
 
-_COMMANDS = ("embed", "cluster", "bin", "classify", "convert", "info", "demo")
+_COMMANDS = (
+    "embed", "cluster", "bin", "classify", "train", "adapt", "convert", "info", "demo",
+)  # fmt: skip
 
 _EPILOG = """\
 examples:

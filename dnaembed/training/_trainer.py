@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -36,6 +36,7 @@ from ._weights import (
     copies,
     exchanged,
     freeze_first_layers,
+    move,
     move_towards,
     weight_groups,
 )
@@ -142,7 +143,7 @@ class ContrastiveTrainer:
         self.best: dict[str, Any] | None = None
         self._n_worse = 0
         self._best_weights: list[Tensor] | None = None
-        cast(torch.nn.Module, backbone.model).to(self.device)
+        move(backbone.model, self.device)
         self.head.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
         if config.n_trainable_layers is not None:

@@ -1,0 +1,75 @@
+"""``dnaembed adapt``: from reads, with labels or without, to another model."""
+
+import numpy as np
+import pytest
+
+from dnaembed.backbones import load_backbone
+from dnaembed.cli import main
+
+
+@pytest.fixture
+def reads(tmp_path):
+    rng = np.random.default_rng(0)
+    text = ""
+    for i in range(8):
+        weights = [0.4, 0.1, 0.1, 0.4] if i % 2 else [0.1, 0.4, 0.4, 0.1]
+        text += f">r{i}\n{''.join(rng.choice(list('ACGT'), 300, p=weights))}\n"
+    (tmp_path / "reads.fa").write_text(text)
+    return str(tmp_path / "reads.fa")
+
+
+def adapt(reads, model, output, *options):
+    fixed = ["--device", "cpu", "-q", "--steps", "2", "--batch-size", "4"]
+    return main(["adapt", reads, "--model", model, "-o", str(output), *fixed, *options])
+
+
+def test_without_labels(tmp_path, reads, tiny_dnabert_folder):
+    outputs = [tmp_path / name for name in ("one", "two", "three")]
+    options = ["--min-read-length", "200"]
+    assert adapt(reads, tiny_dnabert_folder, outputs[0], *options) == 0
+    assert adapt(reads, tiny_dnabert_folder, outputs[1], *options) == 0
+    assert adapt(reads, tiny_dnabert_folder, outputs[2], *options, "--seed", "1") == 0
+    prints = [load_backbone(path).fingerprint() for path in (tiny_dnabert_folder, *outputs)]
+    assert prints[1] == prints[2]
+    assert len(set(prints)) == 3
+    assert main(["embed", reads, "--model", str(outputs[0]), "-o", str(tmp_path / "x.npy")]) == 0
+
+
+def test_with_labels(tmp_path, reads, tiny_dnabert_folder):
+    table = tmp_path / "labels.tsv"
+    table.write_text("id\tspecies\n" + "".join(f"r{i}\ts{i % 2}\n" for i in range(6)))
+    assert adapt(reads, tiny_dnabert_folder, tmp_path / "out", "--labels", str(table)) == 0
+    tuned = load_backbone(tmp_path / "out")
+    assert tuned.fingerprint() != load_backbone(tiny_dnabert_folder).fingerprint()
+
+
+def test_last_layers_only(tmp_path, reads, tiny_dnabert_folder):
+    options = ["--min-read-length", "200", "--trainable-layers", "1"]
+    assert adapt(reads, tiny_dnabert_folder, tmp_path / "out", *options) == 0
+    before, after = (
+        load_backbone(p).model.state_dict() for p in (tiny_dnabert_folder, tmp_path / "out")
+    )
+    moved = {name for name in before if not before[name].equal(after[name])}
+    assert moved
+    assert all("layer.1." in name for name in moved)
+
+
+def test_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):
+    output = tmp_path / "out"
+
+    def line():
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        return lines[0]
+
+    assert adapt(reads, tiny_dnabert_folder, output) == 1
+    assert "None of the 8 reads can make a pair" in line()
+    assert adapt(reads, tiny_dnabert_folder, output, "--learning-rate", "-1") == 1
+    assert "'learning_rate' parameter" in line()
+    (tmp_path / "labels.tsv").write_text("other\tx\n")
+    assert adapt(reads, tiny_dnabert_folder, output, "--labels", str(tmp_path / "labels.tsv")) == 1
+    assert "none of the 8 reads has a label" in line()
+    assert not output.exists()
+    output.mkdir()
+    assert adapt(reads, tiny_dnabert_folder, output) == 1
+    assert "exists; a new folder is expected" in line()

@@ -123,10 +123,10 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     Bins of embeddings, and a new one that belongs to none:
 
-    >>> embeddings = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]
+    >>> embeddings = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.2, 0.8]]
     >>> binner = SpeciesClusterer(min_similarity=0.8, min_bin_size=2).fit(embeddings)
     >>> binner.labels_
-    array([1, 1, 0, 0])
+    array([1, 1, 0, 0, 0])
     >>> binner.predict([[1.0, 0.1], [-1.0, 0.0]])
     array([ 1, -1])
     """

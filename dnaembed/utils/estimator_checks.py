@@ -537,8 +537,9 @@ def check_sequence_set_output_pandas(name: str, estimator_orig: Any) -> None:
     index = [f"read{i}" for i in range(len(X))]
     expected = _fitted(estimator_orig).transform(X)
     estimator = _fresh(estimator_orig).set_output(transform="pandas")
-    series = pandas.Series(X, index=index)
-    frames = estimator.fit_transform(series), estimator.transform(series)
+    # scikit-learn 1.6 takes the index from a frame only, later versions from a Series too.
+    table = pandas.DataFrame({"sequence": X}, index=index)
+    frames = estimator.fit_transform(table), estimator.transform(table)
     for frame in frames:
         assert isinstance(frame, pandas.DataFrame), f"{name} should return a pandas frame."
         assert list(frame.index) == index, f"{name} should keep the index."

@@ -176,6 +176,9 @@ class KmerProfileModel(PreTrainedModel):
     """
 
     config_class = KmerProfileConfig
+    mean: torch.Tensor
+    scale: torch.Tensor
+    linear: torch.Tensor
     base_model_prefix = "kmer_profile"
     main_input_name = "counts"
 
@@ -199,6 +202,17 @@ class KmerProfileModel(PreTrainedModel):
         # What torch does on its own: nothing of transformers' scheme is meant for this model.
         if isinstance(module, nn.Linear | nn.LayerNorm):
             module.reset_parameters()
+
+    # Without a network there are no parameters, from which transformers would tell these two.
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.mean.dtype
 
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
         """Embed k-mer counts.

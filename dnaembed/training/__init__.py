@@ -3,7 +3,7 @@
 from ._config import TrainingConfig
 from ._errors import ErrorModel, add_errors
 from ._fine_tuner import ContrastiveFineTuner
-from ._fit_profile import fit_profile_statistics
+from ._fit_profile import add_linear_part, fit_profile_statistics
 from ._genomes import GenomeRecord, GenomeStore, list_genomes
 from ._head import ProjectionHead
 from ._losses import alignment, i_mix, mi_mix, supcon, uniformity, weighted_simclr
@@ -26,6 +26,7 @@ __all__ = [
     "ReadPairs",
     "TrainingConfig",
     "add_errors",
+    "add_linear_part",
     "alignment",
     "draw_mixing",
     "fit_profile_statistics",

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed import reverse_complement
+from dnaembed.backbones import (
+    KmerProfileBackbone,
+    KmerProfileConfig,
+    KmerProfileModel,
+    Mixing,
+    load_backbone,
+)
+from dnaembed.composition import kmer_counts
+
+
+def make(seed=0, **options):
+    sizes = {"k": [2, 3], "hidden_size": 16, "intermediate_size": 24, "deep_size": 5}
+    config = KmerProfileConfig(**sizes | {"linear_size": 4} | options)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = KmerProfileModel(config).eval()
+        with torch.no_grad():
+            model.mean.uniform_(0, 0.3)
+            model.scale.uniform_(1, 5)
+            if config.linear_size:
+                model.linear.normal_()
+    return KmerProfileBackbone(model)
+
+
+def embed(backbone, sequences, mixing=None):
+    with torch.inference_mode():
+        return backbone.embed(backbone.collate(backbone.featurize(sequences)), mixing)
+
+
+SEQUENCES = ["ACGTTGCATTGACCA", "GGGGCATCATTTACG", "NNNN", "ATATATATTTTAAAC"]
+SHAPES = [
+    ({}, 9),
+    ({"linear_size": 0}, 5),
+    ({"num_hidden_layers": 0}, 4),
+    ({"num_hidden_layers": 0, "linear_size": 0}, 42),
+]
+
+
+@pytest.mark.parametrize(("options", "size"), SHAPES)
+def test_sizes_and_finite_results(options, size):
+    backbone = make(**options)
+    assert backbone.embedding_size == size
+    result = embed(backbone, SEQUENCES)
+    assert result.shape == (4, size)
+    assert result.dtype == torch.float32
+    assert torch.isfinite(result).all()
+    assert backbone.cost(backbone.featurize(["ACGT"])[0]) == 1
+
+
+@given(st.lists(st.text("ACGTN", min_size=1, max_size=300), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_both_strands_have_the_same_embedding(sequences):
+    backbone = make()
+    assert backbone.strand_invariant
+    other = [reverse_complement(sequence) for sequence in sequences]
+    torch.testing.assert_close(embed(backbone, sequences), embed(backbone, other), rtol=0, atol=0)
+
+
+def test_training_free_is_the_standardised_profile_of_roots():
+    backbone = make(num_hidden_layers=0, linear_size=0)
+    counts = kmer_counts(SEQUENCES, [2, 3]).astype(float)
+    expected = []
+    for block in (counts[:, :10], counts[:, 10:]):
+        expected.append(np.sqrt(block / np.maximum(block.sum(axis=1, keepdims=True), 1)))
+    mean, scale = backbone.model.mean.numpy(), backbone.model.scale.numpy()
+    np.testing.assert_allclose(
+        embed(backbone, SEQUENCES).numpy(),
+        (np.hstack(expected) - mean) * scale,
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_parts_have_fixed_norms():
+    result = embed(make(linear_weight=0.5), SEQUENCES)
+    torch.testing.assert_close(result[:, :5].norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(result[:, 5:].norm(dim=1), torch.full((4,), 0.5))
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+@pytest.mark.parametrize("linear_size", [0, 4])
+def test_mixing(layer, linear_size):
+    backbone = make(num_hidden_layers=3, linear_size=linear_size)
+    assert backbone.n_mixing_layers == 3
+    plain = embed(backbone, SEQUENCES)
+    permutation = torch.tensor([1, 0, 3, 2])
+    ones, zeros = torch.ones(4), torch.zeros(4)
+    torch.testing.assert_close(embed(backbone, SEQUENCES, Mixing(layer, permutation, ones)), plain)
+    half = embed(backbone, SEQUENCES, Mixing(layer, permutation, ones / 2))
+    assert not torch.allclose(half, plain, atol=1e-3)
+    if layer:  # everything that follows the mixed state is the other row's
+        other = embed(backbone, SEQUENCES, Mixing(layer, permutation, zeros))
+        torch.testing.assert_close(other, plain[permutation])
+
+
+def test_mixing_the_profile_of_a_linear_model():
+    backbone = make(num_hidden_layers=0, linear_size=0)
+    plain = embed(backbone, SEQUENCES)
+    permutation, share = torch.tensor([1, 2, 3, 0]), torch.tensor([1.0, 0.7, 0.5, 0.0])
+    mixed = embed(backbone, SEQUENCES, Mixing(0, permutation, share))
+    expected = share[:, None] * plain + (1 - share[:, None]) * plain[permutation]
+    torch.testing.assert_close(mixed, expected)
+    with pytest.raises(ValueError, match=r"from 0 to 0, got 1"):
+        embed(backbone, SEQUENCES, Mixing(1, permutation, share))
+
+
+def test_gradients_reach_the_network_and_not_the_statistics():
+    backbone = make()
+    backbone.embed(backbone.collate(backbone.featurize(SEQUENCES))).pow(3).sum().backward()
+    model = backbone.model
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    assert {"mean", "scale", "linear"} == {name for name, _ in model.named_buffers()}
+
+
+@pytest.mark.parametrize(("options", "size"), SHAPES)
+def test_folders_load_again(tmp_path, options, size):
+    backbone = make(**options, dropout=0.3, window_size=7000)
+    backbone.save(tmp_path / "model")
+    loaded = load_backbone(tmp_path / "model")
+    assert isinstance(loaded, KmerProfileBackbone)
+    assert loaded.fingerprint() == backbone.fingerprint()
+    assert (loaded.window_size, loaded.model.config.dropout) == (7000, 0.3)
+    torch.testing.assert_close(embed(loaded, SEQUENCES), embed(backbone, SEQUENCES), rtol=0, atol=0)
+    assert f"embeddings of {size}" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_half_precision_gives_nearly_the_same():
+    backbone = make()
+    exact = embed(backbone, SEQUENCES)
+    backbone.model.bfloat16()
+    result = embed(backbone, SEQUENCES)
+    assert result.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(result, exact).min() > 0.98
+
+
+def test_fingerprint_follows_weights_and_sizes():
+    backbone = make()
+    before = backbone.fingerprint()
+    assert make().fingerprint() == before
+    assert make(seed=1).fingerprint() != before
+    assert make(linear_weight=0.3).fingerprint() != before
+    with torch.no_grad():
+        backbone.model.leave.weight.mul_(1.5)
+    assert backbone.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": [9]}, "from 1 to 8"),
+        ({"k": []}, "At least one k"),
+        ({"hidden_size": 0}, "hidden_size must be from 1"),
+        ({"deep_size": 2.5}, "deep_size must be an integer"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be an integer"),
+        ({"linear_weight": 0.0}, "linear_weight"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"window_size": 0}, "window_size"),
+    ],
+)
+def test_bad_sizes(options, message):
+    with pytest.raises(ValueError, match=message):
+        KmerProfileConfig(**options)
+
+
+def test_a_bad_folder_names_the_file(tmp_path):
+    backbone = make()
+    backbone.save(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(file.read_text().replace('"dropout": 0.1', '"dropout": 7'))
+    with pytest.raises(ValueError, match=r"config\.json: dropout must be"):
+        load_backbone(tmp_path / "model")

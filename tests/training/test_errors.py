@@ -1,0 +1,89 @@
+from difflib import SequenceMatcher
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed.training import ErrorModel, add_errors
+
+
+def random_dna(n, seed=0):
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+
+
+@given(st.text("ACGTN", min_size=1, max_size=200), st.floats(0, 0.5), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_reads_stay_reads(sequence, rate, seed):
+    (noisy,) = add_errors([sequence], rate, random_state=seed)
+    assert 1 <= len(noisy) <= 2 * len(sequence) + 1
+    assert set(noisy) <= set("ACGTN")
+    assert add_errors([sequence], 0.0, random_state=seed) == [sequence]
+    assert add_errors([sequence], rate, random_state=seed) == [noisy]
+
+
+def test_unknown_bases_stay():
+    noisy = add_errors(["ACGT" * 50 + "N" * 30 + "ACGT" * 50], 0.3, random_state=1)[0]
+    assert noisy.count("N") == 30
+
+
+@pytest.mark.parametrize(
+    ("model", "longer"),
+    [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)],
+)
+def test_rate_and_kind_of_indels(model, longer):
+    sequence = random_dna(200_000)
+    change = len(add_errors([sequence], 0.1, model=model, random_state=0)[0]) - len(sequence)
+    assert (change > 0) is longer
+    # The bias is scaled such that the rate over a random sequence is what was asked.
+    assert abs(change) / len(sequence) == pytest.approx(0.1, rel=0.05)
+
+
+def test_rate_of_substitutions_and_evenness():
+    sequence = random_dna(200_000)
+    noisy = add_errors([sequence], 0.1, model=ErrorModel(1, 0, 0), random_state=0)[0]
+    assert len(noisy) == len(sequence)
+    pairs = [(a, b) for a, b in zip(sequence, noisy, strict=True) if a != b]
+    assert len(pairs) / len(sequence) == pytest.approx(0.1, rel=0.05)
+    kinds = np.unique([a + b for a, b in pairs], return_counts=True)[1]
+    assert len(kinds) == 12
+    assert kinds.max() / kinds.min() < 1.2
+
+
+def test_runs_lose_more_bases():
+    runs = "A" * 7 + "CGT"
+    even = "ACGTACGTAC"
+    model = ErrorModel(0, 0, 1, homopolymer_bias=2.0)
+    lengths = [
+        len(add_errors([text * 5000], 0.05, model=model, random_state=0)[0])
+        for text in (runs, even)
+    ]
+    assert lengths[0] < lengths[1] - 5000
+
+
+def test_insertions_in_runs_repeat_the_letter():
+    noisy = add_errors(["A" * 2000], 0.1, model=ErrorModel(0, 1, 0), random_state=0)[0]
+    assert len(noisy) > 2000
+    assert noisy.count("A") >= len(noisy) - 1  # only the very first base is in no run yet
+
+
+def test_each_read_has_a_rate():
+    sequence = random_dna(5000)
+    noisy = add_errors([sequence, sequence], [0.0, 0.2], random_state=0)
+    assert noisy[0] == sequence
+    assert SequenceMatcher(None, sequence[:500], noisy[1][:500]).ratio() < 0.97
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (-0.5, 1.0, 0.5)])
+def test_bad_shares(shares):
+    with pytest.raises(ValueError, match="add up to 1"):
+        ErrorModel(*shares)
+
+
+def test_bad_rate_and_bias():
+    with pytest.raises(ValueError, match=r"from 0 to 0\.5"):
+        add_errors(["ACGT"], 0.6)
+    with pytest.raises(ValueError, match=r"from 0 to 0\.5"):
+        add_errors(["ACGT"], float("nan"))
+    with pytest.raises(ValueError, match="homopolymer_bias"):
+        ErrorModel(homopolymer_bias=-1)

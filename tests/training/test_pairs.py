@@ -1,0 +1,234 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed import reverse_complement
+from dnaembed.training import (
+    GenomePairs,
+    GenomeRecord,
+    GenomeStore,
+    PairSource,
+    ReadPairs,
+)
+
+
+def random_dna(n, seed=0):
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Label 0 with two genomes of two pieces, label 1 with one, both cellular; label 2 a virus."""
+    folder = tmp_path_factory.mktemp("genomes")
+    records = []
+    for i, (label, domain) in enumerate(
+        [("a", "cell"), ("a", "cell"), ("b", "cell"), ("v", "virus")]
+    ):
+        path = folder / f"{i}.fa"
+        path.write_text(f">1\n{random_dna(3000, 2 * i)}\n>2\n{random_dna(2000, 2 * i + 1)}\n")
+        records.append(GenomeRecord(str(path), label, domain))
+    return GenomeStore.build(records, folder / "store")
+
+
+def places(store, sequence):
+    """Where a read without errors comes from: genome, start, stop in the whole store."""
+    whole = store.sequence(0, store.n_bases)
+    for read in (sequence, reverse_complement(sequence)):
+        start = whole.find(read)
+        if start >= 0:
+            piece = np.searchsorted(store.piece_offsets, start, side="right") - 1
+            assert start + len(read) <= store.piece_offsets[piece + 1]
+            genome = np.searchsorted(store.genome_pieces, piece, side="right") - 1
+            return int(genome), start, start + len(read)
+    raise AssertionError("not a piece of any genome")
+
+
+def clean(store, **options):
+    return GenomePairs(
+        store, **{"min_length": 50, "max_length": 900, "error_rate": (0, 0)} | options
+    )
+
+
+def as_tuple(batch):
+    return batch.view1, batch.view2, batch.labels.tolist()
+
+
+def test_pairs_are_pieces_of_their_label_that_do_not_overlap(store):
+    batch = clean(store).sample(0, 200)
+    strains = set()
+    for one, two, label in zip(batch.view1, batch.view2, batch.labels, strict=True):
+        first, second = places(store, one), places(store, two)
+        assert store.genome_labels[first[0]] == store.genome_labels[second[0]] == label
+        assert first[2] <= second[1] or second[2] <= first[1]
+        strains.add((first[0], second[0]))
+    assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= strains
+
+
+def test_lengths_and_strands_are_drawn(store):
+    batch = clean(store).sample(0, 400)
+    lengths = np.array([len(view) for view in batch.view1])
+    assert lengths.min() >= 50
+    assert lengths.max() <= 900
+    # Log-uniform: half are shorter than the geometric mean.
+    assert np.mean(lengths < np.sqrt(50 * 900)) == pytest.approx(0.5, abs=0.08)
+    whole = store.sequence(0, store.n_bases)
+    assert np.mean([view in whole for view in batch.view1]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_the_result_depends_on_seed_step_and_number_only(store):
+    source = clean(store, error_rate=(0, 0.1), virtual_share=0.5)
+    assert isinstance(source, PairSource)
+    expected = [as_tuple(source.sample(step, 8)) for step in range(6)]
+    again = clean(store, error_rate=(0, 0.1), virtual_share=0.5)
+    with ThreadPoolExecutor(3) as pool:  # in another order, in other threads
+        results = list(pool.map(lambda step: as_tuple(again.sample(step, 8)), [5, 3, 1, 0, 2, 4]))
+    assert results == [expected[step] for step in (5, 3, 1, 0, 2, 4)]
+    assert len({str(pairs) for pairs in expected}) == 6
+    other = clean(store, error_rate=(0, 0.1), virtual_share=0.5, seed=1)
+    assert as_tuple(other.sample(0, 8)) != expected[0]
+
+
+def test_labels_are_drawn_evenly_or_by_domain(store):
+    counts = np.bincount(clean(store).sample(0, 3000).labels, minlength=3)
+    np.testing.assert_allclose(counts / 3000, 1 / 3, atol=0.05)
+    weighted = clean(store, domain_weights={"virus": 0.5})
+    counts = np.bincount(weighted.sample(0, 3000).labels, minlength=3)
+    np.testing.assert_allclose(counts / 3000, [0.4, 0.4, 0.2], atol=0.05)
+    without = clean(store, domain_weights={"virus": 0.0})
+    assert without.sample(0, 500).labels.max() == 1
+
+
+@given(st.integers(0, 2**31), st.integers(30, 5000), st.integers(0, 5000))
+@settings(deadline=None, max_examples=30)
+def test_any_lengths_fit_any_genome(store, seed, low, more):
+    source = clean(store, min_length=low, max_length=low + more, seed=seed)
+    batch = source.sample(0, 4)
+    for one, two in zip(batch.view1, batch.view2, strict=True):
+        first, second = places(store, one), places(store, two)
+        assert first[2] <= second[1] or second[2] <= first[1]
+
+
+def test_errors_change_reads(store):
+    noisy = clean(store, error_rate=(0.1, 0.1)).sample(0, 20)
+    plain = clean(store).sample(0, 20)
+    assert all(a != b for a, b in zip(noisy.view1, plain.view1, strict=True))
+
+
+def test_positives_for_ablation(store):
+    same = clean(store, positive="same", error_rate=(0, 0.1)).sample(0, 20)
+    assert same.view1 == same.view2
+    double = clean(store, positive="reverse_complement").sample(0, 20)
+    assert [reverse_complement(view) for view in double.view1] == double.view2
+    mutated = clean(store, positive="mutation", mutation_rate=0.1).sample(0, 20)
+    for one, two in zip(mutated.view1, mutated.view2, strict=True):
+        places(store, one)
+        assert one != two
+        assert len(two) == pytest.approx(len(one), rel=0.2, abs=10)
+
+
+def test_virtual_species_are_new_labels_that_diverge_alike_on_both_strands(store):
+    source = clean(store, virtual_share=1.0, virtual_divergence=(0.2, 0.2), positive="same")
+    batch = source.sample(0, 60)
+    assert batch.labels.tolist() == list(range(3, 63))
+    assert batch.view1 == batch.view2  # one process, and one read of it
+    both = clean(
+        store,
+        virtual_share=1.0,
+        virtual_divergence=(0.2, 0.2),
+        positive="reverse_complement",
+    ).sample(0, 60)
+    assert [reverse_complement(view) for view in both.view1] == both.view2
+    plain = clean(store, positive="same").sample(0, 60)
+    changed = [
+        np.mean([a != b for a, b in zip(new, old, strict=True)])
+        for new, old in zip(batch.view1, plain.view1, strict=True)
+        if len(new) > 100
+    ]
+    assert np.mean(changed) == pytest.approx(0.2, abs=0.04)
+    assert np.std(changed) > 0.005  # each has a process of its own
+
+
+def test_virtual_substitutions_know_nothing_of_strands():
+    """The rate of a substitution equals that of its complement in the complementary context."""
+    source = ReadPairs(["ACGT" * 10])
+    source.virtual_share = 1.0
+    tables, _ = source._virtual_species(np.random.default_rng(0), 2)
+    rates = np.diff(tables[0], axis=1, prepend=0)
+    for context in range(64):
+        triple = [context // 16, context // 4 % 4, context % 4]
+        other = (3 - triple[2]) * 16 + (3 - triple[1]) * 4 + 3 - triple[0]
+        for kind in (1, 2, 3):
+            target = 3 - (triple[1] + kind) % 4
+            other_kind = (target - (3 - triple[1])) % 4
+            assert rates[context, kind - 1] == pytest.approx(rates[other, other_kind - 1])
+
+
+def test_labelled_reads():
+    reads = [random_dna(400, i) for i in range(6)]
+    source = ReadPairs(reads, ["x", "y", "x", "y", "z", "z"], min_length=50, max_length=300)
+    batch = source.sample(0, 100)
+    combined = set()
+    for one, two, label in zip(batch.view1, batch.view2, batch.labels, strict=True):
+        owners = []
+        for view in (one, two):
+            (owner,) = [
+                i
+                for i, read in enumerate(reads)
+                if view in read or reverse_complement(view) in read
+            ]
+            assert "xyxyzz"[owner] == "xyz"[label]
+            owners.append(owner)
+        combined.add(tuple(owners))
+    assert len(combined) == 12
+
+
+def test_unlabelled_reads_pair_with_themselves():
+    reads = [random_dna(n, n) for n in (400, 2, 90, 1000)]
+    batch = ReadPairs(reads, min_length=50, max_length=300).sample(0, 60)
+    assert set(batch.labels.tolist()) == {0, 1, 2, 3}
+    for one, two, label in zip(batch.view1, batch.view2, batch.labels, strict=True):
+        assert len(one) + len(two) <= len(reads[label])
+        for view in (one, two):
+            assert view
+            assert view in reads[label] or reverse_complement(view) in reads[label]
+
+
+def test_reads_of_unknown_species_pair_with_themselves():
+    reads = [random_dna(100, i) for i in range(4)]
+    batch = ReadPairs(reads, [-1, 7, 7, -1], min_length=20, max_length=40).sample(0, 100)
+    assert set(batch.labels.tolist()) == {0, 1, 2}
+    for one, label in zip(batch.view1, batch.labels, strict=True):
+        owners = {1: [0], 2: [3], 0: [1, 2]}[label]
+        assert any(one in reads[i] or reverse_complement(one) in reads[i] for i in owners)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_length": 0}, "min_length"),
+        ({"min_length": 10, "max_length": 9}, "min_length"),
+        ({"error_rate": (0.2, 0.1)}, "error_rate"),
+        ({"error_rate": (0.0, 0.9)}, "from 0 to 0.5"),
+        ({"positive": "other"}, "positive must be one of"),
+        ({"seed": -1}, "seed"),
+        ({"domain_weights": {"plant": 1.0}}, "plant"),
+        ({"domain_weights": {"virus": -1.0}}, "negative"),
+        ({"virtual_share": 2}, "virtual_share"),
+        ({"virtual_divergence": (0.0, 0.1)}, "virtual_divergence"),
+    ],
+)
+def test_bad_options(store, options, message):
+    with pytest.raises(ValueError, match=message):
+        clean(store, **options)
+
+
+def test_bad_reads_and_numbers(store):
+    with pytest.raises(ValueError, match="sequence 1 has 1 base"):
+        ReadPairs(["ACGT", "A"])
+    with pytest.raises(ValueError, match="2 sequences need 2 labels"):
+        ReadPairs(["ACGT", "AC"], [1])
+    with pytest.raises(ValueError, match="n_pairs"):
+        clean(store).sample(0, 0)

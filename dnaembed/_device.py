@@ -17,12 +17,12 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is not a torch device: {error}") from None
-    there = {
-        "cpu": lambda: True,
-        "cuda": lambda: (resolved.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available,
-    }.get(resolved.type, lambda: True)
-    if not there():
+    there = True
+    if resolved.type == "cuda":
+        there = (resolved.index or 0) < torch.cuda.device_count()
+    elif resolved.type == "mps":
+        there = torch.backends.mps.is_available()
+    if not there:
         raise ValueError(
             f"device={device!r} is not available on this machine; use device='auto' or 'cpu'."
         )

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -97,7 +98,7 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     See Also
     --------
-    KmerEmbedder : k-mer frequencies, the baselines without training.
+    KmerEmbedder : Frequencies of k-mers, the baselines without training.
     FewShotSpeciesClassifier : Species of reads from a few labelled ones.
     SpeciesClusterer : Clusters and bins.
 
@@ -224,7 +225,7 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         ndarray of shape (n_samples, embedding_size), float32
             One row a sequence.
         """
-        check_is_fitted(self, "_n_features_out")
+        check_is_fitted(self)
         distinct: dict[str, int] = {}
         rows = [distinct.setdefault(s, len(distinct)) for s in check_sequences(X)]
         embeddings = self._embed_distinct(list(distinct))[rows]
@@ -238,20 +239,20 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         folder : str or path-like
             Must not exist; it appears complete or not at all.
         """
-        check_is_fitted(self, "_n_features_out")
+        check_is_fitted(self)
         self.backbone_.save(folder)
 
     @property
     def backbone_(self) -> Backbone:
         """The model in use: the fine-tuned one, or one shared by all embedders of the process."""
-        check_is_fitted(self, "_n_features_out")
+        check_is_fitted(self)
         return self._backbone()
 
     def _backbone(self) -> Backbone:
         device = resolve_device(self.device)
         tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
         if tuned is not None:
-            tuned.model.to(device=device, dtype=resolve_dtype(self.dtype, device))
+            torch.nn.Module.to(tuned.model, device)
             return tuned
         return shared_backbone(
             self.model,
@@ -275,21 +276,22 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 cache_dir=self.cache_dir,
                 local_files_only=self.local_files_only,
             )
-            backbone.model.to(resolve_device(self.device))
+            device = resolve_device(self.device)
+            torch.nn.Module.to(backbone.model, device)
             self.fine_tuner_ = clone(self.fine_tuner)
             backbone = self.fine_tuner_.fine_tune(
                 backbone, sequences, y, random_state=check_random_state(self.random_state)
             )
-            backbone.model.eval()
+            torch.nn.Module.to(backbone.model.eval(), dtype=resolve_dtype(self.dtype, device))
             self._tuned_backbone = backbone
         self._n_features_out = backbone.embedding_size
 
     def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
         backbone = self._backbone()
         options = EmbedOptions(
-            window_size=backbone.window_size if self.window_size == "auto" else self.window_size,
+            window_size=_or_auto(self.window_size, backbone.window_size),
             both_strands=self.strand == "both",
-            budget=None if self.batch_tokens == "auto" else self.batch_tokens,
+            budget=_or_auto(self.batch_tokens, None),
         )
         cache = open_cache(self.cache)
         if cache is None:
@@ -321,9 +323,16 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             state["_tuned_backbone"] = tuned
         return state
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_n_features_out")
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _or_auto(value: int | str | None, auto: int | None) -> int | None:
+    return auto if isinstance(value, str) else value

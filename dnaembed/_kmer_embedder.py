@@ -111,7 +111,7 @@ class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         ndarray of shape (n_samples, n_features)
             One row a sequence.
         """
-        check_is_fitted(self, "_n_features_out")
+        check_is_fitted(self)
         sequences = check_sequences(X)
         if self.method == "canonical":
             embeddings = canonical_profile(kmer_counts(sequences, self.k), self.k)
@@ -122,6 +122,9 @@ class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             else:
                 embeddings = frequencies @ tnf_k_basis(self.k)
         return embeddings.astype(self.dtype)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_n_features_out")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -158,7 +158,8 @@ def test_refitting_without_fine_tuner_forgets_the_tuned_model(tiny_dnabert_folde
 
 def test_set_output_keeps_index_and_names(tiny_dnabert_folder, reads):
     series = pd.Series(reads, index=[f"read_{i}" for i in range(len(reads))])
-    frame = DNABertSEmbedder(tiny_dnabert_folder).set_output(transform="pandas").fit_transform(series)
+    embedder = DNABertSEmbedder(tiny_dnabert_folder).set_output(transform="pandas")
+    frame = embedder.fit_transform(series)
     assert frame.index.tolist() == series.index.tolist()
     assert frame.columns[0] == "dnabertsembedder0"
 

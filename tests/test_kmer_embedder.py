@@ -9,8 +9,16 @@ from sklearn.exceptions import NotFittedError
 
 from dnaembed import KmerEmbedder, reverse_complement
 from dnaembed.composition import kmer_names
+from dnaembed.utils.estimator_checks import parametrize_with_sequence_checks
 
 DATA = Path(__file__).parent / "data"
+
+
+@parametrize_with_sequence_checks(
+    [KmerEmbedder(), KmerEmbedder(method="raw"), KmerEmbedder(method="tnf-k")]
+)
+def test_checks_of_sequence_transformers(estimator, check):
+    check(estimator)
 
 
 def test_raw_is_the_tnf_of_the_reference():

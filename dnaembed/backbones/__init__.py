@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModel
 
+from ._composition import composition_backbone
 from ._convert import convert_checkpoint
 from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ._load import load_backbone, shared_backbone
@@ -28,6 +29,7 @@ __all__ = [
     "KmerProfileConfig",
     "KmerProfileModel",
     "Mixing",
+    "composition_backbone",
     "convert_checkpoint",
     "load_backbone",
     "load_projection_head",

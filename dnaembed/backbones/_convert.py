@@ -30,8 +30,12 @@ def convert_checkpoint(
         Folder or hub id of the checkpoint.
     folder : str or path-like
         New or empty; it appears complete or not at all.
-    revision, cache_dir, local_files_only
-        As in `load_backbone`.
+    revision : str, default=None
+        Branch, tag or commit of a hub model.
+    cache_dir : str or path-like, default=None
+        Where downloads are kept; the hub's own default if None.
+    local_files_only : bool, default=False
+        Never go online: use what was downloaded before.
 
     Raises
     ------

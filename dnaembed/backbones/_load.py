@@ -22,6 +22,8 @@ from .dnabert import DnaBertBackbone
 logger = logging.getLogger("dnaembed")
 
 _MODELS = Path(__file__).resolve().parent.parent / "models"
+# What "default" stands for; the name of the folder pins a version.
+DEFAULT_MODEL = "kmer-composition"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -124,9 +126,23 @@ def shared_backbone(
 ) -> Backbone:
     """Load a model for inference, once for all that ask for it in this process.
 
-    Takes the parameters of `load_backbone`, and where and in which precision to compute. A local
-    folder is read again when one of its files changed. The last four models are kept; treat them
-    as read-only.
+    A local folder is read again when one of its files changed. The last four models are kept;
+    treat them as read-only.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        Name, folder or hub id, as for `load_backbone`.
+    revision : str, default=None
+        Branch, tag or commit of a hub model.
+    cache_dir : str or path-like, default=None
+        Where downloads are kept.
+    local_files_only : bool, default=False
+        Never go online.
+    device : torch.device or str, default="cpu"
+        Where to compute.
+    dtype : torch.dtype, default=torch.float32
+        Precision.
 
     Returns
     -------
@@ -202,7 +218,7 @@ def bundled_models() -> list[str]:
 
 def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
     if isinstance(name_or_path, str) and _NAME.fullmatch(name_or_path):
-        bundled = _MODELS / name_or_path
+        bundled = _MODELS / (DEFAULT_MODEL if name_or_path == "default" else name_or_path)
         if (bundled / "config.json").is_file():
             return bundled
     path = Path(name_or_path).expanduser()

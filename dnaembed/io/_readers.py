@@ -108,15 +108,17 @@ def iter_sequences(
 
     Parameters
     ----------
-    paths, skip_empty, duplicate_ids
-        As for `read_sequences`, which lists what happens to malformed files.
+    paths : path-like, binary file, or iterable of these
+        One or several files, as for `read_sequences`, which lists what happens to malformed ones.
+    skip_empty : bool, default=False
+        Leave records without a base out and log how many, instead of raising.
+    duplicate_ids : {"error", "allow"}, default="error"
+        Whether two records may have one identifier.
 
-    Yields
-    ------
-    identifier : str
-        The first word of the header.
-    sequence : str
-        Upper case ``ACGTN``.
+    Returns
+    -------
+    iterator of (str, str)
+        The first word of each header, and its sequence in upper case ``ACGTN``.
 
     Raises
     ------

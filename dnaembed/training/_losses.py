@@ -177,8 +177,18 @@ def i_mix(
 
     Parameters
     ----------
-    z1, z2, permutation, coefficients, temperature, labels
-        See `mi_mix`.
+    z1 : Tensor of shape (n, d)
+        Unit vectors of the views mixed at the input.
+    z2 : Tensor of shape (n, d)
+        Unit vectors of the other views.
+    permutation : Tensor of shape (n,), int64
+        Partners, as in `mi_mix`.
+    coefficients : Tensor of shape (n,)
+        Shares, from 0 to 1.
+    temperature : float
+        Divides the similarities.
+    labels : Tensor of shape (n,), int64, default=None
+        Species, as in `mi_mix`.
 
     Returns
     -------

@@ -49,7 +49,7 @@ class KmerProfileConfig(PreTrainedConfig):
         Columns of the embedding that the network makes.
     linear_size : int, default=128
         Columns of the embedding that are a linear map of the profile; 0 for none.
-    linear_weight : float, default=1.0
+    linear_weight : float, default=0.3
         Norm of the linear part beside a network, whose part has norm one.
     dropout : float, default=0.1
         Dropout of the residual branches, in training.
@@ -92,7 +92,7 @@ class KmerProfileConfig(PreTrainedConfig):
         num_hidden_layers: int = 2,
         deep_size: int = 512,
         linear_size: int = 128,
-        linear_weight: float = 1.0,
+        linear_weight: float = 0.3,
         dropout: float = 0.1,
         window_size: int | None = None,
         **kwargs: Any,

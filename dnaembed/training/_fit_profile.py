@@ -68,7 +68,7 @@ def add_linear_part(
     source: PairSource,
     *,
     size: int = 128,
-    weight: float = 1.0,
+    weight: float = 0.3,
     n_batches: int = 40,
     n_pairs: int = 512,
     first_step: int = 2**40,
@@ -89,7 +89,7 @@ def add_linear_part(
         Where pieces come from; all labels must be known.
     size : int, default=128
         Columns of the linear part.
-    weight : float, default=1.0
+    weight : float, default=0.3
         Its norm; the part of the network has norm one.
     n_batches, n_pairs, first_step, shrinkage : optional
         As in `fit_profile_statistics`.

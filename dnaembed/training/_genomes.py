@@ -299,7 +299,7 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
                 offsets.append(offsets[-1] + codes.size)
                 codes = np.concatenate((waiting, np.where(codes > 3, 0, codes).astype(np.uint8)))
                 whole = codes.size // 4 * 4
-                packed = _pack(codes[:whole])
+                packed = _pack(codes[:whole]).tobytes()
                 digest.update(packed)
                 file.write(packed)
                 waiting = codes[whole:]
@@ -315,7 +315,7 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
             genome_labels.append(labels[genome.label])
             genome_pieces.append(len(offsets) - 1)
         if waiting.size:
-            packed = _pack(np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8))))
+            packed = _pack(np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8)))).tobytes()
             digest.update(packed)
             file.write(packed)
     if not names:
@@ -328,10 +328,10 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     }
     index = {"format": _FORMAT, "labels": list(labels), "domains": domains, "genomes": names}
     for name in sorted(arrays):
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(arrays[name].tobytes())
     digest.update(json.dumps(index).encode())
     index["checksum"] = digest.hexdigest()
-    np.savez(folder / "index.npz", **arrays)
+    np.savez(folder / "index.npz", **arrays)  # type: ignore[arg-type]
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     logger.info("Packed %d genomes of %d labels, %d bases.", len(names), len(labels), offsets[-1])
 

@@ -315,7 +315,9 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
             genome_labels.append(labels[genome.label])
             genome_pieces.append(len(offsets) - 1)
         if waiting.size:
-            packed = _pack(np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8)))).tobytes()
+            packed = _pack(
+                np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8)))
+            ).tobytes()
             digest.update(packed)
             file.write(packed)
     if not names:

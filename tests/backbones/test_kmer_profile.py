@@ -145,7 +145,7 @@ def test_fingerprint_follows_weights_and_sizes():
     before = backbone.fingerprint()
     assert make().fingerprint() == before
     assert make(seed=1).fingerprint() != before
-    assert make(linear_weight=0.3).fingerprint() != before
+    assert make(linear_weight=0.7).fingerprint() != before
     with torch.no_grad():
         backbone.model.leave.weight.mul_(1.5)
     assert backbone.fingerprint() != before

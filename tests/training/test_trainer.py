@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from dnaembed.training._checkpoint import latest_checkpoint, write_checkpoint
 from dnaembed.training._log import CsvLog
 from dnaembed.training._prepare import ahead, plan_chunks
 from dnaembed.training._randomness import derive_seed
+from dnaembed.training._recipe import make_backbone
 
 
 def make(tmp_path=None, *, dropout=0.0, source=None, n_layers=3, **config):
@@ -610,3 +612,97 @@ def test_a_source_that_gives_too_little_is_an_error():
 
     with pytest.raises(ValueError, match="gave 7 and 7 views and 7 labels at step 0; 8 of each"):
         make(source=Short()).train()
+
+
+# The real models
+
+
+class FewSource(ToySource):
+    """Statistics and tokens need no thousands of reads here."""
+
+    def sample(self, step, n_pairs):
+        return super().sample(step % 4, min(n_pairs, 16))
+
+
+@pytest.fixture(scope="module", params=["kmer_profile", "dnabert"])
+def real_backbone(request):
+    section = {
+        "kmer_profile": {"k": [3], "hidden_size": 16, "intermediate_size": 16, "linear_size": 4},
+        "dnabert": {
+            "vocab_size": 40,
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+        },
+    }[request.param]
+    return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"budget": 300, "ema_decay": 0.9},
+        {"mixed_precision": "bf16"},
+        {"n_trainable_layers": 1},
+        {"head_size": None, "loss": "i_mix"},
+    ],
+)
+def test_real_models_learn(real_backbone, config):
+    backbone = deepcopy(real_backbone)
+    config = TrainingConfig(n_steps=8, batch_size=8, learning_rate=1e-3, log_every=1, **config)
+    ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
+    assert backbone.fingerprint() != real_backbone.fingerprint()
+    assert all(p.isfinite().all() for p in backbone.model.parameters())
+    batch = backbone.collate(backbone.featurize(["ACGT" * 30, "GGCA" * 30]))
+    with torch.inference_mode():
+        assert backbone.embed(batch).isfinite().all()
+
+
+def test_cached_gradients_of_a_transformer(real_backbone):
+    found = []
+    for budget in (None, 400):
+        backbone = deepcopy(real_backbone)
+        for module in backbone.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        config = TrainingConfig(
+            batch_size=8,
+            loss="mi_mix",
+            temperature=0.5,
+            budget=budget and budget // scale(backbone),
+        )
+        trainer = ContrastiveTrainer(backbone, ToySource(), config, device="cpu")
+        assert (len(trainer._prepare(1).chunks) > 1) == (budget is not None)
+        found.append(gradients_of(trainer, 1))
+    largest = max(float(b.abs().max()) for b in found[0].values())
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        assert (gradient - found[1][name]).abs().max() < 1e-5 * largest
+
+
+def scale(backbone):
+    return 100 if backbone.default_budget == 512 else 1  # rows rather than tokens
+
+
+def gradients_of(trainer, step):
+    trainer._training_mode()
+    trainer._compute.gradients(trainer._prepare(step), step)
+    named = trainer.backbone.model.named_parameters()
+    return {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def test_checkpointed_activations_change_nothing():
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    sizes |= {"architecture": "dnabert", "vocab_size": 40, "num_hidden_layers": 2}
+    one = make_backbone(sizes, FewSource(), seed=0)
+    two = deepcopy(one)
+    hooks = [len(m._forward_hooks) for m in two.model.modules()]
+    for backbone, recompute in ((one, False), (two, True)):
+        config = TrainingConfig(
+            n_steps=4, batch_size=8, gradient_checkpointing=recompute, learning_rate=1e-3
+        )
+        ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
+    assert one.fingerprint() == two.fingerprint()
+    assert [len(m._forward_hooks) for m in two.model.modules()] == hooks

@@ -68,7 +68,8 @@ class ToyBackbone(Backbone):
     def _features(sequence):
         codes = np.frombuffer(sequence.encode(), np.uint8) // 2 % 4  # A C G T: 0 1 3 2
         counts = np.bincount(codes[:-1] * 4 + codes[1:], minlength=16)
-        return np.concatenate([counts / max(1, counts.sum()) * 4, [len(sequence)]]).astype(np.float32)
+        frequencies = counts / max(1, counts.sum()) * 4
+        return np.append(frequencies, len(sequence)).astype(np.float32)
 
     def cost(self, features):
         return int(features[-1])

@@ -1,4 +1,6 @@
+import pickle
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -6,9 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline
 from toys import ToyBackbone, ToySource
 
+from dnaembed import DNABertSEmbedder
 from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
 
 READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
@@ -233,3 +239,61 @@ def test_wrong_data():
         tune(["ACGT" * 300, "AC!T"])
     with pytest.raises(ValueError, match="string object received"):
         tune("ACGT")
+
+
+# In the embedder
+
+
+class SpyingFineTuner(ContrastiveFineTuner):
+    """Notes which reads and labels it is given."""
+
+    seen: ClassVar[list] = []
+
+    def fine_tune(self, backbone, X, y=None, *, random_state=None):
+        self.seen.append((list(X), None if y is None else list(y)))
+        return super().fine_tune(backbone, X, y, random_state=random_state)
+
+
+def classifier(folder, fine_tuner):
+    embedder = DNABertSEmbedder(folder, fine_tuner=fine_tuner, random_state=0, device="cpu")
+    return Pipeline([("embedder", embedder), ("classifier", LogisticRegression(max_iter=1000))])
+
+
+def test_nested_parameters_are_searched_and_folds_do_not_leak(tiny_dnabert_folder):
+    SpyingFineTuner.seen.clear()
+    spy = SpyingFineTuner(n_steps=1, batch_size=4, min_length=100)
+    reads, labels = [read[:1000] for read in X], np.arange(24) % 2
+    search = GridSearchCV(
+        classifier(tiny_dnabert_folder, spy),
+        {"embedder__fine_tuner__learning_rate": [1e-4, 1e-3]},
+        cv=StratifiedKFold(3),
+    )
+    search.fit(reads, labels)
+    assert search.best_params_["embedder__fine_tuner__learning_rate"] in (1e-4, 1e-3)
+    assert len(spy.seen) == 7  # 2 values x 3 folds, and the refit
+    folds = list(StratifiedKFold(3).split(reads, labels))
+    for number, (known, y) in enumerate(spy.seen[:6]):
+        train = folds[number % 3][0]
+        assert known == [reads[i] for i in train]
+        assert y == [labels[i] for i in train]
+    assert len(spy.seen[-1][0]) == 24
+    # The given fine-tuner is a parameter: it learns nothing itself.
+    assert "n_steps_" not in vars(spy)
+
+
+def test_embeddings_are_those_of_the_tuned_model(tiny_dnabert_folder):
+    plain = DNABertSEmbedder(tiny_dnabert_folder, device="cpu").fit(X)
+    before = plain.transform(X)
+    fitted = [
+        DNABertSEmbedder(
+            tiny_dnabert_folder, fine_tuner=tuner(n_steps=2), random_state=seed, device="cpu"
+        ).fit(X, Y)
+        for seed in (0, 0, 1)
+    ]
+    rows = [embedder.transform(X) for embedder in fitted]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert np.abs(rows[0] - rows[2]).max() > 1e-6
+    assert np.abs(rows[0] - before).max() > 1e-4
+    np.testing.assert_array_equal(plain.transform(X), before)
+    copy = pickle.loads(pickle.dumps(fitted[0]))
+    np.testing.assert_array_equal(copy.transform(X), rows[0])

@@ -1,5 +1,26 @@
-"""How well embeddings tell species apart, measured as the DNABERT-S paper does."""
+"""How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
+from ._benchmark import benchmark
+from ._discriminants import ShrunkenDiscriminants
+from ._embedders import default_embedders
+from ._genome_recovery import genome_recovery_scores
+from ._neighbourhoods import retrieval_score, species_silhouette
+from ._pictures import plot_bars, plot_few_shot, plot_similarities
 from ._protocols import binning_scores, clustering_scores, few_shot_scores
+from ._results import BenchmarkResult
 
-__all__ = ["binning_scores", "clustering_scores", "few_shot_scores"]
+__all__ = [
+    "BenchmarkResult",
+    "ShrunkenDiscriminants",
+    "benchmark",
+    "binning_scores",
+    "clustering_scores",
+    "default_embedders",
+    "few_shot_scores",
+    "genome_recovery_scores",
+    "plot_bars",
+    "plot_few_shot",
+    "plot_similarities",
+    "retrieval_score",
+    "species_silhouette",
+]

@@ -6,6 +6,7 @@ Bioinformatics 41 (2025), i255, and the authors' evaluation code.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def clustering_scores(
-    embeddings: np.ndarray, labels: np.ndarray, *, n_repeats: int = 5
+    embeddings: np.ndarray, labels: np.ndarray, *, n_repeats: int = 5, first_seed: int = 0
 ) -> dict[str, float]:
     """Score K-means clusters of the embeddings against the species.
 
@@ -42,6 +43,8 @@ def clustering_scores(
         Species of each.
     n_repeats : int, default=5
         Number of seeds.
+    first_seed : int, default=0
+        The first of them.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def clustering_scores(
     rows = normalize(embeddings)
     n_species = len(np.unique(labels))
     scores = []
-    for seed in range(n_repeats):
+    for seed in range(first_seed, first_seed + n_repeats):
         kmeans = KMeans(n_species, init="random", n_init=3, max_iter=1000, random_state=seed)
         found = kmeans.fit_predict(rows)
         scores.append(
@@ -80,6 +83,8 @@ def few_shot_scores(
     shots: Sequence[int] = (1, 2, 5, 10, 20),
     n_test: int = 80,
     n_repeats: int = 5,
+    first_seed: int = 0,
+    allow_fewer: bool = False,
 ) -> dict[int, float]:
     """Score a classifier that learns from few labelled sequences a species.
 
@@ -99,6 +104,12 @@ def few_shot_scores(
         Test sequences a species.
     n_repeats : int, default=5
         Number of seeds.
+    first_seed : int, default=0
+        The first of them.
+    allow_fewer : bool, default=False
+        What happens if a species has fewer than the most shots and `n_test` sequences together.
+        False: an error. True: numbers of shots over half of the smallest species are left out, and
+        such a species is tested on what it has besides the largest remaining number of shots.
 
     Returns
     -------
@@ -119,7 +130,11 @@ def few_shot_scores(
     {1: 1.0, 2: 1.0}
     """
     species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if counts.min() < max(shots) + n_test:
+    if allow_fewer:
+        shots = [n_shots for n_shots in shots if 2 * n_shots <= counts.min()]
+        if not shots:
+            return {}
+    elif counts.min() < max(shots) + n_test:
         raise ValueError(
             f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} a "
             f"species; {species[counts.argmin()]!s} has {counts.min()}."
@@ -127,15 +142,19 @@ def few_shot_scores(
     # Single precision is too coarse for the solver to converge on.
     rows = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
     scores = np.zeros((n_repeats, len(shots)))
-    for seed in range(n_repeats):
-        order = np.random.default_rng(seed).permutation(len(rows))
+    for repeat in range(n_repeats):
+        order = np.random.default_rng(first_seed + repeat).permutation(len(rows))
         members = [order[codes[order] == code] for code in range(len(species))]
-        test = np.concatenate([m[-n_test:] for m in members])
+        test = np.concatenate([m[max(max(shots), len(m) - n_test) :] for m in members])
         for column, n_shots in enumerate(shots):
             train = np.concatenate([m[:n_shots] for m in members])
             classifier = LogisticRegression(C=0.5, max_iter=3000)
-            calls = classifier.fit(rows[train], codes[train]).predict(rows[test])
-            scores[seed, column] = f1_score(codes[test], calls, average="macro")
+            with warnings.catch_warnings():
+                # A single sequence a species is what one shot means.
+                warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+                classifier.fit(rows[train], codes[train])
+            calls = classifier.predict(rows[test])
+            scores[repeat, column] = f1_score(codes[test], calls, average="macro")
     return dict(zip(shots, scores.mean(axis=0).tolist(), strict=True))
 
 

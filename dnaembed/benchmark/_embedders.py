@@ -1,0 +1,193 @@
+"""The embedders that are compared by default, and how one is told from another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline, make_union
+
+from .._kmer_embedder import KmerEmbedder
+from ._discriminants import ShrunkenDiscriminants
+
+#: An embedder, or the name, folder or hub id of a model.
+Embedder = Any
+
+
+def default_embedders(*, supervised: bool = True, model: str | None = "default") -> dict[str, Any]:
+    """Return the embedders that a model should be compared with, and the model.
+
+    Parameters
+    ----------
+    supervised : bool, default=True
+        Include those that have to be fitted on labelled reads.
+    model : str or None, default="default"
+        Model for `DNABertSEmbedder`; None leaves it out.
+
+    Returns
+    -------
+    dict of str to estimator
+        - ``raw TNF``: tetranucleotide frequencies of the given strand, the paper's baseline;
+        - ``TNF-K``: these, projected onto what double-stranded DNA leaves free;
+        - ``canonical TNF``: square-rooted and centred frequencies of canonical 4-mers, the best
+          without training;
+        - ``PCA of 4+5-mers``: 64 principal components of canonical 4- and 5-mers;
+        - ``LDA of 4+5-mers``: their shrunken linear discriminants, 128 directions (`supervised`
+          only);
+        - ``dnaembed``: `DNABertSEmbedder` with `model`.
+
+    Examples
+    --------
+    >>> from dnaembed.benchmark import default_embedders
+    >>> list(default_embedders(supervised=False, model=None))
+    ['raw TNF', 'TNF-K', 'canonical TNF', 'PCA of 4+5-mers']
+    """
+    embedders: dict[str, Any] = {
+        "raw TNF": KmerEmbedder(method="raw"),
+        "TNF-K": KmerEmbedder(method="tnf-k"),
+        "canonical TNF": KmerEmbedder(),
+        "PCA of 4+5-mers": make_pipeline(_profiles(4, 5), PCA(64, random_state=0)),
+    }
+    if supervised:
+        embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), ShrunkenDiscriminants())
+    if model is not None:
+        from .._embedder import DNABertSEmbedder
+
+        embedders["dnaembed"] = DNABertSEmbedder(model, cache=None)
+    return embedders
+
+
+def _profiles(*ks: int) -> Any:
+    return make_union(*(KmerEmbedder(k) for k in ks))
+
+
+def check_embedders(
+    embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool
+) -> dict[str, Any]:
+    """Return embedders by name, from any of the forms that `benchmark` takes."""
+    if embedders is None:
+        return default_embedders(supervised=supervised)
+    if isinstance(embedders, str | BaseEstimator):
+        embedders = [embedders]
+    if isinstance(embedders, Mapping):
+        items = list(embedders.items())
+    else:
+        items = [
+            (item[0], item[1]) if isinstance(item, tuple) else (_name_of(item), item)
+            for item in embedders
+        ]
+    checked: dict[str, Any] = {}
+    for name, embedder in items:
+        if name in checked:
+            raise ValueError(f"Two embedders have the name {name!r}.")
+        if isinstance(embedder, str):
+            from .._embedder import DNABertSEmbedder
+
+            embedder = DNABertSEmbedder(embedder, cache=None)
+        if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
+            raise TypeError(
+                f"Embedder {name!r} must be the name of a model or have fit and transform, got "
+                f"{embedder!r}."
+            )
+        checked[str(name)] = embedder
+    if not checked:
+        raise ValueError("At least one embedder is required.")
+    return checked
+
+
+def _name_of(embedder: Embedder) -> str:
+    return embedder if isinstance(embedder, str) else type(embedder).__name__
+
+
+def embedder_digest(embedder: Any) -> str:
+    """Digest what an embedder is before it is fitted: parameters, and weights of models."""
+    digest = hashlib.sha256(joblib.hash(clone(embedder)).encode())
+    parts = [embedder]
+    if hasattr(embedder, "get_params"):
+        parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]
+    from .._embedder import DNABertSEmbedder
+
+    for part in parts:
+        if isinstance(part, DNABertSEmbedder):
+            digest.update(part._backbone().fingerprint().encode())
+    return digest.hexdigest()
+
+
+def sequences_digest(sequences: Sequence[str], *labels: Iterable[Any]) -> str:
+    """Digest sequences and any labels of them."""
+    digest = hashlib.sha256()
+    for values in (sequences, *labels):
+        for value in values:
+            data = str(value).encode()
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What embedding took."""
+
+    seconds: float
+    peak_mb: float
+
+
+def timed_transform(embedder: Any, sequences: Sequence[str]) -> tuple[np.ndarray, Cost]:
+    """Embed sequences; measure the time and by how much memory grew at most."""
+    embedder.transform(sequences[:1])  # compiled and loaded before the clock starts
+    with _MemoryWatch() as memory:
+        start = time.perf_counter()
+        rows = np.asarray(embedder.transform(sequences))
+        seconds = time.perf_counter() - start
+    return rows, Cost(seconds, memory.growth / 1e6)
+
+
+class _MemoryWatch:
+    """Looks at the memory of the process every few milliseconds.
+
+    The system's own high-water mark knows only the largest of all embedders so far.
+    """
+
+    _INTERVAL = 0.01
+
+    def __enter__(self) -> _MemoryWatch:
+        self._start = self._peak = _memory_in_use()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._peak = max(self._peak, _memory_in_use())
+
+    @property
+    def growth(self) -> int:
+        return self._peak - self._start
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._INTERVAL):
+            self._peak = max(self._peak, _memory_in_use())
+
+
+def _memory_in_use() -> int:
+    if sys.platform == "linux":
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import resource
+    except ModuleNotFoundError:  # not on Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,288 @@
+"""`BenchmarkResult`: tidy scores, their summary, and the files that they go into."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from .._optional import import_optional
+from ..io._atomic import atomic_output
+
+_LIBRARIES = ("dnaembed", "numpy", "scikit-learn", "scipy", "torch", "transformers", "numba")
+
+#: Scores that a table shows unless asked otherwise, as "protocol score".
+MAIN_SCORES = (
+    "clustering ari",
+    "clustering nmi",
+    "few_shot f1@1",
+    "few_shot f1@2",
+    "few_shot f1@5",
+    "few_shot f1@10",
+    "binning f1>0.5",
+    "binning f1>0.9",
+    "binning genomes>50%<10%",
+    "retrieval species",
+    "embedding mb_per_second",
+)
+_SMALLER_IS_BETTER = {"seconds", "peak_mb"}
+_NO_RANKING = {"columns", "binned", "binned_bp"}
+_COLUMNS = ("embedder", "set", "protocol", "score", "mean", "std", "n")
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """Scores of embedders on sets; made by `benchmark`.
+
+    Attributes
+    ----------
+    records : list of dict
+        One a value: ``embedder``, ``set``, ``protocol``, ``score``, ``seed`` (number of the draw of
+        the set) and ``value``.
+    about : dict
+        Versions, options, embedders and sets.
+
+    Examples
+    --------
+    >>> from dnaembed.benchmark import BenchmarkResult
+    >>> record = {"embedder": "TNF", "set": "soil", "protocol": "clustering", "score": "ari"}
+    >>> result = BenchmarkResult([record | {"seed": 0, "value": 0.25}])
+    >>> result.mean("TNF", "soil", "clustering ari")
+    0.25
+    """
+
+    records: list[dict[str, Any]]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def embedders(self) -> list[str]:
+        """Names of the embedders, in order."""
+        return list(dict.fromkeys(record["embedder"] for record in self.records))
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the sets, in order."""
+        return list(dict.fromkeys(record["set"] for record in self.records))
+
+    @property
+    def scores(self) -> list[str]:
+        """Names of the scores, each with its protocol, in order."""
+        return list(dict.fromkeys(f"{r['protocol']} {r['score']}" for r in self.records))
+
+    def values(self, embedder: str, set_name: str, score: str) -> list[float]:
+        """Return the values of one score, one a seed.
+
+        Parameters
+        ----------
+        embedder, set_name : str
+            Which embedder on which set.
+        score : str
+            Protocol and score, for example ``"clustering ari"``.
+
+        Returns
+        -------
+        list of float
+            Empty if there are none.
+        """
+        return [
+            record["value"]
+            for record in self.records
+            if record["embedder"] == embedder
+            and record["set"] == set_name
+            and f"{record['protocol']} {record['score']}" == score
+        ]
+
+    def mean(self, embedder: str, set_name: str, score: str) -> float:
+        """Return the mean of `values`; nan if there are none."""
+        values = self.values(embedder, set_name, score)
+        return float(np.mean(values)) if values else float("nan")
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return mean, standard deviation and number of seeds of each score.
+
+        Returns
+        -------
+        list of dict
+            With ``embedder``, ``set``, ``protocol``, ``score``, ``mean``, ``std`` (of the sample;
+            nan for a single seed) and ``n``.
+        """
+        groups: dict[tuple[str, str, str, str], list[float]] = {}
+        for r in self.records:
+            key = (r["embedder"], r["set"], r["protocol"], r["score"])
+            groups.setdefault(key, []).append(r["value"])
+        rows = []
+        for key, values in groups.items():
+            std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+            row = (*key, float(np.mean(values)), std, len(values))
+            rows.append(dict(zip(_COLUMNS, row, strict=True)))
+        return rows
+
+    def to_frame(self, *, summary: bool = False) -> Any:
+        """Return the records, or their summary, as a pandas DataFrame (extra ``tables``).
+
+        Parameters
+        ----------
+        summary : bool, default=False
+            Means and spreads instead of single values.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column for each key of `records` or `summary`.
+        """
+        pandas = import_optional("pandas", extra="tables", purpose="A DataFrame")
+        return pandas.DataFrame(self.summary() if summary else self.records)
+
+    def to_csv(self, path: str | os.PathLike[str], *, summary: bool = False) -> None:
+        """Write the records, or their summary, as a CSV file.
+
+        Parameters
+        ----------
+        path : path-like
+            Written beside and renamed into place.
+        summary : bool, default=False
+            Means and spreads instead of single values.
+        """
+        columns = _COLUMNS if summary else ("embedder", "set", "protocol", "score", "seed", "value")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.summary() if summary else self.records)
+        _write(path, text.getvalue())
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything, with versions, options and digests of the data, as JSON.
+
+        Parameters
+        ----------
+        path : path-like
+            Written beside and renamed into place. nan becomes null.
+        """
+        content = _without_nan({"about": self.about, "records": self.records})
+        _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+    def to_markdown(self, scores: Sequence[str] | None = None) -> str:
+        """Return a table for each set, an embedder a row, the best of each column in bold.
+
+        Parameters
+        ----------
+        scores : sequence of str, default=None
+            Which scores, with their protocol (``"clustering ari"``) or without (``"ari"``). None:
+            the main ones.
+
+        Returns
+        -------
+        str
+            Mean, and standard deviation where there are several seeds.
+        """
+        blocks = []
+        for set_name in self.sets:
+            header, rows = self.table(set_name, scores)
+            lines = [f"**{set_name}**", "", _markdown_row(header), "|" + "---|" * len(header)]
+            lines += [
+                _markdown_row([f"**{cell}**" if best else cell for cell, best in row])
+                for row in rows
+            ]
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks)
+
+    def table(
+        self, set_name: str, scores: Sequence[str] | None = None
+    ) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+        """Return the table of a set: its header, and rows of cells.
+
+        Parameters
+        ----------
+        set_name : str
+            Which set.
+        scores : sequence of str, default=None
+            As for `to_markdown`.
+
+        Returns
+        -------
+        header : list of str
+            Names of the columns.
+        rows : list of list of tuple (str, bool)
+            Text of each cell, and whether it is the best of its column.
+        """
+        present = dict.fromkeys(
+            f"{r['protocol']} {r['score']}" for r in self.records if r["set"] == set_name
+        )
+        shown = [s for s in present if _is_wanted(s, scores)]
+        if scores is None:
+            shown = [s for s in MAIN_SCORES if s in present]
+        columns = {s: {e: self.values(e, set_name, s) for e in self.embedders} for s in shown}
+        best = {s: _best(s, columns[s]) for s in shown}
+        rows = []
+        for embedder in self.embedders:
+            cells = [(embedder, False)]
+            for s in shown:
+                values = columns[s][embedder]
+                cells.append((format_cell(s, values), embedder in best[s]))
+            rows.append(cells)
+        return ["embedder", *shown], rows
+
+
+def format_cell(score: str, values: Sequence[float]) -> str:
+    """Return mean and spread with as many digits as are worth reading."""
+    if not values:
+        return ""
+    mean = float(np.mean(values))
+    is_count = score.startswith("binning") and (">" in score)
+    digits = 1 if is_count or mean >= 10 else 3
+    if is_count and len(values) == 1:
+        return f"{mean:.0f}"
+    text = f"{mean:.{digits}f}"
+    return f"{text} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else text
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what scores may depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _is_wanted(score: str, scores: Sequence[str] | None) -> bool:
+    return scores is None or score in scores or score.partition(" ")[2] in scores
+
+
+def _best(score: str, values: Mapping[str, Sequence[float]]) -> set[str]:
+    name = score.partition(" ")[2]
+    means = {embedder: float(np.mean(v)) for embedder, v in values.items() if v}
+    if name in _NO_RANKING or len(means) < 2:
+        return set()
+    best = min(means.values()) if name in _SMALLER_IS_BETTER else max(means.values())
+    winners = {embedder for embedder, mean in means.items() if mean == best}
+    return winners if len(winners) < len(means) else set()
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
+
+
+def _write(path: str | os.PathLike[str], text: str) -> None:
+    with atomic_output(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")

@@ -118,10 +118,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from accelerate import PartialState
-
     from ..backbones import load_backbone
     from ..training import ContrastiveTrainer
+    from ..training._processes import process_state
     from ..training._recipe import (
         DEFAULTS,
         make_backbone,
@@ -132,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     )
     from ..training._weights import move
 
-    processes = PartialState()
+    processes = process_state(None if args.device == "auto" else args.device)
     output = Path(args.output)
     given = read_recipe(args.config) if args.config else {}
     recipe = merge_recipes(DEFAULTS, given, _from_options(args))
@@ -214,16 +213,15 @@ def _open_run(args: argparse.Namespace, output: Path, recipe: dict[str, dict[str
 
 def _store(args: argparse.Namespace, split: str | None, folder: Path, main: bool) -> GenomeStore:
     """Pack the genomes, once for all processes and runs."""
-    from accelerate import PartialState
-
     from ..io import read_labels
     from ..training import GenomeStore, list_genomes
+    from ..training._processes import process_state
 
     if main and not folder.exists():
         labels = read_labels(args.labels) if args.labels else None
         genomes = list_genomes(args.genomes, catalog=args.catalog, split=split, labels=labels)
         GenomeStore.build(genomes, folder)
-    PartialState().wait_for_everyone()
+    process_state().wait_for_everyone()
     return GenomeStore(folder)
 
 

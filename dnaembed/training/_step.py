@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from ..backbones import Backbone
 from ._config import TrainingConfig
 from ._losses import i_mix, mi_mix, supcon, weighted_simclr
 from ._prepare import Chunk, PreparedStep
+from ._processes import process_state
 from ._randomness import derive_seed, seeded
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -73,7 +73,7 @@ class ContrastiveStep:
         self.head = head
         self.config = config
         self.device = device
-        self.processes = PartialState()
+        self.processes = process_state(device)
 
     def gradients(
         self, prepared: PreparedStep, step: int, scaler: torch.amp.GradScaler | None = None

@@ -14,7 +14,6 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor
 
@@ -28,6 +27,7 @@ from ._log import CsvLog, TensorBoardLog
 from ._losses import alignment, uniformity
 from ._pair_batch import PairSource
 from ._prepare import PreparedStep, ahead, prepare_step
+from ._processes import default_device, process_state
 from ._randomness import derive_seed
 from ._step import ContrastiveStep, StepOutput
 from ._weights import (
@@ -118,7 +118,7 @@ class ContrastiveTrainer:
         device: str | torch.device | None = None,
     ) -> None:
         config = config or TrainingConfig()
-        self.processes = PartialState()
+        self.processes = process_state(device)
         _check_config(config, backbone, self.processes.num_processes)
         if config.patience is not None or config.monitor != "validation_loss":
             _check_validation(config, validation_source, evaluate)
@@ -130,7 +130,7 @@ class ContrastiveTrainer:
         self.validation_source = validation_source
         self.evaluate = evaluate
         self.output_dir = None if output_dir is None else Path(output_dir)
-        self.device = torch.device(device or self.processes.device)
+        self.device = torch.device(device or default_device(self.processes))
         self.head = ProjectionHead(
             backbone.embedding_size,
             config.head_size,

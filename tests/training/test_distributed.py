@@ -1,8 +1,12 @@
 """Two processes, each with half of the batch, must do what one does with all of it."""
 
+import os
+import socket
+
 import pytest
 import torch
 import torch.multiprocessing as mp
+from accelerate import PartialState
 from toys import ToyBackbone, ToySource, weights
 
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
@@ -52,8 +56,6 @@ def run(name, seed=0, folder=None):
 
 
 def work(rank, folder, port):
-    import os
-
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -62,15 +64,13 @@ def work(rank, folder, port):
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
     }
-    from accelerate import PartialState
-
-    state = PartialState(cpu=True, backend="gloo")
-    assert state.num_processes == 2
-    # The second process starts elsewhere, and must be given the weights of the first.
+    # What torchrun sets is enough: the trainer joins the others by itself. The second process
+    # starts elsewhere, and must be given the weights of the first.
     results = {name: run(name, seed=rank, folder=folder / name) for name in CONFIGS}
     torch.save(results, folder / f"{rank}.pt")
+    state = PartialState()
+    assert state.num_processes == 2
     try:
         ContrastiveTrainer(ToyBackbone(), ToySource(), TrainingConfig(batch_size=5), device="cpu")
     except ValueError as error:
@@ -81,8 +81,6 @@ def work(rank, folder, port):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    import socket
-
     folder = tmp_path_factory.mktemp("processes")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

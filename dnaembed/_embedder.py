@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from numbers import Integral
 from os import PathLike
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -63,8 +63,8 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Scale rows to unit length.
 
     batch_tokens : int or "auto", default="auto"
-        Tokens (transformers) or sequences (k-mer models) in a batch, padding included. Halved, with a
-        warning, when memory runs out. Does not change the result beyond rounding.
+        Tokens (transformers) or sequences (k-mer models) in a batch, padding included. Halved,
+        with a warning, when memory runs out. Does not change the result beyond rounding.
 
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best one there is.
@@ -124,7 +124,7 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "model": [str, PathLike],
         "revision": [str, None],
         "cache_dir": [str, PathLike, None],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import (
@@ -59,15 +59,13 @@ class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     array([[0.5 , 0.  , 0.25, 0.25]], dtype=float32)
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "k": [Interval(Integral, 1, 8, closed="both")],
         "method": [StrOptions({"canonical", "raw", "tnf-k"})],
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
-    def __init__(
-        self, k: int = 4, *, method: str = "canonical", dtype: str = "float32"
-    ) -> None:
+    def __init__(self, k: int = 4, *, method: str = "canonical", dtype: str = "float32") -> None:
         self.k = k
         self.method = method
         self.dtype = dtype
@@ -135,7 +133,7 @@ class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 
 def reference_order(k: int) -> np.ndarray:
-    """Columns of A, C, G, T-ordered counts in the authors' order of nested loops over A, T, C, G."""
+    """Columns of counts in A, C, G, T order, in the authors' order: nested loops over A, T, C, G."""
     digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
     return digits @ 4 ** np.arange(k)[::-1]
 

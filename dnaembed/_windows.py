@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def split_windows(sequence: str, window_size: int | None) -> list[str]:
         return [sequence]
     n_windows = math.ceil(length / window_size)
     bounds = [i * length // n_windows for i in range(n_windows + 1)]
-    return [sequence[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [sequence[a:b] for a, b in pairwise(bounds)]
 
 
 def pool_windows(

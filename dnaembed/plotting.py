@@ -12,6 +12,8 @@ from ._optional import import_optional
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["new_figure", "plot_species", "project"]
+
 # Paul Tol's "muted" scheme: told apart with any kind of colour vision. Ten colours are all that
 # anyone can tell apart, so the shape changes as well.
 _COLORS = (

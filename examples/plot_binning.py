@@ -2,7 +2,8 @@
 Binning a skewed community
 ==========================
 
-Bin fragments of ten species of which some are ten times as abundant as others, without telling how many there are.
+Bin fragments of ten species of which some are ten times as abundant as others, without telling how
+many there are.
 """
 
 # %%
@@ -17,12 +18,14 @@ reads = load_demo_reads()
 labels = np.asarray(reads.labels)
 species = sorted(set(labels))
 counts = np.geomspace(4, 40, len(species)).round().astype(int)
-chosen = np.concatenate([np.flatnonzero(labels == s)[:n] for s, n in zip(species, counts)])
+taken = dict(zip(species, counts, strict=True))
+chosen = np.concatenate([np.flatnonzero(labels == s)[:n] for s, n in taken.items()])
 sequences = [reads.sequences[i] for i in chosen]
 labels = labels[chosen]
 
 # %%
-# With ``n_clusters=None``, bins are formed around dense points; the similarity that makes a bin is estimated from the data.
+# With ``n_clusters=None``, bins are formed around dense points; the similarity that makes a bin is
+# estimated from the data.
 
 embeddings = DNABertSEmbedder().fit_transform(sequences)
 binner = SpeciesClusterer(min_bin_size=4).fit(embeddings)
@@ -38,7 +41,7 @@ bins = np.unique(binner.labels_)
 table = np.array([[np.sum((labels == s) & (binner.labels_ == b)) for b in bins] for s in species])
 figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
 image = axis.imshow(table, cmap="cividis", aspect="auto")
-axis.set_yticks(range(len(species)), [f"{s} ({n})" for s, n in zip(species, counts)])
+axis.set_yticks(range(len(species)), [f"{s} ({n})" for s, n in taken.items()])
 axis.set_xticks(range(len(bins)), ["unbinned" if b < 0 else str(b) for b in bins])
 axis.set(xlabel="bin")
 figure.colorbar(image, label="fragments")

@@ -2,8 +2,9 @@
 Choosing an embedder and a classifier together
 ==============================================
 
-An embedder is a step of a pipeline like any other, so that `GridSearchCV` can choose its parameters. Each distinct read is
-embedded once for each setting of the embedder, however many folds and candidates there are.
+An embedder is a step of a pipeline like any other, so that `GridSearchCV` can choose its
+parameters. Each distinct read is embedded once for each setting of the embedder, however many folds
+and candidates there are.
 """
 
 # %%
@@ -52,7 +53,7 @@ import matplotlib.pyplot as plt
 
 results = search.cv_results_
 names = ["raw TNF", "canonical k-mers", "bundled model"]
-scores = np.reshape(results["mean_test_score"], (3, 3))  # C varies slowest
+scores = np.reshape(results["mean_test_score"], (3, 3))  # parameters in alphabetical order
 figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for column, name in enumerate(names):
     axis.plot([0.05, 0.5, 5.0], scores[:, column], marker="os^"[column], label=name)

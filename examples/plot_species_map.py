@@ -2,8 +2,8 @@
 A map of species
 ================
 
-Embed 400 reads of ten bacteria and look at them in two dimensions: tetranucleotide frequencies on the left, the bundled
-model on the right. Neither has seen a label.
+Embed 400 reads of ten bacteria and look at them in two dimensions: tetranucleotide frequencies on
+the left, the bundled model on the right. Neither has seen a label.
 """
 
 # %%
@@ -39,9 +39,10 @@ for name, rows in embeddings.items():
 
 import matplotlib.pyplot as plt
 
-from dnaembed.plotting import scatter_species
+from dnaembed.plotting import plot_species, project
 
 figure, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
 for axis, (name, rows) in zip(axes, embeddings.items(), strict=True):
-    scatter_species(rows, reads.labels, ax=axis, title=name, legend=axis is axes[1])
+    points, names = project(rows)
+    plot_species(points, reads.labels, names=names, title=name, ax=axis, legend=axis is axes[1])
 plt.show()

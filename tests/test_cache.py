@@ -57,9 +57,7 @@ def test_disk_survives_the_process_and_refuses_damaged_rows(tmp_path):
     assert DiskCache(tmp_path).get(stored).keys() == stored.keys()
     damaged, *whole = stored
     with sqlite3.connect(tmp_path / "embeddings.sqlite") as connection:
-        connection.execute(
-            "UPDATE embeddings SET value = ? WHERE key = ?", (b"\0" * 24, damaged)
-        )
+        connection.execute("UPDATE embeddings SET value = ? WHERE key = ?", (b"\0" * 24, damaged))
     connection.close()
     assert DiskCache(tmp_path).get(stored).keys() == set(whole)
 

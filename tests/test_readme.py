@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dnaembed.cli._main import _parser
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -22,14 +24,7 @@ def test_python_blocks_run_in_order():
 
 @pytest.mark.parametrize(
     "command",
-    [
-        line
-        for block in blocks("sh")
-        for line in block.splitlines()
-        if line.startswith("dnaembed ")
-    ],
+    [line for block in blocks("sh") for line in block.splitlines() if line.startswith("dnaembed ")],
 )
 def test_commands_are_known(command):
-    from dnaembed.cli import build_parser
-
-    build_parser().parse_args(command.split()[1:])
+    _parser().parse_args(command.split()[1:])

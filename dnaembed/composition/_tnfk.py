@@ -29,7 +29,8 @@ def tnf_k_basis(k: int = 4) -> np.ndarray:
     Returns
     -------
     ndarray of shape (4**k, n_free), float64
-        Rows in A, C, G, T order, as the columns of ``kmer_counts(..., canonical=False)``. Read-only.
+        Rows in A, C, G, T order, as the columns of ``kmer_counts(..., canonical=False)``;
+        read-only.
 
     Examples
     --------

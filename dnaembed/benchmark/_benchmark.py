@@ -83,8 +83,9 @@ def benchmark(
         of both halves together.
     cache : path, default=None
         Folder where scores are kept. What is found there is not computed again: a benchmark that
-        was killed goes on. Scores are found by content (sequences, labels, embedder, weights,
-        options), not by name.
+        was killed goes on. Scores are found by content (sequences, labels, parameters and
+        weights of the embedder, options), not by name. The code of an embedder of your own is not
+        looked at: take another folder when you change it.
     n_jobs : int, default=None
         Pairs of an embedder and a set scored at a time, in processes of joblib.
 
@@ -122,7 +123,12 @@ def benchmark(
     if training is not None:
         fitted_on = (check_sequences(training[0]), np.asarray(training[1]))
         check_consistent_length(*fitted_on)
-    checked = check_embedders(embedders, supervised=training is not None)
+    n_fitted = [len(reads.sequences) for bunches in draws.values() for reads in bunches]
+    checked = check_embedders(
+        embedders,
+        supervised=fitted_on is not None,
+        n_reads=min(n_fitted) if fitted_on is None else len(fitted_on[0]),
+    )
     options = SuiteOptions(n_repeats, tuple(shots), n_test, min_bin_size, percentile)
     store = _Scores(cache)
     jobs = []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import pickle
+import secrets
 import sys
 import threading
 import time
@@ -19,6 +22,11 @@ from sklearn.pipeline import make_pipeline, make_union
 
 from .._kmer_embedder import KmerEmbedder
 from ._discriminants import ShrunkenDiscriminants
+
+logger = logging.getLogger("dnaembed")
+
+_PCA = "PCA of 4+5-mers"
+_N_COMPONENTS = 64
 
 #: An embedder, or the name, folder or hub id of a model.
 Embedder = Any
@@ -56,7 +64,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         "raw TNF": KmerEmbedder(method="raw"),
         "TNF-K": KmerEmbedder(method="tnf-k"),
         "canonical TNF": KmerEmbedder(),
-        "PCA of 4+5-mers": make_pipeline(_profiles(4, 5), PCA(64, random_state=0)),
+        _PCA: make_pipeline(_profiles(4, 5), PCA(_N_COMPONENTS, random_state=0)),
     }
     if supervised:
         embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), ShrunkenDiscriminants())
@@ -72,11 +80,18 @@ def _profiles(*ks: int) -> Any:
 
 
 def check_embedders(
-    embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool
+    embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool, n_reads: int
 ) -> dict[str, Any]:
-    """Return embedders by name, from any of the forms that `benchmark` takes."""
+    """Return embedders by name, from any of the forms that `benchmark` takes.
+
+    `n_reads` is the least number that one will be fitted on.
+    """
     if embedders is None:
-        return default_embedders(supervised=supervised)
+        checked = default_embedders(supervised=supervised)
+        if n_reads < _N_COMPONENTS:
+            logger.info("%s is left out: %d reads are too few.", _PCA, n_reads)
+            del checked[_PCA]
+        return checked
     if isinstance(embedders, str | BaseEstimator):
         embedders = [embedders]
     if isinstance(embedders, Mapping):
@@ -86,7 +101,7 @@ def check_embedders(
             (item[0], item[1]) if isinstance(item, tuple) else (_name_of(item), item)
             for item in embedders
         ]
-    checked: dict[str, Any] = {}
+    checked = {}
     for name, embedder in items:
         if name in checked:
             raise ValueError(f"Two embedders have the name {name!r}.")
@@ -111,7 +126,11 @@ def _name_of(embedder: Embedder) -> str:
 
 def embedder_digest(embedder: Any) -> str:
     """Digest what an embedder is before it is fitted: parameters, and weights of models."""
-    digest = hashlib.sha256(joblib.hash(clone(embedder)).encode())
+    try:
+        content = str(joblib.hash(clone(embedder)))
+    except pickle.PicklingError:
+        content = secrets.token_hex()  # of a class or function that only this run knows
+    digest = hashlib.sha256(content.encode())
     parts = [embedder]
     if hasattr(embedder, "get_params"):
         parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]

@@ -18,6 +18,8 @@ from ._protocols import _THRESHOLDS, clustering_scores, few_shot_scores
 
 _LEAST_BIN = 2
 _MOST_QUERIES = 2000
+# Rows of a species that are all alike are exactly as similar as the threshold.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -
         )
         found = modified_kmedoid(
             rows[here],
-            float(np.clip(threshold, 0, 1)),
+            float(np.clip(threshold - _ROUNDING, 0, 1)),
             min_bin_size=min_bin_size,
             max_iter=len(rows),
         ).labels

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 logger = logging.getLogger("dnaembed")
 
 _COMMANDS = (
-    "embed", "cluster", "bin", "classify", "train", "adapt", "convert", "info", "demo",
+    "embed", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert", "info", "demo",
 )  # fmt: skip
 
 _EPILOG = """\

@@ -201,6 +201,11 @@ def sample_reads(
         raise ValueError(f'abundance must be "even" or "lognormal", got {abundance!r}.')
     if not coverage > 0:
         raise ValueError(f"coverage must be positive, got {coverage}.")
+    least, most = (
+        tuple(error_rate) if isinstance(error_rate, tuple | list) else (error_rate, error_rate)
+    )
+    if not 0 <= least <= most <= 0.5:
+        raise ValueError(f"error_rate must be from 0 to 0.5, low before high, got {error_rate}.")
     rng = np.random.default_rng(random_state)
     by_label: dict[str, list[Genome]] = {}
     for genome in genomes:
@@ -235,7 +240,6 @@ def sample_reads(
             len(by_label),
             min_reads,
         )
-    least, most = error_rate if isinstance(error_rate, tuple) else (error_rate, error_rate)
     if most > 0:
         rate = rng.uniform(least, most, len(sequences))
         sequences = add_errors(sequences, rate, model=error_model, random_state=rng)

@@ -1,0 +1,365 @@
+"""The benchmark as a whole: chance is chance, perfect is perfect, and nothing is done twice."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import Bunch
+
+from dnaembed import DNABertSEmbedder, KmerEmbedder
+from dnaembed.benchmark import (
+    BenchmarkResult,
+    ShrunkenDiscriminants,
+    _benchmark,
+    benchmark,
+    default_embedders,
+)
+from dnaembed.benchmark._embedders import check_embedders, embedder_digest
+from dnaembed.datasets import load_demo_reads
+
+N_SPECIES, N_EACH = 12, 40
+
+
+class Told(TransformerMixin, BaseEstimator):
+    """Knows a fixed vector for each sequence."""
+
+    n_calls = 0
+
+    def __init__(self, vectors=None):
+        self.vectors = vectors
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        Told.n_calls += len(X) > 1
+        return np.array([self.vectors[x] for x in X])
+
+
+@pytest.fixture(scope="module")
+def reads():
+    """Species of three genera, of 100 bp sequences that say nothing."""
+    rng = np.random.default_rng(0)
+    n = N_SPECIES * N_EACH
+    sequences = ["".join(rng.choice(list("ACGT"), 100)) for _ in range(n)]
+    species = np.repeat([f"s{i:02}" for i in range(N_SPECIES)], N_EACH)
+    genus = np.repeat(["g0", "g1", "g2"], n // 3)
+    return Bunch(sequences=sequences, labels=species, lineage={"genus": genus})
+
+
+@pytest.fixture(scope="module")
+def vectors(reads):
+    """Vectors by embedder: of the species, with its genus in it; and of nothing."""
+    rng = np.random.default_rng(1)
+    _, genus = np.unique(reads.lineage["genus"], return_inverse=True)
+    _, species = np.unique(reads.labels, return_inverse=True)
+    perfect = np.hstack([np.eye(3)[genus], 0.2 * np.eye(N_SPECIES)[species]])
+    noise = rng.standard_normal((len(species), 15))
+    return {
+        "perfect": dict(zip(reads.sequences, perfect.tolist(), strict=True)),
+        "random": dict(zip(reads.sequences, noise.tolist(), strict=True)),
+    }
+
+
+def scores_of(result, embedder, set_name="toy"):
+    return {score: result.mean(embedder, set_name, score) for score in result.scores}
+
+
+def test_perfect_and_random_and_shuffled(reads, vectors):
+    shuffled = Bunch(
+        sequences=reads.sequences,
+        labels=np.random.default_rng(2).permutation(reads.labels),
+    )
+    result = benchmark(
+        {"toy": reads, "shuffled": shuffled},
+        {name: Told(v) for name, v in vectors.items()},
+        n_repeats=2,
+    )
+    perfect, random = scores_of(result, "perfect"), scores_of(result, "random")
+    for score in ("ari", "purity", "completeness", "nmi"):
+        assert perfect[f"clustering {score}"] > 0.9  # random centres may miss a species
+        assert random[f"clustering {score}"] < 0.2
+    assert random["clustering ari"] == pytest.approx(0, abs=0.03)
+    assert perfect["few_shot f1@1"] == perfect["few_shot f1@20"] == 1
+    assert random["few_shot f1@20"] == pytest.approx(1 / N_SPECIES, abs=0.06)
+    assert perfect["binning f1>0.9"] == perfect["binning recall>0.9"] == N_SPECIES
+    assert perfect["binning genomes>90%<5%"] == N_SPECIES
+    assert perfect["binning purity_bp"] == perfect["binning completeness_bp"] == 1
+    assert random["binning f1>0.5"] == random["binning genomes>50%<10%"] == 0
+    assert perfect["retrieval species"] == 1
+    assert perfect["retrieval silhouette"] == pytest.approx(1)
+    assert random["retrieval species"] == pytest.approx(1 / N_SPECIES, abs=0.05)
+    assert random["retrieval silhouette"] < 0.05
+    assert perfect["lineage genus ari"] > 0.9
+    assert perfect["lineage genus retrieval"] == 1
+    assert random["lineage genus retrieval"] == pytest.approx(3 / 11, abs=0.1)
+    assert random["lineage genus ari"] == pytest.approx(0, abs=0.05)
+    for embedder in vectors:
+        chance = scores_of(result, embedder, "shuffled")
+        assert chance["clustering ari"] == pytest.approx(0, abs=0.03)
+        assert chance["few_shot f1@20"] == pytest.approx(1 / N_SPECIES, abs=0.08)
+        assert chance["retrieval species"] == pytest.approx(1 / N_SPECIES, abs=0.06)
+        assert chance["binning f1>0.5"] == 0
+        assert math.isnan(chance["lineage genus ari"])  # the lineage was not given
+
+
+def test_what_is_there_is_not_done_again(reads, vectors, tmp_path):
+    embedders = {"perfect": Told(vectors["perfect"])}
+    options = {"protocols": ["retrieval", "clustering"], "cache": tmp_path / "cache"}
+    Told.n_calls = 0
+    first = benchmark({"toy": reads}, embedders, **options)
+    assert Told.n_calls == 1
+    again = benchmark({"another name": reads}, {"another": embedders["perfect"]}, **options)
+    assert Told.n_calls == 1
+    assert [r["value"] for r in again.records] == [r["value"] for r in first.records]
+    assert again.sets == ["another name"]
+
+    other = Bunch(sequences=reads.sequences, labels=np.roll(reads.labels, 1))
+    benchmark({"toy": other}, embedders, **options)
+    assert Told.n_calls == 2
+    benchmark({"toy": reads}, {"perfect": Told(vectors["random"])}, **options)
+    assert Told.n_calls == 3
+    benchmark({"toy": reads}, embedders, **options, n_repeats=2)
+    assert Told.n_calls == 4
+
+
+def test_a_killed_run_goes_on(reads, vectors, tmp_path, monkeypatch):
+    embedders = {name: Told(v) for name, v in vectors.items()}
+    options = {"protocols": ["clustering", "retrieval"], "cache": tmp_path}
+    whole = benchmark({"toy": reads}, embedders, protocols=options["protocols"])
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(_benchmark.PROTOCOLS, "retrieval", killed)
+        with pytest.raises(KeyboardInterrupt):
+            benchmark({"toy": reads}, embedders, **options)
+    kept = sorted(tmp_path.glob("*.json"))
+    assert len(kept) == 2  # the first embedder's cost and clusters
+    kept[0].write_text(kept[0].read_text()[:-3])  # and one of them is damaged
+    Told.n_calls = 0
+    resumed = benchmark({"toy": reads}, embedders, **options)
+    assert Told.n_calls == 2
+
+    def scores(result):
+        return [
+            (r["embedder"], r["protocol"], r["score"], r["value"])
+            for r in result.records
+            if r["protocol"] != "embedding"
+        ]
+
+    assert scores(resumed) == scores(whole)
+
+
+def test_processes_change_nothing():
+    demo = load_demo_reads()
+    embedders = {"raw": KmerEmbedder(2, method="raw"), "canonical": KmerEmbedder(2)}
+    options = {"protocols": ["clustering", "few_shot"], "shots": [1, 5]}
+    serial, parallel = (
+        benchmark({"demo": demo}, embedders, **options, n_jobs=n_jobs) for n_jobs in (1, 2)
+    )
+    for score in serial.scores:
+        if not score.startswith("embedding"):
+            for embedder in embedders:
+                assert serial.mean(embedder, "demo", score) == parallel.mean(
+                    embedder, "demo", score
+                )
+
+
+def test_draws_have_mean_and_spread(reads, vectors):
+    rng = np.random.default_rng(3)
+    draws = []
+    for _ in range(3):
+        some = np.sort(rng.choice(len(reads.labels), 300, replace=False))
+        draws.append(Bunch(sequences=[reads.sequences[i] for i in some], labels=reads.labels[some]))
+    result = benchmark({"toy": draws}, {"r": Told(vectors["random"])}, protocols=["retrieval"])
+    values = result.values("r", "toy", "retrieval species")
+    assert len(values) == 3
+    row = next(row for row in result.summary() if row["score"] == "species")
+    assert row["mean"] == pytest.approx(np.mean(values))
+    assert row["std"] == pytest.approx(np.std(values, ddof=1))
+    assert row["n"] == 3
+    assert [r["seed"] for r in result.records if r["score"] == "species"] == [0, 1, 2]
+
+
+def test_embedders_learn_from_training_reads_only():
+    demo = load_demo_reads()
+    species = sorted(set(demo.labels.tolist()))
+    known = np.isin(demo.labels, species[:5])
+
+    # A class that cannot be pickled, and so not looked up in a cache, works as well.
+    class Learner(Told):
+        seen: list = []  # noqa: RUF012
+
+        def fit(self, X, y=None):
+            Learner.seen.append((list(X), None if y is None else list(y)))
+            return self
+
+        def transform(self, X):
+            return KmerEmbedder(2).fit_transform(X)
+
+    sequences = np.array(demo.sequences)
+    test = Bunch(sequences=sequences[~known].tolist(), labels=demo.labels[~known])
+    training = (sequences[known].tolist(), demo.labels[known])
+    benchmark({"demo": test}, {"l": Learner()}, training=training, protocols="retrieval")
+    assert Learner.seen == [(training[0], training[1].tolist())]
+    Learner.seen.clear()
+    benchmark({"demo": test}, {"l": Learner()}, protocols="retrieval")
+    assert Learner.seen == [(test.sequences, None)]
+
+
+def test_default_embedders_on_the_demo():
+    demo = load_demo_reads()
+    result = benchmark({"demo": demo}, protocols=["clustering"], n_repeats=3)
+    assert result.embedders == list(default_embedders(supervised=False))
+    raw = result.mean("raw TNF", "demo", "clustering ari")
+    assert result.mean("canonical TNF", "demo", "clustering ari") > raw
+    assert result.mean("dnaembed", "demo", "clustering ari") > raw
+    for embedder in result.embedders:
+        assert result.mean(embedder, "demo", "embedding seconds") > 0
+        assert result.mean(embedder, "demo", "embedding peak_mb") >= 0
+    assert result.mean("raw TNF", "demo", "embedding columns") == 256
+
+
+def test_supervised_defaults_fit_on_training_reads(reads):
+    demo = load_demo_reads()
+    result = benchmark(
+        {"demo": demo},
+        {"lda": make_pipeline(KmerEmbedder(2), ShrunkenDiscriminants(5))},
+        training=(demo.sequences[::2], demo.labels[::2]),
+        protocols=["clustering"],
+    )
+    assert result.mean("lda", "demo", "clustering ari") > 0.3
+    assert result.about["n_training"] == 200
+    assert "LDA of 4+5-mers" in default_embedders(model=None)
+
+
+def test_few_reads_have_no_principal_components(caplog):
+    names = list(check_embedders(None, supervised=False, n_reads=63))
+    assert "PCA of 4+5-mers" not in names
+    assert "PCA of 4+5-mers" in check_embedders(None, supervised=False, n_reads=64)
+
+
+def test_embedders_in_many_forms():
+    canonical = KmerEmbedder()
+    assert check_embedders([("c", canonical)], supervised=False, n_reads=9) == {"c": canonical}
+    assert list(check_embedders(canonical, supervised=False, n_reads=9)) == ["KmerEmbedder"]
+    model = check_embedders("default", supervised=False, n_reads=9)["default"]
+    assert isinstance(model, DNABertSEmbedder)
+    assert check_embedders({"m": "some/model"}, supervised=False, n_reads=9)["m"].model == (
+        "some/model"
+    )
+    with pytest.raises(ValueError, match="Two embedders have the name 'a'"):
+        check_embedders([("a", canonical), ("a", canonical)], supervised=False, n_reads=9)
+    with pytest.raises(TypeError, match="Embedder 'a' must be the name of a model or have fit"):
+        check_embedders({"a": 3}, supervised=False, n_reads=9)
+    with pytest.raises(ValueError, match="At least one embedder"):
+        check_embedders([], supervised=False, n_reads=9)
+
+
+def test_digest_follows_parameters_and_weights(tiny_dnabert_folder):
+    model = DNABertSEmbedder(tiny_dnabert_folder)
+    digests = [
+        embedder_digest(e)
+        for e in (
+            KmerEmbedder(2),
+            KmerEmbedder(3),
+            make_pipeline(KmerEmbedder(2), PCA(2)),
+            make_pipeline(KmerEmbedder(2), PCA(3)),
+            model,
+            make_pipeline(model, PCA(2)),
+            DNABertSEmbedder(),
+        )
+    ]
+    assert len(set(digests)) == len(digests)
+    assert embedder_digest(KmerEmbedder(2)) == digests[0]
+    assert embedder_digest(KmerEmbedder(2).fit(["ACGT"])) == digests[0]
+
+
+@pytest.mark.parametrize(
+    ("sets", "options", "message"),
+    [
+        ({}, {}, "sets must be a mapping of at least one"),
+        ([], {}, "sets must be a mapping"),
+        ({"a": []}, {}, "Set 'a' is empty"),
+        ({"a": Bunch(sequences=["ACGT"] * 2, labels=["x", "x"])}, {}, "Set 'a' has one label"),
+        ({"a": Bunch(sequences=["ACGT"] * 2, labels=["x"])}, {}, "inconsistent numbers"),
+        (None, {"protocols": ["guessing"]}, "protocols must be some of"),
+        (None, {"protocols": []}, "protocols must be some of"),
+        (None, {"training": (["ACGT"], ["a", "b"])}, "inconsistent numbers"),
+    ],
+)
+def test_wrong_arguments(sets, options, message):
+    if sets is None:
+        sets = {"a": Bunch(sequences=["ACGT"] * 2, labels=["x", "y"])}
+    with pytest.raises(ValueError, match=message):
+        benchmark(sets, KmerEmbedder(2), **options)
+
+
+def test_an_error_names_the_embedder(reads):
+    broken = make_pipeline(KmerEmbedder(2), PCA(500))
+    with pytest.raises(ValueError, match="n_components=500") as error:
+        benchmark({"toy": reads}, {"too many": broken}, protocols=["retrieval"])
+    assert error.value.__notes__ == ["in embedder 'too many'"]
+
+
+@pytest.fixture
+def result():
+    values = {"a": ([0.5, 0.7], [2.0, 3.0]), "b": ([0.2, 0.1], [8.0, 4.0])}
+    records = [
+        {"embedder": e, "set": "x|y", "protocol": p, "score": s, "seed": seed, "value": v}
+        for e, both in values.items()
+        for (p, s), draws in zip(
+            [("clustering", "ari"), ("embedding", "seconds")], both, strict=True
+        )
+        for seed, v in enumerate(draws)
+    ]
+    return BenchmarkResult(records, {"versions": {"dnaembed": "0"}, "x": float("nan")})
+
+
+def test_tables(result):
+    assert result.to_markdown(["ari", "seconds"]).splitlines() == [
+        "**x|y**",
+        "",
+        "| embedder | clustering ari | embedding seconds |",
+        "|---|---|---|",
+        "| a | **0.600 ± 0.141** | **2.500 ± 0.707** |",
+        "| b | 0.150 ± 0.071 | 6.000 ± 2.828 |",
+    ]
+    assert "seconds" not in result.to_markdown()
+    frame = result.to_frame()
+    assert frame.columns.tolist() == ["embedder", "set", "protocol", "score", "seed", "value"]
+    assert len(frame) == 8
+    summary = result.to_frame(summary=True)
+    assert summary["mean"].tolist() == pytest.approx([0.6, 2.5, 0.15, 6.0])
+
+
+def test_files(result, tmp_path):
+    result.to_csv(tmp_path / "scores.csv")
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == [r["value"] for r in result.records]
+    result.to_csv(tmp_path / "summary.csv", summary=True)
+    assert len((tmp_path / "summary.csv").read_text().splitlines()) == 5
+    result.to_json(tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["records"] == result.records
+    assert content["about"] == {"versions": {"dnaembed": "0"}, "x": None}
+
+
+def test_what_a_run_was(reads, vectors):
+    result = benchmark({"toy": reads}, {"p": Told(vectors["perfect"])}, protocols=["retrieval"])
+    about = result.about
+    assert {"dnaembed", "numpy", "scikit-learn", "python"} <= set(about["versions"])
+    (described,) = about["sets"]["toy"]
+    assert described["n_reads"] == N_SPECIES * N_EACH
+    assert described["n_labels"] == N_SPECIES
+    assert described["bases"] == N_SPECIES * N_EACH * 100
+    json.dumps(about)

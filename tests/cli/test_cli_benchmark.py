@@ -1,0 +1,106 @@
+"""`dnaembed benchmark`: tables, pictures, and runs that go on."""
+
+import json
+
+import pytest
+
+from dnaembed.cli import main
+from dnaembed.datasets import load_demo_reads
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reads")
+    demo = load_demo_reads()
+    species = sorted(set(demo.labels.tolist()))
+    for name, wanted in (("test", species[:4]), ("other", species[4:])):
+        rows = [
+            (i, s, label)
+            for i, s, label in zip(demo.ids, demo.sequences, demo.labels, strict=True)
+            if label in wanted
+        ]
+        (folder / f"{name}.fa").write_text("".join(f">{i}\n{s}\n" for i, s, _ in rows))
+        (folder / f"{name}.tsv").write_text("".join(f"{i}\t{label}\n" for i, _, label in rows))
+    return folder
+
+
+def run(files, output, *options):
+    return main(
+        ["benchmark", str(files / "test.fa"), str(files / "test.tsv"), "-o", str(output), "-q"]
+        + [str(option) for option in options]
+    )
+
+
+def test_tables_and_pictures(files, tmp_path, capsys):
+    output = tmp_path / "out"
+    options = ["--repeats", 2, "--protocol", "clustering", "--protocol", "few_shot"]
+    assert run(files, output, *options) == 0
+    table = capsys.readouterr().out
+    assert table == (output / "tables.md").read_text()
+    for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "dnaembed"):
+        assert f"| {embedder} |" in table
+    assert "LDA" not in table
+    assert {p.name for p in output.iterdir()} == {
+        ".cache",
+        "bars.png",
+        "few_shot.png",
+        "map.png",
+        "results.json",
+        "scores.csv",
+        "similarities.png",
+        "summary.csv",
+        "tables.md",
+    }
+    content = json.loads((output / "results.json").read_text())
+    assert content["about"]["options"]["n_repeats"] == 2
+    assert {r["set"] for r in content["records"]} == {"test"}
+    cached = {path.name: path.stat().st_mtime_ns for path in (output / ".cache").iterdir()}
+    assert run(files, output, *options) == 0  # goes on, though there is nothing left to do
+    assert {p.name: p.stat().st_mtime_ns for p in (output / ".cache").iterdir()} == cached
+
+
+def test_chosen_embedders_and_training(files, tmp_path, capsys, tiny_dnabert_folder):
+    status = run(
+        files,
+        tmp_path / "out",
+        *("--protocol", "retrieval", "--training", files / "other.fa", files / "other.tsv"),
+        *("--embedder", "raw-tnf", "--embedder", "lda", "--embedder", "short=canonical"),
+        *("--embedder", f"mine={tiny_dnabert_folder}"),
+    )
+    assert status == 0
+    out = capsys.readouterr().out
+    rows = [line.split(" |")[0] for line in out.splitlines() if line.startswith("| ")]
+    assert rows == ["| embedder", "| raw TNF", "| LDA of 4+5-mers", "| short", "| mine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--embedder", "lda"], "lda learns from labelled reads: give --training."),
+        (["--embedder", "tnf-k", "--embedder", "tnf-k"], "Two embedders have the name 'TNF-K'."),
+        (["--embedder", "no/such/model/here"], "model 'no/such/model/here' not found"),
+    ],
+)
+def test_wrong_embedders(files, tmp_path, capsys, options, message):
+    assert run(files, tmp_path / "out", *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_output_folder_is_checked_first(files, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run(files, tmp_path) == 1
+    assert "holds files that are not of a benchmark" in capsys.readouterr().err
+    assert run(files, tmp_path / "notes.txt") == 1
+    assert "is a file" in capsys.readouterr().err
+    assert run(files, tmp_path / "no" / "where") == 1
+    assert "there is no folder" in capsys.readouterr().err
+    options = ("--protocol", "retrieval", "--embedder", "raw-tnf", "--force")
+    assert run(files, tmp_path, *options) == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_labels_must_cover_the_reads(files, tmp_path, capsys):
+    arguments = ["benchmark", str(files / "test.fa"), str(files / "other.tsv"), "-q"]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 1
+    assert "no label for 160 of 160 sequences" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -39,10 +39,10 @@ class ContrastiveFineTuner(BaseEstimator):
 
     Parameters
     ----------
-    n_steps : int, default=100
+    n_steps : int, default=200
         Optimiser steps.
 
-    batch_size : int, default=64
+    batch_size : int, default=128
         Pairs in a step.
 
     learning_rate : float, default=1e-4
@@ -126,8 +126,8 @@ class ContrastiveFineTuner(BaseEstimator):
     def __init__(
         self,
         *,
-        n_steps: int = 100,
-        batch_size: int = 64,
+        n_steps: int = 200,
+        batch_size: int = 128,
         learning_rate: float = 1e-4,
         loss: str = "weighted_simclr",
         temperature: float = 0.05,

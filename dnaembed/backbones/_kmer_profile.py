@@ -47,8 +47,9 @@ class KmerProfileConfig(PreTrainedConfig):
         there is none either, the standardised profile: training-free.
     deep_size : int, default=512
         Columns of the embedding that the network makes.
-    linear_size : int, default=128
-        Columns of the embedding that are a linear map of the profile; 0 for none.
+    linear_size : int, default=0
+        Columns of the embedding that are a linear map of the profile; 0 for none. Better added
+        after training: see `dnaembed.training.add_linear_part`.
     linear_weight : float, default=0.3
         Norm of the linear part beside a network, whose part has norm one.
     dropout : float, default=0.1
@@ -91,7 +92,7 @@ class KmerProfileConfig(PreTrainedConfig):
         intermediate_size: int = 1536,
         num_hidden_layers: int = 2,
         deep_size: int = 512,
-        linear_size: int = 128,
+        linear_size: int = 0,
         linear_weight: float = 0.3,
         dropout: float = 0.1,
         window_size: int | None = None,

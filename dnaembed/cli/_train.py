@@ -26,8 +26,8 @@ genomes/ holds one FASTA file a genome; catalog.tsv in it (columns path, label a
 such, domain and split) or --labels says which genomes are of one species. run/model is the result,
 to be used as --model; run/best the best so far, run/log.csv the course of the loss.
 
-A recipe (TOML or JSON) has the sections [model], [pairs] and [training]; what is given as an option
-wins over it.
+A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and [output]; what is
+given as an option wins over it.
 """
 
 # The option, section and name of each value that a recipe can hold as well.
@@ -123,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
     from ..training._processes import process_state
     from ..training._recipe import (
         DEFAULTS,
+        check_finish,
+        finish_backbone,
         make_backbone,
         make_config,
         make_pairs,
@@ -140,21 +142,22 @@ def run(args: argparse.Namespace) -> int:
         _open_run(args, output, recipe)
     processes.wait_for_everyone()
     main = processes.is_main_process
-    source = make_pairs(
-        _store(args, args.split, output / "genomes", main), recipe["pairs"], seed=args.seed
-    )
+    store = _store(args, args.split, output / "genomes", main)
+    source = make_pairs(store, recipe["pairs"], seed=args.seed)
     validation = None
     if args.validation_split is not None:
-        store = _store(args, args.validation_split, output / "validation-genomes", main)
+        other = _store(args, args.validation_split, output / "validation-genomes", main)
         # Other species, and so other domains perhaps: all labels weigh the same.
         section = {k: v for k, v in recipe["pairs"].items() if k not in ("seed", "domain_weights")}
-        validation = make_pairs(store, section, seed=args.seed + 1)
+        validation = make_pairs(other, section, seed=args.seed + 1)
     start = output / "start"
     if main and not start.exists():
         make_backbone(recipe["model"], source, seed=args.seed).save(start)
     processes.wait_for_everyone()
+    backbone = load_backbone(start)
+    check_finish(recipe, backbone)
     trainer = ContrastiveTrainer(
-        load_backbone(start),
+        backbone,
         source,
         config,
         validation_source=validation,
@@ -164,6 +167,8 @@ def run(args: argparse.Namespace) -> int:
     backbone = trainer.train(resume=args.resume)
     if main:
         move(backbone.model, "cpu")
+        real = {name: value for name, value in recipe["pairs"].items() if name != "virtual_share"}
+        backbone = finish_backbone(backbone, recipe, make_pairs(store, real, seed=args.seed))
         backbone.save(output / "model")
         logger.info("Wrote %s.", output / "model")
     return 0

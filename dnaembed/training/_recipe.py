@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from .._device import DTYPES
 from ..backbones import (
     Backbone,
     DnaBertBackbone,
@@ -26,7 +27,7 @@ from ..backbones import (
 )
 from ._config import TrainingConfig
 from ._errors import ErrorModel
-from ._fit_profile import fit_profile_statistics
+from ._fit_profile import add_linear_part, fit_profile_statistics
 from ._genomes import GenomeStore
 from ._pair_batch import PairSource
 from ._pairs import GenomePairs
@@ -37,7 +38,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "model": {"architecture": "kmer_profile"},
     "pairs": {},
     "training": {"batch_size": 256, "learning_rate": 1e-3, "checkpoint_every": 500},
+    "linear": {},
+    "output": {"dtype": "float32"},
 }
+
+_NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source"})
 
 # Pieces from which a tokenizer is trained: from steps that no training reaches.
 _FIRST_STEP = 2**40
@@ -52,8 +57,9 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     ----------
     path : path-like
         A ``.toml`` or ``.json`` file with any of the sections ``model`` (``architecture`` and
-        sizes, or ``path`` of a model to start from), ``pairs`` (parameters of `GenomePairs`) and
-        ``training`` (parameters of `TrainingConfig`).
+        sizes, or ``path`` of a model to start from), ``pairs`` (parameters of `GenomePairs`),
+        ``training`` (parameters of `TrainingConfig`), ``linear`` (parameters of `add_linear_part`,
+        for k-mer models; without them nothing is added) and ``output`` (``dtype`` of the weights).
 
     Returns
     -------
@@ -140,13 +146,13 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         return load_backbone(path, **values)
     architecture = values.pop("architecture", "kmer_profile")
     if architecture == "kmer_profile":
-        _check_names(values, KmerProfileConfig)
+        _check_names(values, KmerProfileConfig, "the model")
         with seeded(derive_seed(seed), torch.device("cpu")):
             kmer = KmerProfileBackbone(KmerProfileModel(KmerProfileConfig(**values)).eval())
         fit_profile_statistics(kmer, source)
         return kmer
     if architecture == "dnabert":
-        _check_names(values, DnaBertConfig)
+        _check_names(values, DnaBertConfig, "the model")
         tokenizer = train_bpe_tokenizer(_pieces(source), vocab_size=values.get("vocab_size", 4096))
         values["vocab_size"] = tokenizer.get_vocab_size()
         with seeded(derive_seed(seed), torch.device("cpu")):
@@ -155,16 +161,52 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     raise ValueError(f"architecture must be 'kmer_profile' or 'dnabert', got {architecture!r}.")
 
 
+def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) -> None:
+    """Refuse wrong sections ``linear`` and ``output`` before the training, not after it."""
+    output = dict(recipe["output"])
+    if output.pop("dtype", "float32") not in DTYPES or output:
+        raise ValueError(f"output takes a dtype out of {sorted(DTYPES)}, got {recipe['output']}.")
+    if recipe["linear"]:
+        if not isinstance(backbone, KmerProfileBackbone):
+            raise ValueError("Only a k-mer profile model has a linear part.")
+        _check_names(recipe["linear"], add_linear_part, "the linear part")
+
+
+def finish_backbone(
+    backbone: Backbone, recipe: Mapping[str, Mapping[str, Any]], source: PairSource
+) -> Backbone:
+    """Do to a trained model what the sections ``linear`` and ``output`` ask for.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The trained model, on the CPU.
+    recipe : mapping
+        All sections, as `check_finish` lets them pass.
+    source : PairSource
+        Pieces of real species, for the linear part.
+
+    Returns
+    -------
+    Backbone
+        The model to save.
+    """
+    if recipe["linear"] and isinstance(backbone, KmerProfileBackbone):
+        backbone = add_linear_part(backbone, source, **recipe["linear"])
+    torch.nn.Module.to(backbone.model, dtype=DTYPES[recipe["output"].get("dtype", "float32")])
+    return backbone
+
+
 def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:
     """Make the hyperparameters of a recipe; an own ``seed`` in the section wins."""
     return TrainingConfig.from_dict({"seed": seed} | dict(section))
 
 
-def _check_names(values: Mapping[str, Any], config: type) -> None:
-    known = [n for n in signature(config).parameters if n != "kwargs"]
+def _check_names(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
+    known = [n for n in signature(function).parameters if n not in _NOT_IN_A_RECIPE]
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ValueError(f"Unknown parameters of the model {unknown}; there are {known}.")
+        raise ValueError(f"Unknown parameters of {what} {unknown}; there are {known}.")
 
 
 def _pieces(source: PairSource) -> Iterator[str]:

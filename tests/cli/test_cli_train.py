@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from dnaembed.backbones import load_backbone
@@ -138,6 +139,18 @@ def test_a_transformer_from_scratch_and_from_a_model(tmp_path, genomes):
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
+def test_linear_part_and_precision_of_the_result(tmp_path, genomes, recipe):
+    text = RECIPE.replace("linear_size = 4", "linear_size = 0")
+    recipe.write_text(f'{text}\n[linear]\nsize = 3\nn_batches = 2\n[output]\ndtype = "float16"\n')
+    run = tmp_path / "run"
+    assert train(genomes, run, "--config", str(recipe), "--split", "train") == 0
+    before, after = load_backbone(run / "start"), load_backbone(run / "model")
+    assert after.embedding_size == before.embedding_size + 3
+    assert after.model.linear.any()
+    weights = load_file(run / "model" / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+
+
 def test_labels_in_place_of_a_catalogue(tmp_path, genomes, recipe):
     table = tmp_path / "labels.tsv"
     table.write_text("s0_0.fa\ta\ns1_0.fa\tb\n" + "".join(f"s{i}_1.fa\tc{i}\n" for i in range(5)))
@@ -184,6 +197,8 @@ def test_resuming_with_other_values_is_refused(tmp_path, genomes, recipe, capsys
         ("r.toml", "[model]\nlayers = 3", "Unknown parameters of the model ['layers']; there are"),
         ("r.toml", "[pairs]\nlength = 3", "Unknown parameters of pairs ['length']; there are"),
         ("r.toml", "[training]\nlr = 3", "Unknown training parameters ['lr']; there are"),
+        ("r.toml", "[linear]\nwidth = 3", "Unknown parameters of the linear part ['width']; there"),
+        ("r.toml", "[output]\ndtype = 'int8'", "output takes a dtype out of ['bfloat16', 'float16"),
         ("r.toml", "[train]\nx = 1", "r.toml: unknown sections ['train']; there are"),
         ("r.toml", "x = 1", "r.toml: a recipe has sections"),
         ("r.toml", "x = ", "r.toml: Invalid value"),

@@ -1,0 +1,145 @@
+"""The ablation of the loss: what the curriculum and the mixing bring, on the bundled recipe.
+
+``python -m dnaembed.benchmark.ablation GENOMES --config RECIPE -o docs/results/ablation.csv``
+trains the model of a recipe with each loss and seed on split ``train`` and scores it on split
+``dev``. A run that was killed goes on: rows that the file has are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+import numpy as np
+
+from .._embed import EmbedOptions, embed_sequences
+from ..backbones import Backbone
+from ..io._atomic import atomic_output
+from ..training import ContrastiveTrainer, GenomeStore, list_genomes
+from ..training._config import Loss
+from ..training._recipe import (
+    DEFAULTS,
+    make_backbone,
+    make_config,
+    make_pairs,
+    merge_recipes,
+    read_recipe,
+)
+from ._protocols import clustering_scores, few_shot_scores
+from .results import genome_sets
+
+logger = logging.getLogger("dnaembed")
+
+_SETS = ("clean", "errors", "viruses")
+_SHOTS = (1, 2, 5, 10)
+COLUMNS = ("loss", "seed", *(f"ari {name}" for name in _SETS), *(f"f1@{n}" for n in _SHOTS))
+
+
+def run_ablation(
+    genomes: str | Path,
+    recipe: str | Path,
+    output: str | Path,
+    *,
+    losses: Sequence[str] = get_args(Loss),
+    seeds: Sequence[int] = (0, 1, 2),
+    n_reads: int = 50,
+) -> list[dict[str, str]]:
+    """Train and score the model of a recipe with each loss and seed.
+
+    Parameters
+    ----------
+    genomes : path
+        Folder with a catalogue that has the splits ``train`` and ``dev``.
+    recipe : path
+        TOML or JSON; its sections ``linear`` and ``output`` are left aside.
+    output : path
+        CSV file, written anew after each run; a run whose row it has is skipped.
+    losses : sequence of str, default=all
+        Losses of `dnaembed.training.TrainingConfig`.
+    seeds : sequence of int, default=(0, 1, 2)
+        Of the weights, the pairs and the reads that are scored.
+    n_reads : int, default=50
+        Reads a label in the sets that are scored.
+
+    Returns
+    -------
+    list of dict
+        The rows of the file.
+    """
+    output = Path(output)
+    rows = list(_read(output))
+    sections = merge_recipes(DEFAULTS, read_recipe(recipe))
+    sets = genome_sets(genomes, split="dev", seeds=seeds, n_reads=n_reads)
+    with TemporaryDirectory() as folder:
+        store_folder = Path(folder) / "store"
+        GenomeStore.build(list_genomes(genomes, split="train"), store_folder)
+        store = GenomeStore(store_folder)
+        for draw, seed in enumerate(seeds):
+            for loss in losses:
+                if any((row["loss"], row["seed"]) == (loss, str(seed)) for row in rows):
+                    continue
+                source = make_pairs(store, sections["pairs"], seed=seed)
+                backbone = make_backbone(sections["model"], source, seed=seed)
+                training = sections["training"] | {"loss": loss, "checkpoint_every": None}
+                config = make_config(training, seed=seed)
+                ContrastiveTrainer(backbone, source, config).train()
+                row = {"loss": loss, "seed": str(seed)}
+                for name in _SETS:
+                    if name in sets:
+                        row |= _score(backbone, name, sets[name][draw])
+                rows.append(row)
+                _write(output, rows)
+                logger.info("%s", row)
+    return rows
+
+
+def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
+    sequences, labels = reads["sequences"], np.asarray(reads["labels"])  # type: ignore[index]
+    embeddings = embed_sequences(backbone, sequences, EmbedOptions())
+    ari = clustering_scores(embeddings, labels, n_repeats=1)["ari"]
+    scores = {f"ari {name}": f"{ari:.4f}"}
+    if name == "clean":
+        n_test = np.unique(labels, return_counts=True)[1].min() - max(_SHOTS)
+        f1 = few_shot_scores(embeddings, labels, shots=_SHOTS, n_test=int(n_test), n_repeats=3)
+        scores |= {f"f1@{n}": f"{f1[n]:.4f}" for n in _SHOTS}
+    return scores
+
+
+def _read(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from csv.DictReader(file)
+
+
+def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_output(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the ablation from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dnaembed.benchmark.ablation", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("genomes", help="folder with catalog.tsv")
+    parser.add_argument("--config", required=True, help="recipe")
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--losses", nargs="+", default=list(get_args(Loss)))
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run_ablation(args.genomes, args.config, args.output, losses=args.losses, seeds=args.seeds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

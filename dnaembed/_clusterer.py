@@ -14,34 +14,53 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._abundance import AbundanceScale, check_abundance, fit_abundance_scale, join_abundance
+from ._graph_bins import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid, row_blocks
-from ._min_similarity import estimate_min_similarity
+from ._min_similarity import estimate_min_similarity, neighbor_similarity
 
 
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     """Group DNA reads or contigs by species, without labels.
 
     With `n_clusters`, K-means on embeddings of unit length, where each read belongs to a cluster.
-    Without, the modified K-medoid of the DNABERT-S paper, which finds the number of bins itself
-    and leaves out reads that fit in none.
+    Without, bins, as many as there are, by one of three methods; reads that fit in none are left
+    out.
 
     Takes DNA sequences, which it embeds, or embeddings made beforehand.
 
     Parameters
     ----------
     n_clusters : int, default=None
-        Number of clusters, for K-means; None to bin by similarity.
+        Number of clusters, for K-means; None to find bins.
 
     embedder : transformer, default=None
         Embeds sequences; a clone of it is fitted. None stands for `DNABertSEmbedder` with its
         default parameters. Not used if `fit` is given embeddings.
 
-    min_similarity : float or "auto", default="auto"
+    method : {"auto", "graph", "kmedoid", "hdbscan"}, default="auto"
+        How bins are found. ``"graph"``: the Leiden algorithm on a graph of nearest neighbours;
+        needs scikit-network. ``"kmedoid"``: the modified K-medoid of the DNABERT-S paper.
+        ``"hdbscan"``: dense regions. ``"auto"``: ``"kmedoid"`` if `min_similarity` is given,
+        else ``"graph"``, which found the most species. Only without `n_clusters`.
+
+    min_similarity : float, "auto" or "neighbors", default="auto"
         Cosine similarity, from 0 to 1, that the reads of a bin have on average: higher gives
-        smaller, purer bins and more reads without one. ``"auto"`` estimates it from the embeddings
-        alone; `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads of the
-        same kind, as the paper does. Only without `n_clusters`.
+        smaller, purer bins and more reads without one. ``"auto"`` and ``"neighbors"`` estimate it
+        from the embeddings alone, by how distinct the bins are or by how near the neighbours of a
+        read are; `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads of the
+        same kind, as the paper does. Only for the K-medoid.
+
+    n_neighbors : int, default=15
+        Neighbours that a read is linked to; only for the graph.
+
+    resolution : float or "auto", default="auto"
+        Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
+        reads, at least 1; too much if species have well over 500 reads each.
+
+    abundance_weight : float, default=0.5
+        From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
 
     min_bin_size : int, default=10
         Smaller bins are given up: their reads have label -1. Only without `n_clusters`.
@@ -60,25 +79,31 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         Movement of the centres, relative to the variance of the data, at which K-means stops.
 
     random_state : int, RandomState instance or None, default=None
-        First centres of K-means; which 2,000 reads of more ``min_similarity="auto"`` looks at. An
-        int makes results reproducible.
+        First centres of K-means; the order in which the graph is searched; which 2,000 reads of
+        more ``min_similarity="auto"`` looks at. An int makes results reproducible.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,)
-        Cluster of each read, from 0. Bins are numbered from the densest; -1 is no bin.
+        Cluster of each read, from 0. Bins are numbered from the densest (K-medoid) or the largest;
+        -1 is no bin.
 
     cluster_centers_ : ndarray of shape (n_clusters_, n_features)
-        Means of the clusters' embeddings of unit length.
+        Means of the clusters' embeddings of unit length; with abundances, of these joined with
+        two columns a sample.
 
     n_clusters_ : int
         Number of clusters or bins.
 
     min_similarity_ : float
-        Threshold in use; only without `n_clusters`.
+        Threshold in use; only for the K-medoid.
+
+    bin_limits_ : ndarray of shape (n_clusters_,)
+        Least similarity to the centre of a bin that is not far out: the lower quartile of its
+        reads', less three times the distance of the quartiles; only for the graph and HDBSCAN.
 
     n_iter_ : int
-        Iterations of K-means, or bins tried by the K-medoid.
+        Iterations of K-means, or bins tried by the K-medoid; 1 for the others.
 
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
@@ -104,14 +129,26 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     moves the mean, and goes on with the reads that are left. Similarities are computed in blocks:
     memory grows with the number of reads, not with its square.
 
-    ``"auto"`` bins (at most 2,000 of) the reads at 32 thresholds, and takes the one that gives the
+    ``min_similarity="auto"`` bins (at most 2,000 of) the reads at 32 thresholds, and takes the one that gives the
     most distinct bins: the sum over bins of how much more similar their reads are to each other
-    than to the nearest other bin, times the share of reads that have a bin.
+    than to the nearest other bin, times the share of reads that have a bin. ``"neighbors"`` takes what 70 % of the reads have as
+    similarity to the nearest `min_bin_size` reads, themselves included.
+
+    The graph [2]_ links each read to its exact nearest neighbours; a link weighs as much as the two
+    reads share neighbours (Jaccard index). Reads that are far less similar to the centre of their
+    bin than the others (see ``bin_limits_``) are left out of it. HDBSCAN works on the first 20 principal components.
+
+    Abundances, usually mean coverages of contigs, are taken as logarithms, sample by sample, and
+    become angles from 0 (the lowest) to 90 degrees (the highest); the similarity of two contigs is
+    the mean cosine of the differences. It is joined with that of the embeddings as
+    ``(1 - abundance_weight) * embedding + abundance_weight * abundance``.
 
     References
     ----------
     .. [1] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
        embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
+    .. [2] Traag, Waltman & van Eck, "From Louvain to Leiden: guaranteeing well-connected
+       communities", Scientific Reports 9 (2019), 5233.
 
     Examples
     --------
@@ -129,12 +166,27 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     array([1, 1, 0, 0, 0])
     >>> binner.predict([[1.0, 0.1], [-1.0, 0.0]])
     array([ 1, -1])
+
+    Contigs that only their abundances in two samples tell apart:
+
+    >>> import numpy as np
+    >>> contigs, coverage = np.ones((20, 2)), np.repeat([[5.0, 80.0], [60.0, 1.0]], 10, axis=0)
+    >>> binner = SpeciesClusterer(min_similarity=0.9).fit(contigs, abundance=coverage)
+    >>> binner.n_clusters_
+    2
     """
 
     _parameter_constraints: ClassVar[dict] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
         "embedder": [HasMethods(["fit", "transform"]), None],
-        "min_similarity": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
+        "method": [StrOptions({"auto", "graph", "kmedoid", "hdbscan"})],
+        "min_similarity": [
+            StrOptions({"auto", "neighbors"}),
+            Interval(Real, 0, 1, closed="both"),
+        ],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "abundance_weight": [Interval(Real, 0, 1, closed="both")],
         "min_bin_size": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"})],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -148,7 +200,11 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         n_clusters: int | None = None,
         *,
         embedder: Any = None,
+        method: str = "auto",
         min_similarity: float | str = "auto",
+        n_neighbors: int = 15,
+        resolution: float | str = "auto",
+        abundance_weight: float = 0.5,
         min_bin_size: int = 10,
         init: str = "k-means++",
         n_init: int = 10,
@@ -158,7 +214,11 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     ) -> None:
         self.n_clusters = n_clusters
         self.embedder = embedder
+        self.method = method
         self.min_similarity = min_similarity
+        self.n_neighbors = n_neighbors
+        self.resolution = resolution
+        self.abundance_weight = abundance_weight
         self.min_bin_size = min_bin_size
         self.init = init
         self.n_init = n_init
@@ -168,7 +228,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     # The embedder checks its own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, abundance: Any = None) -> Self:
         """Find clusters or bins.
 
         Parameters
@@ -177,6 +237,9 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             DNA sequences, or embeddings.
         y : None
             Ignored.
+        abundance : array-like of shape (n_samples, n_metagenomes), default=None
+            How abundant each read or contig is in each of a number of sequenced samples, such as
+            its mean coverage there; at least 0. Joined with the embedding.
 
         Returns
         -------
@@ -184,6 +247,13 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             The fitted clusterer.
         """
         embeddings = normalize(self._fit_inputs(X))
+        for name in ("min_similarity_", "bin_limits_", "_abundance_scale"):
+            if hasattr(self, name):
+                delattr(self, name)  # of an earlier fit
+        if abundance is not None:
+            abundance = check_abundance(abundance, n_samples=len(embeddings))
+            self._abundance_scale = fit_abundance_scale(abundance)
+            embeddings = self._join(embeddings, abundance)
         if self.n_clusters is None:
             self._fit_bins(embeddings)
         else:
@@ -192,8 +262,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         return self
 
     def _fit_clusters(self, embeddings: np.ndarray) -> None:
-        if hasattr(self, "min_similarity_"):
-            del self.min_similarity_  # of an earlier fit
         kmeans = KMeans(
             self.n_clusters,
             init=self.init,
@@ -206,9 +274,43 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.n_iter_ = kmeans.n_iter_
 
+    _abundance_scale: AbundanceScale
+
+    def _join(self, embeddings: np.ndarray, abundance: np.ndarray) -> np.ndarray:
+        columns = self._abundance_scale.rows(abundance)
+        return join_abundance(embeddings, columns, float(self.abundance_weight))
+
     def _fit_bins(self, embeddings: np.ndarray) -> None:
-        if self.min_similarity == "auto":
-            self.min_similarity_ = estimate_min_similarity(
+        method = self.method
+        if method == "auto":
+            method = "graph" if self.min_similarity == "auto" else "kmedoid"
+        if method == "kmedoid":
+            self._fit_medoids(embeddings)
+            return
+        random_state = check_random_state(self.random_state)
+        if method == "graph":
+            self.labels_ = graph_bins(
+                embeddings,
+                n_neighbors=self.n_neighbors,
+                resolution=self.resolution,
+                min_bin_size=self.min_bin_size,
+                random_state=random_state,
+            )
+        else:
+            self.labels_ = hdbscan_bins(
+                embeddings,
+                min_bin_size=self.min_bin_size,
+                seed=int(random_state.randint(2**31 - 1)),
+            )
+        self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
+        self.n_iter_ = 1
+
+    def _fit_medoids(self, embeddings: np.ndarray) -> None:
+        if isinstance(self.min_similarity, str):
+            estimate = (
+                estimate_min_similarity if self.min_similarity == "auto" else neighbor_similarity
+            )
+            self.min_similarity_ = estimate(
                 embeddings,
                 min_bin_size=self.min_bin_size,
                 random_state=check_random_state(self.random_state),
@@ -225,35 +327,56 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = bins.centers
         self.n_iter_ = bins.n_rounds
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Any, abundance: Any = None) -> np.ndarray:
         """Assign reads to the clusters found by `fit`.
 
         Parameters
         ----------
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences or embeddings: the same kind as in `fit`.
+        abundance : array-like of shape (n_samples, n_metagenomes), default=None
+            Abundances in the samples that `fit` was given, if it was given any.
 
         Returns
         -------
         ndarray of shape (n_samples,), int
             With `n_clusters`, the cluster with the nearest centre. Without, the bin to whose reads
-            a read is most similar on average, or -1 if that is less than `min_similarity_`.
+            a read is most similar on average, or -1 if that is less than `min_similarity_` (for
+            the graph and HDBSCAN: than its limit in `bin_limits_`).
             A read of the training data may fit a denser bin better than the one it was given.
         """
         check_is_fitted(self)
         embeddings = normalize(self._check_inputs(X))
-        if hasattr(self, "min_similarity_"):
-            return _nearest_bin(embeddings, self.cluster_centers_, self.min_similarity_)
+        if hasattr(self, "_abundance_scale") != (abundance is not None):
+            has, got = ("with", "none") if abundance is None else ("without", "some")
+            raise ValueError(
+                f"This {type(self).__name__} was fitted {has} abundance, got {got} to predict with."
+            )
+        if abundance is not None:
+            abundance = check_abundance(abundance, n_samples=len(embeddings))
+            n_metagenomes = len(self._abundance_scale.means)
+            if abundance.shape[1] != n_metagenomes:
+                raise ValueError(
+                    f"abundance has {abundance.shape[1]} columns, but {type(self).__name__} was "
+                    f"fitted with {n_metagenomes}."
+                )
+            embeddings = self._join(embeddings, abundance)
+        if self.n_clusters is None:
+            n_bins = len(self.cluster_centers_)
+            limits = getattr(self, "bin_limits_", None)
+            if limits is None:
+                limits = np.full(n_bins, self.min_similarity_, dtype=embeddings.dtype)
+            return _nearest_bin(embeddings, self.cluster_centers_, limits)
         return pairwise_distances_argmin(embeddings, self.cluster_centers_)
 
 
-def _nearest_bin(embeddings: np.ndarray, centers: np.ndarray, min_similarity: float) -> np.ndarray:
+def _nearest_bin(embeddings: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
     labels = np.full(len(embeddings), -1)
     if not len(centers):
         return labels
     for block in row_blocks(len(embeddings), len(centers) * embeddings.itemsize):
         similarities = embeddings[block] @ centers.T
         nearest = similarities.argmax(axis=1)
-        similar = similarities[np.arange(len(nearest)), nearest] >= min_similarity
+        similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
         labels[block] = np.where(similar, nearest, -1)
     return labels

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from ._kmedoid import modified_kmedoid
+from ._kmedoid import modified_kmedoid, row_blocks
 
 logger = logging.getLogger("dnaembed")
 
@@ -16,6 +16,7 @@ _LEAST_BIN = 3
 # Bins cut out of one shapeless cloud of rows have separations below 0.1 in 64 dimensions and 0.2 in
 # 16; those of real species have 0.35 and more, even by tetranucleotides.
 _LEAST_SEPARATION = 0.25
+_NEIGHBOR_QUANTILE = 0.3
 
 
 def estimate_min_similarity(
@@ -65,6 +66,39 @@ def estimate_min_similarity(
         return _single_bin_similarity(X)
     logger.info("min_similarity estimated as %.3f.", candidates[best])
     return float(candidates[best])
+
+
+def neighbor_similarity(
+    X: np.ndarray, *, min_bin_size: int, random_state: np.random.RandomState
+) -> float:
+    """Choose the threshold of the modified K-medoid by how near the neighbours of rows are.
+
+    A row of a species with enough rows for a bin has ``min_bin_size - 1`` others near by. The
+    threshold is what 70 % of the rows have as similarity to the last of these.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows of unit length; the neighbours of a random 2,000 of them are looked at.
+    min_bin_size : int
+        Rows that make a bin.
+    random_state : RandomState
+        Draws the rows.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    drawn = np.arange(len(X))
+    if len(X) > _MAX_ROWS:
+        drawn = np.sort(random_state.choice(len(X), _MAX_ROWS, replace=False))
+    place = min(max(min_bin_size, 2), len(X))  # the row itself comes first
+    nearest = np.empty(len(drawn))
+    for block in row_blocks(len(drawn), len(X) * X.itemsize):
+        similarities = X[drawn[block]] @ X.T
+        nearest[block] = np.partition(similarities, -place, axis=1)[:, -place]
+    return float(np.clip(np.quantile(nearest, _NEIGHBOR_QUANTILE) - 1e-6, 0, 1))
 
 
 def distinct_bins(X: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

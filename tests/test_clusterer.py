@@ -164,7 +164,9 @@ def test_small_and_odd_data(X, min_similarity):
 def test_same_seed_same_bins(monkeypatch):
     monkeypatch.setattr("dnaembed._min_similarity._MAX_ROWS", 200)  # so that rows are drawn
     X, _ = species_mixture(15, 16, 0.7)
-    a, b, c = (SpeciesClusterer(random_state=seed).fit(X) for seed in (5, 5, 6))
+    a, b, c = (
+        SpeciesClusterer(method="kmedoid", random_state=seed).fit(X) for seed in (5, 5, 6)
+    )
     assert a.min_similarity_ == b.min_similarity_ != c.min_similarity_
     np.testing.assert_array_equal(a.labels_, b.labels_)
 
@@ -187,7 +189,7 @@ def test_same_seed_same_bins(monkeypatch):
 )
 def test_estimated_threshold_recovers_species(mixture):
     X, y = species_mixture(**mixture)
-    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
     assert adjusted_rand_score(y, clusterer.labels_) > 0.95
     assert np.mean(clusterer.labels_ == -1) < 0.05
 
@@ -196,7 +198,7 @@ def test_estimated_threshold_with_all_similarities_high():
     # Mean-pooled embeddings share a large common part.
     X, y = species_mixture(30, 64, 0.9)
     X += 0.3
-    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
     assert adjusted_rand_score(y, clusterer.labels_) > 0.9
     assert clusterer.min_similarity_ > 0.7
 
@@ -204,7 +206,7 @@ def test_estimated_threshold_with_all_similarities_high():
 def test_estimated_threshold_leaves_strays_out():
     X, y = species_mixture(20, 64, 0.7)
     strays = np.random.default_rng(1).normal(size=(len(X) // 6, 64)).astype(np.float32)
-    labels = SpeciesClusterer(random_state=0).fit_predict(np.r_[X, strays])
+    labels = SpeciesClusterer(method="kmedoid", random_state=0).fit_predict(np.r_[X, strays])
     assert adjusted_rand_score(y, labels[: len(X)]) > 0.95
     assert np.mean(labels[len(X) :] == -1) > 0.8
 
@@ -212,7 +214,7 @@ def test_estimated_threshold_leaves_strays_out():
 def test_single_species_stays_together():
     rng = np.random.default_rng(0)
     X = 1 + rng.normal(size=(300, 64))
-    clusterer = SpeciesClusterer(random_state=0).fit(X)
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
     assert clusterer.n_clusters_ == 1
     assert np.mean(clusterer.labels_ == 0) > 0.95
 
@@ -221,7 +223,7 @@ def test_single_species_stays_together():
 def test_estimate_from_a_part_of_the_rows(seed, monkeypatch):
     X, y = species_mixture(20, 32, 0.6, sizes=(20, 60))
     monkeypatch.setattr("dnaembed._min_similarity._MAX_ROWS", 300)
-    labels = SpeciesClusterer(random_state=seed).fit_predict(X)
+    labels = SpeciesClusterer(method="kmedoid", random_state=seed).fit_predict(X)
     assert adjusted_rand_score(y, labels) > 0.9
 
 

@@ -57,9 +57,10 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     ----------
     path : path-like
         A ``.toml`` (where ``"none"`` stands for None) or ``.json`` file with any of the sections
-        ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs`` (parameters of `GenomePairs`),
-        ``training`` (parameters of `TrainingConfig`), ``linear`` (parameters of `add_linear_part`,
-        for k-mer models; without them nothing is added) and ``output`` (``dtype`` of the weights).
+        ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
+        (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
+        (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
+        ``output`` (``dtype`` of the weights).
 
     Returns
     -------

@@ -52,6 +52,8 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         - ``PCA of 4+5-mers``: 64 principal components of canonical 4- and 5-mers;
         - ``LDA of 4+5-mers``: their shrunken linear discriminants, 128 directions (`supervised`
           only);
+        - ``k-mer net``: `KmerNet`, our training of the NeurIPS 2024 recipe, for 10 epochs
+          (`supervised` only);
         - ``dnaembed``: `DNABertSEmbedder` with `model`.
 
     Examples
@@ -67,7 +69,10 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         _PCA: make_pipeline(_profiles(4, 5), PCA(_N_COMPONENTS, random_state=0)),
     }
     if supervised:
+        from ._kmer_net import KmerNet
+
         embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), ShrunkenDiscriminants())
+        embedders["k-mer net"] = KmerNet(n_epochs=10, random_state=0)
     if model is not None:
         from .._embedder import DNABertSEmbedder
 

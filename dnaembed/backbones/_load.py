@@ -23,7 +23,7 @@ logger = logging.getLogger("dnaembed")
 
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
-DEFAULT_MODEL = "kmer-composition"
+DEFAULT_MODEL = "kmer-profile-1"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

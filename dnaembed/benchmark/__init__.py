@@ -4,6 +4,7 @@ from ._benchmark import benchmark
 from ._discriminants import ShrunkenDiscriminants
 from ._embedders import default_embedders
 from ._genome_recovery import genome_recovery_scores
+from ._kmer_net import KmerNet
 from ._neighbourhoods import retrieval_score, species_silhouette
 from ._pictures import plot_bars, plot_few_shot, plot_similarities
 from ._protocols import binning_scores, clustering_scores, few_shot_scores
@@ -11,6 +12,7 @@ from ._results import BenchmarkResult
 
 __all__ = [
     "BenchmarkResult",
+    "KmerNet",
     "ShrunkenDiscriminants",
     "benchmark",
     "binning_scores",

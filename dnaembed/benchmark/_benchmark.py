@@ -32,7 +32,9 @@ from ._suite import PROTOCOLS, SuiteOptions, check_protocols
 
 logger = logging.getLogger("dnaembed")
 
-_FORMAT = 1  # of what is cached: raised when a protocol changes
+# Of what is cached: raised when a protocol, or how costs are measured, changes.
+_FORMAT = 1
+_COST_FORMAT = 2
 
 
 def benchmark(
@@ -140,7 +142,7 @@ def benchmark(
             for name in checked:
                 base = [_FORMAT, embedder_digests[name], training_digest, set_digest]
                 keys = {p: _key(*base, p, seed, options.as_dict()) for p in names}
-                keys["embedding"] = _key(*base, "embedding")
+                keys["embedding"] = _key(*base, "embedding", _COST_FORMAT)
                 jobs.append(_Job(name, set_name, seed, reads, keys))
     missing = [job for job in jobs if not all(store.has(key) for key in job.keys.values())]
     if len(missing) < len(jobs):

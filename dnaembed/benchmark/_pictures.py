@@ -41,7 +41,7 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
     >>> from dnaembed.benchmark import BenchmarkResult, plot_bars
     >>> record = {"embedder": "TNF", "set": "soil", "protocol": "clustering", "score": "ari"}
     >>> ax = plot_bars(BenchmarkResult([record | {"seed": 0, "value": 0.25}]), "clustering ari")
-    >>> ax.patches[0].get_height()
+    >>> float(ax.patches[0].get_height())
     0.25
     """
     ax = _axes(ax)

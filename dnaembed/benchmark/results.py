@@ -261,7 +261,7 @@ def _losses(result: BenchmarkResult, model: str) -> str:
     if model not in result.embedders:
         return ""
     lines = []
-    n_judged = 0
+    n_judged = n_within = 0
     for name in result.sets:
         for score in _JUDGED:
             ours = result.mean(model, name, score)
@@ -273,11 +273,17 @@ def _losses(result: BenchmarkResult, model: str) -> str:
             theirs = result.mean(best, name, score)
             if theirs > ours:
                 digits = 1 if score.startswith("binning") else 3
+                spread = max(_spread(result.values(e, name, score)) for e in (model, best))
+                within = theirs - ours <= spread
+                n_within += within
                 lines.append(
                     f"- {name}, {score}: {best} has {theirs:.{digits}f}, the bundled model "
-                    f"{ours:.{digits}f}."
+                    f"{ours:.{digits}f}{', within the spread' if within else ''}."
                 )
-    text = f"Of {n_judged} comparisons (mean over the draws) the bundled model loses {len(lines)}."
+    text = (
+        f"Of {n_judged} comparisons (mean over the draws) with the best of all others the bundled "
+        f"model loses {len(lines)}, {n_within} of them by no more than one standard deviation."
+    )
     return "\n\n".join([_title("Where we lose"), text, "\n".join(lines)])
 
 
@@ -296,6 +302,10 @@ def _set_table(result: BenchmarkResult, name: str) -> str:
         ]
         blocks.append(_list_table(short, cells, title=protocol.replace("_", "-")))
     return "\n\n".join(blocks)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _times(ours: float, theirs: float) -> str:

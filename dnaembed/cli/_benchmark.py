@@ -28,7 +28,9 @@ _SHORT_NAMES = {
     "canonical": "canonical TNF",
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
+    "kmer-net": "k-mer net",
 }
+_SUPERVISED = ("lda", "kmer-net")
 _PROTOCOLS = ("clustering", "few_shot", "binning", "retrieval")
 
 
@@ -61,7 +63,8 @@ def add_parser(subparsers: Any) -> None:
         "--training",
         nargs=2,
         metavar=("READS", "LABELS.tsv"),
-        help="labelled reads of other species, to fit pca and lda on (lda needs them)",
+        help="labelled reads of other species, to fit pca, lda and kmer-net on (the last two need "
+        "them)",
     )
     parser.add_argument(
         "--protocol",
@@ -162,8 +165,8 @@ def _embedders(args: argparse.Namespace) -> dict[str, Any]:
         if not equals:
             model = name
         if model in _SHORT_NAMES:
-            if model == "lda" and args.training is None:
-                raise ValueError("--embedder lda learns from labelled reads: give --training.")
+            if model in _SUPERVISED and args.training is None:
+                raise ValueError(f"--embedder {model} learns from labelled reads: give --training.")
             name = name if equals else _SHORT_NAMES[model]
             embedder: Any = known[_SHORT_NAMES[model]]
         else:

@@ -56,10 +56,11 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     path : path-like
-        A ``.toml`` or ``.json`` file with any of the sections ``model`` (``architecture`` and
-        sizes, or ``path`` of a model to start from), ``pairs`` (parameters of `GenomePairs`),
-        ``training`` (parameters of `TrainingConfig`), ``linear`` (parameters of `add_linear_part`,
-        for k-mer models; without them nothing is added) and ``output`` (``dtype`` of the weights).
+        A ``.toml`` (where ``"none"`` stands for None) or ``.json`` file with any of the sections
+        ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
+        (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
+        (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
+        ``output`` (``dtype`` of the weights).
 
     Returns
     -------
@@ -86,7 +87,11 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     unknown = sorted(set(content) - set(DEFAULTS))
     if unknown:
         raise ValueError(f"{path}: unknown sections {unknown}; there are {sorted(DEFAULTS)}.")
-    return content
+    # TOML has no null.
+    return {
+        name: {key: None if value == "none" else value for key, value in section.items()}
+        for name, section in content.items()
+    }
 
 
 def merge_recipes(*recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -241,6 +241,26 @@ def test_supervised_defaults_fit_on_training_reads(reads):
     assert "LDA of 4+5-mers" in default_embedders(model=None)
 
 
+def test_memory_is_that_of_each_embedder_alone():
+    class Hungry(Told):
+        def __init__(self, megabytes=1):
+            self.megabytes = megabytes
+
+        def transform(self, X):
+            # Many small arrays, which the allocator keeps for itself when they are freed.
+            held = [np.ones(2000) for _ in range(self.megabytes * 60)] if len(X) > 1 else []
+            return np.ones((len(X), 2)) + 0 * len(held)
+
+    demo = load_demo_reads()
+    embedders = {f"{i} {size}": Hungry(size) for i, size in enumerate((1, 200, 200, 1))}
+    result = benchmark({"demo": demo}, embedders, protocols=["retrieval"])
+    peaks = [result.mean(name, "demo", "embedding peak_mb") for name in embedders]
+    if max(peaks) == 0:
+        pytest.skip("memory is not measured on this system")
+    assert min(peaks[1:3]) > 100
+    assert max(peaks[0], peaks[3]) < 50
+
+
 def test_few_reads_have_no_principal_components(caplog):
     names = list(check_embedders(None, supervised=False, n_reads=63))
     assert "PCA of 4+5-mers" not in names

@@ -1,5 +1,7 @@
 """Base pairs in bins, worked by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,26 @@ def test_by_hand():
     assert scores["genomes>50%<10%"] == scores["genomes>50%<5%"] == 2
     assert scores["genomes>70%<10%"] == scores["genomes>70%<5%"] == 2
     assert scores["genomes>90%<10%"] == scores["genomes>90%<5%"] == 1
+
+
+def test_figures_of_amber():
+    """cami-amber 2.0.8 on the same bins (``results.tsv`` and ``bin_metrics.tsv``)."""
+    with np.load(Path(__file__).parents[1] / "data" / "amber.npz") as case:
+        scores = genome_recovery_scores(case["labels"], case["bins"], case["lengths"])
+    expected = {
+        "purity_bp": 0.868053,  # precision_weighted_bp
+        "completeness_bp": 0.761078,  # recall_weighted_bp
+        "mean_purity_bp": 0.900802,  # precision_avg_bp
+        "mean_completeness_bp": 0.631077,  # recall_avg_bp_cami1
+        "binned_bp": 0.831450,  # percentage_of_assigned_bps
+        "genomes>50%<5%": 4,
+        "genomes>70%<5%": 3,
+        "genomes>90%<5%": 1,
+        "genomes>50%<10%": 7,
+        "genomes>70%<10%": 6,
+        "genomes>90%<10%": 2,
+    }
+    assert scores == pytest.approx(expected, abs=1e-6)
 
 
 def test_limits_are_strict():

@@ -93,6 +93,33 @@ def test_few_shot_needs_enough_sequences():
         few_shot_scores(rows, labels)
 
 
+def test_few_shot_with_fewer_sequences():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], [100, 100, 11])
+    rows = np.eye(3)[np.unique(labels, return_inverse=True)[1]]
+    rows = rows + 0.01 * rng.standard_normal(rows.shape)
+    scores = few_shot_scores(rows, labels, allow_fewer=True)
+    assert scores == {1: 1.0, 2: 1.0, 5: 1.0}  # 10 and 20 would leave c nothing to test on
+    assert few_shot_scores(rows[-12:], labels[-12:], allow_fewer=True) == {}
+    # Where there is enough, it changes nothing.
+    rows, labels = blobs(noise=0.5, n_each=100)
+    assert few_shot_scores(rows, labels, allow_fewer=True) == few_shot_scores(rows, labels)
+
+
+def test_seeds_follow_each_other():
+    rows, labels = blobs(noise=0.6, n_each=40)
+    options = {"shots": [2], "n_test": 20}
+    both = few_shot_scores(rows, labels, n_repeats=2, first_seed=3, **options)[2]
+    single = [
+        few_shot_scores(rows, labels, n_repeats=1, first_seed=s, **options)[2] for s in (3, 4)
+    ]
+    assert single[0] != single[1]
+    assert both == pytest.approx(np.mean(single))
+    both = clustering_scores(rows, labels, n_repeats=2, first_seed=3)["ari"]
+    single = [clustering_scores(rows, labels, n_repeats=1, first_seed=s)["ari"] for s in (3, 4)]
+    assert both == pytest.approx(np.mean(single))
+
+
 def test_nothing_binned_counts_nothing():
     rows, labels = blobs(n_each=5)
     counts = binning_scores(rows, labels, min_similarity=0.5, min_bin_size=10)

@@ -139,6 +139,11 @@ def test_a_transformer_from_scratch_and_from_a_model(tmp_path, genomes):
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
 
 
+def test_none_in_toml(tmp_path):
+    (tmp_path / "r.toml").write_text('[training]\nhead_size = "none"\n')
+    assert read_recipe(tmp_path / "r.toml") == {"training": {"head_size": None}}
+
+
 def test_linear_part_and_precision_of_the_result(tmp_path, genomes, recipe):
     text = RECIPE.replace("linear_size = 4", "linear_size = 0")
     recipe.write_text(f'{text}\n[linear]\nsize = 3\nn_batches = 2\n[output]\ndtype = "float16"\n')

@@ -64,6 +64,6 @@ def check_abundance(abundance: Any, *, n_samples: int) -> np.ndarray:
 
 
 def join_abundance(embeddings: np.ndarray, columns: np.ndarray, weight: float) -> np.ndarray:
-    """Put unit rows side by side: dot products are ``weight`` parts abundance, the rest embedding."""
+    """Put unit rows side by side: `weight` of a dot product is abundance, the rest embedding."""
     joined = np.hstack([np.sqrt(1 - weight) * embeddings, np.sqrt(weight) * columns])
     return joined.astype(embeddings.dtype, copy=False)

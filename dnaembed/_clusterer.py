@@ -57,7 +57,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
-        reads, at least 1; too much if species have well over 500 reads each.
+        reads, at least 1 (too much if species have well over 500 reads each), and a single bin if
+        the bins do not stand out from each other.
 
     abundance_weight : float, default=0.5
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
@@ -129,14 +130,16 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     moves the mean, and goes on with the reads that are left. Similarities are computed in blocks:
     memory grows with the number of reads, not with its square.
 
-    ``min_similarity="auto"`` bins (at most 2,000 of) the reads at 32 thresholds, and takes the one that gives the
-    most distinct bins: the sum over bins of how much more similar their reads are to each other
-    than to the nearest other bin, times the share of reads that have a bin. ``"neighbors"`` takes what 70 % of the reads have as
-    similarity to the nearest `min_bin_size` reads, themselves included.
+    ``min_similarity="auto"`` bins (at most 2,000 of) the reads at 32 thresholds, and takes the one
+    that gives the most distinct bins: the sum over bins of how much more similar their reads are
+    to each other than to the nearest other bin, times the share of reads that have a bin.
+    ``"neighbors"`` takes what 70 % of the reads have as similarity to the last of their
+    ``min_bin_size - 1`` nearest neighbours: more and smaller bins, and more reads without one.
 
     The graph [2]_ links each read to its exact nearest neighbours; a link weighs as much as the two
     reads share neighbours (Jaccard index). Reads that are far less similar to the centre of their
-    bin than the others (see ``bin_limits_``) are left out of it. HDBSCAN works on the first 20 principal components.
+    bin than the others (see ``bin_limits_``) are left out of it. HDBSCAN works on the first 20
+    principal components.
 
     Abundances, usually mean coverages of contigs, are taken as logarithms, sample by sample, and
     become angles from 0 (the lowest) to 90 degrees (the highest); the similarity of two contigs is
@@ -361,11 +364,10 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                     f"fitted with {n_metagenomes}."
                 )
             embeddings = self._join(embeddings, abundance)
-        if self.n_clusters is None:
-            n_bins = len(self.cluster_centers_)
-            limits = getattr(self, "bin_limits_", None)
-            if limits is None:
-                limits = np.full(n_bins, self.min_similarity_, dtype=embeddings.dtype)
+        if hasattr(self, "bin_limits_"):
+            return _nearest_bin(embeddings, self.cluster_centers_, self.bin_limits_)
+        if hasattr(self, "min_similarity_"):
+            limits = np.full(len(self.cluster_centers_), self.min_similarity_)
             return _nearest_bin(embeddings, self.cluster_centers_, limits)
         return pairwise_distances_argmin(embeddings, self.cluster_centers_)
 

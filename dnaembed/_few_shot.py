@@ -271,9 +271,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         return most * np.minimum(1, shares / self.false_unknown_rate)
 
     @available_if(_classifier_has("predict_proba"))
-    def consensus(
-        self, X: Any, *, window_size: int = 5000, min_agreement: float = 0.7
-    ) -> Bunch:
+    def consensus(self, X: Any, *, window_size: int = 5000, min_agreement: float = 0.7) -> Bunch:
         """Call long contigs by the windows that they are cut into.
 
         Parameters
@@ -281,7 +279,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         X : iterable of str of length n_samples
             DNA sequences; `fit` must have been given sequences.
         window_size : int, default=5000
-            Most bp in a window. A contig is cut into the fewest windows, all of one length.
+            Most bp in a window. A contig is cut into the fewest windows, all of one length. Short
+            windows vary more than the reads that `fit` learnt from: with `unknown`, take windows
+            no shorter than these.
         min_agreement : float, default=0.7
             Contigs whose agreement is less are flagged.
 
@@ -428,7 +428,7 @@ def _check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -
 
 
 def _name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:
-    if calls.dtype.kind in "OT":
+    if calls.dtype.kind == "O":
         calls = calls.copy()
         calls[is_unknown] = unknown
         return calls

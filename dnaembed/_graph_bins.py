@@ -90,7 +90,8 @@ def graph_bins(
         Rows of unit length; rows of zeros are in no bin.
     n_neighbors : int
     resolution : float or "auto"
-        Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1.
+        Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1;
+        and a single bin if those do not stand out from each other.
     min_bin_size : int
         Smaller bins are given up.
     random_state : RandomState
@@ -115,11 +116,10 @@ def graph_bins(
         labels[present] = 0
         return ranked_bins(labels, min_bin_size)
     graph = neighbor_graph(rows, min(n_neighbors, len(rows) - 1))
-    if resolution == "auto":
-        resolution = max(1.0, len(rows) / ROWS_PER_RESOLUTION)
+    chosen = max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else resolution
     if graph.nnz:
         leiden = clustering.Leiden(
-            resolution=float(resolution),
+            resolution=float(chosen),
             modularity="newman",
             random_state=int(random_state.randint(2**31 - 1)),
         )
@@ -127,7 +127,9 @@ def graph_bins(
     else:
         labels[present] = np.arange(len(rows))
     labels = ranked_bins(labels, min_bin_size)
-    if labels.max() > 0 and distinct_bins(X, labels)[1] < _LEAST_SEPARATION:
+    # Whoever sets a resolution gets the bins of that resolution.
+    lumped = resolution == "auto" and labels.max() > 0
+    if lumped and distinct_bins(X, labels)[1] < _LEAST_SEPARATION:
         logger.info("Bins do not stand out from each other; rows are kept together.")
         labels[present] = 0
     # Each row is linked to something: what its bin resembles far less than the others is a stray.

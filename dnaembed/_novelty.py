@@ -10,7 +10,7 @@ from sklearn.preprocessing import normalize
 from ._kmedoid import row_blocks
 
 # A species' own limit counts as much as the common one when it has this many reads.
-_COMMON_WEIGHT = 5.0
+_COMMON_WEIGHT = 20.0
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ sequences = [reads.sequences[i] for i in chosen]
 labels = labels[chosen]
 
 # %%
-# With ``n_clusters=None``, bins are formed around dense points; the similarity that makes a bin is
-# estimated from the data.
+# With ``n_clusters=None``, bins are the communities of a graph that links each fragment to its
+# nearest neighbours; their number comes from the data.
 
 embeddings = DNABertSEmbedder().fit_transform(sequences)
-binner = SpeciesClusterer(min_bin_size=4).fit(embeddings)
-print(f"{binner.n_clusters_} bins at a similarity of {binner.min_similarity_:.2f}")
+binner = SpeciesClusterer(min_bin_size=4, random_state=0).fit(embeddings)
+print(f"{binner.n_clusters_} bins")
 print(f"{np.mean(binner.labels_ == -1):.0%} of the fragments stay unbinned")
 
 # %%

@@ -272,3 +272,162 @@ def test_joblib_round_trip(tmp_path):
     joblib.dump(classifier, tmp_path / "classifier.joblib")
     loaded = joblib.load(tmp_path / "classifier.joblib")
     np.testing.assert_array_equal(loaded.predict_proba(reads), classifier.predict_proba(reads))
+
+
+# --- unknown species, confidence, calibration ---
+
+
+def embeddings_of(n_each, seed=0, names=("a", "b", "c")):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.array(names), n_each)
+    return np.repeat(np.eye(3, 12), n_each, axis=0) + rng.normal(0, 0.1, (3 * n_each, 12)), y
+
+
+STRANGERS = np.eye(12)[3:]
+
+
+@pytest.mark.parametrize(
+    ("names", "unknown"),
+    [
+        (("a", "b", "c"), "unknown"),
+        ((1, 5, 9), -1),
+        (np.array(["a", "b", "c"], dtype=object), "a longer name than others"),
+    ],
+)
+def test_strangers_are_called_unknown(names, unknown):
+    X, y = embeddings_of(6, names=names)
+    classifier = FewShotSpeciesClassifier(unknown=unknown).fit(X, y)
+    assert classifier.predict(STRANGERS).tolist() == [unknown] * 9
+    new, truth = embeddings_of(50, seed=1, names=names)
+    calls = classifier.predict(new)
+    assert np.mean(calls == unknown) < 0.15
+    assert (calls[calls != unknown] == truth[calls != unknown]).all()
+    assert unknown not in classifier.classes_.tolist()
+    scores = classifier.novelty_scores(np.r_[new, STRANGERS])
+    np.testing.assert_array_equal(scores > 1, classifier.predict(np.r_[new, STRANGERS]) == unknown)
+
+
+def test_rate_moves_the_limit():
+    X, y = embeddings_of(20)
+    new, _ = embeddings_of(100, seed=1)
+    found = [
+        np.mean(
+            FewShotSpeciesClassifier(unknown="?", false_unknown_rate=rate).fit(X, y).predict(new)
+            == "?"
+        )
+        for rate in (0.02, 0.2, 0.5)
+    ]
+    assert found[0] < found[1] < found[2]
+    assert found[1] == pytest.approx(0.2, abs=0.1)
+
+
+def test_without_unknown_calls_are_those_of_the_classifier():
+    X, y = embeddings_of(6)
+    plain = FewShotSpeciesClassifier().fit(X, y)
+    open_set = FewShotSpeciesClassifier(unknown="unknown").fit(X, y)
+    assert set(plain.predict(STRANGERS)) <= {"a", "b", "c"}
+    np.testing.assert_array_equal(plain.predict_proba(X), open_set.predict_proba(X))
+    np.testing.assert_array_equal(plain.novelty_scores(X), open_set.novelty_scores(X))
+
+
+def test_confidence_falls_with_novelty():
+    X, y = embeddings_of(30)
+    classifier = FewShotSpeciesClassifier().fit(X, y)
+    most = classifier.predict_proba(np.r_[X, STRANGERS]).max(axis=1)
+    confidence = classifier.confidence(np.r_[X, STRANGERS])
+    assert (confidence <= most).all()
+    known = classifier.novelty_scores(X) <= 1
+    np.testing.assert_allclose(confidence[: len(X)][known], most[: len(X)][known])
+    assert (confidence[len(X) :] < 0.5 * most[len(X) :]).all()
+
+
+@pytest.mark.parametrize("classifier", [None, KNeighborsClassifier(3), GaussianNB()])
+def test_calibration_changes_probabilities_and_no_call(classifier):
+    rng = np.random.default_rng(0)
+    X, y = embeddings_of(10)
+    X += rng.normal(0, 0.6, X.shape)
+    plain = FewShotSpeciesClassifier(classifier=classifier).fit(X, y)
+    calibrated = FewShotSpeciesClassifier(classifier=classifier, calibrate=True).fit(X, y)
+    assert plain.temperature_ == 1 != calibrated.temperature_
+    np.testing.assert_array_equal(plain.predict(X), calibrated.predict(X))
+    probabilities = calibrated.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(
+        probabilities.argmax(axis=1), plain.predict_proba(X).argmax(axis=1)
+    )
+    if hasattr(calibrated, "predict_log_proba"):
+        np.testing.assert_allclose(np.exp(calibrated.predict_log_proba(X)), probabilities)
+
+
+def test_unknown_must_make_sense():
+    X, y = embeddings_of(2)
+    with pytest.raises(ValueError, match=r"unknown='b' is one of the species"):
+        FewShotSpeciesClassifier(unknown="b").fit(X, y)
+    with pytest.raises(ValueError, match=r"unknown=-1 is not of the kind of the labels"):
+        FewShotSpeciesClassifier(unknown=-1).fit(X, y)
+    with pytest.raises(ValueError, match=r"unknown='x' is not of the kind"):
+        FewShotSpeciesClassifier(unknown="x").fit(X, np.repeat([0, 1, 2], 2))
+    with pytest.raises(ValueError, match="needs at least 2 reads of a species in y, got 1 of each"):
+        FewShotSpeciesClassifier(unknown="unknown").fit(X[::2], y[::2])
+    with pytest.raises(ValueError, match="calibrate=True needs a classifier with predict_proba"):
+        FewShotSpeciesClassifier(classifier=LinearSVC(), calibrate=True).fit(X, y)
+    for parameters in ({"unknown": 1.5}, {"false_unknown_rate": 0}, {"calibrate": "yes"}):
+        with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
+            FewShotSpeciesClassifier(**parameters).fit(X, y)
+
+
+@parametrize_with_checks([FewShotSpeciesClassifier(calibrate=True, classifier=GaussianNB())])
+def test_sklearn_checks_with_options(estimator, check):
+    check(estimator)
+
+
+# --- consensus over windows ---
+
+
+def test_consensus_of_windows():
+    reads, y = reads_of(10)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    new, truth = reads_of(4, length=1500, seed=1)
+    chimera = new[0][:750] + new[4][:750]
+    calls = classifier.consensus([*new, chimera, "ACGT"], window_size=300)
+    assert calls.labels[:12].tolist() == truth.tolist()
+    assert calls.n_windows.tolist() == [5] * 13 + [1]
+    assert calls.flagged.tolist() == [False] * 12 + [True, False]
+    assert calls.agreement[12] == pytest.approx(0.6)
+    assert calls.agreement[13] == 1
+    assert (calls.probability <= 1).all()
+    whole = classifier.consensus(new, window_size=10_000)
+    np.testing.assert_array_equal(whole.labels, classifier.predict(new))
+    np.testing.assert_allclose(whole.probability, classifier.predict_proba(new).max(axis=1))
+    np.testing.assert_array_equal(whole.agreement, 1)
+
+
+def test_consensus_with_unknown():
+    reads, y = reads_of(10)
+    reads, y = reads[:20], y[:20]  # the third has no composition of its own
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2), unknown="unknown").fit(reads, y)
+    calls = classifier.consensus(
+        ["AC" * 450, reads[0] * 3, "AC" * 150 + reads[0] * 2], window_size=300
+    )
+    assert calls.labels[:2].tolist() == ["unknown", "gamma"]
+    assert calls.agreement[0] == 1
+    assert calls.agreement[2] < 1
+
+
+def test_consensus_errors():
+    reads, y = reads_of(3)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    for window_size in (0, 2.5):
+        with pytest.raises(ValueError, match=f"window_size must be .* got {window_size}"):
+            classifier.consensus(reads, window_size=window_size)
+    with pytest.raises(ValueError, match=r"min_agreement must be from 0 to 1, got 2"):
+        classifier.consensus(reads, min_agreement=2)
+    with pytest.raises(ValueError, match="Iterable over DNA sequences expected"):
+        classifier.consensus("ACGT")
+    on_numbers = FewShotSpeciesClassifier().fit(np.eye(9), y)
+    with pytest.raises(ValueError, match="windows need a classifier fitted on DNA sequences"):
+        on_numbers.consensus(reads)
+    for method in ("novelty_scores", "confidence", "consensus"):
+        with pytest.raises(NotFittedError):
+            getattr(FewShotSpeciesClassifier(), method)(["ACGT"])
+    assert not hasattr(FewShotSpeciesClassifier(classifier=LinearSVC()), "confidence")

@@ -24,6 +24,10 @@ _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
   dnaembed bin contigs.fasta.gz -o bins/ --min-length 1500 --min-bin-size 5 --force
   dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
+  dnaembed bin contigs.fasta.gz -o bins/ --abundance coverage.tsv
+
+coverage.tsv has a header and one line a contig: identifier, then a column of mean coverages for
+each sequenced sample, separated by tabs. Tables of jgi_summarize_bam_contig_depths are fine.
 """
 
 
@@ -40,11 +44,37 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("contigs", nargs="+", metavar="CONTIGS", help=READS_HELP)
     parser.add_argument("-o", "--output", required=True, metavar="BINS_DIR", help="the folder")
     parser.add_argument(
+        "--method",
+        choices=("auto", "graph", "kmedoid", "hdbscan"),
+        default="auto",
+        help="how bins are found (default: kmedoid with --min-similarity, else graph)",
+    )
+    parser.add_argument(
+        "--abundance",
+        metavar="TABLE.tsv",
+        help="coverages of the contigs in one or more samples, used beside the sequence",
+    )
+    parser.add_argument(
+        "--abundance-weight",
+        type=_weight,
+        default=0.5,
+        metavar="X",
+        help="of --abundance, from 0 to 1 (default: 0.5)",
+    )
+    parser.add_argument(
+        "--resolution",
+        type=_resolution,
+        default="auto",
+        metavar="X",
+        help="of the graph: larger gives more bins (default: a unit for every 500 contigs)",
+    )
+    parser.add_argument(
         "--min-similarity",
         type=_similarity,
         default="auto",
         metavar="X",
-        help="of a contig to the centre of its bin, 0 to 1 (default: estimated from the contigs)",
+        help="of a contig to the centre of its bin, 0 to 1, for the K-medoid; auto or neighbors: "
+        "estimated from the contigs",
     )
     parser.add_argument(
         "--min-bin-size",
@@ -68,7 +98,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _similarity(text: str) -> float | str:
-    if text == "auto":
+    if text in ("auto", "neighbors"):
         return text
     value = float(text)
     if not 0 <= value <= 1:
@@ -76,16 +106,33 @@ def _similarity(text: str) -> float | str:
     return value
 
 
-_similarity.__name__ = "number"
+def _weight(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0 to 1, got {text}")
+    return value
+
+
+def _resolution(text: str) -> float | str:
+    if text == "auto":
+        return text
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+_similarity.__name__ = _weight.__name__ = _resolution.__name__ = "number"
 
 
 def run(args: argparse.Namespace) -> int:
     """Bin."""
     from .. import SpeciesClusterer
-    from ..io import write_bins
+    from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder
 
     check_bins_folder(args.output, overwrite=args.force)  # now, not after the work
+    table = None if args.abundance is None else read_abundance(args.abundance)
     ids, sequences = read(args, args.contigs)
     long = np.flatnonzero([len(sequence) >= args.min_length for sequence in sequences])
     if not len(long):
@@ -97,12 +144,18 @@ def run(args: argparse.Namespace) -> int:
         logger.info("%d sequences are shorter than %d bp.", len(ids) - len(long), args.min_length)
     clusterer = SpeciesClusterer(
         embedder=embedder_of(args),
+        method=args.method,
+        resolution=args.resolution,
+        abundance_weight=args.abundance_weight,
         min_similarity=args.min_similarity,
         min_bin_size=args.min_bin_size,
         random_state=args.seed,
     )
     labels = np.full(len(ids), -1)
-    labels[long] = clusterer.fit_predict([sequences[i] for i in long])
+    abundance = None
+    if table is not None:
+        abundance = abundance_of([ids[i] for i in long], table, where=args.abundance)
+    labels[long] = clusterer.fit([sequences[i] for i in long], abundance=abundance).labels_
     write_bins(args.output, ids, sequences, labels, overwrite=args.force)
     logger.info(
         "Wrote %s: %d bins, %d of %d sequences in none.",

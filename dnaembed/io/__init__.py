@@ -1,5 +1,6 @@
 """Files in and out: FASTA and FASTQ, labels, bins and embeddings."""
 
+from ._abundance import abundance_of, read_abundance
 from ._bins import write_bins
 from ._embeddings import open_embeddings, read_embeddings, write_embeddings
 from ._errors import SequenceFileError
@@ -8,9 +9,11 @@ from ._tables import labels_of, read_labels, write_labels
 
 __all__ = [
     "SequenceFileError",
+    "abundance_of",
     "iter_sequences",
     "labels_of",
     "open_embeddings",
+    "read_abundance",
     "read_embeddings",
     "read_labels",
     "read_sequences",

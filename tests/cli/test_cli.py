@@ -93,6 +93,11 @@ def test_help_and_version(capsys):
         ["embed", "r.fa", "-o", "x.npy", "--strand", "left"],
         ["embed", "r.fa", "-o", "x.npy", "--seed", "-1"],
         ["classify", "q.fa", "-o", "x"],
+        ["bin", "c.fa", "-o", "x", "--method", "best"],
+        ["bin", "c.fa", "-o", "x", "--resolution", "0"],
+        ["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"],
+        ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--consensus", "0"],
+        ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--min-agreement", "2"],
     ],
 )
 def test_wrong_arguments(argv, capsys):
@@ -329,6 +334,30 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
+@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
+    table = tmp_path / "coverage.tsv"
+    lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
+    table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
+    argv = ["bin", reads_file, "-o", str(tmp_path / "bins"), "--min-length", "300", *model]
+    options = ["--method", method, "--min-bin-size", "5", "--abundance", str(table)]
+    assert main([*argv, *options, "--abundance-weight", "0.9"]) == 0
+    bins = read_labels(tmp_path / "bins" / "contigs.tsv")
+    first, second = ({bins[f"r{i}"] for i in part} for part in (range(12), range(12, 24)))
+    assert not (first & second) - {"-1"}
+    assert (first | second) - {"-1"}
+
+
+def test_bin_with_an_incomplete_abundance_table(tmp_path, reads_file, model, capsys):
+    table = tmp_path / "coverage.tsv"
+    table.write_text("contig\tone\nr0\t1\n")
+    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
+    assert f"{table}: no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..." in line
+    table.write_text("contig\tone\nr0\tmany\n")
+    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
+    assert f"{table}, line 2, column 'one': expected a number of at least 0, got 'many'" in line
+
+
 def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
     assert main(bin_arguments(tmp_path, reads_file, model)) == 0
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model))
@@ -367,6 +396,43 @@ def test_classify(tmp_path, reads_file, labelled, model, monkeypatch):
     assert [row[0] for row in rows] == [f"q{i}" for i in range(10)]
     assert [row[1] for row in rows] == ["species A"] * 5 + ["species B"] * 5
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
+
+
+def test_classify_unknown(tmp_path, reads_file, labelled, model):
+    strangers = ["GT" * 200, "GGGT" * 100]
+    query = fasta(tmp_path / "q.fa", list("abcd"), [*species_like(1, seed=1), *strangers])
+    output = tmp_path / "calls.tsv"
+    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
+    assert main([*argv, *model, "--unknown", "--calibrate"]) == 0
+    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+    assert header == ["id", "species", "probability", "confidence"]
+    assert all(0 < float(row[3]) <= float(row[2]) <= 1 for row in rows)
+    assert main([*argv, *model, "--unknown", "?", "--false-unknown-rate", "0.9"]) == 0
+    assert {line.split("\t")[1] for line in output.read_text().splitlines()[3:]} <= {
+        "?",
+        "species A",
+        "species B",
+    }
+
+
+def test_classify_refuses_a_species_named_unknown(tmp_path, reads_file, labelled, model, capsys):
+    output = str(tmp_path / "calls.tsv")
+    argv = ["--train", reads_file, "--labels", labelled, reads_file, "-o", output]
+    line = fails(capsys, "classify", *argv, *model, "--unknown", "species A")
+    assert "unknown='species A' is one of the species" in line
+
+
+def test_classify_by_windows(tmp_path, reads_file, labelled, model):
+    a, b = species_like(1, low=1200, high=1201, seed=1)
+    query = fasta(tmp_path / "q.fa", ["a", "b", "both"], [a, b, a + b])
+    output = tmp_path / "calls.tsv"
+    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
+    assert main([*argv, *model, "--consensus", "400"]) == 0
+    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+    assert header == ["id", "species", "probability", "agreement", "windows", "flag"]
+    assert [row[4] for row in rows] == ["3", "3", "6"]
+    assert [row[1] for row in rows[:2]] == ["species A", "species B"]
+    assert [row[5] for row in rows] == ["", "", "possible_chimera"]
 
 
 def test_classify_bad_labels(tmp_path, reads_file, labelled, model, capsys):

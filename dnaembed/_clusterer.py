@@ -68,7 +68,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     labels_ : ndarray of shape (n_samples,)
         Cluster of each read, from 0. Bins are numbered from the densest; -1 is no bin.
 
-    cluster_centers_ : ndarray of shape (n_clusters_, n_features)
+    cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
         Means of the clusters' embeddings of unit length.
 
     n_clusters_ : int
@@ -86,7 +86,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of these columns; only if all are strings.
 
     See Also

@@ -61,7 +61,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of these columns; only if all are strings.
 
     See Also

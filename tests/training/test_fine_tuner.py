@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -297,3 +297,48 @@ def test_embeddings_are_those_of_the_tuned_model(tiny_dnabert_folder):
     np.testing.assert_array_equal(plain.transform(X), before)
     copy = pickle.loads(pickle.dumps(fitted[0]))
     np.testing.assert_array_equal(copy.transform(X), rows[0])
+
+
+def test_partial_fit_goes_on(tiny_dnabert_folder):
+    def embedder(seed=0):
+        model = tuner(n_steps=2)
+        return DNABertSEmbedder(
+            tiny_dnabert_folder, fine_tuner=model, random_state=seed, device="cpu"
+        )
+
+    # The first call is fit; the second one starts from there, with other random numbers.
+    first = embedder().fit(X, Y)
+    twice = embedder().partial_fit(X, Y)
+    np.testing.assert_array_equal(first.transform(X), twice.transform(X))
+    assert twice.partial_fit(X[:8], Y[:8]) is twice
+    assert twice.fine_tuner_.n_steps_ == 4
+    assert np.abs(twice.transform(X) - first.transform(X)).max() > 1e-5
+    again = embedder().fit(X, Y).partial_fit(X[:8], Y[:8])
+    np.testing.assert_array_equal(again.transform(X), twice.transform(X))
+    # A pickle goes on as the original does, and fit starts afresh.
+    copy = pickle.loads(pickle.dumps(twice))
+    expected = twice.partial_fit(X).transform(X)
+    np.testing.assert_array_equal(copy.partial_fit(X).transform(X), expected)
+    np.testing.assert_array_equal(twice.fit(X, Y).transform(X), first.transform(X))
+    assert twice.fine_tuner_.n_steps_ == 2
+
+
+def test_partial_fit_without_fine_tuning(tiny_dnabert_folder):
+    plain = DNABertSEmbedder(tiny_dnabert_folder, device="cpu")
+    expected = plain.fit(X).transform(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(plain.partial_fit(X[:2]).transform(X), expected)
+    with pytest.raises(ValueError, match="'!' at position 1"):
+        plain.partial_fit(["!"])
+
+
+class FitsOnce(BaseEstimator):
+    def fine_tune(self, backbone, X, y=None, *, random_state=None):
+        return backbone
+
+
+def test_partial_fit_needs_a_fine_tuner_that_can_go_on(tiny_dnabert_folder):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=FitsOnce(), device="cpu")
+    embedder.partial_fit(X)
+    with pytest.raises(TypeError, match="FitsOnce has no method partial_fine_tune"):
+        embedder.partial_fit(X)

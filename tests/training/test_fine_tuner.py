@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from toys import ToyBackbone, ToySource
 
 from dnaembed import DNABertSEmbedder
+from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
 
 READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
@@ -22,7 +23,8 @@ X, Y = READS.view1, READS.labels
 
 
 def tuner(**parameters):
-    defaults = {"n_steps": 4, "batch_size": 8, "min_length": 100, "learning_rate": 1e-3}
+    defaults = {"n_steps": 4, "batch_size": 8, "min_length": 100, "min_reads": 0}
+    defaults |= {"learning_rate": 1e-3}
     return ContrastiveFineTuner(**(defaults | parameters))
 
 
@@ -152,7 +154,35 @@ def test_one_class_leaves_the_model_as_it_is(y):
 
 def test_one_read_leaves_the_model_as_it_is():
     with pytest.warns(UserWarning, match="Nothing to fine-tune on"):
-        tune(X[:1])
+        tune(X[:1], min_reads=2000)
+
+
+def test_too_few_reads_without_labels_leave_the_model_as_it_is():
+    backbone = ToyBackbone()
+    with pytest.warns(UserWarning, match="24 reads without labels are too few.*min_reads=25"):
+        tuned = tune(backbone=backbone, min_reads=25)
+    assert tuned.fingerprint() == backbone.fingerprint()
+    assert tune(backbone=backbone, min_reads=24).fingerprint() != backbone.fingerprint()
+    # Reads that cannot be cut do not count; one label is enough to go on.
+    with pytest.warns(UserWarning, match="23 reads without labels"):
+        tune([*X[:-1], X[-1][:300]], min_reads=24)
+    few = tune(X[:4], [0, 0, 1, -1], backbone=backbone, min_reads=24)
+    assert few.fingerprint() != backbone.fingerprint()
+
+
+def test_learning_rate_suits_model_and_labels(tiny_dnabert):
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        model = KmerProfileModel(KmerProfileConfig(k=[2], hidden_size=8, deep_size=4))
+    profile = KmerProfileBackbone(model.eval())
+
+    def highest(backbone, y):
+        one_step = tuner(n_steps=1, learning_rate="auto")
+        one_step.fine_tune(backbone, X, y, random_state=0)
+        return one_step.history_[0]["learning_rate"]
+
+    rates = [highest(b, y) for b in (profile, tiny_dnabert) for y in (None, Y)]
+    assert rates == pytest.approx([5e-4, 3e-5, 1e-5, 1e-5])
 
 
 def test_a_class_with_a_single_read_takes_part_by_two_parts_of_it():

@@ -89,7 +89,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         Cluster of each read, from 0. Bins are numbered from the densest (K-medoid) or the largest;
         -1 is no bin.
 
-    cluster_centers_ : ndarray of shape (n_clusters_, n_features)
+    cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
         Means of the clusters' embeddings of unit length; with abundances, of these joined with
         two columns a sample.
 
@@ -99,7 +99,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     min_similarity_ : float
         Threshold in use; only for the K-medoid.
 
-    bin_limits_ : ndarray of shape (n_clusters_,)
+    bin_limits_ : ndarray of shape (`n_clusters_`,)
         Least similarity to the centre of a bin that is not far out: the lower quartile of its
         reads', less three times the distance of the quartiles; only for the graph and HDBSCAN.
 
@@ -112,7 +112,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of these columns; only if all are strings.
 
     See Also

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from numbers import Integral
 from os import PathLike
@@ -193,6 +194,39 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._fit_sequences(check_sequences(X), y)
         return self
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Fit, or go on fine-tuning from where the last call stopped.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences.
+        y : array-like of shape (n_samples,), default=None
+            Labels for the fine-tuner; ignored without one.
+
+        Returns
+        -------
+        self : object
+            The fitted embedder.
+
+        Raises
+        ------
+        TypeError
+            If the fine-tuner has no method ``partial_fine_tune``.
+        """
+        sequences = check_sequences(X)
+        if not hasattr(self, "_tuned_backbone"):
+            self._fit_sequences(sequences, y)
+            return self
+        if not hasattr(self.fine_tuner_, "partial_fine_tune"):
+            raise TypeError(
+                f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune, which "
+                "partial_fit of a fine-tuned model needs."
+            )
+        self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
+        return self
+
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
         """Fit, and embed the same sequences.
 
@@ -264,7 +298,7 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         )
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
-        for name in ("fine_tuner_", "_tuned_backbone"):  # of an earlier fit
+        for name in ("fine_tuner_", "_tuned_backbone", "_random_state"):  # of an earlier fit
             self.__dict__.pop(name, None)
         if self.fine_tuner is None:
             backbone = self._backbone()
@@ -276,15 +310,23 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 cache_dir=self.cache_dir,
                 local_files_only=self.local_files_only,
             )
-            device = resolve_device(self.device)
-            torch.nn.Module.to(backbone.model, device)
+            torch.nn.Module.to(backbone.model, resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
-            backbone = self.fine_tuner_.fine_tune(
-                backbone, sequences, y, random_state=check_random_state(self.random_state)
-            )
-            torch.nn.Module.to(backbone.model.eval(), dtype=resolve_dtype(self.dtype, device))
-            self._tuned_backbone = backbone
+            self._random_state = check_random_state(self.random_state)
+            self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
         self._n_features_out = backbone.embedding_size
+
+    def _fine_tune(
+        self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
+    ) -> None:
+        """Set the tuned model: computed in full precision, kept in that of the embedder."""
+        if backbone.model.dtype != torch.float32:
+            backbone = deepcopy(backbone)
+            torch.nn.Module.to(backbone.model, dtype=torch.float32)
+        tuned = tune(backbone, sequences, y, random_state=self._random_state)
+        dtype = resolve_dtype(self.dtype, resolve_device(self.device))
+        torch.nn.Module.to(tuned.model.eval(), dtype=dtype)
+        self._tuned_backbone = tuned
 
     def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
         backbone = self._backbone()

@@ -85,7 +85,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of these columns; only if all are strings.
 
     See Also
@@ -102,7 +102,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     read is of another one. `novelty_scores` can, and `unknown` acts on it. It takes two reads or
     more of a species to know how far apart its reads lie; species with a single read get the
     limit of all others. `calibrate` helps probabilities among known species; its single number
-    [2]_ suits few reads, where `sklearn.calibration.CalibratedClassifierCV` overfits.
+    [2]_ suits few reads, where
+    :class:`sklearn.calibration.CalibratedClassifierCV` has too much to learn.
 
     References
     ----------

@@ -2,14 +2,14 @@
 
 import logging
 import os
-from importlib.metadata import version
+from importlib import metadata
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 project = "dnaembed"
 copyright = "2026, the dnaembed developers"
 author = "the dnaembed developers"
-release = version("dnaembed")
+version = release = metadata.version("dnaembed")
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -40,7 +40,7 @@ if os.environ.get("HF_HUB_OFFLINE"):
     intersphinx_mapping = {}
     # :term:`n_jobs` and the like point into scikit-learn's glossary.
     logging.getLogger("sphinx.sphinx.ext.intersphinx").setLevel(logging.ERROR)
-    suppress_warnings = ["ref.term"]
+    suppress_warnings = ["ref.term", "ref.ref"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

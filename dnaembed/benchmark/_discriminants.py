@@ -32,9 +32,9 @@ class ShrunkenDiscriminants(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     Attributes
     ----------
-    mean_ : ndarray of shape (n_features_in_,)
+    mean_ : ndarray of shape (`n_features_in_`,)
         Mean of the rows that it was fitted on.
-    scalings_ : ndarray of shape (n_features_in_, n_components)
+    scalings_ : ndarray of shape (`n_features_in_`, `n_components`)
         Directions, best first.
     n_features_in_ : int
         Columns.

@@ -166,8 +166,11 @@ class BenchmarkResult:
         path : path-like
             Written beside and renamed into place. nan becomes null.
         """
-        content = _without_nan({"about": self.about, "records": self.records})
-        _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        about = json.dumps(_without_nan(self.about), indent=1, allow_nan=False)
+        # A record a line: differences between two runs can be read.
+        lines = [json.dumps(_without_nan(r), allow_nan=False) for r in self.records]
+        records = ",\n".join(lines)
+        _write(path, f'{{"about": {about},\n"records": [\n{records}\n]}}\n')
 
     def to_markdown(self, scores: Sequence[str] | None = None) -> str:
         """Return a table for each set, an embedder a row, the best of each column in bold.

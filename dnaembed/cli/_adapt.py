@@ -18,7 +18,8 @@ _EXAMPLES = """\
   dnaembed bin contigs.fasta --model adapted/ -o bins/
 
 Without labels, two parts of one read make a pair: reads shorter than --min-read-length are left
-out. With labels, two reads of one label do; reads without a line in LABELS.tsv are of unknown
+out, and from few reads the model would get worse: with fewer than --min-reads it stays as it is.
+With labels, two reads of one label do; reads without a line in LABELS.tsv are of unknown
 species.
 """
 
@@ -61,6 +62,12 @@ def add_parser(subparsers: Any) -> None:
         "--min-read-length", type=positive_int, metavar="BP", help="shorter reads are not cut"
     )
     group.add_argument(
+        "--min-reads",
+        type=_natural,
+        metavar="N",
+        help="without labels, fewer reads leave the model as it is",
+    )
+    group.add_argument(
         "--mixed-precision", choices=("fp32", "bf16", "fp16"), help="of matrix products"
     )
     group.add_argument(
@@ -89,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         "anchor": args.anchor,
         "n_trainable_layers": args.trainable_layers,
         "min_read_length": args.min_read_length,
+        "min_reads": args.min_reads,
         "mixed_precision": args.mixed_precision,
         "budget": args.budget,
     }

@@ -20,6 +20,7 @@ def reads(tmp_path):
 
 def adapt(reads, model, output, *options):
     fixed = ["--device", "cpu", "-q", "--steps", "2", "--batch-size", "4"]
+    fixed += ["--min-reads", "2"]
     return main(["adapt", reads, "--model", model, "-o", str(output), *fixed, *options])
 
 
@@ -41,6 +42,15 @@ def test_with_labels(tmp_path, reads, tiny_dnabert_folder):
     assert adapt(reads, tiny_dnabert_folder, tmp_path / "out", "--labels", str(table)) == 0
     tuned = load_backbone(tmp_path / "out")
     assert tuned.fingerprint() != load_backbone(tiny_dnabert_folder).fingerprint()
+
+
+def test_few_reads_leave_the_model_as_it_is(tmp_path, reads, tiny_dnabert_folder):
+    output = tmp_path / "out"
+    options = ["--min-read-length", "200", "--min-reads", "9"]
+    with pytest.warns(UserWarning, match="8 reads without labels are too few"):
+        assert adapt(reads, tiny_dnabert_folder, output, *options) == 0
+    same = [load_backbone(path).fingerprint() for path in (tiny_dnabert_folder, output)]
+    assert same[0] == same[1]
 
 
 def test_last_layers_only(tmp_path, reads, tiny_dnabert_folder):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from toys import ToyBackbone, ToySource
 
 from dnaembed import DNABertSEmbedder
+from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
 
 READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
@@ -22,7 +23,8 @@ X, Y = READS.view1, READS.labels
 
 
 def tuner(**parameters):
-    defaults = {"n_steps": 4, "batch_size": 8, "min_length": 100, "learning_rate": 1e-3}
+    defaults = {"n_steps": 4, "batch_size": 8, "min_length": 100, "min_reads": 0}
+    defaults |= {"learning_rate": 1e-3}
     return ContrastiveFineTuner(**(defaults | parameters))
 
 
@@ -152,7 +154,35 @@ def test_one_class_leaves_the_model_as_it_is(y):
 
 def test_one_read_leaves_the_model_as_it_is():
     with pytest.warns(UserWarning, match="Nothing to fine-tune on"):
-        tune(X[:1])
+        tune(X[:1], min_reads=2000)
+
+
+def test_too_few_reads_without_labels_leave_the_model_as_it_is():
+    backbone = ToyBackbone()
+    with pytest.warns(UserWarning, match="24 reads without labels are too few.*min_reads=25"):
+        tuned = tune(backbone=backbone, min_reads=25)
+    assert tuned.fingerprint() == backbone.fingerprint()
+    assert tune(backbone=backbone, min_reads=24).fingerprint() != backbone.fingerprint()
+    # Reads that cannot be cut do not count; one label is enough to go on.
+    with pytest.warns(UserWarning, match="23 reads without labels"):
+        tune([*X[:-1], X[-1][:300]], min_reads=24)
+    few = tune(X[:4], [0, 0, 1, -1], backbone=backbone, min_reads=24)
+    assert few.fingerprint() != backbone.fingerprint()
+
+
+def test_learning_rate_suits_model_and_labels(tiny_dnabert):
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        model = KmerProfileModel(KmerProfileConfig(k=[2], hidden_size=8, deep_size=4))
+    profile = KmerProfileBackbone(model.eval())
+
+    def highest(backbone, y):
+        one_step = tuner(n_steps=1, learning_rate="auto")
+        one_step.fine_tune(backbone, X, y, random_state=0)
+        return one_step.history_[0]["learning_rate"]
+
+    rates = [highest(b, y) for b in (profile, tiny_dnabert) for y in (None, Y)]
+    assert rates == pytest.approx([5e-4, 3e-5, 1e-5, 1e-5])
 
 
 def test_a_class_with_a_single_read_takes_part_by_two_parts_of_it():
@@ -297,3 +327,48 @@ def test_embeddings_are_those_of_the_tuned_model(tiny_dnabert_folder):
     np.testing.assert_array_equal(plain.transform(X), before)
     copy = pickle.loads(pickle.dumps(fitted[0]))
     np.testing.assert_array_equal(copy.transform(X), rows[0])
+
+
+def test_partial_fit_goes_on(tiny_dnabert_folder):
+    def embedder(seed=0):
+        model = tuner(n_steps=2)
+        return DNABertSEmbedder(
+            tiny_dnabert_folder, fine_tuner=model, random_state=seed, device="cpu"
+        )
+
+    # The first call is fit; the second one starts from there, with other random numbers.
+    first = embedder().fit(X, Y)
+    twice = embedder().partial_fit(X, Y)
+    np.testing.assert_array_equal(first.transform(X), twice.transform(X))
+    assert twice.partial_fit(X[:8], Y[:8]) is twice
+    assert twice.fine_tuner_.n_steps_ == 4
+    assert np.abs(twice.transform(X) - first.transform(X)).max() > 1e-5
+    again = embedder().fit(X, Y).partial_fit(X[:8], Y[:8])
+    np.testing.assert_array_equal(again.transform(X), twice.transform(X))
+    # A pickle goes on as the original does, and fit starts afresh.
+    copy = pickle.loads(pickle.dumps(twice))
+    expected = twice.partial_fit(X).transform(X)
+    np.testing.assert_array_equal(copy.partial_fit(X).transform(X), expected)
+    np.testing.assert_array_equal(twice.fit(X, Y).transform(X), first.transform(X))
+    assert twice.fine_tuner_.n_steps_ == 2
+
+
+def test_partial_fit_without_fine_tuning(tiny_dnabert_folder):
+    plain = DNABertSEmbedder(tiny_dnabert_folder, device="cpu")
+    expected = plain.fit(X).transform(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(plain.partial_fit(X[:2]).transform(X), expected)
+    with pytest.raises(ValueError, match="'!' at position 1"):
+        plain.partial_fit(["!"])
+
+
+class FitsOnce(BaseEstimator):
+    def fine_tune(self, backbone, X, y=None, *, random_state=None):
+        return backbone
+
+
+def test_partial_fit_needs_a_fine_tuner_that_can_go_on(tiny_dnabert_folder):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=FitsOnce(), device="cpu")
+    embedder.partial_fit(X)
+    with pytest.raises(TypeError, match="FitsOnce has no method partial_fine_tune"):
+        embedder.partial_fit(X)

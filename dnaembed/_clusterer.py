@@ -57,8 +57,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
-        reads, at least 1 (too much if species have well over 500 reads each), and a single bin if
-        the bins do not stand out from each other.
+        reads, at least 1, halved while the bins do not stand out from each other, and at last a
+        single bin. Lower it if species have many hundreds of reads each.
 
     abundance_weight : float, default=0.5
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.

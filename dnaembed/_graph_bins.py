@@ -91,7 +91,7 @@ def graph_bins(
     n_neighbors : int
     resolution : float or "auto"
         Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1;
-        and a single bin if those do not stand out from each other.
+        halved while the bins do not stand out from each other, and at last a single bin.
     min_bin_size : int
         Smaller bins are given up.
     random_state : RandomState
@@ -117,21 +117,25 @@ def graph_bins(
         return ranked_bins(labels, min_bin_size)
     graph = neighbor_graph(rows, min(n_neighbors, len(rows) - 1))
     chosen = max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else resolution
-    if graph.nnz:
-        leiden = clustering.Leiden(
-            resolution=float(chosen),
-            modularity="newman",
-            random_state=int(random_state.randint(2**31 - 1)),
-        )
-        labels[present] = leiden.fit_predict(sparse.csr_matrix(graph))
-    else:
+    seed = int(random_state.randint(2**31 - 1))
+    while True:
         labels[present] = np.arange(len(rows))
-    labels = ranked_bins(labels, min_bin_size)
-    # Whoever sets a resolution gets the bins of that resolution.
-    lumped = resolution == "auto" and labels.max() > 0
-    if lumped and distinct_bins(X, labels)[1] < _LEAST_SEPARATION:
-        logger.info("Bins do not stand out from each other; rows are kept together.")
-        labels[present] = 0
+        if graph.nnz:
+            leiden = clustering.Leiden(
+                resolution=float(chosen), modularity="newman", random_state=seed
+            )
+            labels[present] = leiden.fit_predict(sparse.csr_matrix(graph))
+        labels = ranked_bins(labels, min_bin_size)
+        # Whoever sets a resolution gets the bins of that resolution.
+        if resolution != "auto" or labels.max() < 1:
+            break
+        if distinct_bins(X, labels)[1] >= _LEAST_SEPARATION:
+            break
+        if chosen == 1:
+            logger.info("Bins do not stand out from each other; rows are kept together.")
+            labels[present] = 0
+            break
+        chosen = max(1.0, float(chosen) / 2)  # pieces of larger species
     # Each row is linked to something: what its bin resembles far less than the others is a stray.
     centers, limits = centers_and_limits(X, labels)
     for i, (center, limit) in enumerate(zip(centers, limits, strict=True)):

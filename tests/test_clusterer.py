@@ -397,6 +397,12 @@ def test_graph_names_the_extra_that_it_needs(monkeypatch):
         SpeciesClusterer(method="graph").fit(np.eye(5))
 
 
+def test_large_species_are_not_cut_to_pieces():
+    X, y = species_mixture(2, 64, 0.9, sizes=(1200, 1400))
+    labels = SpeciesClusterer(method="graph", random_state=0).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.95
+
+
 def test_neighbor_graph_by_hand():
     # Two pairs: each row's only neighbour is its twin, and they share both.
     X = np.array([[1.0, 0], [1.0, 0], [0, 1.0], [0, 1.0]])

@@ -10,13 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-    clone,
-)
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -25,11 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 from ._cache import embedding_keys, open_cache
 from ._device import DTYPES, resolve_device, resolve_dtype
 from ._embed import EmbedOptions, embed_sequences
+from ._sequence_transformer import SequenceTransformerMixin
 from ._sequences import check_sequences
 from .backbones import Backbone, load_backbone, shared_backbone
 
 
-class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     """Embed DNA sequences so that those of one species lie close together.
 
     Works out of the box with the model that ships with the package, with any folder written by
@@ -364,16 +359,6 @@ class DNABertSEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             tuned.model.to("cpu")
             state["_tuned_backbone"] = tuned
         return state
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_n_features_out")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
 
 def _or_auto(value: int | str | None, auto: int | None) -> int | None:

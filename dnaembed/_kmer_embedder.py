@@ -7,22 +7,18 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._sequence_transformer import SequenceTransformerMixin
 from ._sequences import check_sequences, reverse_complement
 from .composition import kmer_counts, kmer_names, tnf_k_basis
 
 _REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
 
 
-class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     """Embed DNA sequences by their k-mer frequencies, without any training.
 
     Parameters
@@ -121,19 +117,9 @@ class KmerEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 embeddings = frequencies @ tnf_k_basis(self.k)
         return embeddings.astype(self.dtype)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_n_features_out")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
 
 def reference_order(k: int) -> np.ndarray:
-    """Columns of counts in A, C, G, T order, in the authors' order: nested loops over A, T, C, G."""
+    """Columns of A, C, G, T-ordered counts in the authors' order: loops over A, T, C, G."""
     digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
     return digits @ 4 ** np.arange(k)[::-1]
 

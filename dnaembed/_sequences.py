@@ -70,8 +70,8 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
 def _bad_character(character: str, position: int, where: str) -> str:
     hint = " Is this a protein sequence?" if character.upper() in set("EFILPQZXJO*") else ""
     return (
-        f"{where}: {character!r} at position {position + 1} is not a DNA base. Expected A, C, G, T, "
-        f"U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
+        f"{where}: {character!r} at position {position + 1} is not a DNA base. Expected A, C, G, "
+        f"T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
     )
 
 

@@ -7,12 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +15,7 @@ from torch import nn
 
 from .._kmer_embedder import KmerEmbedder
 from .._progress import progress
+from .._sequence_transformer import SequenceTransformerMixin
 from .._sequences import check_sequences
 from ..training._randomness import seeded
 
@@ -28,7 +24,7 @@ _LEAST_DISTANCE = 1e-6  # squared: log(1 - exp(-d)) has no value at 0
 _ROWS = 8192
 
 
-class KmerNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class KmerNet(SequenceTransformerMixin, BaseEstimator):
     """Embed sequences with a small network on tetranucleotide frequencies.
 
     Two layers (256 frequencies, `hidden_size`, `embedding_size`; batch normalisation, sigmoid and
@@ -188,10 +184,7 @@ class KmerNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
         tags.target_tags.required = True
-        tags.transformer_tags.preserves_dtype = []
         return tags
 
 

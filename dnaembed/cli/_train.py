@@ -26,8 +26,8 @@ genomes/ holds one FASTA file a genome; catalog.tsv in it (columns path, label a
 such, domain and split) or --labels says which genomes are of one species. run/model is the result,
 to be used as --model; run/best the best so far, run/log.csv the course of the loss.
 
-A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and [output]; what is
-given as an option wins over it.
+A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and [output]; what
+is given as an option wins over it.
 """
 
 # The option, section and name of each value that a recipe can hold as well.

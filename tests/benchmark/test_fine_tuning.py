@@ -46,7 +46,7 @@ def model(tmp_path):
 
 def test_rows_and_going_on(tmp_path, genomes, model, monkeypatch):
     output = tmp_path / "out" / "fine_tuning.csv"
-    tuner = SpyingFineTuner(n_steps=2, batch_size=4)
+    tuner = SpyingFineTuner(n_steps=2, batch_size=4, min_reads=0)
     SpyingFineTuner.seen.clear()
 
     def run(*seeds):

@@ -157,17 +157,21 @@ def test_one_read_leaves_the_model_as_it_is():
         tune(X[:1], min_reads=2000)
 
 
-def test_too_few_reads_without_labels_leave_the_model_as_it_is():
+def test_too_few_reads_leave_the_model_as_it_is():
     backbone = ToyBackbone()
     with pytest.warns(UserWarning, match="24 reads without labels are too few.*min_reads=25"):
         tuned = tune(backbone=backbone, min_reads=25)
     assert tuned.fingerprint() == backbone.fingerprint()
     assert tune(backbone=backbone, min_reads=24).fingerprint() != backbone.fingerprint()
-    # Reads that cannot be cut do not count; one label is enough to go on.
+    # Reads that cannot be cut do not count.
     with pytest.warns(UserWarning, match="23 reads without labels"):
         tune([*X[:-1], X[-1][:300]], min_reads=24)
-    few = tune(X[:4], [0, 0, 1, -1], backbone=backbone, min_reads=24)
-    assert few.fingerprint() != backbone.fingerprint()
+    with pytest.warns(UserWarning, match="24 reads without labels .*min_reads=2000"):
+        tune(min_reads="auto")
+    with pytest.warns(UserWarning, match="24 reads with labels .*min_reads=300"):
+        tune(y=Y, min_reads="auto")
+    many = tune(X[:20] * 15, [0, 1] * 150, backbone=backbone, min_reads="auto")
+    assert many.fingerprint() != backbone.fingerprint()
 
 
 def test_learning_rate_suits_model_and_labels(tiny_dnabert):
@@ -291,7 +295,7 @@ def classifier(folder, fine_tuner):
 
 def test_nested_parameters_are_searched_and_folds_do_not_leak(tiny_dnabert_folder):
     SpyingFineTuner.seen.clear()
-    spy = SpyingFineTuner(n_steps=1, batch_size=4, min_length=100)
+    spy = SpyingFineTuner(n_steps=1, batch_size=4, min_length=100, min_reads=0)
     reads, labels = [read[:1000] for read in X], np.arange(24) % 2
     search = GridSearchCV(
         classifier(tiny_dnabert_folder, spy),
@@ -336,20 +340,21 @@ def test_partial_fit_goes_on(tiny_dnabert_folder):
             tiny_dnabert_folder, fine_tuner=model, random_state=seed, device="cpu"
         )
 
+    reads, labels = [read[:400] for read in X[:12]], Y[:12] % 2
     # The first call is fit; the second one starts from there, with other random numbers.
-    first = embedder().fit(X, Y)
-    twice = embedder().partial_fit(X, Y)
-    np.testing.assert_array_equal(first.transform(X), twice.transform(X))
-    assert twice.partial_fit(X[:8], Y[:8]) is twice
+    first = embedder().fit(reads, labels)
+    twice = embedder().partial_fit(reads, labels)
+    np.testing.assert_array_equal(first.transform(reads), twice.transform(reads))
+    assert twice.partial_fit(reads[:8], labels[:8]) is twice
     assert twice.fine_tuner_.n_steps_ == 4
-    assert np.abs(twice.transform(X) - first.transform(X)).max() > 1e-5
-    again = embedder().fit(X, Y).partial_fit(X[:8], Y[:8])
-    np.testing.assert_array_equal(again.transform(X), twice.transform(X))
+    assert np.abs(twice.transform(reads) - first.transform(reads)).max() > 1e-5
+    again = embedder().fit(reads, labels).partial_fit(reads[:8], labels[:8])
+    np.testing.assert_array_equal(again.transform(reads), twice.transform(reads))
     # A pickle goes on as the original does, and fit starts afresh.
     copy = pickle.loads(pickle.dumps(twice))
-    expected = twice.partial_fit(X).transform(X)
-    np.testing.assert_array_equal(copy.partial_fit(X).transform(X), expected)
-    np.testing.assert_array_equal(twice.fit(X, Y).transform(X), first.transform(X))
+    expected = twice.partial_fit(reads, labels).transform(reads)
+    np.testing.assert_array_equal(copy.partial_fit(reads, labels).transform(reads), expected)
+    np.testing.assert_array_equal(twice.fit(reads, labels).transform(reads), first.transform(reads))
     assert twice.fine_tuner_.n_steps_ == 2
 
 

@@ -8,10 +8,9 @@ trains the model of a recipe with each loss and seed on split ``train`` and scor
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
@@ -20,7 +19,6 @@ import numpy as np
 
 from .._embed import EmbedOptions, embed_sequences
 from ..backbones import Backbone
-from ..io._atomic import atomic_output
 from ..training import ContrastiveTrainer, GenomeStore, list_genomes
 from ..training._config import Loss
 from ..training._recipe import (
@@ -32,6 +30,7 @@ from ..training._recipe import (
     read_recipe,
 )
 from ._protocols import clustering_scores, few_shot_scores
+from ._rows import read_rows, write_rows
 from .results import genome_sets
 
 logger = logging.getLogger("dnaembed")
@@ -73,7 +72,7 @@ def run_ablation(
         The rows of the file.
     """
     output = Path(output)
-    rows = list(_read(output))
+    rows = read_rows(output)
     sections = merge_recipes(DEFAULTS, read_recipe(recipe))
     sets = genome_sets(genomes, split="dev", seeds=seeds, n_reads=n_reads)
     with TemporaryDirectory() as folder:
@@ -94,7 +93,7 @@ def run_ablation(
                     if name in sets:
                         row |= _score(backbone, name, sets[name][draw])
                 rows.append(row)
-                _write(output, rows)
+                write_rows(output, COLUMNS, rows)
                 logger.info("%s", row)
     return rows
 
@@ -109,20 +108,6 @@ def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
         f1 = few_shot_scores(embeddings, labels, shots=_SHOTS, n_test=int(n_test), n_repeats=3)
         scores |= {f"f1@{n}": f"{f1[n]:.4f}" for n in _SHOTS}
     return scores
-
-
-def _read(path: Path) -> Iterator[dict[str, str]]:
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
-
-
-def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ species from those of held-out genera. It writes ``binning.csv`` and ``novelty.c
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import sys
 from collections.abc import Sequence
@@ -22,8 +21,8 @@ from sklearn.preprocessing import normalize
 
 from .. import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
 from ..datasets._species import read_genomes, sample_reads
-from ..io._atomic import atomic_output
 from ..metrics import count_above, min_similarity_from_labels, species_f1_recall
+from ._rows import write_rows
 
 logger = logging.getLogger("dnaembed")
 
@@ -248,12 +247,7 @@ def calibration_error(probability: np.ndarray, right: np.ndarray, n_bins: int = 
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(path, list(dict.fromkeys(column for row in rows for column in row)), rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,10 +9,9 @@ that was killed goes on: rows that the file has are not made again.
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
 from .._embedder import DNABertSEmbedder
-from ..io._atomic import atomic_output
 from ..training import ContrastiveFineTuner
 from ._protocols import clustering_scores
+from ._rows import read_rows, write_rows
 from .results import SETS, genome_sets
 
 logger = logging.getLogger("dnaembed")
@@ -79,7 +78,7 @@ def run_fine_tuning(
         The rows of the file.
     """
     output = Path(output)
-    rows = list(_read(output))
+    rows = read_rows(output)
     tuner = ContrastiveFineTuner() if fine_tuner is None else fine_tuner
     recipes = {name: SETS[name] for name in _SETS}
     sets = genome_sets(genomes, split="dev", seeds=seeds, n_reads=n_reads, recipes=recipes)
@@ -105,7 +104,7 @@ def run_fine_tuning(
             cells = [name, str(seed), str(len(codes)), str(codes.max() + 1)]
             cells += [f"{score:.4f}" for score in scores]
             rows.append(dict(zip(COLUMNS, cells, strict=True)))
-            _write(output, rows)
+            write_rows(output, COLUMNS, rows)
             logger.info("%s", rows[-1])
     return rows
 
@@ -157,20 +156,6 @@ def few_shot_f1(
     test = np.setdiff1d(np.arange(len(codes)), known)
     classifier = LogisticRegression(C=0.5, max_iter=3000).fit(rows[known], codes[known])
     return float(f1_score(codes[test], classifier.predict(rows[test]), average="macro"))
-
-
-def _read(path: Path) -> Iterator[dict[str, str]]:
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
-
-
-def _write(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ transformer's weights are random, which does not change its speed.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,8 +22,8 @@ from .._embed import EmbedOptions, embed_sequences
 from .._embedder import DNABertSEmbedder
 from .._kmer_embedder import KmerEmbedder
 from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
-from ..io._atomic import atomic_output
 from ..training._randomness import seeded
+from ._rows import write_rows
 
 _COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
 _LENGTH = 5000
@@ -142,12 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")
     args = parser.parse_args(argv)
     rows = measure(args.reads, repeats=args.repeats)
-    output = Path(args.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_output(output) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(Path(args.output), _COLUMNS, rows)
     return 0
 
 

@@ -8,6 +8,7 @@ import torch
 
 from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.benchmark import fine_tuning
+from dnaembed.benchmark._rows import write_rows
 from dnaembed.training import ContrastiveFineTuner
 
 
@@ -93,7 +94,7 @@ def test_known_reads_are_not_tested():
 def test_command(tmp_path, genomes, model):
     output = tmp_path / "fine_tuning.csv"
     rows = [dict.fromkeys(fine_tuning.COLUMNS, "0") | {"set": s} for s in fine_tuning._SETS]
-    fine_tuning._write(output, rows)
+    write_rows(output, fine_tuning.COLUMNS, rows)
     before = output.read_text()
     arguments = [str(genomes), "-o", str(output), "--model", model, "--seeds", "0"]
     assert fine_tuning.main(arguments) == 0

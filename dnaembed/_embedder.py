@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._cache import embedding_keys, open_cache
-from ._device import DTYPES, resolve_device, resolve_dtype
+from ._device import DTYPES, move, resolve_device, resolve_dtype
 from ._embed import EmbedOptions, embed_sequences
 from ._sequence_transformer import SequenceTransformerMixin
 from ._sequences import check_sequences
@@ -222,25 +222,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
-        """Fit, and embed the same sequences.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples
-            DNA sequences.
-        y : array-like of shape (n_samples,), default=None
-            Labels for the fine-tuner; ignored without one.
-        **fit_params : dict
-            None is taken; here for the scikit-learn interface.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, embedding_size), float32
-            One row a sequence.
-        """
-        return self.fit(X, y, **fit_params).transform(X)
-
     def transform(self, X: Any) -> np.ndarray:
         """Embed sequences.
 
@@ -281,7 +262,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
         if tuned is not None:
-            torch.nn.Module.to(tuned.model, device)
+            move(tuned.model, device)
             return tuned
         return shared_backbone(
             self.model,
@@ -305,7 +286,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
                 cache_dir=self.cache_dir,
                 local_files_only=self.local_files_only,
             )
-            torch.nn.Module.to(backbone.model, resolve_device(self.device))
+            move(backbone.model, resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
@@ -317,10 +298,10 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         """Set the tuned model: computed in full precision, kept in that of the embedder."""
         if backbone.model.dtype != torch.float32:
             backbone = deepcopy(backbone)
-            torch.nn.Module.to(backbone.model, dtype=torch.float32)
+            move(backbone.model, dtype=torch.float32)
         tuned = tune(backbone, sequences, y, random_state=self._random_state)
         dtype = resolve_dtype(self.dtype, resolve_device(self.device))
-        torch.nn.Module.to(tuned.model.eval(), dtype=dtype)
+        move(tuned.model.eval(), dtype=dtype)
         self._tuned_backbone = tuned
 
     def _embed_distinct(self, sequences: list[str]) -> np.ndarray:

@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._sequence_transformer import SequenceTransformerMixin
-from ._sequences import check_sequences, reverse_complement
+from ._sequences import check_sequences
 from .composition import kmer_counts, kmer_names, tnf_k_basis
+from .composition._uniform import uniform_frequencies
 
 _REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
 
@@ -130,10 +131,8 @@ def canonical_profile(counts: np.ndarray, k: int) -> np.ndarray:
     The root makes the noise of a count the same whatever its size (a Poisson count's square root
     has a variance near 1/4), so that common k-mers do not drown the rare ones.
     """
-    palindrome = np.array([name == reverse_complement(name) for name in kmer_names(k)])
-    expected = np.where(palindrome, 1.0, 2.0) / 4.0**k
     frequencies = _frequencies(counts)
-    profile = np.sqrt(frequencies) - np.sqrt(expected)
+    profile = np.sqrt(frequencies) - np.sqrt(uniform_frequencies(k))
     profile[frequencies.sum(axis=1) == 0] = 0.0
     return profile
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
-from .._sequences import reverse_complement
-from ..composition import kmer_names
+from ..composition._uniform import uniform_frequencies
 from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 
 
@@ -35,10 +35,6 @@ def composition_backbone(k: Sequence[int] = (4,)) -> KmerProfileBackbone:
     """
     config = KmerProfileConfig(k=list(k), num_hidden_layers=0, linear_size=0)
     model = KmerProfileModel(config)
-    expected = [
-        (1 if name == reverse_complement(name) else 2) / 4.0 ** len(name)
-        for length in config.k
-        for name in kmer_names(length)
-    ]
-    model.mean.copy_(torch.tensor(expected, dtype=torch.float64).sqrt())
+    expected = np.concatenate([uniform_frequencies(length) for length in config.k])
+    model.mean.copy_(torch.from_numpy(expected).sqrt())
     return KmerProfileBackbone(model.eval())

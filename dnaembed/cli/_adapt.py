@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ._common import READS_HELP, add_reading_options, new_parser, positive_int, read
-from ._train import _device, _natural
+from ._train import _natural
 
 logger = logging.getLogger("dnaembed")
 
@@ -75,10 +75,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Adapt."""
+    from .._device import move, resolve_device
     from ..backbones import load_backbone
     from ..io import read_labels
     from ..training import ContrastiveFineTuner
-    from ..training._weights import move
 
     output = Path(args.output)
     if output.exists():
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     }
     tuner = ContrastiveFineTuner(**{k: v for k, v in parameters.items() if v is not None})
     backbone = load_backbone(args.model)
-    move(backbone.model, _device(args.device))
+    move(backbone.model, resolve_device(args.device))
     tuned = tuner.fine_tune(backbone, sequences, y, random_state=args.seed)
     move(tuned.model, "cpu")
     tuned.save(output)

@@ -118,6 +118,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
+    from .._device import move, resolve_device
     from ..backbones import load_backbone
     from ..training import ContrastiveTrainer
     from ..training._processes import process_state
@@ -131,7 +132,6 @@ def run(args: argparse.Namespace) -> int:
         merge_recipes,
         read_recipe,
     )
-    from ..training._weights import move
 
     processes = process_state(None if args.device == "auto" else args.device)
     output = Path(args.output)
@@ -162,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
         config,
         validation_source=validation,
         output_dir=output,
-        device=None if args.device == "auto" else _device(args.device),
+        device=None if args.device == "auto" else resolve_device(args.device),
     )
     backbone = trainer.train(resume=args.resume)
     if main:
@@ -228,12 +228,6 @@ def _store(args: argparse.Namespace, split: str | None, folder: Path, main: bool
         GenomeStore.build(genomes, folder)
     process_state().wait_for_everyone()
     return GenomeStore(folder)
-
-
-def _device(name: str) -> Any:
-    from .._device import resolve_device
-
-    return resolve_device(name)
 
 
 def _natural(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .._device import DTYPES
+from .._device import DTYPES, move
 from ..backbones import (
     Backbone,
     DnaBertBackbone,
@@ -198,7 +198,7 @@ def finish_backbone(
     """
     if recipe["linear"] and isinstance(backbone, KmerProfileBackbone):
         backbone = add_linear_part(backbone, source, **recipe["linear"])
-    torch.nn.Module.to(backbone.model, dtype=DTYPES[recipe["output"].get("dtype", "float32")])
+    move(backbone.model, dtype=DTYPES[recipe["output"].get("dtype", "float32")])
     return backbone
 
 

@@ -17,6 +17,7 @@ import torch
 from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor
 
+from .._device import move
 from .._progress import progress
 from ..backbones import Backbone
 from ..io._atomic import atomic_folder, atomic_output
@@ -36,7 +37,6 @@ from ._weights import (
     copies,
     exchanged,
     freeze_first_layers,
-    move,
     move_towards,
     weight_groups,
 )

@@ -117,8 +117,3 @@ def checkpointed(model: PreTrainedModel, enabled: bool) -> Iterator[None]:
         # A hook that would travel with copies and pickles of the model.
         with suppress(AttributeError):
             model.disable_input_require_grads()
-
-
-def move(model: nn.Module, device: torch.device | str) -> None:
-    """Move a model; the declared type hides a decorator of transformers that mypy misreads."""
-    model.to(device)

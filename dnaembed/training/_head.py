@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ._randomness import seeded
+
 
 class ProjectionHead(nn.Sequential):
     """Map embeddings to the unit vectors that the loss compares.
@@ -41,8 +43,7 @@ class ProjectionHead(nn.Sequential):
         seed: int = 0,
     ) -> None:
         # Layers draw their weights from the global generator: lend them one of our own.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed, torch.device("cpu")):
             if size is None:
                 super().__init__()
             else:

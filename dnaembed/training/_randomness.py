@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+# Dropout can only draw from the generators that all threads of the process share. Held by whoever
+# has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw
+# from each other's, and give other weights every time.
+_generators = threading.RLock()
 
 
 def derive_seed(*key: int) -> int:
@@ -15,10 +21,17 @@ def derive_seed(*key: int) -> int:
 
 
 @contextmanager
+def own_generators(device: torch.device) -> Iterator[None]:
+    """Have the generators alone, among the threads that ask here; restore them after the block."""
+    devices = [device] if device.type == "cuda" else []
+    with _generators, torch.random.fork_rng(devices=devices):
+        yield
+
+
+@contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed dropout within the block; restore the generators after it."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with own_generators(device):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

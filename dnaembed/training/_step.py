@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
@@ -14,7 +15,7 @@ from ._config import TrainingConfig
 from ._losses import i_mix, mi_mix, supcon, weighted_simclr
 from ._prepare import Chunk, PreparedStep
 from ._processes import process_state
-from ._randomness import derive_seed, seeded
+from ._randomness import derive_seed, own_generators, seeded
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -101,7 +102,10 @@ class ContrastiveStep:
         gradient = self._own_gradient(z1, z2)
         for i, (chunk, seed) in enumerate(zip(chunks, seeds, strict=True)):
             part = parts[i] if at_once else self._forward(chunk, seed)
-            part.backward(gradient[chunk.rows])
+            # What is recomputed on the way back draws its dropout again.
+            redraws = self.config.gradient_checkpointing
+            with own_generators(self.device) if redraws else nullcontext():
+                part.backward(gradient[chunk.rows])
         self._add_over_processes()
         return StepOutput(loss.detach(), z1.detach(), z2.detach())
 

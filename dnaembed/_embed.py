@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
-from ._batches import budget_batches
 from ._device import is_out_of_memory
 from ._progress import progress
 from ._sequences import reverse_complement
+from ._threads import limit_threads
 from ._windows import pool_windows, split_windows
 from .backbones import Backbone
 
@@ -62,8 +63,12 @@ def embed_sequences(
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     chunks = list(_chunks(sequences, order))
+    # Chunks in flight share the cores: each with all of them would be slower.
+    workers = min(effective_n_jobs(n_jobs), len(chunks))
+    n_threads = None if workers == 1 else max(1, torch.get_num_threads() // workers)
     results = parallel(
-        delayed(_embed_chunk)(backbone, [sequences[i] for i in chunk], options) for chunk in chunks
+        delayed(_embed_chunk)(backbone, [sequences[i] for i in chunk], options, n_threads)
+        for chunk in chunks
     )
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
         for chunk, rows in zip(chunks, results, strict=True):
@@ -85,7 +90,14 @@ def _chunks(sequences: Sequence[str], order: Sequence[int]) -> Iterator[list[int
         yield chunk
 
 
-def _embed_chunk(backbone: Backbone, sequences: list[str], options: EmbedOptions) -> np.ndarray:
+def _embed_chunk(
+    backbone: Backbone, sequences: list[str], options: EmbedOptions, n_threads: int | None
+) -> np.ndarray:
+    with nullcontext() if n_threads is None else limit_threads(n_threads):
+        return _embed_strands(backbone, sequences, options)
+
+
+def _embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOptions) -> np.ndarray:
     rows = _embed_one_strand(backbone, sequences, options)
     if options.both_strands and not backbone.strand_invariant:
         other = [reverse_complement(sequence) for sequence in sequences]
@@ -110,7 +122,7 @@ def _embed_one_strand(
 def _embed_pieces(backbone: Backbone, pieces: list[str], budget: int) -> np.ndarray:
     features = backbone.featurize(pieces)
     rows = np.empty((len(pieces), backbone.embedding_size), dtype=np.float32)
-    pending = budget_batches([backbone.cost(f) for f in features], budget)[::-1]
+    pending = backbone.batches([backbone.cost(f) for f in features], budget)[::-1]
     while pending:
         batch = pending.pop()
         try:
@@ -140,7 +152,7 @@ def _forward(backbone: Backbone, features: list[np.ndarray]) -> np.ndarray:
     device = backbone.model.device
     batch = {
         name: tensor.to(device, non_blocking=True)
-        for name, tensor in backbone.collate(features).items()
+        for name, tensor in backbone.pack(features).items()
     }
     with torch.inference_mode():
         return backbone.embed(batch).float().cpu().numpy()

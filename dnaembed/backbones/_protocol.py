@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from .._batches import budget_batches
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -82,11 +84,38 @@ class Backbone(ABC):
     def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """Stack features into a batch on the CPU; row i belongs to ``features[i]``."""
 
+    def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """Make a batch to embed without gradients, on the CPU; as `collate` unless overridden.
+
+        A model that has a way to compute without padding makes its batches for it here.
+        """
+        return self.collate(features)
+
+    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
+        """Divide sequences into batches for `pack` that stay within a budget.
+
+        Parameters
+        ----------
+        costs : sequence of int
+            `cost` of each sequence.
+        budget : int
+            Cost units that a batch may hold; a sequence over the budget is a batch alone.
+
+        Returns
+        -------
+        list of list of int
+            Positions in `costs`, each exactly once; the costliest first.
+        """
+        return budget_batches(costs, budget)
+
     @abstractmethod
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Embed a batch that lies on the model's device; differentiable, not normalised.
+        """Embed a batch that lies on the model's device, not normalised.
+
+        Takes what `collate` makes, then differentiable, and what `pack` makes, then without
+        `mixing`.
 
         Returns
         -------

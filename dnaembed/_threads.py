@@ -1,0 +1,40 @@
+"""Divide the cores between threads that compute at the same time."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+
+@contextmanager
+def limit_threads(n_threads: int) -> Iterator[None]:
+    """Let torch use at most so many cores in the calling thread; other threads notice nothing.
+
+    `torch.set_num_threads` would change the setting of the whole process. OpenMP's own is one of
+    each thread, and so is MKL's local one, which overrides OpenMP's once anybody called
+    `torch.set_num_threads`.
+
+    Parameters
+    ----------
+    n_threads : int
+        At least 1; a smaller limit that is in force already stays.
+    """
+    # A thread's first call into torch sets its limits; later than here, it would undo ours.
+    n_threads = min(n_threads, torch.get_num_threads())
+    with ThreadpoolController().select(user_api="openmp").limit(limits=n_threads):
+        before = _limit_mkl(n_threads)
+        try:
+            yield
+        finally:
+            _limit_mkl(before)
+
+
+def _limit_mkl(n_threads: int) -> int:
+    """Set MKL's limit for this thread, 0 for none; return the one before."""
+    # Linked into torch; absent from builds for other processors.
+    set_local = getattr(ctypes.CDLL(torch._C.__file__), "MKL_Set_Num_Threads_Local", None)
+    return 0 if set_local is None else int(set_local(n_threads))

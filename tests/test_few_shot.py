@@ -86,7 +86,7 @@ def test_containers_are_alike():
         column,
         column[:, None],
         np.array(reads),
-        np.array(reads, dtype=np.dtypes.StringDType()),
+        np.array(reads, dtype=getattr(np.dtypes, "StringDType", object)),  # from numpy 2 on
         [[read] for read in reads],
         pd.Series(reads),
         pd.Series(reads, dtype="string"),

@@ -79,7 +79,7 @@ READS = ["ACGT", "GGNA"]
         [[read] for read in READS],
         np.array(READS),
         np.array(READS, dtype=object),
-        np.array(READS, dtype=np.dtypes.StringDType()),
+        np.array(READS, dtype=getattr(np.dtypes, "StringDType", object)),  # from numpy 2 on
         np.array(READS)[:, None],
         pd.Series(READS, index=[5, 9]),
         pd.Series(READS, dtype="string").array,

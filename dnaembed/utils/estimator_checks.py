@@ -465,6 +465,7 @@ def check_sequence_alphabet(name: str, estimator_orig: Any) -> None:
 def check_sequence_containers(name: str, estimator_orig: Any) -> None:
     """Lists, tuples and numpy arrays of all string types are alike."""
     X = example_sequences()
+    string = getattr(np.dtypes, "StringDType", None)  # from numpy 2 on
     _check_containers(
         name,
         estimator_orig,
@@ -473,8 +474,8 @@ def check_sequence_containers(name: str, estimator_orig: Any) -> None:
             "a U array": np.array(X),
             "an object array": np.array(X, dtype=object),
             "an (n, 1) object array": np.array(X, dtype=object)[:, None],
-            "a StringDType array": np.array(X, dtype=np.dtypes.StringDType()),
-        },
+        }
+        | ({"a StringDType array": np.array(X, dtype=string())} if string else {}),
     )
 
 

@@ -7,6 +7,8 @@ import logging
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -136,11 +138,11 @@ def iter_sequences(
     """
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
-    sources = _as_sources(paths)
-    return _iterate(sources, skip_empty, _SeenIds(sources) if duplicate_ids == "error" else None)
+    sources = as_sources(paths)
+    return _iterate(sources, skip_empty, SeenIds(sources) if duplicate_ids == "error" else None)
 
 
-def _as_sources(paths: Sources) -> list[Source]:
+def as_sources(paths: Sources) -> list[Source]:
     if isinstance(paths, str | os.PathLike) or hasattr(paths, "read"):
         return [paths]  # type: ignore[list-item]
     sources = list(paths)
@@ -150,37 +152,61 @@ def _as_sources(paths: Sources) -> list[Source]:
 
 
 def _iterate(
-    sources: Sequence[Source], skip_empty: bool, seen: _SeenIds | None
+    sources: Sequence[Source], skip_empty: bool, seen: SeenIds | None
 ) -> Iterator[tuple[str, str]]:
     for source in sources:
-        name = name_of(source)
-        number = n_empty = 0
-        for number, (header, raw) in enumerate(_records(source), 1):
-            identifier = _identifier(header, name, number)
-            if seen is not None:
-                seen.add(identifier)
-            where = f"{name}, record {identifier!r} (number {number})"
-            try:
-                sequence = normalize_sequence(raw, where=where)
-            except ValueError as error:
-                if raw.translate(_GAPS).strip():
-                    raise SequenceFileError(f"{error}{_hint(raw)}") from None
-                if not skip_empty:
-                    raise SequenceFileError(
-                        f"{error} Records without a base can be left out with skip_empty=True."
-                    ) from None
-                n_empty += 1
-                continue
-            yield identifier, sequence
-        if number == n_empty:
-            reason = f": all {number} records are without a base" if number else ""
-            raise SequenceFileError(f"{name} holds no sequence{reason}.")
-        if n_empty:
-            logger.warning("%s: skipped %d of %d records: no base.", name, n_empty, number)
+        tally = Tally(name_of(source), skip_empty)
+        yield from clean_records(_records(source), tally, seen)
+        tally.end_of_file()
         if seen is not None:
             seen.end_of_file()
     if seen is not None:
         seen.check()
+
+
+@dataclass
+class Tally:
+    """How far a file has been read, and what was left out of it."""
+
+    name: str
+    skip_empty: bool
+    n_records: int = 0
+    n_empty: int = 0
+
+    def end_of_file(self) -> None:
+        """Raise if there was no sequence; say how many records were skipped."""
+        if self.n_records == self.n_empty:
+            n = self.n_records
+            reason = f": all {n} records are without a base" if n else ""
+            raise SequenceFileError(f"{self.name} holds no sequence{reason}.")
+        if self.n_empty:
+            logger.warning(
+                "%s: skipped %d of %d records: no base.", self.name, self.n_empty, self.n_records
+            )
+
+
+def clean_records(
+    records: Iterable[tuple[str, str]], tally: Tally, seen: SeenIds | None
+) -> Iterator[tuple[str, str]]:
+    """Yield identifier and normalised sequence of each record that has a base."""
+    for header, raw in records:
+        tally.n_records += 1
+        identifier = _identifier(header, tally.name, tally.n_records)
+        if seen is not None:
+            seen.add(identifier)
+        where = f"{tally.name}, record {identifier!r} (number {tally.n_records})"
+        try:
+            sequence = normalize_sequence(raw, where=where)
+        except ValueError as error:
+            if raw.translate(_GAPS).strip():
+                raise SequenceFileError(f"{error}{_hint(raw)}") from None
+            if not tally.skip_empty:
+                raise SequenceFileError(
+                    f"{error} Records without a base can be left out with skip_empty=True."
+                ) from None
+            tally.n_empty += 1
+            continue
+        yield identifier, sequence
 
 
 _GAPS = str.maketrans("", "", "-.")
@@ -213,30 +239,42 @@ def _identifier(header: str, name: str, number: int) -> str:
 
 def _records(source: Source) -> Iterator[tuple[str, str]]:
     """Yield header and sequence as they stand in the file."""
+    with open_records(source) as (file, form):
+        if form is not None:
+            yield from parse_stream(file, form, name_of(source))
+
+
+@contextmanager
+def open_records(source: Source) -> Iterator[tuple[io.BufferedReader, str | None]]:
+    """Open a file at its first record, with its format; None for an empty file."""
     name = name_of(source)
     with open_decompressed(source) as stream:
         file: Any = io.BufferedReader(AsciiStream(stream, name), 1 << 17)  # type: ignore[type-var]
-        form = _format(file, name)
-        if form is None:
-            return
-        number = 0
-        try:
-            with dnaio.open(file, fileformat=form) as reader:
-                for record in reader:
-                    number += 1
-                    qualities = record.qualities
-                    if qualities is not None and not qualities.isprintable():
-                        raise SequenceFileError(
-                            f"{name}, record number {number}: the quality line has a character "
-                            "that is not printable ASCII."
-                        )
-                    yield record.name, record.sequence
-        except dnaio.FileFormatError as error:
-            line = "" if error.line is None else f", line {error.line + 1}"
-            message = " ".join(_shown(str(error.message)).split()).rstrip(".")
-            raise SequenceFileError(
-                f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
-            ) from None
+        yield file, _format(file, name)
+
+
+def parse_stream(
+    file: Any, form: str, name: str, *, n_before: int = 0, lines_before: int = 0
+) -> Iterator[tuple[str, str]]:
+    """Yield header and sequence of each record of a stream, after so many that were read before."""
+    number = n_before
+    try:
+        with dnaio.open(file, fileformat=form) as reader:
+            for record in reader:
+                number += 1
+                qualities = record.qualities
+                if qualities is not None and not qualities.isprintable():
+                    raise SequenceFileError(
+                        f"{name}, record number {number}: the quality line has a character "
+                        "that is not printable ASCII."
+                    )
+                yield record.name, record.sequence
+    except dnaio.FileFormatError as error:
+        line = "" if error.line is None else f", line {error.line + 1 + lines_before}"
+        message = " ".join(_shown(str(error.message)).split()).rstrip(".")
+        raise SequenceFileError(
+            f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
+        ) from None
 
 
 def _format(file: Any, name: str) -> str | None:
@@ -262,7 +300,7 @@ def _format(file: Any, name: str) -> str | None:
     )
 
 
-class _SeenIds:
+class SeenIds:
     """Finds equal identifiers in 8 bytes a record: digests are kept, not text.
 
     The digests are compared when their number has doubled and at the end; equal ones are looked up
@@ -281,6 +319,13 @@ class _SeenIds:
         if len(self._digests) >= self._next_check:
             self.check()
             self._next_check *= 2
+
+    def extend(self, digests: np.ndarray) -> None:
+        """Add digests made elsewhere; all of one run are made in one way."""
+        self._digests.frombytes(digests.astype(np.uint64).tobytes())
+        if len(self._digests) >= self._next_check:
+            self.check()
+            self._next_check = 2 * len(self._digests)
 
     def end_of_file(self) -> None:
         self._ends.append(len(self._digests))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +97,7 @@ def iter_blocks(
 
 def _file_blocks(
     source: Source, skip_empty: bool, seen: SeenIds | None, block_bytes: int
-) -> Iterator[SequenceBlock]:
+) -> Generator[SequenceBlock]:
     tally = Tally(name_of(source), skip_empty)
     lines = 0
     with open_records(source) as (file, form):
@@ -136,7 +136,7 @@ def _file_blocks(
 
 def _fill(file: Any, buffer: np.ndarray) -> int:
     """Read until the buffer is full or the file ends."""
-    view = memoryview(buffer)
+    view = memoryview(buffer.data)
     filled = 0
     while filled < len(view):
         n = file.readinto(view[filled:])

@@ -21,6 +21,7 @@ _BINNED, _IN_BINS = "species binned", "reads in bins"
 _EXAMPLES = """\
   dnaembed demo
   dnaembed demo --umap -o reads.png
+  dnaembed demo --save-reads demo          files to try the other commands on
   dnaembed demo --model zhihan1996/DNABERT-S
 """
 
@@ -51,6 +52,11 @@ def add_parser(subparsers: Any) -> None:
         metavar="PICTURE.png",
         help="the picture (default: dnaembed_demo.png in this folder)",
     )
+    parser.add_argument(
+        "--save-reads",
+        metavar="FOLDER",
+        help="instead of all this, write the reads into a new folder, to try the other commands on",
+    )
     parser.add_argument("--umap", action="store_true", help="draw UMAP, not principal components")
     add_model_options(parser)
 
@@ -58,9 +64,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from .. import KmerEmbedder
-    from ..datasets import load_demo_reads
+    from ..datasets import load_demo_reads, save_demo_reads
     from ..io._atomic import check_output
 
+    if args.save_reads is not None:
+        save_demo_reads(args.save_reads)
+        logger.info("Wrote %s.", args.save_reads)
+        return 0
     check_output(args.output)  # now, not after the work
     reads = load_demo_reads()
     embedders: dict[str, Any] = {

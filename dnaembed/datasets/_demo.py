@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+from collections.abc import Iterable
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from ..io import labels_of, read_labels, read_sequences
+from ..io import labels_of, read_labels, read_sequences, write_labels
+from ..io._atomic import atomic_folder
+
+_KNOWN = 5  # labelled reads a species
+_SAMPLES = 3  # columns of the made-up coverages
+_SAVED = """\
+# Reads to try dnaembed on
+
+Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial genomes.
+
+- reads.fastq.gz: 350 reads, 35 a species, in random order. They are pieces of assembled genomes, so
+  the qualities are invented.
+- known.fasta, known.tsv: 5 other reads of each species, and their species.
+- species.tsv: the species of reads.fastq.gz, to see how good an answer is.
+- coverage.tsv: mean coverages of reads.fastq.gz in 3 samples. Invented: the same for all reads of a
+  species, but for noise.
+- genomes/: the 40 reads of each species as one FASTA file, and catalog.tsv, for dnaembed train.
+"""
 
 
 def load_demo_reads(*, errors: bool = False) -> Bunch:
@@ -46,3 +67,81 @@ def load_demo_reads(*, errors: bool = False) -> Bunch:
         labels=np.array(labels),
         DESCR=(folder / "README.md").read_text(encoding="utf-8"),
     )
+
+
+def save_demo_reads(folder: str | os.PathLike[str]) -> None:
+    """Write the reads of `load_demo_reads` as files, to try the command line on.
+
+    Parameters
+    ----------
+    folder : path-like
+        Must not exist; it appears complete or not at all.
+
+    Raises
+    ------
+    FileExistsError
+        If there is such a file or folder.
+
+    Notes
+    -----
+    The folder holds ``reads.fastq.gz`` (35 reads a species, their qualities invented),
+    ``known.fasta`` with ``known.tsv`` (5 other reads a species, and their species),
+    ``species.tsv`` (the species of ``reads.fastq.gz``), ``coverage.tsv`` (invented coverages in 3
+    samples) and ``genomes/`` with ``catalog.tsv`` (as `dnaembed.training.list_genomes` reads it).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from dnaembed.datasets import save_demo_reads
+    >>> from dnaembed.io import read_sequences
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_demo_reads(Path(folder) / "demo")
+    ...     ids, reads = read_sequences(Path(folder) / "demo" / "reads.fastq.gz")
+    >>> len(reads)
+    350
+    """
+    target = Path(folder)
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} exists; a new folder is expected.")
+    if not target.absolute().parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {target}: there is no folder {target.parent}.")
+    reads = load_demo_reads()
+    ids, sequences, labels = np.array(reads.ids), np.array(reads.sequences), reads.labels
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(ids))
+    known = np.concatenate([order[labels[order] == name][:_KNOWN] for name in np.unique(labels)])
+    rest = order[~np.isin(order, known)]
+    codes = np.unique(labels[rest], return_inverse=True)[1]
+    coverage = 20 * np.exp(rng.normal(0, 1, (codes.max() + 1, _SAMPLES)))[codes]
+    coverage *= rng.lognormal(0, 0.3, coverage.shape)
+    with atomic_folder(target) as path:
+        path.mkdir(exist_ok=True)
+        (path / "README.md").write_text(_SAVED, encoding="utf-8")
+        fastq = "".join(
+            f"@{i}\n{sequence}\n+\n{'I' * len(sequence)}\n"
+            for i, sequence in zip(ids[rest], sequences[rest], strict=True)
+        )
+        # No time in the header: the same bytes whenever it is written.
+        (path / "reads.fastq.gz").write_bytes(gzip.compress(fastq.encode("ascii"), 6, mtime=0))
+        write_labels(path / "species.tsv", ids[rest], labels[rest], columns=("id", "species"))
+        _write_fasta(path / "known.fasta", ids[known], sequences[known])
+        write_labels(path / "known.tsv", ids[known], labels[known], columns=("id", "species"))
+        names = "\t".join(f"sample{i + 1}" for i in range(_SAMPLES))
+        rows = [
+            "\t".join([i, *(f"{value:.2f}" for value in row)])
+            for i, row in zip(ids[rest], coverage, strict=True)
+        ]
+        (path / "coverage.tsv").write_text("\n".join([f"id\t{names}", *rows, ""]))
+        (path / "genomes").mkdir()
+        catalog = ["path\tlabel"]
+        for name in np.unique(labels).tolist():
+            file = name.replace(" ", "_") + ".fasta"
+            _write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
+            catalog.append(f"{file}\t{name}")
+        (path / "genomes" / "catalog.tsv").write_text("\n".join([*catalog, ""]))
+
+
+def _write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:
+    records = zip(ids, sequences, strict=True)
+    path.write_text("".join(f">{i}\n{sequence}\n" for i, sequence in records), encoding="ascii")

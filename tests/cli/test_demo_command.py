@@ -70,3 +70,11 @@ def test_demo_of_the_package(tmp_path, capsys):
     assert main(["demo", "-o", str(tmp_path / "x.png")]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert float(rows["model: default"]["ARI"]) > float(rows["raw TNF"]["ARI"])
+
+
+def test_demo_saves_reads(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--save-reads", "demo"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert "Wrote demo." in capsys.readouterr().err
+    assert main(["demo", "--save-reads", "demo"]) == 1

@@ -2,7 +2,11 @@
 
 from collections import Counter
 
-from dnaembed.datasets import load_demo_reads
+import pytest
+
+from dnaembed.datasets import load_demo_reads, save_demo_reads
+from dnaembed.io import abundance_of, read_abundance, read_labels, read_sequences
+from dnaembed.training import list_genomes
 
 
 def test_demo_reads():
@@ -21,3 +25,37 @@ def test_reads_with_errors_are_a_subset():
     assert [species[i] for i in noisy.ids] == noisy.labels.tolist()
     sequences = dict(zip(clean.ids, clean.sequences, strict=True))
     assert all(sequences[i] != s for i, s in zip(noisy.ids, noisy.sequences, strict=True))
+
+
+def test_saved_reads(tmp_path):
+    folder = tmp_path / "demo"
+    save_demo_reads(folder)
+    demo = load_demo_reads()
+    sequences = dict(zip(demo.ids, demo.sequences, strict=True))
+    species = dict(zip(demo.ids, demo.labels.tolist(), strict=True))
+    ids, reads = read_sequences(folder / "reads.fastq.gz")
+    known, known_reads = read_sequences(folder / "known.fasta")
+    assert sorted([*ids, *known]) == sorted(demo.ids)
+    assert [sequences[i] for i in ids] == reads
+    assert [sequences[i] for i in known] == known_reads
+    assert read_labels(folder / "species.tsv") == {i: species[i] for i in ids}
+    assert read_labels(folder / "known.tsv") == {i: species[i] for i in known}
+    assert set(Counter(species[i] for i in known).values()) == {5}
+    coverage = abundance_of(ids, read_abundance(folder / "coverage.tsv"))
+    assert coverage.shape == (350, 3)
+    genomes = list_genomes(folder / "genomes")
+    assert {genome.label for genome in genomes} == set(demo.labels)
+    assert {path.name for path in tmp_path.iterdir()} == {"demo"}
+    save_demo_reads(tmp_path / "again")
+    for file in folder.iterdir():
+        if file.is_file():
+            assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+def test_saved_reads_replace_nothing(tmp_path):
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(FileExistsError, match="demo exists; a new folder is expected"):
+        save_demo_reads(tmp_path / "demo")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        save_demo_reads(tmp_path / "none" / "demo")
+    assert list((tmp_path / "demo").iterdir()) == []

@@ -55,6 +55,12 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     n_neighbors : int, default=15
         Neighbours that a read is linked to; only for the graph.
 
+    neighbors : {"auto", "exact", "approximate"}, default="auto"
+        How neighbours are found; only for the graph. ``"exact"``: all pairs are compared, a block
+        at a time, in a time that grows with the square of the number of reads. ``"approximate"``:
+        nearest-neighbour descent, which needs pynndescent. ``"auto"``: exact up to 200,000 reads,
+        and above where pynndescent is not installed.
+
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
         reads, at least 1, halved while the bins do not stand out from each other, and at last a
@@ -188,6 +194,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             Interval(Real, 0, 1, closed="both"),
         ],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "neighbors": [StrOptions({"auto", "exact", "approximate"})],
         "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "abundance_weight": [Interval(Real, 0, 1, closed="both")],
         "min_bin_size": [Interval(Integral, 1, None, closed="left")],
@@ -206,6 +213,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         method: str = "auto",
         min_similarity: float | str = "auto",
         n_neighbors: int = 15,
+        neighbors: str = "auto",
         resolution: float | str = "auto",
         abundance_weight: float = 0.5,
         min_bin_size: int = 10,
@@ -220,6 +228,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.method = method
         self.min_similarity = min_similarity
         self.n_neighbors = n_neighbors
+        self.neighbors = neighbors
         self.resolution = resolution
         self.abundance_weight = abundance_weight
         self.min_bin_size = min_bin_size
@@ -295,6 +304,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             self.labels_ = graph_bins(
                 embeddings,
                 n_neighbors=self.n_neighbors,
+                neighbors=self.neighbors,
                 resolution=self.resolution,
                 min_bin_size=self.min_bin_size,
                 random_state=random_state,

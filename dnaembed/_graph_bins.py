@@ -9,8 +9,8 @@ from scipy import sparse
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
 
-from ._kmedoid import row_blocks
-from ._min_similarity import distinct_bins
+from ._min_similarity import distinct_bins, members_of_bins
+from ._neighbors import find_neighbors
 from ._optional import import_optional
 
 logger = logging.getLogger("dnaembed")
@@ -28,34 +28,13 @@ _HDBSCAN_COMPONENTS = 20
 _HDBSCAN_NEIGHBORS = 3
 
 
-def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows with the largest dot products, exactly, in blocks.
-
-    Returns
-    -------
-    indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        In no particular order; a row is no neighbour of itself.
-    """
-    indices = np.empty((len(X), n_neighbors), dtype=np.intp)
-    similarities = np.empty((len(X), n_neighbors), dtype=X.dtype)
-    for block in row_blocks(len(X), len(X) * X.itemsize):
-        products = X[block] @ X.T
-        rows = np.arange(len(products))
-        products[rows, block.start + rows] = -np.inf
-        nearest = np.argpartition(products, -n_neighbors, axis=1)[:, -n_neighbors:]
-        indices[block] = nearest
-        similarities[block] = np.take_along_axis(products, nearest, axis=1)
-    return indices, similarities
-
-
-def neighbor_graph(X: np.ndarray, n_neighbors: int) -> sparse.csr_array:
+def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_array:
     """Link rows to their nearest neighbours, by how many neighbours they share.
 
     The weight of a link is the Jaccard index of the two sets of neighbours, each row one of its
     own. Rows that are not similar at all (dot product 0 or less) are not linked.
     """
-    n_samples = len(X)
-    indices, similarities = nearest_neighbors(X, n_neighbors)
+    n_samples, n_neighbors = indices.shape
     sources = np.repeat(np.arange(n_samples), n_neighbors)
     linked = similarities.ravel() > 0
     a, b = sources[linked], indices.ravel()[linked]
@@ -78,6 +57,7 @@ def graph_bins(
     X: np.ndarray,
     *,
     n_neighbors: int,
+    neighbors: str,
     resolution: float | str,
     min_bin_size: int,
     random_state: np.random.RandomState,
@@ -89,6 +69,7 @@ def graph_bins(
     X : ndarray of shape (n_samples, n_features)
         Rows of unit length; rows of zeros are in no bin.
     n_neighbors : int
+    neighbors : {"auto", "exact", "approximate"}
     resolution : float or "auto"
         Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1;
         halved while the bins do not stand out from each other, and at last a single bin.
@@ -115,7 +96,10 @@ def graph_bins(
     if len(rows) < 2:
         labels[present] = 0
         return ranked_bins(labels, min_bin_size)
-    graph = neighbor_graph(rows, min(n_neighbors, len(rows) - 1))
+    n_neighbors = min(n_neighbors, len(rows) - 1)
+    graph = neighbor_graph(
+        *find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
+    )
     chosen = max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else resolution
     seed = int(random_state.randint(2**31 - 1))
     while True:
@@ -138,8 +122,7 @@ def graph_bins(
         chosen = max(1.0, float(chosen) / 2)  # pieces of larger species
     # Each row is linked to something: what its bin resembles far less than the others is a stray.
     centers, limits = centers_and_limits(X, labels)
-    for i, (center, limit) in enumerate(zip(centers, limits, strict=True)):
-        members = np.flatnonzero(labels == i)
+    for members, center, limit in zip(members_of_bins(labels), centers, limits, strict=True):
         labels[members[X[members] @ center < limit]] = -1
     return ranked_bins(labels, min_bin_size)
 
@@ -156,8 +139,8 @@ def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     """
     n_bins = labels.max() + 1
     centers, limits = np.empty((n_bins, X.shape[1]), dtype=X.dtype), np.empty(n_bins)
-    for i in range(n_bins):
-        rows = X[labels == i]
+    for i, members in enumerate(members_of_bins(labels)):
+        rows = X[members]
         centers[i] = rows.mean(axis=0)
         low, high = np.quantile(rows @ centers[i], [0.25, 0.75])
         limits[i] = low - _FENCE * (high - low) - 1e-6

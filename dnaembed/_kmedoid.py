@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._neighbors import own_similarity_sums
+
 _REFINEMENTS = 3
 _BLOCK_BYTES = 1 << 26  # similarities held at a time
 
@@ -59,7 +61,7 @@ def modified_kmedoid(
     # Only rows without a bin matter from round to round: `open_rows` of X, copied to `rows` again
     # whenever half of them are gone, so that a round costs what is left and not what there was.
     open_rows, rows = np.arange(len(X)), X
-    density = similarity_sums(X, X, min_similarity)
+    density = own_similarity_sums(X, min_similarity)
     is_open = np.ones(len(X), dtype=bool)
     n_rounds = 0
     while n_rounds < max_iter and is_open.any():

@@ -127,7 +127,7 @@ def distinct_bins(X: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         return 0.0, 0.0
     binned = labels >= 0
     sizes = np.bincount(labels[binned])
-    centers = np.stack([X[labels == i].mean(axis=0, dtype=np.float64) for i in range(n_bins)])
+    centers = np.stack([X[rows].mean(axis=0, dtype=np.float64) for rows in members_of_bins(labels)])
     between = centers @ centers.T
     # A row's similarity to itself, 1, says nothing.
     within = (np.diag(between) * sizes - 1) / np.maximum(sizes - 1, 1)
@@ -135,6 +135,15 @@ def distinct_bins(X: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     nearest = between.max(axis=1)
     separation = np.clip((within - nearest) / np.maximum(1 - nearest, 1e-9), 0, 1)
     return float(binned.mean() * separation.sum()), float(separation.mean())
+
+
+def members_of_bins(labels: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each bin, from bin 0, in ascending order."""
+    binned = np.flatnonzero(labels >= 0)
+    if not len(binned):
+        return []
+    rows = binned[np.argsort(labels[binned], kind="stable")]
+    return np.split(rows, np.cumsum(np.bincount(labels[binned]))[:-1])
 
 
 def _candidates(X: np.ndarray, min_bin_size: int) -> np.ndarray:

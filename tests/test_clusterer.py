@@ -17,8 +17,9 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
 from dnaembed._abundance import fit_abundance_scale
-from dnaembed._graph_bins import nearest_neighbors, neighbor_graph, ranked_bins
+from dnaembed._graph_bins import neighbor_graph, ranked_bins
 from dnaembed._min_similarity import distinct_bins, neighbor_similarity
+from dnaembed._neighbors import nearest_neighbors
 
 DATA = Path(__file__).parent / "data"
 
@@ -406,7 +407,7 @@ def test_large_species_are_not_cut_to_pieces():
 def test_neighbor_graph_by_hand():
     # Two pairs: each row's only neighbour is its twin, and they share both.
     X = np.array([[1.0, 0], [1.0, 0], [0, 1.0], [0, 1.0]])
-    graph = neighbor_graph(X, 1).toarray()
+    graph = neighbor_graph(*nearest_neighbors(X, 1)).toarray()
     expected = np.kron(np.eye(2), [[0, 1], [1, 0]])
     np.testing.assert_allclose(graph, expected)
 
@@ -417,7 +418,7 @@ def test_nearest_neighbors_in_blocks(monkeypatch):
     products = X @ X.T
     np.fill_diagonal(products, -np.inf)
     expected = np.sort(np.argsort(-products, axis=1)[:, :4], axis=1)
-    monkeypatch.setattr("dnaembed._kmedoid._BLOCK_BYTES", 4096)
+    monkeypatch.setattr("dnaembed._neighbors._TILE", 7)
     indices, similarities = nearest_neighbors(X, 4)
     np.testing.assert_array_equal(np.sort(indices, axis=1), expected)
     np.testing.assert_allclose(similarities, np.take_along_axis(products, indices, 1), atol=1e-6)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from importlib import metadata
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -49,10 +50,36 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "show_memory": False,
     "reference_url": {"dnaembed": None},
+    # "Examples using ..." at the end of each page of the reference.
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("dnaembed",),
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = "dnaembed"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_sidebars = {"index": [], "changes": [], "citing": [], "contributing": [], "glossary": []}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def _changes_as_rst(app, name, source):
+    """Show CHANGES.md, which needs only headings, lists and code, as the page "changes"."""
+    if name != "changes":
+        return
+    lines = []
+    text = (app.srcdir.parent / "CHANGES.md").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        heading = re.fullmatch(r"(#+) (.*)", line)
+        if heading:
+            lines += [heading[2], "=-"[len(heading[1]) - 1] * len(heading[2])]
+        else:
+            lines.append(re.sub(r"`([^`]+)`", r"``\1``", line))
+    source[0] = "\n".join(lines) + "\n"
+
+
+def setup(app):
+    """Register what this file adds to Sphinx."""
+    app.connect("source-read", _changes_as_rst)

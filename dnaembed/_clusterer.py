@@ -9,16 +9,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._abundance import AbundanceScale, check_abundance, fit_abundance_scale, join_abundance
+from ._abundance import AbundanceScale, check_abundance, fit_abundance_scale
 from ._graph_bins import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid, row_blocks
+from ._large_kmeans import LARGE_ROWS, large_kmeans
 from ._min_similarity import estimate_min_similarity, neighbor_similarity
+from ._progress import progress
+from ._unit_rows import UnitRows
 
 
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
@@ -258,18 +260,20 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self : object
             The fitted clusterer.
         """
-        embeddings = normalize(self._fit_inputs(X))
+        embeddings = self._fit_inputs(X)
         for name in ("min_similarity_", "bin_limits_", "_abundance_scale"):
             if hasattr(self, name):
                 delattr(self, name)  # of an earlier fit
         if abundance is not None:
             abundance = check_abundance(abundance, n_samples=len(embeddings))
             self._abundance_scale = fit_abundance_scale(abundance)
-            embeddings = self._join(embeddings, abundance)
+        rows = self._unit_rows(embeddings, abundance)
         if self.n_clusters is None:
-            self._fit_bins(embeddings)
+            self._fit_bins(rows[:])
+        elif len(rows) > LARGE_ROWS:
+            self._fit_many(rows)
         else:
-            self._fit_clusters(embeddings)
+            self._fit_clusters(rows[:])
         self.n_clusters_ = len(self.cluster_centers_)
         return self
 
@@ -286,11 +290,23 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.n_iter_ = kmeans.n_iter_
 
+    def _fit_many(self, rows: UnitRows) -> None:
+        self.labels_, self.cluster_centers_, self.n_iter_ = large_kmeans(
+            rows,
+            self.n_clusters,
+            init=self.init,
+            n_init=self.n_init,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            random_state=check_random_state(self.random_state),
+        )
+
     _abundance_scale: AbundanceScale
 
-    def _join(self, embeddings: np.ndarray, abundance: np.ndarray) -> np.ndarray:
-        columns = self._abundance_scale.rows(abundance)
-        return join_abundance(embeddings, columns, float(self.abundance_weight))
+    def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
+        if abundance is None:
+            return UnitRows(embeddings)
+        return UnitRows(embeddings, abundance, self._abundance_scale, float(self.abundance_weight))
 
     def _fit_bins(self, embeddings: np.ndarray) -> None:
         method = self.method
@@ -359,7 +375,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             A read of the training data may fit a denser bin better than the one it was given.
         """
         check_is_fitted(self)
-        embeddings = normalize(self._check_inputs(X))
+        embeddings = self._check_inputs(X)
         if hasattr(self, "_abundance_scale") != (abundance is not None):
             has, got = ("with", "none") if abundance is None else ("without", "some")
             raise ValueError(
@@ -373,22 +389,31 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                     f"abundance has {abundance.shape[1]} columns, but {type(self).__name__} was "
                     f"fitted with {n_metagenomes}."
                 )
-            embeddings = self._join(embeddings, abundance)
+        rows = self._unit_rows(embeddings, abundance)
+        centers = self.cluster_centers_
         if hasattr(self, "bin_limits_"):
-            return _nearest_bin(embeddings, self.cluster_centers_, self.bin_limits_)
-        if hasattr(self, "min_similarity_"):
-            limits = np.full(len(self.cluster_centers_), self.min_similarity_)
-            return _nearest_bin(embeddings, self.cluster_centers_, limits)
-        return pairwise_distances_argmin(embeddings, self.cluster_centers_)
-
-
-def _nearest_bin(embeddings: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    labels = np.full(len(embeddings), -1)
-    if not len(centers):
+            limits = self.bin_limits_
+        elif hasattr(self, "min_similarity_"):
+            limits = np.full(len(centers), self.min_similarity_)
+        else:
+            limits = None
+        labels = np.empty(len(rows), dtype=np.intp)
+        row_bytes = max(rows.row_bytes, len(centers) * centers.itemsize)
+        with progress(total=len(rows), description="Assigning", unit=" rows") as bar:
+            for block in row_blocks(len(rows), row_bytes):
+                part = rows[block]
+                if limits is None:
+                    labels[block] = pairwise_distances_argmin(part, centers)
+                else:
+                    labels[block] = _nearest_bin(part, centers, limits)
+                bar.update(len(part))
         return labels
-    for block in row_blocks(len(embeddings), len(centers) * embeddings.itemsize):
-        similarities = embeddings[block] @ centers.T
-        nearest = similarities.argmax(axis=1)
-        similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
-        labels[block] = np.where(similar, nearest, -1)
-    return labels
+
+
+def _nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    if not len(centers):
+        return np.full(len(rows), -1)
+    similarities = rows @ centers.T
+    nearest = similarities.argmax(axis=1)
+    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
+    return np.where(similar, nearest, -1)

@@ -38,7 +38,8 @@ def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_
     sources = np.repeat(np.arange(n_samples), n_neighbors)
     linked = similarities.ravel() > 0
     a, b = sources[linked], indices.ravel()[linked]
-    pairs = np.unique(np.minimum(a, b) * n_samples + np.maximum(a, b))
+    pairs = np.sort(np.minimum(a, b) * n_samples + np.maximum(a, b))
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     a, b = pairs // n_samples, pairs % n_samples
     sets = np.hstack([np.arange(n_samples)[:, None], indices])
     shared = np.empty(len(pairs))

@@ -41,13 +41,13 @@ class SequencesOrEmbeddingsMixin:
         self._forget_inputs()
         if holds_sequences(X):
             return self._fit_embedder(check_sequences(X), None)
-        return validate_data(self, X, dtype=[np.float64, np.float32])
+        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
 
     def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the embeddings of X and its labels, and keep the embedder as `_fit_inputs`."""
         self._forget_inputs()
         if not holds_sequences(X):
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+            X, y = validate_data(self, _in_single(X), y, dtype=[np.float64, np.float32])
             return X, y
         sequences = check_sequences(X)
         if y is None:
@@ -90,7 +90,7 @@ class SequencesOrEmbeddingsMixin:
                 f"This {type(self).__name__} was fitted on embeddings, got DNA sequences: embed "
                 f"them as those were, or fit it on sequences."
             )
-        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
@@ -107,6 +107,15 @@ def default_embedder() -> Any:
     return DNABertSEmbedder()
 
 
+def _in_single(X: Any) -> Any:
+    """Widen half precision, as embeddings may be stored, no more than computing with it needs."""
+    if getattr(X, "dtype", None) == np.float16:
+        return np.asarray(X, dtype=np.float32)
+    return X
+
+
 def _as_embeddings(embeddings: Any) -> np.ndarray:
     # An embedder may return a frame (set_output) or be a user's own.
-    return check_array(embeddings, dtype=[np.float64, np.float32], input_name="embeddings")
+    return check_array(
+        _in_single(embeddings), dtype=[np.float64, np.float32], input_name="embeddings"
+    )

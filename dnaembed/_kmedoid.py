@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._neighbors import own_similarity_sums
+from ._neighbors import add_similar, own_similarity_sums
 
 _REFINEMENTS = 3
 _BLOCK_BYTES = 1 << 26  # similarities held at a time
@@ -113,9 +113,7 @@ def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.n
     """
     sums = np.zeros(len(A))
     for block in row_blocks(len(A), len(B) * A.itemsize):
-        similarities = A[block] @ B.T
-        similarities[similarities < min_similarity] = 0
-        sums[block] = similarities.sum(axis=1, dtype=np.float64)
+        add_similar(A[block] @ B.T, min_similarity, sums[block])
     return sums
 
 

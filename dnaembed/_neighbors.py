@@ -137,9 +137,23 @@ def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:
     sums = np.zeros(len(X))
     for start, first, products in _tiles(X, "Densities"):
         rows = sums[start : start + products.shape[0]]
-        columns = sums[first : first + products.shape[1]]
-        _add_similar(products, X.dtype.type(min_similarity), rows, columns, start != first)
+        columns = sums[first : first + products.shape[1]] if start != first else None
+        add_similar(products, min_similarity, rows, columns)
     return sums
+
+
+def add_similar(
+    products: np.ndarray,
+    min_similarity: float,
+    rows: np.ndarray,
+    columns: np.ndarray | None = None,
+) -> None:
+    """Add the products that reach a threshold to sums of rows and, if given, of columns."""
+    limit = products.dtype.type(min_similarity)
+    if columns is None:
+        _add_similar(products, limit, rows, rows[:0], False)
+    else:
+        _add_similar(products, limit, rows, columns, True)
 
 
 def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarray]]:

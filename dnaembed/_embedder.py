@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._cache import embedding_keys, open_cache
 from ._device import DTYPES, move, resolve_device, resolve_dtype
 from ._embed import EmbedOptions, embed_sequences
+from ._model_reference import ModelSource
 from ._sequence_transformer import SequenceTransformerMixin
 from ._sequences import check_sequences
 from .backbones import Backbone, load_backbone, shared_backbone
@@ -75,7 +76,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         keeps them across runs and processes, None keeps nothing.
 
     n_jobs : int, default=None
-        Chunks of sequences embedded at a time, as threads; see :term:`n_jobs`.
+        Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
+        `joblib.parallel_config` names another backend: ``"loky"`` for processes, ``"dask"`` for a
+        cluster. Each process loads the model once, by the same name or folder.
 
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
@@ -313,7 +316,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         )
         cache = open_cache(self.cache)
         if cache is None:
-            return embed_sequences(backbone, sequences, options, n_jobs=self.n_jobs)
+            return self._compute(backbone, sequences, options)
         context = (
             f"{backbone.fingerprint()} {backbone.model.dtype} {backbone.model.device.type} "
             f"window={options.window_size} both={options.both_strands}"
@@ -322,13 +325,25 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         found = cache.get(keys)
         missing = [i for i, key in enumerate(keys) if key not in found]
         if missing:
-            rows = embed_sequences(
-                backbone, [sequences[i] for i in missing], options, n_jobs=self.n_jobs
-            )
+            rows = self._compute(backbone, [sequences[i] for i in missing], options)
             new = {keys[i]: row for i, row in zip(missing, rows, strict=True)}
             cache.put(new)
             found |= new
         return np.stack([found[key] for key in keys])
+
+    def _compute(
+        self, backbone: Backbone, sequences: list[str], options: EmbedOptions
+    ) -> np.ndarray:
+        source = ModelSource(self.device)  # a tuned model is nowhere else
+        if not hasattr(self, "_tuned_backbone"):
+            source = ModelSource.pretrained(
+                self.model,
+                self.device,
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                local_files_only=self.local_files_only,
+            )
+        return embed_sequences(backbone, sequences, options, n_jobs=self.n_jobs, source=source)
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here

@@ -55,11 +55,33 @@ def test_windows_are_averaged_by_length_and_one_window_is_one_pass(tiny_dnabert,
 
 def test_chunks_and_jobs_do_not_matter(tiny_dnabert, reads, monkeypatch):
     rows = embed_sequences(tiny_dnabert, reads, EmbedOptions())
-    monkeypatch.setattr(_embed, "_CHUNK_BASES", 700)
-    assert len(list(_embed._chunks(reads, range(len(reads))))) > 2
+    for name in ("_CHUNK_BASES", "_LEAST_CHUNK_BASES"):
+        monkeypatch.setattr(_embed, name, 100)
     for n_jobs in (None, 2):
         chunked = embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=n_jobs)
         assert chunked == pytest.approx(rows, abs=1e-5)
+
+
+@given(
+    st.lists(st.integers(1, 30_000_000), min_size=1, max_size=60),
+    st.integers(1, 8),
+)
+def test_chunks_are_bounded_and_enough_for_the_workers(lengths, n_workers):
+    class Long(str):  # no need to make the bases
+        def __len__(self):
+            return self.n
+
+    sequences = [Long() for _ in lengths]
+    for sequence, n in zip(sequences, lengths, strict=True):
+        sequence.n = n
+    most = _embed._chunk_bases(sequences, n_workers)
+    chunks = list(_embed._chunks(sequences, range(len(lengths)), most))
+    assert [i for chunk in chunks for i in chunk] == list(range(len(lengths)))
+    bases = [sum(lengths[i] for i in chunk) for chunk in chunks]
+    assert all(n <= most or len(chunk) == 1 for n, chunk in zip(bases, chunks, strict=True))
+    total, longest = sum(lengths), max(lengths)
+    if n_workers > 1 and total > 2**16 * 4 * n_workers and longest < total / (4 * n_workers):
+        assert len(chunks) >= n_workers
 
 
 def scarce(backbone, limit):

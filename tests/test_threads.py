@@ -81,7 +81,7 @@ def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, re
     monkeypatch.setattr(_embed, "_forward", spy)
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)  # a single chunk
     assert set(seen) == {2}
-    monkeypatch.setattr(_embed, "_CHUNK_BASES", 700)
+    monkeypatch.setattr(_embed, "_LEAST_CHUNK_BASES", 700)
     seen.clear()
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)
     assert set(seen) == {1}

@@ -100,4 +100,4 @@ plt.show()
 # **When it would not work.** The limits come from the labelled reads: with one read a species there
 # are none, with two or three they are rough. Reads that are much shorter, or have many more errors
 # than the labelled ones, scatter more and look new. And the model has seen relatives of all ten
-# species in training; :doc:`/decisions` has the figures for genera that it never saw.
+# species in training; :doc:`/guide/few_shot` has the figures for genera that it never saw.

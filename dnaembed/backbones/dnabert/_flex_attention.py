@@ -1,0 +1,236 @@
+"""Attention of packed sequences on a GPU: no padding, no bias in memory, no far field.
+
+Of what torch offers, flex attention is the one that fits. Its variable-length attention
+(`torch.nn.attention.varlen`) has neither ALiBi nor any other bias and no float32; a symmetric
+``|i - j|`` is no product of features of i and of j, so that it cannot be smuggled in with more
+columns of query and key. Fused `scaled_dot_product_attention` wants the bias as a tensor of
+(heads, length, length), which has to be read for every row of the batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+# Tokens are looked at in squares of so many: a square without anything to attend to is skipped.
+_BLOCK = 128
+# Weights that are left out add up to at most this share of the weight of the token itself: half
+# of float32's epsilon, so that the sum of the weights is the same number.
+_NOTHING = 2.0**-24
+# What the kernel needs of the graphics card: bfloat16 in hardware, and columns enough to multiply.
+_CAPABILITY = (8, 0)
+_SMALLEST_HEAD = 16
+
+
+def flex_is_usable(device: torch.device, head_size: int) -> bool:
+    """Whether there is a compiler for this device and the kernel takes heads of this size.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the model is.
+    head_size : int
+        Columns of a head.
+    """
+    return (
+        device.type == "cuda"
+        and head_size >= _SMALLEST_HEAD
+        and find_spec("triton") is not None
+        and torch.cuda.get_device_capability(device) >= _CAPABILITY
+    )
+
+
+class FlexAttention:
+    """Attention within each sequence of a packed batch, for all layers of one forward pass.
+
+    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
+    The places of a sequence's tokens in the batch differ by as much as those in the sequence, so
+    the packed places serve for the distance.
+
+    Keys so far away that, in float32, their weights together disappear beside the weight of the
+    query's own token are skipped, by blocks. How far that is follows from the slope of a head and
+    the lengths of its queries and keys, which every layer measures. Nothing here waits for the
+    device.
+
+    Parameters
+    ----------
+    lengths : torch.Tensor of shape (n,), int64
+        Tokens of each sequence, all positive.
+    slopes : torch.Tensor of shape (heads,), float32
+        Of ALiBi; see `alibi_slopes`.
+    n_tokens : int
+        The sum of `lengths`, given so that it need not be fetched from the device.
+    device : torch.device
+        Where queries, keys and values are.
+    skip_far : bool, default=True
+        Whether to skip what has no weight.
+    compiled : bool, default=None
+        Whether to compile the kernel; by default where the device is not a CPU. Without, flex
+        attention runs in plain operations, which is for tests.
+    """
+
+    def __init__(
+        self,
+        lengths: torch.Tensor,
+        slopes: torch.Tensor,
+        n_tokens: int,
+        device: torch.device,
+        *,
+        skip_far: bool = True,
+        compiled: bool | None = None,
+    ) -> None:
+        self.slopes = slopes.to(device, non_blocking=True)
+        lengths = lengths.to(device, non_blocking=True)
+        numbers = torch.arange(len(lengths), device=device, dtype=torch.int32)
+        self.document = numbers.repeat_interleave(lengths, output_size=n_tokens)
+        self.partial, self.full = _block_lists(self.document)
+        self.skip_far = skip_far
+        self.compiled = device.type != "cpu" if compiled is None else compiled
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        query, key, value : torch.Tensor of shape (n_tokens, heads, head_size)
+            All of one dtype; scores and sums are float32 whatever it is.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_tokens, heads, head_size)
+            In the dtype of `query`.
+        """
+        reach = self._reach(query, key)
+        kernel = _compiled_kernel() if self.compiled else _kernel
+        query, key, value = (x.transpose(0, 1)[None] for x in (query, key, value))
+        n_partial, partial = _counted(*self.partial, reach)
+        n_full, full = _counted(*self.full, reach)
+        context = kernel(
+            *(query, key, value, self.slopes, self.document), *(n_partial, partial, n_full, full)
+        )
+        return context[0].transpose(0, 1)
+
+    def _reach(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        """Blocks beyond which a head's keys do not matter; (heads,), float32.
+
+        As `reach_of_heads` of the packed attention for CPUs has it, without fetching anything.
+        """
+        if not self.skip_far:
+            return torch.full_like(self.slopes, torch.inf)
+        query, key = query.float(), key.float()
+        key = key - key.mean(dim=0)  # changes all scores of a query alike
+        longest = torch.linalg.vector_norm(key, dim=-1).amax(dim=0)
+        largest = torch.linalg.vector_norm(query, dim=-1) * longest
+        own = (query * key).sum(dim=-1)
+        # The margin covers the rounding of these few operations.
+        spread = (1.001 * largest - own).amax(dim=0) / math.sqrt(query.shape[-1])
+        needed = spread + math.log(2 / _NOTHING) - torch.log(-torch.expm1(-self.slopes))
+        return torch.nan_to_num(needed / self.slopes / _BLOCK, nan=torch.inf).ceil()
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: torch.Tensor,
+    slopes: torch.Tensor,
+) -> torch.Tensor:
+    """Attend once; see `FlexAttention`, which keeps what the layers of a pass share.
+
+    Parameters
+    ----------
+    query, key, value : torch.Tensor of shape (n_tokens, heads, head_size)
+        Of packed sequences.
+    lengths : torch.Tensor of shape (n,), int64
+        Tokens of each sequence.
+    slopes : torch.Tensor of shape (heads,), float32
+        Of ALiBi.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_tokens, heads, head_size)
+    """
+    return FlexAttention(lengths, slopes, len(query), query.device)(query, key, value)
+
+
+def _block_lists(
+    document: torch.Tensor,
+) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Which blocks of keys a block of queries needs: in part, and in full; nearest first.
+
+    Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance,
+    and that distance, which is larger than any for blocks that are not on the list. The first so
+    many of a list are then those within a reach.
+    """
+    n_tokens = len(document)
+    n_blocks = -(-n_tokens // _BLOCK)
+    place = torch.arange(n_blocks, device=document.device, dtype=torch.int32)
+    first = document[::_BLOCK]
+    last = document[(place * _BLOCK + _BLOCK - 1).clamp(max=n_tokens - 1)]
+    # Sequences are numbered in their order, so blocks share one where the ranges overlap.
+    needed = (first[:, None] <= last) & (first <= last[:, None])
+    whole = (first == last) & ((place + 1) * _BLOCK <= n_tokens)
+    full = needed & whole[:, None] & whole
+    distance = (place[:, None] - place).abs()
+    partial = _nearest_first(distance, needed & ~full)
+    return partial, _nearest_first(distance, full)
+
+
+def _nearest_first(
+    distance: torch.Tensor, listed: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    far = torch.iinfo(torch.int32).max
+    distances, order = distance.masked_fill(~listed, far).sort(dim=-1, stable=True)
+    return order.to(torch.int32), distances
+
+
+def _counted(
+    order: torch.Tensor, distances: torch.Tensor, reach: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lengths of a list by head, (1, heads, blocks), and the list itself, for `BlockMask`."""
+    # What is not on the list is farther than any block, even for an unlimited reach.
+    limit = reach.clamp(max=float(len(order)))[:, None, None]
+    counts = (distances <= limit).sum(dim=-1, dtype=torch.int32)
+    return counts[None], order.expand(1, len(reach), -1, -1).contiguous()
+
+
+def _kernel(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    slopes: torch.Tensor,
+    document: torch.Tensor,
+    n_partial: torch.Tensor,
+    partial: torch.Tensor,
+    n_full: torch.Tensor,
+    full: torch.Tensor,
+) -> torch.Tensor:
+    n_tokens = query.shape[2]
+
+    def alibi(score: Any, row: Any, head: Any, i: Any, j: Any) -> Any:
+        return score - slopes[head] * (i - j).abs()
+
+    def one_sequence(row: Any, head: Any, i: Any, j: Any) -> Any:
+        return document[i] == document[j]
+
+    # Symmetric, so the lists for the keys, of which a backward pass would ask, are the same.
+    mask = BlockMask(
+        (n_tokens, n_tokens),
+        *(n_partial, partial, n_full, full),
+        *(n_partial, partial, n_full, full),
+        BLOCK_SIZE=(_BLOCK, _BLOCK),
+        mask_mod=one_sequence,
+    )
+    return flex_attention(query, key, value, score_mod=alibi, block_mask=mask)
+
+
+@functools.cache
+def _compiled_kernel() -> Callable[..., torch.Tensor]:
+    # Dynamic: batches have any number of tokens, and a compilation takes many seconds.
+    return torch.compile(_kernel, dynamic=True, fullgraph=True)

@@ -1,0 +1,154 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed.backbones.dnabert import alibi_slopes
+from dnaembed.backbones.dnabert._flex_attention import (
+    _BLOCK,
+    FlexAttention,
+    _counted,
+    attend,
+    flex_is_usable,
+)
+
+# Without a compiler flex attention says so at its first call; here it is called so on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+
+# Largest difference from plain attention in float64, values being normally distributed. Measured:
+# 1.1e-6, 1.2e-3 and 1.0e-2; rounding the inputs to the precision is not part of it.
+BOUNDS = {torch.float32: 5e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}
+
+
+def packed(lengths, heads=4, head_size=16, dtype=torch.float32, scale=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, sum(lengths), heads, head_size)
+    query, key, value = torch.randn(shape, generator=generator)
+    return (query * scale).to(dtype), key.to(dtype), value.to(dtype)
+
+
+def weights_by_sequence(query, key, lengths, slopes):
+    start = 0
+    for length in lengths:
+        q, k = (x[start : start + length].double() for x in (query, key))
+        place = torch.arange(length)
+        bias = -slopes.double()[:, None, None] * (place[:, None] - place).abs()
+        scores = torch.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + bias
+        yield slice(start, start + length), scores.softmax(dim=-1)
+        start += length
+
+
+def plain(query, key, value, lengths, slopes):
+    context = torch.empty(value.shape, dtype=torch.float64)
+    for part, weights in weights_by_sequence(query, key, lengths, slopes):
+        context[part] = torch.einsum("hij,jhd->ihd", weights, value[part].double())
+    return context
+
+
+def block_mask(attention, reach):
+    """Blocks of keys that the lists name, as (heads, blocks, blocks): in part, and in full."""
+    masks = []
+    for listed in (attention.partial, attention.full):
+        counts, order = (x[0] for x in _counted(*listed, reach))
+        mask = torch.zeros(order.shape, dtype=torch.bool)
+        for head, row in [(h, r) for h in range(len(counts)) for r in range(counts.shape[1])]:
+            mask[head, row, order[head, row, : counts[head, row]].long()] = True
+        masks.append(mask)
+    return masks
+
+
+lengths_of_sequences = st.lists(st.integers(1, 300), min_size=1, max_size=6)
+
+
+@settings(max_examples=15)
+@given(lengths_of_sequences, st.sampled_from(list(BOUNDS)))
+def test_attention_is_plain_attention_in_each_sequence(lengths, dtype):
+    query, key, value = packed(lengths, dtype=dtype)
+    slopes = alibi_slopes(4)
+    with torch.inference_mode():
+        context = attend(query, key, value, torch.tensor(lengths), slopes)
+    assert context.dtype == dtype
+    assert context.shape == value.shape
+    expected = plain(query, key, value, lengths, slopes)
+    assert (context - expected).abs().max() < BOUNDS[dtype]
+
+
+@given(st.lists(st.integers(1, 3 * _BLOCK), min_size=1, max_size=6))
+def test_blocks_cover_each_sequence_and_nothing_else(lengths):
+    attention = FlexAttention(
+        torch.tensor(lengths), alibi_slopes(2), sum(lengths), torch.device("cpu")
+    )
+    document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    assert (attention.document == document).all()
+    blocks = document.split(_BLOCK)
+    partial, full = block_mask(attention, torch.full((2,), torch.inf))
+    for i, queries in enumerate(blocks):
+        for j, keys in enumerate(blocks):
+            same = queries[:, None] == keys
+            whole = bool(same.all()) and len(queries) == len(keys) == _BLOCK
+            assert (full[:, i, j] == whole).all()
+            assert (partial[:, i, j] == (bool(same.any()) and not whole)).all()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_what_is_skipped_has_no_weight(scale):
+    lengths = [700, 1500]
+    query, key, _ = packed(lengths, scale=scale)
+    slopes = alibi_slopes(4)
+    attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
+    partial, full = block_mask(attention, attention._reach(query, key))
+    kept = (partial | full).repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
+    for part, weights in weights_by_sequence(query, key, lengths, slopes):
+        skipped = ~kept[:, part, part]
+        assert skipped[0].any()  # the steepest head
+        own = weights.diagonal(dim1=1, dim2=2)
+        assert ((weights * skipped).sum(dim=2) <= 2**-24 * own).all()
+    # The mask is symmetric, which the lists for the keys rely upon.
+    assert (partial == partial.transpose(1, 2)).all()
+    assert (full == full.transpose(1, 2)).all()
+
+
+def test_nothing_is_skipped_where_it_is_not_asked_for_or_the_scores_are_no_numbers():
+    lengths = torch.tensor([2000])
+    query, key, _ = packed([2000])
+    everything = FlexAttention(lengths, alibi_slopes(4), 2000, query.device, skip_far=False)
+    partial, full = block_mask(everything, everything._reach(query, key))
+    assert (partial | full).all()
+    skipping = FlexAttention(lengths, alibi_slopes(4), 2000, query.device)
+    reach = skipping._reach(query, key)
+    assert reach[0] < 5
+    query[3, 1, 0] = torch.nan
+    assert torch.isinf(skipping._reach(query, key)[1])
+    assert (skipping._reach(query, key) == reach).tolist() == [True, False, True, True]
+
+
+def test_a_cpu_and_small_heads_are_left_to_the_other_kernels():
+    assert not flex_is_usable(torch.device("cpu"), 64)
+    assert not flex_is_usable(torch.device("cuda"), 8)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch's use of its own
+def test_compiled_is_plain_and_compiled_once_for_all_sizes():
+    compiler = pytest.importorskip("torch._inductor.cpp_builder")
+    try:
+        compiler.get_cpp_compiler()
+    except RuntimeError:
+        pytest.skip("torch.compile needs a C++ compiler, and there is none")
+    counters = pytest.importorskip("torch._dynamo.utils").counters
+    slopes = alibi_slopes(4)
+    graphs = []
+    # Not as many blocks as heads at first: dynamo takes sizes that are equal for the same size.
+    for lengths in ([5, 1, 300, 229], [128, 256], [1500], [10, 20, 30, 900]):
+        query, key, value = packed(lengths)
+        with torch.inference_mode():
+            attention = FlexAttention(
+                torch.tensor(lengths), slopes, sum(lengths), query.device, compiled=True
+            )
+            context = attention(query, key, value)
+        expected = plain(query, key, value, lengths, slopes)
+        assert (context - expected).abs().max() < BOUNDS[torch.float32]
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[-1]

@@ -85,11 +85,13 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         then have label -1.
 
     tol : float, default=1e-4
-        Movement of the centres, relative to the variance of the data, at which K-means stops.
+        Movement of the centres, relative to the variance of the data, at which K-means stops; with
+        more than 100,000 reads, the share by which the squared distances still fall.
 
     random_state : int, RandomState instance or None, default=None
-        First centres of K-means; the order in which the graph is searched; which 2,000 reads of
-        more ``min_similarity="auto"`` looks at. An int makes results reproducible.
+        First centres of K-means, and the reads that it starts on if there are many; the order in
+        which the graph is searched, and its approximate neighbours; which 2,000 reads of more
+        ``min_similarity="auto"`` looks at. An int makes results reproducible.
 
     Attributes
     ----------
@@ -144,10 +146,19 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     ``"neighbors"`` takes what 70 % of the reads have as similarity to the last of their
     ``min_bin_size - 1`` nearest neighbours: more and smaller bins, and more reads without one.
 
-    The graph [2]_ links each read to its exact nearest neighbours; a link weighs as much as the two
+    The graph [2]_ links each read to its nearest neighbours; a link weighs as much as the two
     reads share neighbours (Jaccard index). Reads that are far less similar to the centre of their
     bin than the others (see ``bin_limits_``) are left out of it. HDBSCAN works on the first 20
     principal components.
+
+    Sizes. No method holds similarities of all pairs of reads. K-means reads embeddings a block at a
+    time above 100,000 reads, so that they may be memory-mapped (``np.load(path, mmap_mode="r")``):
+    it makes its `n_init` starts on 50,000 of them (or 30 a cluster), and goes on from the best with
+    all of them, in a time that grows with their number. The others hold one copy of the embeddings.
+    The graph and the K-medoid compare all pairs: four times the time for twice the reads, minutes
+    for 100,000; with approximate neighbours the graph takes millions. HDBSCAN compares all pairs
+    outside matrix products: it is for up to some 50,000 reads. `predict` works in blocks, and is
+    linear.
 
     Abundances, usually mean coverages of contigs, are taken as logarithms, sample by sample, and
     become angles from 0 (the lowest) to 90 degrees (the highest); the similarity of two contigs is
@@ -271,7 +282,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         if self.n_clusters is None:
             self._fit_bins(rows[:])
         elif len(rows) > LARGE_ROWS:
-            self._fit_many(rows)
+            self._fit_many(rows, self.n_clusters)
         else:
             self._fit_clusters(rows[:])
         self.n_clusters_ = len(self.cluster_centers_)
@@ -290,10 +301,10 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.n_iter_ = kmeans.n_iter_
 
-    def _fit_many(self, rows: UnitRows) -> None:
+    def _fit_many(self, rows: UnitRows, n_clusters: int) -> None:
         self.labels_, self.cluster_centers_, self.n_iter_ = large_kmeans(
             rows,
-            self.n_clusters,
+            n_clusters,
             init=self.init,
             n_init=self.n_init,
             max_iter=self.max_iter,

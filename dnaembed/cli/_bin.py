@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,17 @@ from ._common import (
     positive_int,
     read,
 )
+from ._rows import (
+    add_row_options,
+    check_source,
+    open_rows,
+    refuse_options,
+    rows_of,
+    source_of_model,
+)
+
+if TYPE_CHECKING:
+    from .. import SpeciesClusterer
 
 logger = logging.getLogger("dnaembed")
 
@@ -25,6 +36,12 @@ _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/ --min-length 1500 --min-bin-size 5 --force
   dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
   dnaembed bin contigs.fasta.gz -o bins/ --abundance coverage.tsv
+
+  dnaembed embed contigs.fasta.gz -o contigs.npy
+  dnaembed bin contigs.fasta.gz --embeddings contigs.npy -o bins/     embedded once, on disk
+
+  dnaembed bin contigs.fasta.gz -o bins/ --save bins.safetensors
+  dnaembed bin others.fasta.gz --assign bins.safetensors -o others/
 
 coverage.tsv has a header and one line a contig: identifier, then a column of mean coverages for
 each sequenced sample, separated by tabs. Tables of jgi_summarize_bam_contig_depths are fine.
@@ -84,6 +101,13 @@ def add_parser(subparsers: Any) -> None:
         help="contigs of smaller bins are in none (default: 10)",
     )
     parser.add_argument(
+        "--neighbors",
+        choices=("auto", "exact", "approximate"),
+        default="auto",
+        help="of the graph: exact compares all pairs of contigs, approximate needs pynndescent; "
+        "auto is exact up to 200,000 contigs",
+    )
+    parser.add_argument(
         "--min-length",
         type=positive_int,
         default=2500,
@@ -92,6 +116,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--force", action="store_true", help="replace the bins of an earlier run in BINS_DIR"
+    )
+    add_row_options(
+        parser,
+        what="bins",
+        rows_help="take the embeddings that dnaembed embed wrote, found by the identifiers of "
+        "CONTIGS",
     )
     add_model_options(parser)
     add_reading_options(parser)
@@ -127,11 +157,22 @@ _similarity.__name__ = _weight.__name__ = _resolution.__name__ = "number"
 
 def run(args: argparse.Namespace) -> int:
     """Bin."""
-    from .. import SpeciesClusterer
+    from .._saved_clusters import load_clusters, save_clusters
     from ..io import abundance_of, read_abundance, write_bins
+    from ..io._atomic import check_output
     from ..io._bins import check_bins_folder
 
     check_bins_folder(args.output, overwrite=args.force)  # now, not after the work
+    refuse_options(
+        args,
+        {
+            "--method": args.method != "auto",
+            "--min-similarity": args.min_similarity != "auto",
+            "--resolution": args.resolution != "auto",
+        },
+    )
+    if args.save is not None:
+        check_output(args.save)
     table = None if args.abundance is None else read_abundance(args.abundance)
     ids, sequences = read(args, args.contigs)
     long = np.flatnonzero([len(sequence) >= args.min_length for sequence in sequences])
@@ -142,20 +183,29 @@ def run(args: argparse.Namespace) -> int:
         )
     if len(long) < len(ids):
         logger.info("%d sequences are shorter than %d bp.", len(ids) - len(long), args.min_length)
-    clusterer = SpeciesClusterer(
-        embedder=embedder_of(args),
-        method=args.method,
-        resolution=args.resolution,
-        abundance_weight=args.abundance_weight,
-        min_similarity=args.min_similarity,
-        min_bin_size=args.min_bin_size,
-        random_state=args.seed,
-    )
-    labels = np.full(len(ids), -1)
     abundance = None
     if table is not None:
         abundance = abundance_of([ids[i] for i in long], table, where=args.abundance)
-    labels[long] = clusterer.fit([sequences[i] for i in long], abundance=abundance).labels_
+    if args.embeddings is not None:
+        row_ids, rows, source = open_rows(args.embeddings)
+        if row_ids == ids:
+            rows = rows[long]
+        else:
+            rows = rows_of([ids[i] for i in long], row_ids, rows, where=args.embeddings)
+    else:
+        embedder = embedder_of(args)
+        rows = embedder.fit_transform([sequences[i] for i in long])
+        source = source_of_model(args, embedder)
+    labels = np.full(len(ids), -1)
+    if args.assign is None:
+        clusterer = _fitted(args, rows, abundance)
+        labels[long] = clusterer.labels_
+        if args.save is not None:
+            save_clusters(args.save, clusterer, source)
+    else:
+        clusterer, saved = load_clusters(args.assign)
+        check_source(args.assign, clusterer, saved, source, rows.shape[1])
+        labels[long] = clusterer.predict(rows, abundance=abundance)
     write_bins(args.output, ids, sequences, labels, overwrite=args.force)
     logger.info(
         "Wrote %s: %d bins, %d of %d sequences in none.",
@@ -165,3 +215,19 @@ def run(args: argparse.Namespace) -> int:
         len(ids),
     )
     return 0
+
+
+def _fitted(
+    args: argparse.Namespace, rows: np.ndarray, abundance: np.ndarray | None
+) -> SpeciesClusterer:
+    from .. import SpeciesClusterer
+
+    return SpeciesClusterer(
+        method=args.method,
+        neighbors=args.neighbors,
+        resolution=args.resolution,
+        abundance_weight=args.abundance_weight,
+        min_similarity=args.min_similarity,
+        min_bin_size=args.min_bin_size,
+        random_state=args.seed,
+    ).fit(rows, abundance=abundance)

@@ -1,0 +1,206 @@
+"""Same seed, same result; and embeddings that hardly depend on how they were computed."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from joblib import Parallel, delayed
+from seeded_jobs import (
+    JOBS,
+    READS,
+    UNSEEDED,
+    Y,
+    digest,
+    fine_tuned,
+    tiny_profile,
+    tiny_transformer,
+    trained,
+)
+
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, clear_memory_cache
+from dnaembed._embed import EmbedOptions, embed_sequences
+from dnaembed.backbones import load_backbone
+from dnaembed.training import _randomness
+
+# As docs/reproducibility.rst states them: the length of the difference of two embeddings over that
+# of the embedding.
+TRANSFORMER, PROFILE = 1e-5, 1e-6
+SEQUENCES = [*READS[::3], "A", "N", "ACGTN" * 3, "A" * 500, "N" * 300, "AC" * 300]
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    clear_memory_cache()
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=["default", "kmer-composition", "transformer"])
+def backbone(request):
+    return tiny_transformer() if request.param == "transformer" else load_backbone(request.param)
+
+
+@pytest.fixture(scope="module")
+def bound(backbone):
+    return PROFILE if backbone.strand_invariant else TRANSFORMER
+
+
+def embed(backbone, sequences=SEQUENCES, n_jobs=None, **options):
+    return embed_sequences(backbone, sequences, EmbedOptions(**options), n_jobs=n_jobs)
+
+
+def difference(a, b):
+    assert np.isfinite(a).all()
+    return (np.linalg.norm(a - b, axis=1) / np.linalg.norm(a, axis=1)).max()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_same_seed_same_result(name):
+    first = digest(JOBS[name](0))
+    state = torch.get_rng_state(), digest(np.random.get_state())  # noqa: NPY002
+    clear_memory_cache()
+    assert digest(JOBS[name](0)) == first
+    assert (digest(JOBS[name](1)) == first) == (name in UNSEEDED)
+    # Nothing was taken from the generators of the process, nor given to them.
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert digest(np.random.get_state()) == state[1]  # noqa: NPY002
+
+
+@pytest.mark.slow
+def test_same_result_in_other_processes():
+    def results(hash_seed):
+        script = Path(__file__).with_name("seeded_jobs.py")
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = str(script.parent.parent)
+        command = [sys.executable, str(script), "7"]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    first, second = results("1"), results("2")
+    assert first == second
+    assert first.keys() == JOBS.keys()
+
+
+@pytest.mark.parametrize("loss", ["c2lr", "supcon"])
+def test_any_number_of_workers_trains_alike(loss):
+    expected = digest(trained(3, loss=loss))
+    assert digest(trained(3, n_workers=2, loss=loss)) == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (tiny_profile, {}),
+        (tiny_profile, {"budget": 4}),
+        (tiny_transformer, {}),
+        (tiny_transformer, {"gradient_checkpointing": True, "budget": 400}),
+    ],
+    ids=["profile", "profile in pieces", "transformer", "transformer, recomputed"],
+)
+def test_models_tuned_in_threads_do_not_share_dropout(make, options):
+    model, state = make(), torch.get_rng_state()
+    alone = [digest(fine_tuned(model, seed, **options)) for seed in range(3)]
+    tasks = (delayed(fine_tuned)(model, seed, **options) for seed in range(3))
+    assert list(map(digest, Parallel(n_jobs=3, backend="threading")(tasks))) == alone
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_without_the_lock_threads_would_share_dropout(monkeypatch):
+    # What the test above guards against does happen: a model in pieces, seeded often.
+    model = tiny_transformer()
+    alone = [digest(fine_tuned(model, seed)) for seed in range(3)]
+    monkeypatch.setattr(_randomness, "_generators", contextlib.nullcontext())
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(20):
+            tasks = (delayed(fine_tuned)(model, seed) for seed in range(3))
+            if list(map(digest, Parallel(n_jobs=3, backend="threading")(tasks))) != alone:
+                return
+    pytest.fail("Threads did not get into each other's way in 20 runs.")
+
+
+@pytest.mark.parametrize("budget", [1, 64, 700, 100_000])
+def test_batches(backbone, bound, budget):
+    assert difference(embed(backbone), embed(backbone, budget=budget)) <= bound
+
+
+def test_order_and_company(backbone, bound):
+    rows = embed(backbone)
+    order = np.random.default_rng(0).permutation(len(SEQUENCES))
+    shuffled = embed(backbone, [SEQUENCES[i] for i in order])
+    assert difference(rows[order], shuffled) <= bound
+    assert difference(rows[::4], embed(backbone, SEQUENCES[::4])) <= bound
+    assert (embed(backbone) == rows).all()
+
+
+def test_windows_and_batches(backbone, bound):
+    rows = embed(backbone, window_size=90)
+    assert difference(rows, embed(backbone, window_size=90, budget=100)) <= bound
+
+
+def test_threads_of_torch(backbone, bound, two_threads):
+    rows = embed(backbone)
+    torch.set_num_threads(1)
+    assert difference(rows, embed(backbone)) <= bound
+
+
+def test_jobs(backbone, bound, monkeypatch):
+    monkeypatch.setattr("dnaembed._embed._CHUNK_SEQUENCES", 5)
+    assert difference(embed(backbone), embed(backbone, n_jobs=2)) <= bound
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_cached_and_fresh(kind, tmp_path, tiny_dnabert_folder):
+    for model in ("default", tiny_dnabert_folder):
+        options = {"model": model, "device": "cpu", "normalize": True}
+        fresh = DNABertSEmbedder(cache=None, **options).fit_transform(SEQUENCES)
+        embedder = DNABertSEmbedder(cache=kind if kind == "memory" else tmp_path, **options)
+        first = embedder.fit_transform(SEQUENCES)
+        # The cache gives back what was put in, bit for bit; so do the same batches.
+        assert (embedder.transform(SEQUENCES) == first).all()
+        assert (first == fresh).all()
+        assert (embedder.transform(SEQUENCES[::-2]) == first[::-2]).all()
+        # Half of it known, half of it new, in other batches.
+        mixed = embedder.transform([*SEQUENCES[:5], *READS[1::7]])
+        alone = DNABertSEmbedder(cache=None, **options).fit_transform(
+            [*SEQUENCES[:5], *READS[1::7]]
+        )
+        assert difference(alone, mixed) <= TRANSFORMER
+
+
+def test_counting_is_exact():
+    for method in ("canonical", "raw", "tnf-k"):
+        embedder = KmerEmbedder(method=method).fit(SEQUENCES)
+        rows = embedder.transform(SEQUENCES)
+        for i, sequence in enumerate(SEQUENCES):
+            if method == "tnf-k":  # a matrix product, which may round differently
+                assert embedder.transform([sequence])[0] == pytest.approx(rows[i], abs=1e-6)
+            else:
+                assert (embedder.transform([sequence])[0] == rows[i]).all()
+
+
+def test_folds_in_threads_agree():
+    reads, y = READS, Y
+
+    def predictions(seed):
+        classifier = FewShotSpeciesClassifier(KmerEmbedder(k=3), calibrate=True)
+        rows = np.random.default_rng(seed).permutation(len(reads))
+        train, test = rows[:30], rows[30:]
+        classifier.fit([reads[i] for i in train], y[train])
+        return classifier.predict_proba([reads[i] for i in test])
+
+    alone = [digest(predictions(seed)) for seed in range(4)]
+    tasks = (delayed(predictions)(seed) for seed in range(4))
+    assert list(map(digest, Parallel(n_jobs=2, backend="threading")(tasks))) == alone

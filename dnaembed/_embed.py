@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
 from ._device import is_out_of_memory
-from ._model_reference import ModelReference, ModelSource
+from ._model_reference import ModelReference, ModelSource, send_once
+from ._prefetch import pin, prefetch, to_device
 from ._progress import progress
 from ._sequences import reverse_complement
 from ._threads import limit_threads
@@ -25,6 +27,8 @@ logger = logging.getLogger("dnaembed")
 # Features of this many bases are held at a time: bounds memory whatever the number of sequences.
 _CHUNK_BASES = 1 << 24
 _CHUNK_SEQUENCES = 4096
+# Tokenised at a time beside a device that computes: some batches.
+_PART_BASES = 1 << 22
 # Chunks that several workers share out: fewer, so that none waits long for the last; a message to
 # another process stays well below what Dask calls large. At least so many, to be worth sending.
 _SHARED_CHUNK_BASES = 1 << 22
@@ -76,7 +80,7 @@ def embed_sequences(
     chunks = list(_chunks(sequences, order, _chunk_bases(sequences, n_workers)))
     n_threads = weights = None
     if not getattr(backend, "supports_sharedmem", False):
-        weights = reference.pack()
+        weights = send_once(reference.pack(), backend)
     elif min(n_workers, len(chunks)) > 1:
         # Chunks in flight share the cores: each with all of them would be slower.
         n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
@@ -117,7 +121,7 @@ def _chunks(sequences: Sequence[str], order: Sequence[int], most_bases: int) -> 
 
 def _embed_chunk(
     reference: ModelReference,
-    weights: np.ndarray | None,
+    weights: Any,
     sequences: list[str],
     options: EmbedOptions,
     n_threads: int | None,
@@ -150,43 +154,83 @@ def _embed_one_strand(
     return pool_windows(rows, lengths, np.asarray(owners), len(sequences))
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Some of the pieces, and what the backbone makes of them together."""
+
+    positions: list[int]
+    features: list[np.ndarray]
+    tensors: dict[str, torch.Tensor]
+
+
 def _embed_pieces(backbone: Backbone, pieces: list[str], budget: int) -> np.ndarray:
-    features = backbone.featurize(pieces)
+    device = backbone.model.device
+    ready = _batches(backbone, pieces, budget)
+    if _is_beside(device):
+        ready = prefetch(ready, device=device)
+    outputs: list[tuple[list[int], torch.Tensor]] = []
+    most = len(pieces)  # in a batch; fewer once memory ran out
+    with closing(ready):
+        for prepared in ready:
+            pending = _divide(backbone, prepared, most)
+            while pending:
+                batch = pending.pop()
+                try:
+                    outputs.append((batch.positions, _forward(backbone, batch.tensors)))
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    n = len(batch.positions)
+                    if n == 1:
+                        raise MemoryError(
+                            f"out of memory on a single piece of "
+                            f"{len(pieces[batch.positions[0]]):,} bp; set a smaller window_size "
+                            f"or device='cpu'."
+                        ) from error
+                    most = n // 2
+                    logger.warning(
+                        "Out of memory with %d pieces in a batch; going on with %d.", n, most
+                    )
+                    _release_memory(backbone)
+                    pending = [
+                        part for b in [*pending, batch] for part in _divide(backbone, b, most)
+                    ]
+    # Fetched when all were asked for, so that the device never waits for the next batch.
     rows = np.empty((len(pieces), backbone.embedding_size), dtype=np.float32)
-    pending = backbone.batches([backbone.cost(f) for f in features], budget)[::-1]
-    while pending:
-        batch = pending.pop()
-        try:
-            rows[batch] = _forward(backbone, [features[i] for i in batch])
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            half = len(batch) // 2
-            if half == 0:
-                raise MemoryError(
-                    f"out of memory on a single piece of {len(pieces[batch[0]]):,} bp; set a "
-                    f"smaller window_size or device='cpu'."
-                ) from error
-            logger.warning(
-                "Out of memory with %d pieces in a batch; going on with %d.", len(batch), half
-            )
-            _release_memory(backbone)
-            pending = [
-                part[start : start + half]
-                for part in [*pending, batch]
-                for start in range(0, len(part), half)
-            ]
+    for positions, output in outputs:
+        rows[positions] = output.cpu().numpy()
     return rows
 
 
-def _forward(backbone: Backbone, features: list[np.ndarray]) -> np.ndarray:
-    device = backbone.model.device
-    batch = {
-        name: tensor.to(device, non_blocking=True)
-        for name, tensor in backbone.pack(features).items()
-    }
+def _is_beside(device: torch.device) -> bool:
+    """Whether the device computes while the CPU does something else."""
+    return device.type != "cpu"
+
+
+def _batches(backbone: Backbone, pieces: list[str], budget: int) -> Generator[_Batch, None, None]:
+    # Part by part, so that a device has something to do while the rest is tokenised.
+    most_bases = _PART_BASES if _is_beside(backbone.model.device) else _CHUNK_BASES
+    for part in _chunks(pieces, range(len(pieces)), most_bases):
+        features = backbone.featurize([pieces[i] for i in part])
+        for batch in backbone.batches([backbone.cost(f) for f in features], budget):
+            yield _batch(backbone, [part[i] for i in batch], [features[i] for i in batch])
+
+
+def _batch(backbone: Backbone, positions: list[int], features: list[np.ndarray]) -> _Batch:
+    return _Batch(positions, features, pin(backbone.pack(features), backbone.model.device))
+
+
+def _divide(backbone: Backbone, batch: _Batch, most: int) -> list[_Batch]:
+    """Batches of at most so many pieces."""
+    if len(batch.positions) <= most:
+        return [batch]
+    parts = [slice(start, start + most) for start in range(0, len(batch.positions), most)]
+    return [_batch(backbone, batch.positions[part], batch.features[part]) for part in parts]
+
+
+def _forward(backbone: Backbone, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     with torch.inference_mode():
-        return backbone.embed(batch).float().cpu().numpy()
+        return backbone.embed(to_device(tensors, backbone.model.device)).float()
 
 
 def _release_memory(backbone: Backbone) -> None:

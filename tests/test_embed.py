@@ -88,7 +88,7 @@ def scarce(backbone, limit):
     """The same model on a device that holds only so many sequences at a time."""
 
     def embed(batch, mixing=None):
-        if len(batch["input_ids"]) > limit:
+        if len(batch["lengths"]) > limit:
             raise torch.OutOfMemoryError("too many")
         return type(backbone).embed(backbone, batch, mixing)
 
@@ -118,3 +118,13 @@ def test_other_errors_are_not_hidden(tiny_dnabert):
     broken.embed = embed
     with pytest.raises(RuntimeError, match="a bug"):
         embed_sequences(broken, ["ACGT"], EmbedOptions())
+
+
+@pytest.mark.parametrize("limit", [100, 2])
+def test_batches_made_ahead_do_not_matter(tiny_dnabert, reads, monkeypatch, limit):
+    rows = embed_sequences(tiny_dnabert, reads, EmbedOptions())
+    monkeypatch.setattr(_embed, "_is_beside", lambda device: True)
+    monkeypatch.setattr(_embed, "_PART_BASES", 900)  # several parts
+    backbone = scarce(tiny_dnabert, limit)
+    ahead = embed_sequences(backbone, reads, EmbedOptions(budget=10**6))
+    assert ahead == pytest.approx(rows, abs=1e-5)

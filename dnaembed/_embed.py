@@ -199,7 +199,20 @@ def _embed_pieces(backbone: Backbone, pieces: list[str], budget: int) -> np.ndar
     rows = np.empty((len(pieces), backbone.embedding_size), dtype=np.float32)
     for positions, output in outputs:
         rows[positions] = output.cpu().numpy()
+    _check_finite(backbone, rows, pieces)
     return rows
+
+
+def _check_finite(backbone: Backbone, rows: np.ndarray, pieces: list[str]) -> None:
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        piece = pieces[bad[0]]
+        dtype = str(backbone.model.dtype).removeprefix("torch.")
+        advice = "" if dtype == "float32" else "; set dtype='float32'"
+        raise FloatingPointError(
+            f"the model gives NaN or infinity in {dtype} on {len(bad)} of {len(pieces)} pieces, "
+            f"the first of {len(piece):,} bp, {piece[:20]}...{advice}."
+        )
 
 
 def _is_beside(device: torch.device) -> bool:

@@ -165,7 +165,9 @@ def hdbscan_bins(X: np.ndarray, *, min_bin_size: int, seed: int) -> np.ndarray:
     if len(X) < least:
         return np.full(len(X), -1)
     n_components = min(_HDBSCAN_COMPONENTS, *X.shape)
-    if X.shape[1] > n_components:
+    if not np.ptp(X, axis=0).any():  # equal rows have no principal components
+        X = X[:, :n_components]
+    elif X.shape[1] > n_components:
         X = PCA(n_components, random_state=seed).fit_transform(X)
     labels = HDBSCAN(
         min_cluster_size=least,

@@ -89,6 +89,8 @@ class ShrunkenDiscriminants(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         scaled = sums / np.sqrt(counts)[:, np.newaxis]
         products = centred.T @ centred
         within = (products - scaled.T @ scaled) / (len(X) - len(classes))
+        if within.trace() <= np.finfo(np.float64).tiny:
+            raise ValueError("Classes whose rows differ are required, got equal rows in each.")
         between = products / len(X) - within
         self.scalings_ = discriminants(within, between, self.n_components, self.shrinkage)
         self._n_features_out = self.scalings_.shape[1]

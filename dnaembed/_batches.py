@@ -31,3 +31,32 @@ def budget_batches(costs: Sequence[int], budget: int) -> list[list[int]]:
             batches.append([i])
             largest = max(1, costs[i])
     return batches
+
+
+def packed_batches(costs: Sequence[int], budget: int) -> list[list[int]]:
+    """Group items so that those of a batch together stay within a budget.
+
+    Parameters
+    ----------
+    costs : sequence of int
+        Cost of each item, for example its tokens.
+    budget : int
+        Greatest sum of costs in a batch; an item over the budget is a batch alone.
+
+    Returns
+    -------
+    list of list of int
+        Positions in `costs`, each exactly once; costliest first, so that items of like cost are
+        neighbours.
+    """
+    order = sorted(range(len(costs)), key=lambda i: -costs[i])
+    batches: list[list[int]] = []
+    left = 0
+    for i in order:
+        if batches and costs[i] <= left:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+            left = budget
+        left -= costs[i]
+    return batches

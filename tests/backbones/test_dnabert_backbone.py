@@ -42,6 +42,48 @@ def shared(tokenizer, request):
     return DnaBertBackbone(model, tokenizer)
 
 
+def embed_packed(backbone, sequences):
+    with torch.inference_mode():
+        return backbone.embed(backbone.pack(backbone.featurize(sequences)))
+
+
+@given(st.lists(dna, min_size=1, max_size=6))
+def test_packed_is_padded_without_the_padding(shared, sequences):
+    torch.testing.assert_close(
+        embed_packed(shared, sequences), embed(shared, sequences), atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("n_heads", [8, 12])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_packed_is_eager_and_padded_for_long_sequences(make_backbone, n_heads, attention):
+    backbone = make_backbone(num_attention_heads=n_heads, hidden_size=96)
+    rng = np.random.default_rng(0)
+    sequences = ["".join(rng.choice(list("ACGT"), n)) for n in (2000, 700, 700, 7, 1)]
+    model = backbone.model
+    model.config._attn_implementation = "eager"
+    expected = embed(backbone, sequences)
+    model.config._attn_implementation = attention
+    assert max(len(f) for f in backbone.featurize(sequences)) > 600
+    torch.testing.assert_close(embed_packed(backbone, sequences), expected, atol=1e-4, rtol=0)
+
+
+def test_packed_leaves_no_gradient_and_takes_no_mixing(shared):
+    batch = shared.pack(shared.featurize(["ACGT", "GGCATTA"]))
+    assert batch["lengths"].tolist() == [
+        shared.cost(f) for f in shared.featurize(["ACGT", "GGCATTA"])
+    ]
+    assert batch["input_ids"].shape == (int(batch["lengths"].sum()),)
+    assert not shared.embed(batch).requires_grad
+    mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([0.5, 0.5]))
+    with pytest.raises(ValueError, match="Mixing takes a batch made by collate"):
+        shared.embed(batch, mixing)
+
+
+def test_batches_are_filled_by_tokens(shared):
+    assert shared.batches([3, 9, 4, 5], 9) == [[1], [3, 2], [0]]
+
+
 def test_sizes(shared):
     assert shared.embedding_size == 48
     assert shared.n_mixing_layers == 3

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel
 from dnaembed.backbones import DnaBertConfig, DnaBertModel, Mixing
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._modeling import _AlibiBias
+from dnaembed.backbones.dnabert._packed_encoder import encode_packed
 
 # Of the reference implementation's values; see the README of the parity files.
 TOLERANCE = 2e-5
@@ -49,6 +50,21 @@ def test_forward_is_that_of_the_reference(data, name, attention):
     assert mask.sum(1).unique().numel() > 1  # there is padding
     assert largest_difference(hidden * mask[..., None], golden["last_hidden_state"]) < TOLERANCE
     assert largest_difference(masked_mean(hidden, mask), golden["mean_embedding"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("name", ["encoder_12heads", "encoder_8heads_long"])
+def test_packed_is_that_of_the_reference(data, name, attention):
+    golden = np.load(data / f"{name}.npz")
+    model = reference_model(data, name, attention)
+    inside = golden["attention_mask"].astype(bool)
+    with torch.inference_mode():
+        hidden = encode_packed(
+            model,
+            torch.from_numpy(golden["input_ids"][inside]),
+            torch.from_numpy(inside.sum(axis=1)),
+        )
+    assert largest_difference(hidden, golden["last_hidden_state"][inside]) < TOLERANCE
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

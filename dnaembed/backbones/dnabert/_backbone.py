@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from ..._batches import packed_batches
 from .._checkpoint import (
     content_digest,
     load_weights,
@@ -24,6 +25,7 @@ from .._checkpoint import (
 from .._protocol import Backbone, Mixing
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, mix_mask
+from ._packed_encoder import encode_packed
 from ._tokenizer import SPECIAL_TOKENS, load_tokenizer
 
 # What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
@@ -52,14 +54,13 @@ class DnaBertBackbone(Backbone):
     >>> config = DnaBertConfig(vocab_size=11, hidden_size=32, num_hidden_layers=2,
     ...                        num_attention_heads=4, intermediate_size=64)
     >>> backbone = DnaBertBackbone(DnaBertModel(config).eval(), tokenizer)
-    >>> batch = backbone.collate(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))
+    >>> batch = backbone.pack(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))
     >>> with torch.inference_mode():
     ...     backbone.embed(batch).shape
     torch.Size([2, 32])
     """
 
-    # Keeps a CPU busy; twice as many are no faster there, and attention in a padded batch takes
-    # memory by the square of the length.
+    # Keeps a CPU busy; twice as many are no faster there.
     default_budget = 4096
     strand_invariant = False
     model: DnaBertModel
@@ -153,6 +154,24 @@ class DnaBertBackbone(Backbone):
             "attention_mask": torch.from_numpy(inside.astype(np.int64)),
         }
 
+    def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+        """Put sequences one after the other, without padding.
+
+        Returns
+        -------
+        dict
+            ``input_ids``, (n_tokens,), and ``lengths``, (n,), int64.
+        """
+        lengths = np.asarray([len(ids) for ids in features], dtype=np.int64)
+        return {
+            "input_ids": torch.from_numpy(np.concatenate(features)),
+            "lengths": torch.from_numpy(lengths),
+        }
+
+    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
+        """Divide sequences so that the tokens of each batch stay within a budget."""
+        return packed_batches(costs, budget)
+
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
@@ -161,7 +180,8 @@ class DnaBertBackbone(Backbone):
         Parameters
         ----------
         batch : mapping
-            As `collate` makes it, on the device of the model.
+            As `collate` or `pack` makes it, on the device of the model. The latter is much faster
+            and takes memory in proportion to the tokens, but has no gradients and no mixing.
         mixing : Mixing, default=None
             Mix the rows at the input of a layer; the mean is then over the positions that are no
             padding in either of the mixed rows.
@@ -175,6 +195,10 @@ class DnaBertBackbone(Backbone):
             raise ValueError(
                 f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
             )
+        if "lengths" in batch:
+            if mixing is not None:
+                raise ValueError("Mixing takes a batch made by collate, got one made by pack.")
+            return self._embed_packed(batch["input_ids"], batch["lengths"])
         mask = batch["attention_mask"]
         hidden = self.model(
             input_ids=batch["input_ids"], attention_mask=mask, mixing=mixing
@@ -183,6 +207,11 @@ class DnaBertBackbone(Backbone):
             mask = mix_mask(mask, mixing)
         weights = mask.unsqueeze(-1).float()
         return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
+
+    def _embed_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            hidden = encode_packed(self.model, input_ids, lengths).float()
+            return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
 
     def fingerprint(self) -> str:
         """Digest of sizes, tokenizer and weights; computed anew only when the weights changed."""

@@ -1,0 +1,187 @@
+"""Attention with ALiBi inside each of several sequences that lie one after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+# Queries that share a window of keys. Fewer would skip more keys, at a lower rate.
+_BLOCK = 256
+# Sequences from this many tokens on are looked at for keys to skip.
+_LONG = 2 * _BLOCK
+# Skipping keys must save this share of a head's work to be worth the smaller matrix products.
+_WORTH_SKIPPING = 0.2
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    slopes: torch.Tensor,
+) -> torch.Tensor:
+    """Return ``softmax(q k^T / sqrt(d) - slope |i - j|) v`` inside each sequence.
+
+    Nothing is padded, and neither scores nor biases are ever held for more than a block of
+    queries, so memory grows with the number of tokens. Keys so far away that, in float32, their
+    weights together disappear beside the weight of the query's own token are left out; see
+    `reach_of_heads`.
+
+    Parameters
+    ----------
+    query, key, value : torch.Tensor of shape (n_tokens, n_heads, head_size)
+        Of all tokens of all sequences.
+    lengths : sequence of int
+        Tokens of each sequence, in order; together `n_tokens`. Neighbours of one length are
+        computed together.
+    slopes : torch.Tensor of shape (n_heads,), float32
+        Of the penalty for distance.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_tokens, n_heads, head_size)
+        In the precision of `query`.
+    """
+    if sum(lengths) != len(query) or min(lengths, default=1) < 1:
+        raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")
+    context = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+    # With the keys backwards, a bias depends on the sum of its row and its column, so that all
+    # biases are views, with strides of one, of a single line a head.
+    backward_key, backward_value = key.flip(0), value.flip(0)
+    line = _bias_line(slopes, max(lengths, default=1))
+    for start, length, count in _runs(lengths):
+        here = slice(start, start + count * length)
+        there = slice(len(query) - here.stop, len(query) - here.start)
+        q, k, out = (_as_sequences(x[here], count) for x in (query, key, context))
+        # Backwards, the sequences of a run come in opposite order too.
+        backward_k, backward_v = (
+            _as_sequences(x[there], count).flip(0) if count > 1 else _as_sequences(x[there], 1)
+            for x in (backward_key, backward_value)
+        )
+        reach = reach_of_heads(q, k, slopes) if length >= _LONG else [length] * query.shape[1]
+        for heads, distance in _groups(reach):
+            _attend_within(
+                q[:, heads],
+                backward_k[:, heads],
+                backward_v[:, heads],
+                line[heads],
+                distance,
+                out[:, heads],
+            )
+    return context
+
+
+def _attend_within(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    line: torch.Tensor,
+    distance: int,
+    out: torch.Tensor,
+) -> None:
+    """Attend to the keys, given backwards, that are at most so far away, and some more."""
+    length = query.shape[2]
+    block = _BLOCK if (_BLOCK + 2 * distance) < (1 - _WORTH_SKIPPING) * length else length
+    for start in range(0, length, block):
+        stop = min(start + block, length)
+        first = max(0, length - stop - distance) if block < length else 0
+        last = min(length, length - start + distance) if block < length else length
+        bias = line.as_strided(
+            (1, len(line), stop - start, last - first),
+            (0, line.stride(0), 1, 1),
+            line.storage_offset() + line.shape[1] // 2 - (length - 1) + start + first,
+        )
+        if bias.device.type != "cpu":
+            bias = bias.to(query.dtype, memory_format=torch.contiguous_format)
+        out[:, :, start:stop] = scaled_dot_product_attention(
+            query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last], attn_mask=bias
+        )
+
+
+def _bias_line(slopes: torch.Tensor, length: int) -> torch.Tensor:
+    """``-slope |x|`` for x from -(length - 1) to length - 1, one row a head."""
+    distance = torch.arange(1 - length, length, device=slopes.device).abs()
+    return -slopes[:, None] * distance
+
+
+def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """First token, length and number of each run of sequences of one length."""
+    start = 0
+    for length, run in groupby(lengths):
+        count = sum(1 for _ in run)
+        yield start, length, count
+        start += length * count
+
+
+def _as_sequences(packed: torch.Tensor, count: int) -> torch.Tensor:
+    """View tokens of sequences of one length as (count, n_heads, length, head_size)."""
+    return packed.unflatten(0, (count, -1)).transpose(1, 2)
+
+
+def _groups(reach: Sequence[int]) -> Iterator[tuple[slice, int]]:
+    """Neighbouring heads of one reach."""
+    start = 0
+    for distance, group in groupby(reach):
+        stop = start + sum(1 for _ in group)
+        yield slice(start, stop), distance
+        start = stop
+
+
+def attend_eagerly(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    slopes: torch.Tensor,
+) -> torch.Tensor:
+    """Compute the same in plain operations, with all scores in memory, to check the others."""
+    parts = []
+    for q, k, v in zip(*(x.split(list(lengths)) for x in (query, key, value)), strict=True):
+        place = torch.arange(len(q), device=q.device)
+        bias = -slopes[:, None, None] * (place[:, None] - place).abs()
+        scores = torch.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
+        parts.append(torch.einsum("hij,jhd->ihd", scores.softmax(dim=-1), v))
+    return torch.cat(parts)
+
+
+def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor) -> list[int]:
+    """Distance beyond which the keys of each head do not matter.
+
+    With ``s_ij`` the score before the bias and ``S >= s_ij - s_ii`` for all i and j, the weights
+    of the keys further than ``w`` from query i add up to at most ::
+
+        2 exp(S - slope (w + 1)) / (1 - exp(-slope))
+
+    times the weight of key i. The reach is the least ``w`` for which that is at most ``2^-24``,
+    half of float32's epsilon: with and without them, the sum of the weights is the same number as
+    far as float32 can tell. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
+    mean of the keys was taken off, which changes all scores of a query alike.
+
+    Parameters
+    ----------
+    query, key : torch.Tensor of shape (n, n_heads, length, head_size)
+        Of n sequences.
+    slopes : torch.Tensor of shape (n_heads,)
+        Of the penalty for distance.
+
+    Returns
+    -------
+    list of int
+        One a head; `length` where all keys matter.
+    """
+    query, key = query.float(), key.float()
+    key = key - key.mean(dim=2, keepdim=True)
+    longest = torch.linalg.vector_norm(key, dim=3).amax(dim=2, keepdim=True)
+    largest = torch.linalg.vector_norm(query, dim=3) * longest
+    own = (query * key).sum(dim=3)
+    # The margin covers the rounding of these few operations.
+    spread = (1.001 * largest - own).amax(dim=(0, 2)).double() / math.sqrt(query.shape[-1])
+    slope = slopes.double()
+    needed = spread + math.log(2) - torch.log(-torch.expm1(-slope)) + 24 * math.log(2)
+    # What is not a number after all, from weights that overflow, must not break here.
+    reach = torch.nan_to_num(needed / slope, nan=torch.inf).clamp(max=query.shape[2])
+    return reach.ceil().int().tolist()

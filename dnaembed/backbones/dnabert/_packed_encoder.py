@@ -1,0 +1,76 @@
+"""The encoder over the tokens of several sequences one after the other, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch.nn import functional
+
+from ._modeling import DnaBertLayer, DnaBertMLP, DnaBertModel, alibi_slopes
+from ._packed_attention import attend, attend_eagerly
+
+# Tokens that go through an MLP at a time on a CPU: enough for matrix products at full speed, and
+# few enough for what lies between them to be memory that is mapped already.
+_ROWS = 1024
+
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def encode_packed(
+    model: DnaBertModel, input_ids: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """Encode sequences that lie one after the other; for inference, not for gradients.
+
+    Parameters
+    ----------
+    model : DnaBertModel
+        In evaluation mode.
+    input_ids : torch.Tensor of shape (n_tokens,), int64
+        Of all sequences, on the device of the model.
+    lengths : torch.Tensor of shape (n,), int64
+        Tokens of each sequence, all positive.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_tokens, hidden_size)
+        The last hidden states.
+    """
+    hidden = model.embeddings(model.embeddings.word_embeddings(input_ids), None)
+    attention = _choose_attention(model, lengths, hidden)
+    rows = _ROWS if hidden.device.type == "cpu" else len(hidden)
+    for layer in model.encoder.layer:
+        assert isinstance(layer, DnaBertLayer)
+        block = layer.attention
+        query, key, value = (
+            block.self.Wqkv(hidden).view(len(hidden), 3, block.self.n_heads, -1).unbind(1)
+        )
+        context = attention(query, key, value)
+        hidden = block.output(context.flatten(1), hidden)
+        hidden = torch.cat([_mlp(layer.mlp, part) for part in hidden.split(rows)])
+    return hidden
+
+
+def _choose_attention(
+    model: DnaBertModel, lengths: torch.Tensor, hidden: torch.Tensor
+) -> Attention:
+    """Attention within each sequence, by what the device is good at."""
+    device = hidden.device
+    slopes = alibi_slopes(model.config.num_attention_heads)
+    if model.config._attn_implementation == "eager":
+        return partial(attend_eagerly, lengths=lengths.tolist(), slopes=slopes.to(device))
+    if device.type == "cuda":
+        # Imported here, as it brings torch's compiler, which a CPU does not need.
+        from ._flex_attention import FlexAttention, flex_is_usable
+
+        head_size = model.config.hidden_size // model.config.num_attention_heads
+        if flex_is_usable(device, head_size):
+            return FlexAttention(lengths, slopes, len(hidden), device)
+    return partial(attend, lengths=lengths.tolist(), slopes=slopes.to(device))
+
+
+def _mlp(mlp: DnaBertMLP, hidden: torch.Tensor) -> torch.Tensor:
+    gate, value = mlp.gated_layers(hidden).chunk(2, dim=-1)
+    inner = functional.gelu(gate).mul_(value)
+    return mlp.layernorm(mlp.wo(inner).add_(hidden))

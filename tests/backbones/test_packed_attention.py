@@ -1,0 +1,156 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dnaembed.backbones.dnabert import _packed_attention, alibi_slopes
+from dnaembed.backbones.dnabert._packed_attention import attend, attend_eagerly, reach_of_heads
+
+UNIT_ROUNDOFF = 2.0**-24
+
+
+def tokens(lengths, n_heads=4, head_size=8, seed=0, scale=1.0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, sum(lengths), n_heads, head_size)
+    query, key, value = (torch.randn(shape, generator=generator) * scale).to(dtype).unbind(0)
+    return query, key, value
+
+
+def scores(query, key, slopes):
+    """Scores of one sequence with their bias, (heads, length, length), in double precision."""
+    place = torch.arange(len(query))
+    products = torch.einsum("ihd,jhd->hij", query.double(), key.double())
+    distance = (place[:, None] - place).abs()
+    return products / math.sqrt(query.shape[-1]) - slopes.double()[:, None, None] * distance
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    st.sampled_from([1, 3, 8, 12]),
+    st.integers(0, 99),
+    st.sampled_from([0.1, 1.0, 5.0]),
+)
+def test_blocks_are_the_plain_operations(lengths, n_heads, seed, scale):
+    q, k, v = tokens(lengths, n_heads, seed=seed, scale=scale)
+    slopes = alibi_slopes(n_heads)
+    exact = attend_eagerly(q.double(), k.double(), v.double(), lengths, slopes.double())
+    # Scores grow with the square of the scale, and so does what rounding them does to a value.
+    torch.testing.assert_close(
+        attend(q, k, v, lengths, slopes).double(), exact, atol=1e-5 * max(1, scale**3), rtol=0
+    )
+
+
+@pytest.mark.parametrize("n_heads", [8, 12])
+@pytest.mark.parametrize("lengths", [[900], [513, 513, 512], [1, 700, 1, 30]])
+def test_what_is_skipped_in_long_sequences_does_not_show(lengths, n_heads):
+    q, k, v = tokens(lengths, n_heads, head_size=16)
+    slopes = alibi_slopes(n_heads)
+    skipped = count_keys(lambda: attend(q, k, v, lengths, slopes))
+    all_keys = n_heads * sum(n * n for n in lengths)
+    assert skipped < 0.96 * all_keys
+    exact = attend_eagerly(q.double(), k.double(), v.double(), lengths, slopes.double())
+    got = attend(q, k, v, lengths, slopes).double()
+    torch.testing.assert_close(got, exact, rtol=0, atol=5e-6)
+
+
+def count_keys(run):
+    """Pairs of a query and a key, times heads, that fused attention is asked for."""
+    pairs = 0
+    fused = _packed_attention.scaled_dot_product_attention
+
+    def count(query, key, value, attn_mask):
+        nonlocal pairs
+        pairs += query.shape[0] * query.shape[1] * query.shape[2] * key.shape[2]
+        return fused(query, key, value, attn_mask=attn_mask)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_packed_attention, "scaled_dot_product_attention", count)
+        run()
+    return pairs
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 200), st.integers(0, 99), st.sampled_from([0.1, 1.0, 3.0]))
+def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
+    slopes = alibi_slopes(8)
+    q, k, _ = tokens([length], 8, seed=seed, scale=scale)
+    k = k + 5  # what all keys share must not matter
+    reach = reach_of_heads(*(x.transpose(0, 1)[None] for x in (q, k)), slopes)
+    weights = scores(q, k, slopes).softmax(dim=-1)
+    place = torch.arange(length)
+    distance = (place[:, None] - place).abs()
+    for head, far in enumerate(reach):
+        beyond = (weights[head] * (distance > far)).sum(dim=-1)
+        assert beyond.max() <= UNIT_ROUNDOFF
+
+
+def test_reach_falls_with_the_slope_and_rises_with_the_scores():
+    q, k, _ = (x.transpose(0, 1)[None] for x in tokens([2000], 8))
+    slopes = alibi_slopes(8)
+    reach = reach_of_heads(q, k, slopes)
+    assert reach == sorted(reach)
+    assert 30 < reach[0] < 100
+    assert reach[-1] == 2000
+    louder = reach_of_heads(5 * q, k, slopes)
+    assert all(a > b for a, b in zip(louder[:4], reach[:4], strict=True))
+    assert reach_of_heads(q * math.inf, k, slopes) == [2000] * 8
+
+
+@pytest.mark.parametrize("place", [0, 299, 599])
+def test_a_far_key_that_outweighs_its_distance_is_not_skipped(place):
+    q, k, v = tokens([600], 1, scale=0.01)
+    slopes = torch.tensor([0.5])
+    k[place] += 1000 * q[150]
+    q[150] *= 1000
+    expected = attend_eagerly(q.double(), k.double(), v.double(), [600], slopes.double())
+    own = scores(q, k, slopes)[0, 150].softmax(dim=-1)
+    assert own[place] > 0.99
+    torch.testing.assert_close(attend(q, k, v, [600], slopes).double(), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype):
+    lengths = [600, 600, 20]
+    q, k, v = tokens(lengths, 8, dtype=dtype)
+    slopes = alibi_slopes(8)
+    got = attend(q, k, v, lengths, slopes)
+    assert got.dtype == dtype
+    exact = attend_eagerly(q.float(), k.float(), v.float(), lengths, slopes)
+    torch.testing.assert_close(got.float(), exact, atol=2e-2, rtol=0)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remember the most memory that a tensor of any operation takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.n_bytes = max(self.n_bytes, result.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize("slopes", [alibi_slopes(4), torch.zeros(4)])
+def test_no_tensor_grows_by_the_square_of_the_length(slopes):
+    largest = []
+    for length in (1000, 2000, 4000):
+        q, k, v = tokens([length])
+        with torch.inference_mode(), LargestTensor() as mode:
+            attend(q, k, v, [length], slopes)
+        largest.append(mode.n_bytes)
+    assert largest[0] <= 1000 * 4 * 8 * 4 * 3
+    assert largest[2] == 2 * largest[1] == 4 * largest[0]
+
+
+@pytest.mark.parametrize("lengths", [[3, 4], [9, -1], [8, 0], []])
+def test_lengths_that_do_not_fit(lengths):
+    q, k, v = tokens([8])
+    with pytest.raises(ValueError, match="add up to 8 tokens"):
+        attend(q, k, v, lengths, alibi_slopes(4))

@@ -27,6 +27,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from .._printable import printable
+
 # In the order of preference; the second and the fourth name the files of a split checkpoint.
 WEIGHT_FILES = (
     "model.safetensors",
@@ -36,6 +38,14 @@ WEIGHT_FILES = (
 )
 
 _MAX_JSON_BYTES = 16_000_000
+# Of the pickle in a torch archive, which holds names and shapes but no weights.
+_MAX_PICKLE_BYTES = 16_000_000
+_MAX_ENTRIES = 100_000
+_MAX_NAME = 200
+
+# What a model of this package may ask for; the published ones have 12 layers, 117 M parameters.
+MAX_LAYERS = 1024
+MAX_PARAMETERS = 10**10
 
 # What torch's restricted unpickler was seen to raise on damaged files, besides its own error.
 _DAMAGED = (
@@ -44,6 +54,7 @@ _DAMAGED = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -57,6 +68,7 @@ class StoredTensor:
 
     file: Path
     shape: tuple[int, ...]
+    n_bytes: int
     load: Callable[[], torch.Tensor]
 
 
@@ -64,15 +76,41 @@ def read_json(file: Path) -> dict[str, Any]:
     """Parse a small JSON object."""
     if not file.is_file():
         raise FileNotFoundError(f"{file}: file not found.")
+    check_inside(file)
     if file.stat().st_size > _MAX_JSON_BYTES:
         raise ValueError(f"{file}: at most {_MAX_JSON_BYTES:,} bytes are expected.")
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: not valid JSON: {error}") from error
+        raise ValueError(f"{file}: not valid JSON: {printable(str(error))}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file}: a JSON object is expected, got {type(content).__name__}.")
     return content
+
+
+def check_inside(file: Path) -> None:
+    """Raise if a file of a model folder is a link that leads out of the folder.
+
+    A folder that somebody else packed could otherwise name any file of this machine.
+    """
+    folder = file.parent.resolve()
+    places = [folder]
+    if folder.parent.name == "snapshots":  # the hub's download cache links to its own store
+        places.append(folder.parent.parent / "blobs")
+    if not any(file.resolve().is_relative_to(place) for place in places):
+        raise ValueError(
+            f"{file}: a link that leads out of the folder is not followed; put the file itself "
+            "there."
+        )
+
+
+def check_size(n_layers: int, n_parameters: int) -> None:
+    """Raise if sizes ask for more than any model of this package could need."""
+    if n_layers > MAX_LAYERS or n_parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"A model of at most {MAX_LAYERS} layers and {MAX_PARAMETERS:,} parameters is "
+            f"expected, got {n_layers:,} layers and {n_parameters:,} parameters."
+        )
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -81,6 +119,7 @@ def weight_files(folder: Path) -> list[Path]:
         file = folder / name
         if not file.is_file():
             continue
+        check_inside(file)
         return _files_of_index(file) if file.suffix == ".json" else [file]
     raise FileNotFoundError(
         f"{folder}: no weights found; one of {', '.join(WEIGHT_FILES)} is expected."
@@ -93,14 +132,21 @@ def _files_of_index(index: Path) -> list[Path]:
         raise ValueError(f"{index}: a table 'weight_map' from tensors to files is expected.")
     suffix = Path(index.name.removesuffix(".index.json")).suffix
     files = []
-    for name in dict.fromkeys(weight_map.values()):
+    for name in {repr(name): name for name in weight_map.values()}.values():
         # A separator, a drive or ".." would lead out of the folder.
-        if not isinstance(name, str) or "/" in name or "\\" in name or ":" in name:
-            raise ValueError(f"{index}: plain file names are expected, got {name!r}.")
+        if (
+            not isinstance(name, str)
+            or any(c in "/\\:" or not c.isprintable() for c in name)
+            or len(name) > _MAX_NAME
+        ):
+            raise ValueError(
+                f"{index}: plain file names are expected, got {printable(repr(name))}."
+            )
         if not name.endswith(suffix):
             raise ValueError(f"{index}: files that end in {suffix} are expected, got {name!r}.")
         if not (index.parent / name).is_file():
             raise FileNotFoundError(f"{index.parent / name}: file not found; {index} names it.")
+        check_inside(index.parent / name)
         files.append(index.parent / name)
     return files
 
@@ -112,7 +158,9 @@ def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
         read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
         for name, tensor in read(file).items():
             if name in tensors:
-                raise ValueError(f"{file}: tensor {name} is in {tensors[name].file} as well.")
+                raise ValueError(
+                    f"{file}: tensor {printable(name)} is in {tensors[name].file} as well."
+                )
             tensors[name] = tensor
     return tensors
 
@@ -120,16 +168,20 @@ def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
 def _read_safetensors(file: Path) -> dict[str, StoredTensor]:
     try:
         handle = safe_open(file, framework="pt")
+        # The library has compared shapes and sizes with the length of the file.
         return {
             name: StoredTensor(
                 file,
                 tuple(handle.get_slice(name).get_shape()),
+                0,
                 lambda name=name: handle.get_tensor(name),  # type: ignore[misc]
             )
             for name in handle.keys()  # noqa: SIM118 - the handle is no mapping
         }
     except SafetensorError as error:
-        raise ValueError(f"{file}: not a valid safetensors file: {error}") from error
+        raise ValueError(
+            f"{file}: not a valid safetensors file: {printable(str(error), 200)}"
+        ) from error
 
 
 def _read_pickle(file: Path) -> dict[str, StoredTensor]:
@@ -143,18 +195,26 @@ def _read_pickle(file: Path) -> dict[str, StoredTensor]:
             "when loaded. Ask its author for a safetensors file."
         ) from error
     except _DAMAGED as error:
-        raise ValueError(f"{file}: not a valid torch weight file: {error}") from error
+        raise ValueError(
+            f"{file}: not a valid torch weight file: {printable(str(error), 200)}"
+        ) from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{file}: a table of tensors is expected, got {type(content).__name__}.")
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise ValueError(
-                f"{file}: a tensor is expected at {name!r}, got {type(tensor).__name__}."
+                f"{file}: a tensor is expected at {printable(repr(name))}, "
+                f"got {type(tensor).__name__}."
             )
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise ValueError(f"{file}: a plain tensor is expected at {name!r}.")
+            raise ValueError(f"{file}: a plain tensor is expected at {printable(repr(name))}.")
     return {
-        name: StoredTensor(file, tuple(tensor.shape), lambda tensor=tensor: tensor)  # type: ignore[misc]
+        name: StoredTensor(
+            file,
+            tuple(tensor.shape),
+            tensor.numel() * tensor.element_size(),
+            lambda tensor=tensor: tensor,  # type: ignore[misc]
+        )
         for name, tensor in content.items()
     }
 
@@ -166,13 +226,19 @@ def _check_archive(file: Path) -> None:
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
         raise ValueError(
             f"{file}: not a torch weight file, or cut off, or of a format older than torch 1.6: "
-            f"{error}"
+            f"{printable(str(error))}"
         ) from error
+    pickled = sum(entry.file_size for entry in entries if entry.filename.endswith(".pkl"))
+    if len(entries) > _MAX_ENTRIES or pickled > _MAX_PICKLE_BYTES:
+        raise ValueError(
+            f"{file}: at most {_MAX_ENTRIES:,} entries and {_MAX_PICKLE_BYTES:,} bytes of names "
+            f"and shapes are expected, got {len(entries):,} and {pickled:,}."
+        )
     for entry in entries:
         # torch never compresses; a few bytes that unfold to gigabytes would be an attack.
         if entry.compress_type != zipfile.ZIP_STORED:
             raise ValueError(
-                f"{file}: compressed entry {entry.filename!r}; plain ones are expected."
+                f"{file}: compressed entry {printable(entry.filename)!r}; plain ones are expected."
             )
 
 
@@ -209,7 +275,7 @@ def load_weights(
         if renamed is None:
             continue
         if renamed in stored:
-            raise ValueError(f"{tensor.file}: two tensors are candidates for {renamed}.")
+            raise ValueError(f"{tensor.file}: two tensors are candidates for {printable(renamed)}.")
         stored[renamed] = tensor
     problems = [
         _name_some("missing", [name for name in expected if name not in stored]),
@@ -228,15 +294,30 @@ def load_weights(
             f"{files[0].parent}: the weights do not fit the configuration: "
             f"{'; '.join(filter(None, problems))}."
         )
+    _check_bytes(files, stored)
     state = {name: _read_tensor(stored[name], name, like) for name, like in expected.items()}
     model.load_state_dict(state, assign=True)
+
+
+def _check_bytes(files: list[Path], stored: Mapping[str, StoredTensor]) -> None:
+    # In a pickle, tensors may share their numbers, or repeat one number to any size: a file of a
+    # few kilobytes would fill the memory.
+    promised = sum(tensor.n_bytes for tensor in stored.values())
+    there = sum(file.stat().st_size for file in files)
+    if promised > there:
+        raise ValueError(
+            f"{files[0]}: tensors of {promised:,} bytes are promised, but the weights take "
+            f"{there:,} bytes."
+        )
 
 
 def _read_tensor(stored: StoredTensor, name: str, like: torch.Tensor) -> torch.Tensor:
     try:
         tensor = stored.load()
     except SafetensorError as error:
-        raise ValueError(f"{stored.file}: tensor {name} cannot be read: {error}") from error
+        raise ValueError(
+            f"{stored.file}: tensor {name} cannot be read: {printable(str(error))}"
+        ) from error
     if tensor.is_floating_point() != like.is_floating_point() or tensor.is_complex():
         raise ValueError(f"{stored.file}: tensor {name} holds {tensor.dtype} numbers.")
     dtype = torch.float32 if like.is_floating_point() else like.dtype
@@ -252,7 +333,7 @@ def _name_some(kind: str, names: list[str], most: int = 4) -> str:
     if not names:
         return ""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)} {kind} ({', '.join(names[:most])}{more})"
+    return f"{len(names)} {kind} ({', '.join(map(printable, names[:most]))}{more})"
 
 
 def write_model(model: PreTrainedModel, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def convert_checkpoint(
     revision: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
+    sha256: str | Sequence[str] | None = None,
 ) -> None:
     """Write a published DNABERT-2 or DNABERT-S checkpoint as a folder of ours.
 
@@ -36,6 +38,8 @@ def convert_checkpoint(
         Where downloads are kept; the hub's own default if None.
     local_files_only : bool, default=False
         Never go online: use what was downloaded before.
+    sha256 : str or sequence of str, default=None
+        Digests that the weights must have, as in `load_backbone`.
 
     Raises
     ------
@@ -45,7 +49,11 @@ def convert_checkpoint(
         If the source cannot be loaded, as in `load_backbone`, or is not of this architecture.
     """
     origin = find_folder(
-        source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+        source,
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        sha256=sha256,
     )
     backbone = load_folder(origin)
     if not isinstance(backbone, DnaBertBackbone):

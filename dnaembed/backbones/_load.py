@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 
+from .._printable import printable
 from ._checkpoint import file_sha256, read_json, weight_files
 from ._kmer_profile import KmerProfileBackbone
 from ._protocol import Backbone
@@ -25,6 +26,7 @@ _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
 DEFAULT_MODEL = "kmer-profile-1"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 # By the model_type of config.json; "bert" is that of the published DNABERT-2 and DNABERT-S.
@@ -51,6 +53,7 @@ def load_backbone(
     revision: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
+    sha256: str | Sequence[str] | None = None,
 ) -> Backbone:
     """Load a model.
 
@@ -70,6 +73,10 @@ def load_backbone(
         Where downloads are kept; the hub's own default if None.
     local_files_only : bool, default=False
         Never go online: use what was downloaded before. ``HF_HUB_OFFLINE=1`` does the same.
+    sha256 : str or sequence of str, default=None
+        Digests that the files with the weights must have, as ``sha256sum`` or ``dnaembed info``
+        print them; one for each file. Those of the published checkpoints are known, and are
+        checked unless this or a `revision` is given.
 
     Returns
     -------
@@ -82,8 +89,8 @@ def load_backbone(
         If there is no such model, or it cannot be downloaded, or files are missing from it.
     ValueError
         If the folder holds something else than a model of a known type, or its weights do not
-        fit its configuration, or would need code to be run, or, for the published checkpoints
-        from the hub without a `revision`, are not the published ones.
+        fit its configuration, or would need code to be run, or are not those that `sha256` asks
+        for, or, for the published checkpoints from the hub, are not the published ones.
 
     Examples
     --------
@@ -100,6 +107,7 @@ def load_backbone(
             revision=revision,
             cache_dir=cache_dir,
             local_files_only=local_files_only,
+            sha256=sha256,
         )
     )
 
@@ -110,7 +118,7 @@ def load_folder(folder: Path) -> Backbone:
     if not isinstance(model_type, str) or model_type not in _LOADERS:
         raise ValueError(
             f"{folder / 'config.json'}: model_type must be one of {', '.join(_LOADERS)}, "
-            f"got {model_type!r}."
+            f"got {printable(repr(model_type))}."
         )
     return _LOADERS[model_type](folder)
 
@@ -183,8 +191,23 @@ def find_folder(
     revision: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
+    sha256: str | Sequence[str] | None = None,
 ) -> Path:
     """Folder of a model, downloaded where necessary; parameters as in `load_backbone`."""
+    wanted = None if sha256 is None else _digests(sha256)
+    folder = _find_folder(name_or_path, revision, cache_dir, local_files_only, wanted)
+    if wanted is not None:
+        _verify(folder, wanted)
+    return folder
+
+
+def _find_folder(
+    name_or_path: str | PathLike[str],
+    revision: str | None,
+    cache_dir: str | PathLike[str] | None,
+    local_files_only: bool,
+    wanted: list[str] | None,
+) -> Path:
     local = _find_local(name_or_path)
     if local is not None:
         if revision is not None:
@@ -201,12 +224,14 @@ def find_folder(
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
         raise FileNotFoundError(f"{tried} it is no hub id of the form 'owner/name'.")
     try:
-        folder = _download(name, revision, cache_dir, local_files_only)
+        # Of the published models the file whose digest is known.
+        known = revision is None and wanted is None and name in PUBLISHED_WEIGHTS
+        folder = _download(name, revision, cache_dir, local_files_only, only_bin=known)
     except (OSError, ValueError) as error:
         how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise FileNotFoundError(f"{tried} {how}, {name!r} could not be had: {reason}") from error
-    if revision is None and name in PUBLISHED_WEIGHTS:
+    if revision is None and wanted is None and name in PUBLISHED_WEIGHTS:
         _verify_published(name, folder)
     return folder
 
@@ -237,10 +262,12 @@ def _download(
     revision: str | None,
     cache_dir: str | PathLike[str] | None,
     local_files_only: bool,
+    *,
+    only_bin: bool = False,
 ) -> Path:
     # The pickled weights only where there are no safetensors. Never Python files.
     small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
-    for suffix, stem in (("safetensors", "model"), ("bin", "pytorch_model")):
+    for suffix, stem in (("safetensors", "model"), ("bin", "pytorch_model"))[int(only_bin) :]:
         weights = [f"{stem}.{suffix}", f"{stem}-*.{suffix}", f"{stem}.{suffix}.index.json"]
         folder = Path(
             snapshot_download(
@@ -261,9 +288,31 @@ def _download(
 
 
 def _verify_published(name: str, folder: Path) -> None:
-    file = folder / "pytorch_model.bin"
-    if weight_files(folder) == [file] and file_sha256(file) != PUBLISHED_WEIGHTS[name]:
+    files = weight_files(folder)
+    if [file_sha256(file) for file in files] != [PUBLISHED_WEIGHTS[name]]:
         raise ValueError(
-            f"{file}: the sha256 is not that of the published {name}, so the download is damaged "
-            "or the weights were changed. Give a revision to load them all the same."
+            f"{files[0]}: the sha256 is not that of the published {name}, so the download is "
+            "damaged or the weights were changed. Give a revision or the sha256 to load them all "
+            "the same."
         )
+
+
+def _digests(sha256: str | Sequence[str]) -> list[str]:
+    digests = [sha256] if isinstance(sha256, str) else list(sha256)
+    for digest in digests:
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise ValueError(f"sha256 must be of 64 hexadecimal digits, got {digest!r}.")
+    return sorted(digest.lower() for digest in digests)
+
+
+def _verify(folder: Path, wanted: list[str]) -> None:
+    found = {file: file_sha256(file) for file in weight_files(folder)}
+    if sorted(found.values()) == wanted:
+        return
+    for file, digest in found.items():
+        if digest not in wanted:
+            raise ValueError(
+                f"{file}: its sha256 is {digest}, which is not one that was asked for: the file "
+                "is damaged, or is another one."
+            )
+    raise ValueError(f"{folder}: {len(found)} weight files, but {len(wanted)} values of sha256.")

@@ -41,6 +41,12 @@ def add_hub_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--offline", action="store_true", help="use what was downloaded before, never go online"
     )
+    group.add_argument(
+        "--sha256",
+        action="append",
+        metavar="HEX",
+        help="stop unless the weights have this sha256; once for each file of weights",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         revision=args.revision,
         cache_dir=args.cache_dir,
         local_files_only=args.offline,
+        sha256=args.sha256,
     )
     logger.info("Wrote %s.", args.output)
     return 0

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         revision=args.revision,
         cache_dir=args.cache_dir,
         local_files_only=args.offline,
+        sha256=args.sha256,
     )
     rows = _describe(folder)
     width = max(len(name) for name, _ in rows)

@@ -7,8 +7,11 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-_MAX_LAYERS = 1024
-_MAX_PARAMETERS = 10**10
+from ..._printable import printable
+from .._checkpoint import check_size
+
+# Python refuses to print numbers of thousands of digits, which no size has.
+_MAX_INT = 10**100
 
 
 class DnaBertConfig(PreTrainedConfig):
@@ -109,11 +112,7 @@ class DnaBertConfig(PreTrainedConfig):
                 f"hidden_size must be a multiple of num_attention_heads, got {hidden_size} and "
                 f"{num_attention_heads}."
             )
-        if num_hidden_layers > _MAX_LAYERS or self.n_parameters > _MAX_PARAMETERS:
-            raise ValueError(
-                f"A model of at most {_MAX_LAYERS} layers and {_MAX_PARAMETERS:,} parameters is "
-                f"expected, got {num_hidden_layers:,} layers and {self.n_parameters:,} parameters."
-            )
+        check_size(num_hidden_layers, self.n_parameters)
         super().__init__(**kwargs)
         # Set last: some releases of transformers reset the special tokens in their __init__.
         self.pad_token_id = pad_token_id
@@ -131,7 +130,7 @@ class DnaBertConfig(PreTrainedConfig):
         """
         activation = fields.get("hidden_act", "gelu")
         if activation != "gelu":
-            raise ValueError(f"hidden_act='gelu' is expected, got {activation!r}.")
+            raise ValueError(f"hidden_act='gelu' is expected, got {printable(repr(activation))}.")
         names = (
             *cls.architecture_fields,
             "hidden_dropout_prob",
@@ -152,11 +151,15 @@ class DnaBertConfig(PreTrainedConfig):
 
 def _positive_int(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+        raise ValueError(f"{name} must be a positive integer, got {printable(repr(value))}.")
+    if value > _MAX_INT:
+        raise ValueError(f"{name} must have at most 100 digits.")
     return value
 
 
 def _fraction(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(f"{name} must be a number from 0 to 1 (excluded), got {value!r}.")
+        raise ValueError(
+            f"{name} must be a number from 0 to 1 (excluded), got {printable(repr(value))}."
+        )
     return float(value)

@@ -244,6 +244,95 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         embeddings = self._embed_distinct(list(distinct))[rows]
         return normalize(embeddings, copy=False) if self.normalize else embeddings
 
+    def embed_file(
+        self,
+        paths: Any,
+        output: str | PathLike[str],
+        *,
+        dtype: str = "float32",
+        shard: str | None = None,
+        resume: bool = True,
+        skip_empty: bool = False,
+        duplicate_ids: str = "error",
+    ) -> np.ndarray:
+        r"""Embed FASTA or FASTQ files of any size into a file, in bounded memory.
+
+        Without a fine-tuner there is nothing to fit, and no need to call `fit` before.
+
+        Parameters
+        ----------
+        paths : path-like, binary file, or iterable of these
+            One or several files, as for `dnaembed.io.read_sequences`.
+        output : path-like
+            A name that ends in ``.npy``. The identifiers go beside it, into ``.ids.txt``, one a
+            line, and a ``.manifest.json`` that says what the rows were made by. Until all is
+            done, everything lies in the folder ``OUT.npy.partial``.
+        dtype : {"float32", "float16"}, default="float32"
+            Of the file.
+        shard : str, default=None
+            ``"3/64"`` embeds the third of 64 equal parts of the input; `dnaembed.io.merge_shards`
+            puts the parts together again.
+        resume : bool, default=True
+            Go on where an earlier call with the same settings was stopped, by whatever: the input
+            is read again from its start, and checked, but nothing is embedded twice.
+        skip_empty : bool, default=False
+            Leave records without a base out and log how many, instead of raising.
+        duplicate_ids : {"error", "allow"}, default="error"
+            Whether two records may have one identifier.
+
+        Returns
+        -------
+        numpy.memmap of shape (n_sequences, embedding_size)
+            The rows in the order of the input, read from the file as they are needed.
+
+        Raises
+        ------
+        SequenceFileError
+            If a file is not what it should be. Rows up to there are kept for the next call.
+        ValueError
+            If a parameter is out of range, or `dtype` cannot hold a value.
+        OSError
+            If a file cannot be read or written.
+        BlockingIOError
+            If another process is writing the same output.
+
+        See Also
+        --------
+        dnaembed.io.read_embeddings : Read identifiers and rows back.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> from dnaembed import DNABertSEmbedder
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     reads = pathlib.Path(folder, "reads.fasta")
+        ...     _ = reads.write_text(">r1\nACGTTGCA\n>r2\nGGCATTAC\n")
+        ...     rows = DNABertSEmbedder().embed_file(reads, reads.with_suffix(".npy"))
+        ...     rows.shape, sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ((2, 384), ['reads.fasta', 'reads.ids.txt', 'reads.manifest.json', 'reads.npy'])
+        """
+        self._validate_params()
+        if self.fine_tuner is not None:
+            check_is_fitted(self)
+        # Imported here, as most uses have no file.
+        from ._file_embedding import embed_file
+
+        backbone = self._backbone()
+        embed_file(
+            backbone,
+            paths,
+            output,
+            self._options(backbone),
+            scale_rows=self.normalize,
+            dtype=dtype,
+            shard=shard,
+            resume=resume,
+            skip_empty=skip_empty,
+            duplicate_ids=duplicate_ids,
+            n_jobs=self.n_jobs,
+        )
+        return np.load(output, mmap_mode="r")
+
     def save_model(self, folder: str | PathLike[str]) -> None:
         """Write the model in use, fine-tuned or not, as a folder for ``model=``.
 
@@ -307,13 +396,16 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         move(tuned.model.eval(), dtype=dtype)
         self._tuned_backbone = tuned
 
-    def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
-        backbone = self._backbone()
-        options = EmbedOptions(
+    def _options(self, backbone: Backbone) -> EmbedOptions:
+        return EmbedOptions(
             window_size=_or_auto(self.window_size, backbone.window_size),
             both_strands=self.strand == "both",
             budget=_or_auto(self.batch_tokens, None),
         )
+
+    def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
+        backbone = self._backbone()
+        options = self._options(backbone)
         cache = open_cache(self.cache)
         if cache is None:
             return self._compute(backbone, sequences, options)

@@ -13,9 +13,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from .._printable import printable
 from ..composition import kmer_counts
-from ..composition._counting import check_k, n_kmers
+from ..composition._counting import check_k, count_bases, n_kmers
 from ._checkpoint import (
+    check_size,
     content_digest,
     load_weights,
     new_folder,
@@ -27,6 +29,8 @@ from ._checkpoint import (
 from ._protocol import Backbone, Mixing
 
 _MAX_COLUMNS = 100_000
+_MAX_WEIGHT = 1e6
+_MAX_LENGTHS = 8
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
 
@@ -62,7 +66,7 @@ class KmerProfileConfig(PreTrainedConfig):
     Raises
     ------
     ValueError
-        If a size is out of range.
+        If a size is out of range, or the model would have more than ten billion parameters.
 
     Examples
     --------
@@ -98,6 +102,8 @@ class KmerProfileConfig(PreTrainedConfig):
         window_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if not isinstance(k, Sequence) or isinstance(k, str) or len(k) > _MAX_LENGTHS:
+            raise ValueError(f"k must be a list of 1 to {_MAX_LENGTHS} integers, got {_shown(k)}.")
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
@@ -106,19 +112,34 @@ class KmerProfileConfig(PreTrainedConfig):
         self.num_hidden_layers = _integer("num_hidden_layers", num_hidden_layers, 0)
         self.deep_size = _integer("deep_size", deep_size, 1)
         self.linear_size = _integer("linear_size", linear_size, 0)
-        if not 0 < linear_weight < float("inf"):
-            raise ValueError(f"linear_weight must be positive and finite, got {linear_weight}.")
+        if not _is_number(linear_weight) or not 0 < linear_weight < _MAX_WEIGHT:
+            raise ValueError(
+                f"linear_weight must be positive and below {_MAX_WEIGHT:g}, got "
+                f"{_shown(linear_weight)}."
+            )
         self.linear_weight = float(linear_weight)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be from 0 up to 1, got {dropout}.")
+        if not _is_number(dropout) or not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be from 0 up to 1, got {_shown(dropout)}.")
         self.dropout = float(dropout)
         self.window_size = None if window_size is None else _integer("window_size", window_size, 1)
+        check_size(self.num_hidden_layers, self.n_parameters)
         super().__init__(**kwargs)
 
     @property
     def n_columns(self) -> int:
         """K-mers counted."""
         return sum(n_kmers(k) for k in self.k)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and statistics of the model, from the sizes alone."""
+        n, hidden, wide = self.n_columns, self.hidden_size, self.intermediate_size
+        statistics = (2 + self.linear_size) * n
+        if not self.num_hidden_layers:
+            return statistics
+        block = 2 * hidden + hidden * wide + wide + wide * hidden + hidden
+        ends = (n + 1) * hidden + hidden + 2 * hidden + hidden * self.deep_size
+        return statistics + self.num_hidden_layers * block + ends
 
     @property
     def embedding_size(self) -> int:
@@ -129,10 +150,18 @@ class KmerProfileConfig(PreTrainedConfig):
 
 def _integer(name: str, value: Any, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name} must be an integer, got {value!r}.")
+        raise ValueError(f"{name} must be an integer, got {_shown(value)}.")
     if not low <= value <= _MAX_COLUMNS:
-        raise ValueError(f"{name} must be from {low} to {_MAX_COLUMNS}, got {value}.")
+        raise ValueError(f"{name} must be from {low} to {_MAX_COLUMNS}, got {_shown(value)}.")
     return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    return printable(repr(value))
 
 
 class ResidualBlock(nn.Module):
@@ -354,6 +383,36 @@ class KmerProfileBackbone(Backbone):
         list of ndarray of shape (n_columns,), uint32
         """
         return list(kmer_counts(sequences, self.model.config.k))
+
+    def embed_bases(
+        self, bases: np.ndarray, lengths: np.ndarray, *, budget: int | None = None
+    ) -> np.ndarray:
+        """Embed sequences that lie one after the other in one array, without an object each.
+
+        Parameters
+        ----------
+        bases : ndarray of shape (n_bases,), uint8
+            ASCII codes.
+        lengths : ndarray of shape (n,), int64
+            Bases of each sequence; their sum is `n_bases`.
+        budget : int, default=None
+            Sequences in a batch; `default_budget` if None.
+
+        Returns
+        -------
+        ndarray of shape (n, embedding_size), float32
+            What `featurize`, `collate` and `embed` give together, without gradients.
+        """
+        counts = np.zeros((len(lengths), self.model.config.n_columns), dtype=np.uint32)
+        count_bases(bases, lengths, self.model.config.k, counts)
+        rows = np.empty((len(lengths), self.embedding_size), dtype=np.float32)
+        step = budget or self.default_budget
+        with torch.inference_mode():
+            for start in range(0, len(rows), step):
+                batch = torch.from_numpy(counts[start : start + step].astype(np.float32))
+                embedded = self.embed({"counts": batch.to(self.model.device)})
+                rows[start : start + step] = embedded.cpu().numpy()
+        return rows
 
     def cost(self, features: np.ndarray) -> int:
         """One, whatever the length of the sequence."""

@@ -124,7 +124,7 @@ def read(args: argparse.Namespace, paths: Iterable[str]) -> tuple[list[str], lis
     from ..io import read_sequences
 
     ids, sequences = read_sequences(
-        paths, skip_empty=args.skip_empty, duplicate_ids=_duplicate_ids(args)
+        paths, skip_empty=args.skip_empty, duplicate_ids=duplicate_ids(args)
     )
     logger.info("Read %s sequences, %s bp.", f"{len(ids):,}", f"{sum(map(len, sequences)):,}")
     return ids, sequences
@@ -140,7 +140,7 @@ def read_chunks(
     sequences: list[str] = []
     bases = 0
     for identifier, sequence in iter_sequences(
-        paths, skip_empty=args.skip_empty, duplicate_ids=_duplicate_ids(args)
+        paths, skip_empty=args.skip_empty, duplicate_ids=duplicate_ids(args)
     ):
         if ids and (len(ids) >= CHUNK_SEQUENCES or bases + len(sequence) > CHUNK_BASES):
             yield ids, sequences
@@ -151,5 +151,5 @@ def read_chunks(
     yield ids, sequences  # a file without any sequence has raised
 
 
-def _duplicate_ids(args: argparse.Namespace) -> str:
+def duplicate_ids(args: argparse.Namespace) -> str:
     return "allow" if args.allow_duplicate_ids else "error"

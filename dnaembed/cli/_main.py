@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 logger = logging.getLogger("dnaembed")
 
 _COMMANDS = (
-    "embed", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert", "info", "demo",
+    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "info", "demo",
 )  # fmt: skip
 
 _EPILOG = """\
@@ -138,11 +139,13 @@ def _termination_as_exception() -> Iterator[None]:
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    message = " ".join(str(error).split()) or type(error).__name__
+        message = f"{error.filename}: {error.strerror}"
+    else:
+        message = " ".join(str(error).split()) or type(error).__name__
     for name, option in _OPTION_NAMES.items():
         message = message.replace(name, option)
-    return message
+    # Names in a file may hold what a terminal would obey.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
 
 
 def _say(message: str) -> None:

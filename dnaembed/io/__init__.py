@@ -5,6 +5,7 @@ from ._bins import write_bins
 from ._embeddings import open_embeddings, read_embeddings, write_embeddings
 from ._errors import SequenceFileError
 from ._readers import iter_sequences, read_sequences
+from ._shards import merge_shards
 from ._tables import labels_of, read_labels, write_labels
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "abundance_of",
     "iter_sequences",
     "labels_of",
+    "merge_shards",
     "open_embeddings",
     "read_abundance",
     "read_embeddings",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .._printable import shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of
 from ._tables import _lines
@@ -75,12 +76,12 @@ def read_abundance(path: Source) -> dict[str, np.ndarray]:
         if not fields[0]:
             raise SequenceFileError(f"{where}: the identifier is empty.")
         if fields[0] in found:
-            raise SequenceFileError(f"{where}: identifier {fields[0]!r} comes twice.")
+            raise SequenceFileError(f"{where}: identifier {shorten(fields[0])!r} comes twice.")
         for i in columns:
             if not _is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
                 raise SequenceFileError(
-                    f"{where}, column {header[i]!r}: expected a number of at least 0, got "
-                    f"{fields[i]!r}."
+                    f"{where}, column {shorten(header[i])!r}: expected a number of at least 0, "
+                    f"got {shorten(fields[i])!r}."
                 )
         found[fields[0]] = np.array([float(fields[i]) for i in columns])
     if not found:

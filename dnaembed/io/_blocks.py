@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._parse import digest_ids, parse_records
+from ._parse import checksum, digest_ids, parse_records
 from ._readers import SeenIds, Sources, Tally, as_sources, clean_records, open_records, parse_stream
 from ._streams import Source, name_of
 
@@ -46,6 +46,12 @@ class SequenceBlock:
         ends = np.cumsum(self.lengths)
         return [text[a:b] for a, b in zip(ends - self.lengths, ends, strict=True)]
 
+    def checksum(self, start: int) -> int:
+        """Return a checksum of the records, after what came before them."""
+        state = checksum(self.bases, start)
+        state = checksum(self.lengths.view(np.uint8), state)
+        return checksum(np.frombuffer(self.ids, dtype=np.uint8), state)
+
     def take(self, kept: np.ndarray) -> SequenceBlock:
         """Return the records where a mask is true."""
         if kept.all():
@@ -64,6 +70,7 @@ def iter_blocks(
     skip_empty: bool = False,
     duplicate_ids: str = "error",
     block_bytes: int = BLOCK_BYTES,
+    on_read: Callable[[int], object] | None = None,
 ) -> Iterator[SequenceBlock]:
     """Iterate over the records of files as `iter_sequences` does, many at a time.
 
@@ -76,6 +83,8 @@ def iter_blocks(
         As for `iter_sequences`, which gives the same records and the same errors.
     block_bytes : int
         Text that makes a block.
+    on_read : callable, default=None
+        Called with the number of bytes taken from a path, before they are decompressed.
 
     Yields
     ------
@@ -87,7 +96,7 @@ def iter_blocks(
     sources = as_sources(paths)
     seen = SeenIds(sources) if duplicate_ids == "error" else None
     for source in sources:
-        with closing(_file_blocks(source, skip_empty, seen, block_bytes)) as blocks:
+        with closing(_file_blocks(source, skip_empty, seen, block_bytes, on_read)) as blocks:
             yield from blocks
         if seen is not None:
             seen.end_of_file()
@@ -96,11 +105,15 @@ def iter_blocks(
 
 
 def _file_blocks(
-    source: Source, skip_empty: bool, seen: SeenIds | None, block_bytes: int
+    source: Source,
+    skip_empty: bool,
+    seen: SeenIds | None,
+    block_bytes: int,
+    on_read: Callable[[int], object] | None,
 ) -> Generator[SequenceBlock]:
     tally = Tally(name_of(source), skip_empty)
     lines = 0
-    with open_records(source) as (file, form):
+    with open_records(source, on_read) as (file, form):
         if form is None:
             tally.end_of_file()
             return
@@ -150,23 +163,31 @@ def _slow_blocks(
     records: Iterator[tuple[str, str]], tally: Tally, seen: SeenIds | None, block_bytes: int
 ) -> Iterator[SequenceBlock]:
     """Blocks of what the careful reader reads, for the rest of a file."""
-    clean = clean_records(records, tally, None)
+    clean = clean_records(records, tally, None if seen is None else _AsParsed(seen))
     pending: list[tuple[str, str]] = []
     size = 0
     for record in clean:
         pending.append(record)
         size += len(record[1])
         if size >= block_bytes or len(pending) >= _SLOW_RECORDS:
-            yield _block_of(pending, seen)
+            yield _block_of(pending)
             pending, size = [], 0
     if pending:
-        yield _block_of(pending, seen)
+        yield _block_of(pending)
 
 
-def _block_of(records: Sequence[tuple[str, str]], seen: SeenIds | None) -> SequenceBlock:
+class _AsParsed:
+    """Keeps identifiers, those of skipped records too, by the digests of compiled code."""
+
+    def __init__(self, seen: SeenIds) -> None:
+        self._seen = seen
+
+    def add(self, identifier: str) -> None:
+        self._seen.extend(digest_ids(f"{identifier}\n".encode(), 1))
+
+
+def _block_of(records: Sequence[tuple[str, str]]) -> SequenceBlock:
     ids = "".join(f"{identifier}\n" for identifier, _ in records).encode()
-    if seen is not None:
-        seen.extend(digest_ids(ids, len(records)))
     text = "".join(sequence for _, sequence in records).encode()
     lengths = np.fromiter((len(sequence) for _, sequence in records), dtype=np.int64)
     return SequenceBlock(np.frombuffer(text, dtype=np.uint8), lengths, ids)

@@ -7,17 +7,32 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Protocol
 
 import numpy as np
 
 from .._optional import import_optional
+from .._printable import printable
 from ._atomic import atomic_output
 from ._errors import SequenceFileError
 from ._streams import name_of, open_decompressed
 
 _SUFFIXES = ".npy, .tsv or .parquet"
+# What numpy was seen to raise on damaged headers.
+_DAMAGED_NPY = (
+    ValueError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+)
 
 
 class EmbeddingWriter(Protocol):
@@ -107,13 +122,18 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
         yield make(target, stack)
 
 
-def read_embeddings(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
+def read_embeddings(
+    path: str | os.PathLike[str], *, mmap_mode: str | None = None
+) -> tuple[list[str], np.ndarray]:
     """Read embeddings written by `write_embeddings` or ``dnaembed embed``.
 
     Parameters
     ----------
     path : path-like
         A ``.npy`` file (with ``.ids.txt`` beside it), ``.tsv`` or ``.parquet``.
+    mmap_mode : {"r", "c"}, default=None
+        Leave the rows of a ``.npy`` file on disk and read them when they are used, as `numpy.load`
+        does: for files larger than memory. No effect on the other formats.
 
     Returns
     -------
@@ -133,7 +153,9 @@ def read_embeddings(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray
     read = _READERS.get(target.suffix.lower())
     if read is None:
         raise ValueError(f"Cannot tell the format of {path}: expected {_SUFFIXES}.")
-    ids, embeddings = read(target)
+    ids, embeddings = _read_npy(target, mmap_mode) if read is _read_npy else read(target)
+    if 0 in embeddings.shape:
+        raise SequenceFileError(f"{path} holds no embedding: its shape is {embeddings.shape}.")
     if embeddings.ndim != 2 or len(ids) != len(embeddings):
         raise SequenceFileError(
             f"{path}: {len(ids)} identifiers do not fit an array of shape {embeddings.shape}."
@@ -272,44 +294,96 @@ _WRITERS: dict[str, Callable[[Path, ExitStack], _Writer]] = {
 }
 
 
-def _read_npy(path: Path) -> tuple[list[str], np.ndarray]:
+def _read_npy(path: Path, mmap_mode: Any = None) -> tuple[list[str], np.ndarray]:
+    _check_npy(path)
+    embeddings = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     try:
-        embeddings = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise SequenceFileError(f"{path} is not a complete .npy file: {error}") from error
-    if not isinstance(embeddings, np.ndarray) or not np.issubdtype(embeddings.dtype, np.floating):
-        raise SequenceFileError(f"{path} does not hold an array of floating-point numbers.")
-    ids = ids_path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        text = ids_path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SequenceFileError(f"{ids_path(path)}: not UTF-8 text.") from error
+    ids = text.removesuffix("\n").split("\n")
+    if "" in ids:
+        raise SequenceFileError(
+            f"{ids_path(path)}, line {ids.index('') + 1}: the identifier is empty."
+        )
     return ids, embeddings
+
+
+def _check_npy(path: Path) -> None:
+    """Raise if the header promises anything but the numbers that follow it.
+
+    numpy would first allocate what the header asks for.
+    """
+    with path.open("rb") as file:
+        try:
+            major, _ = np.lib.format.read_magic(file)
+            if major not in (1, 2):
+                raise ValueError(f"version {major} of the format is not supported")
+            read_header = getattr(np.lib.format, f"read_array_header_{major}_0")
+            shape, _, dtype = read_header(file)
+        except _DAMAGED_NPY as error:
+            raise SequenceFileError(
+                f"{path} is not a complete .npy file: {printable(str(error))}"
+            ) from error
+        size = os.fstat(file.fileno()).st_size - file.tell()
+    if not np.issubdtype(dtype, np.floating):
+        raise SequenceFileError(f"{path} does not hold an array of floating-point numbers.")
+    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != size:
+        raise SequenceFileError(
+            f"{path} is not a complete .npy file: {printable(str(shape))} numbers of "
+            f"{dtype.itemsize} bytes do not fit the {size} bytes after its header."
+        )
 
 
 def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
     ids, rows = [], []
     with open_decompressed(path) as stream:
-        n_columns = len(next(iter(stream), b"").split(b"\t"))
+        header = next(iter(stream), b"").rstrip(b"\r\n").split(b"\t")
+        n_columns = len(header)
+        if n_columns > 1 and all(map(_is_number, header[1:])):
+            raise SequenceFileError(f"{name_of(path)}, line 1: expected a header, got numbers.")
         for number, line in enumerate(stream, 2):
-            fields = line.decode("utf-8", errors="replace").rstrip("\r\n").split("\t")
             try:
+                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
                 if len(fields) != n_columns:
                     raise ValueError(f"expected {n_columns} columns, got {len(fields)}")
+                if not fields[0]:
+                    raise ValueError("the identifier is empty")
                 rows.append(np.array(fields[1:], dtype=np.float32))
             except ValueError as error:
-                raise SequenceFileError(f"{name_of(path)}, line {number}: {error}.") from error
+                raise SequenceFileError(
+                    f"{name_of(path)}, line {number}: {printable(str(error))}."
+                ) from error
             ids.append(fields[0])
     if not rows:
         raise SequenceFileError(f"{path} holds no embedding.")
     return ids, np.stack(rows)
 
 
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
     pyarrow, parquet = _pyarrow()
-    try:
-        table: Any = parquet.read_table(path)
-    except pyarrow.ArrowInvalid as error:
-        raise SequenceFileError(f"{path} is not a .parquet file: {error}") from error
+    with path.open("rb") as file:
+        try:
+            table: Any = parquet.read_table(file)
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise SequenceFileError(
+                f"{path} is not a .parquet file: {printable(str(error), 200)}"
+            ) from error
     if "id" not in table.column_names or table.num_columns < 2:
         raise SequenceFileError(f"{path} needs a column 'id' and columns of numbers.")
     columns = table.drop_columns(["id"]).columns
+    if any(c.null_count for c in table.columns) or not all(
+        pyarrow.types.is_floating(c.type) for c in columns
+    ):
+        raise SequenceFileError(f"{path}: a value is missing or no floating-point number.")
     return table.column("id").to_pylist(), np.column_stack([c.to_numpy() for c in columns])
 
 

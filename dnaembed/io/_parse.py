@@ -99,20 +99,7 @@ def digest_ids(ids: bytes, n: int) -> np.ndarray:
 
 
 def checksum(values: np.ndarray, start: int = 0) -> int:
-    """Return a checksum of bytes, to tell files apart; 64 bits, at the speed of memory.
-
-    Parameters
-    ----------
-    values : ndarray of uint8
-    start : int, default=0
-        The checksum of what came before.
-
-    Returns
-    -------
-    int
-        It depends on every byte, on their order and number, but not on how they were cut into
-        calls only if the cuts are the same.
-    """
+    """Return a checksum of bytes after what came before them: 64 bits, at the speed of memory."""
     whole = len(values) // 8 * 8
     words = np.ascontiguousarray(values[:whole]).view(np.uint64)
     tail = int.from_bytes(values[whole:].tobytes() + bytes([len(values) % 256]), "little")

@@ -6,15 +6,16 @@ import io
 import logging
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import dnaio
 import numpy as np
 
+from .._printable import printable, shorten
 from .._sequences import normalize_sequence
 from ._errors import SequenceFileError
 from ._streams import NOT_ASCII, AsciiStream, Source, name_of, open_decompressed
@@ -185,8 +186,15 @@ class Tally:
             )
 
 
+class IdKeeper(Protocol):
+    """Takes the identifier of each record, to find those that come twice."""
+
+    def add(self, identifier: str) -> None:
+        """Keep one."""
+
+
 def clean_records(
-    records: Iterable[tuple[str, str]], tally: Tally, seen: SeenIds | None
+    records: Iterable[tuple[str, str]], tally: Tally, seen: IdKeeper | None
 ) -> Iterator[tuple[str, str]]:
     """Yield identifier and normalised sequence of each record that has a base."""
     for header, raw in records:
@@ -194,7 +202,7 @@ def clean_records(
         identifier = _identifier(header, tally.name, tally.n_records)
         if seen is not None:
             seen.add(identifier)
-        where = f"{tally.name}, record {identifier!r} (number {tally.n_records})"
+        where = f"{tally.name}, record {shorten(identifier)!r} (number {tally.n_records})"
         try:
             sequence = normalize_sequence(raw, where=where)
         except ValueError as error:
@@ -231,8 +239,8 @@ def _identifier(header: str, name: str, number: int) -> str:
     identifier = words[0]
     if not identifier.isprintable():
         raise SequenceFileError(
-            f"{name}, record number {number}: identifier {_shown(identifier)!r} has a character "
-            "that is not printable ASCII."
+            f"{name}, record number {number}: identifier {shorten(_shown(identifier))!r} has a "
+            "character that is not printable ASCII."
         )
     return identifier
 
@@ -245,10 +253,12 @@ def _records(source: Source) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def open_records(source: Source) -> Iterator[tuple[io.BufferedReader, str | None]]:
+def open_records(
+    source: Source, on_read: Callable[[int], object] | None = None
+) -> Iterator[tuple[io.BufferedReader, str | None]]:
     """Open a file at its first record, with its format; None for an empty file."""
     name = name_of(source)
-    with open_decompressed(source) as stream:
+    with open_decompressed(source, on_read) as stream:
         file: Any = io.BufferedReader(AsciiStream(stream, name), 1 << 17)  # type: ignore[type-var]
         yield file, _format(file, name)
 
@@ -271,7 +281,7 @@ def parse_stream(
                 yield record.name, record.sequence
     except dnaio.FileFormatError as error:
         line = "" if error.line is None else f", line {error.line + 1 + lines_before}"
-        message = " ".join(_shown(str(error.message)).split()).rstrip(".")
+        message = printable(_shown(str(error.message)), 200).rstrip(".")
         raise SequenceFileError(
             f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
         ) from None
@@ -340,7 +350,7 @@ class SeenIds:
         (name_a, number_a, a), (name_b, number_b, b) = self._find(first), self._find(second)
         if a is not None and b is not None and a != b:
             return
-        identifier = "" if a is None and b is None else f" {a or b!r}"
+        identifier = "" if a is None and b is None else f" {shorten(a or b or '')!r}"
         place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
         raise SequenceFileError(
             f"{name_a}, record number {number_a} and {place} have the same identifier{identifier}. "

@@ -9,7 +9,7 @@ import lzma
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -59,10 +59,13 @@ def name_of(source: Source) -> str:
 
 
 @contextmanager
-def open_decompressed(source: Source) -> Iterator[BinaryIO]:
+def open_decompressed(
+    source: Source, on_read: Callable[[int], object] | None = None
+) -> Iterator[BinaryIO]:
     """Open a path, ``"-"`` or a binary file for reading, decompressed by what it holds.
 
     The stream raises `SequenceFileError` when the compressed data is broken or ends too early.
+    `on_read` is told the bytes that are taken from a path, before they are decompressed.
     """
     name = name_of(source)
     with ExitStack() as stack:
@@ -72,6 +75,8 @@ def open_decompressed(source: Source) -> Iterator[BinaryIO]:
                 raw = sys.stdin.buffer
             else:
                 raw = stack.enter_context(Path(source).open("rb"))
+                if on_read is not None:
+                    raw = io.BufferedReader(_Watched(raw, on_read), 1 << 17)  # type: ignore[type-var]
         else:
             # Wrapped only to look ahead; given back open to whoever opened it.
             raw = io.BufferedReader(source)  # type: ignore[arg-type]
@@ -115,6 +120,30 @@ def _warn_of_lost_blocks(raw: Any, name: str) -> None:
     if raw.read() != _BGZF_END:
         logger.warning("%s has no BGZF end mark: it may be truncated.", name)
     raw.seek(start)
+
+
+class _Watched(io.RawIOBase):
+    """Tells how many bytes are read."""
+
+    def __init__(self, stream: BinaryIO, on_read: Callable[[int], object]) -> None:
+        self._stream, self._on_read = stream, on_read
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        n: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        self._on_read(n)
+        return n
 
 
 class _Decompressed(io.RawIOBase):

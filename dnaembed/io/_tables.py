@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from .._printable import shorten
 from ._atomic import atomic_output
 from ._errors import SequenceFileError
 from ._streams import Source, name_of, open_decompressed
@@ -60,9 +61,9 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     name = name_of(path)
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
-    for number, line in _lines(path, name):
+    for i, (number, line) in enumerate(_lines(path, name)):
         fields = [field.strip() for field in line.split("\t")]
-        if number == 1 and (_is_header(fields) if header == "auto" else header):
+        if i == 0 and (_is_header(fields) if header == "auto" else header):
             continue
         if len(fields) != 2:
             raise SequenceFileError(
@@ -75,8 +76,8 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
             raise SequenceFileError(f"{name}, line {number}: the {missing} is empty.")
         if identifier in labels:
             raise SequenceFileError(
-                f"{name}, lines {lines[identifier]} and {number}: identifier {identifier!r} comes "
-                "twice."
+                f"{name}, lines {lines[identifier]} and {number}: identifier "
+                f"{shorten(identifier)!r} comes twice."
             )
         labels[identifier] = label
         lines[identifier] = number

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import random_dna
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.cli import _common as common
 from dnaembed.cli import main
 from dnaembed.io import read_embeddings, read_labels, read_sequences
 
-COMMANDS = ["embed", "cluster", "bin", "classify", "convert", "info", "demo"]
+COMMANDS = ["embed", "merge", "cluster", "bin", "classify", "convert", "info", "demo"]
 
 
 def fasta(path, ids, sequences):
@@ -129,7 +130,7 @@ def test_embed_writes_other_formats(tmp_path, reads_file, model, suffix):
 
 
 def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monkeypatch):
-    assert main(["embed", reads_file, "-o", str(tmp_path / "whole.npy"), *model]) == 0
+    assert main(["embed", reads_file, "-o", str(tmp_path / "whole.tsv"), *model]) == 0
     sizes = []
     transform = DNABertSEmbedder.transform
 
@@ -140,13 +141,13 @@ def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monke
     monkeypatch.setattr(DNABertSEmbedder, "transform", counted)
     monkeypatch.setattr(common, "CHUNK_SEQUENCES", 5)
     monkeypatch.setattr(common, "CHUNK_BASES", 1500)
-    assert main(["embed", reads_file, "-o", str(tmp_path / "pieces.npy"), *model]) == 0
+    assert main(["embed", reads_file, "-o", str(tmp_path / "pieces.tsv"), *model]) == 0
     assert len(sizes) >= 5
     assert all(n <= 5 and bases <= 1500 for n, bases in sizes)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "pieces.npy"), np.load(tmp_path / "whole.npy"), atol=1e-5
-    )
-    assert (tmp_path / "pieces.ids.txt").read_text() == (tmp_path / "whole.ids.txt").read_text()
+    ids, pieces = read_embeddings(tmp_path / "pieces.tsv")
+    whole_ids, whole = read_embeddings(tmp_path / "whole.tsv")
+    assert ids == whole_ids
+    np.testing.assert_allclose(pieces, whole, atol=1e-5)
 
 
 def test_embed_strand_and_several_files(tmp_path, model):
@@ -266,10 +267,10 @@ def test_debug_shows_the_traceback(tmp_path, monkeypatch):
 
 
 def test_interruption(tmp_path, reads_file, model, monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(DNABertSEmbedder, "transform", interrupted)
+    monkeypatch.setattr(DNABertSEmbedder, "embed_file", interrupted)
     assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 130
     assert capsys.readouterr().err.endswith("dnaembed embed: interrupted\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reads.fa"]
@@ -282,6 +283,35 @@ def test_works_in_a_thread(reads_file, tmp_path, model):
     thread.start()
     thread.join()
     assert status == [0]
+
+
+# merge
+
+
+def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
+    reads = tmp_path / "reads.fa"
+    reads.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(random_dna(150))))
+    whole, merged = tmp_path / "whole.npy", tmp_path / "merged.npy"
+    assert main(["embed", str(reads), "-o", str(whole), *model]) == 0
+    parts = [str(tmp_path / f"part{i}.npy") for i in (2, 1)]
+    for i, part in zip((2, 1), parts, strict=True):
+        assert main(["embed", str(reads), "-o", part, "--shard", f"{i}/2", *model]) == 0
+    assert main(["merge", str(merged), *parts]) == 0
+    assert read_embeddings(merged)[0] == read_embeddings(whole)[0]
+    np.testing.assert_allclose(np.load(merged), np.load(whole), atol=1e-5)
+    capsys.readouterr()
+    line = fails(capsys, "merge", str(merged), parts[0])
+    assert line == "dnaembed merge: error: Of 2 shards, number 1 is missing (1 files given)."
+
+
+def test_embed_shard_and_dtype_need_npy(tmp_path, reads_file, model, capsys):
+    for option in (("--shard", "1/2"), ("--dtype", "float16")):
+        line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "x.tsv"), *option, *model)
+        assert "need an output that ends in .npy" in line
+    line = fails(
+        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), "--shard", "3/2", *model
+    )
+    assert "shard must be I/N with I from 1 to N, as 3/64; got '3/2'" in line
 
 
 # cluster
@@ -498,7 +528,7 @@ def test_terminated_process_leaves_nothing(tmp_path, model):
     )
     os.close(reader)
     os.write(writer, b">a\nACGT\n")
-    while not list(tmp_path.glob(".x.npy.*.tmp")):  # it has begun
+    while not list(tmp_path.glob("x.npy.partial/rows")):  # it has begun
         assert process.poll() is None
     process.terminate()
     os.close(writer)

@@ -186,3 +186,10 @@ def test_take(sequences, data):
     part = block.take(kept)
     assert part.ids.decode().split("\n")[:-1] == [f"r{i}" for i in np.flatnonzero(kept)]
     assert part.sequences() == [s for s, k in zip(block.sequences(), kept, strict=True) if k]
+
+
+def test_a_skipped_record_does_not_hide_a_duplicate(tmp_path):
+    path = tmp_path / "r.fa"
+    path.write_bytes(b">a\nAC\n>b\n\n>a\nGT\n")
+    with pytest.raises(SequenceFileError, match=r"number 1 and record number 3 .*'a'"):
+        list(iter_blocks(path, skip_empty=True))

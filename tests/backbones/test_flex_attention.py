@@ -1,3 +1,4 @@
+import logging
 import math
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dnaembed.backbones.dnabert import alibi_slopes
+from dnaembed.backbones.dnabert import _flex_attention, alibi_slopes
 from dnaembed.backbones.dnabert._flex_attention import (
     _BLOCK,
     FlexAttention,
@@ -125,8 +126,27 @@ def test_nothing_is_skipped_where_it_is_not_asked_for_or_the_scores_are_no_numbe
 
 
 def test_a_cpu_and_small_heads_are_left_to_the_other_kernels():
-    assert not flex_is_usable(torch.device("cpu"), 64)
-    assert not flex_is_usable(torch.device("cuda"), 8)
+    assert not flex_is_usable(torch.device("cpu"), 12, 64, torch.float32)
+    assert not flex_is_usable(torch.device("cuda"), 12, 8, torch.float32)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no C compiler\nmore"), FileNotFoundError("gcc")])
+def test_where_nothing_compiles_the_other_kernels_serve_and_it_is_said(monkeypatch, caplog, error):
+    def fail(*args):
+        raise error
+
+    compiles = _flex_attention._compiles.__wrapped__
+    monkeypatch.setattr(_flex_attention, "_kernel", fail)
+    with caplog.at_level(logging.WARNING, logger="dnaembed"):
+        assert not compiles(torch.device("cpu"), 4, 16, torch.float32)
+    assert str(error).split("\n")[0] in caplog.messages[-1]
+    error = torch.OutOfMemoryError("too many")
+    with pytest.raises(torch.OutOfMemoryError):
+        compiles(torch.device("cpu"), 4, 16, torch.float32)
+
+
+def test_what_works_is_used():
+    assert _flex_attention._compiles.__wrapped__(torch.device("cpu"), 4, 16, torch.float32)
 
 
 @pytest.mark.slow

@@ -10,13 +10,19 @@ columns of query and key. Fused `scaled_dot_product_attention` wants the bias as
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Callable
 from importlib.util import find_spec
+from subprocess import SubprocessError
 from typing import Any
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from ..._device import is_out_of_memory
+
+logger = logging.getLogger("dnaembed")
 
 # Tokens are looked at in squares of so many: a square without anything to attend to is skipped.
 _BLOCK = 128
@@ -28,22 +34,44 @@ _CAPABILITY = (8, 0)
 _SMALLEST_HEAD = 16
 
 
-def flex_is_usable(device: torch.device, head_size: int) -> bool:
-    """Whether there is a compiler for this device and the kernel takes heads of this size.
+def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
+    """Whether the kernel exists for this device, and can be compiled here.
 
     Parameters
     ----------
     device : torch.device
         Where the model is.
-    head_size : int
-        Columns of a head.
+    n_heads, head_size : int
+        Heads of a layer, and columns of a head.
+    dtype : torch.dtype
+        Of the model.
     """
     return (
         device.type == "cuda"
         and head_size >= _SMALLEST_HEAD
         and find_spec("triton") is not None
         and torch.cuda.get_device_capability(device) >= _CAPABILITY
+        and _compiles(device, n_heads, head_size, dtype)
     )
+
+
+@functools.cache
+def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
+    # The kernel that this compiles serves all batches. Compilers lack on many a machine, and what
+    # torch then raises is as varied as what is lacking.
+    lengths = torch.tensor([2 * _BLOCK, _BLOCK // 2])
+    n_tokens = int(lengths.sum())
+    packed = torch.zeros(n_tokens, n_heads, head_size, dtype=dtype, device=device)
+    try:
+        with torch.inference_mode():
+            FlexAttention(lengths, torch.ones(n_heads), n_tokens, device)(packed, packed, packed)
+    except (RuntimeError, OSError, SubprocessError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        logger.warning("Attention goes without its own kernel, which did not compile: %s", reason)
+        return False
+    return True
 
 
 class FlexAttention:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import socket
 from collections import OrderedDict
@@ -17,9 +18,9 @@ import torch
 from ._device import move, resolve_device
 from .backbones import Backbone, shared_backbone
 
-# Models whose weights were sent to this process, by fingerprint and precision.
+# Models whose weights were sent to this process, by the digest of all that was sent.
 _SENT_MODELS = 2
-_sent: OrderedDict[tuple[str, torch.dtype], Backbone] = OrderedDict()
+_sent: OrderedDict[str, Backbone] = OrderedDict()
 _sent_lock = Lock()
 
 
@@ -63,24 +64,22 @@ class ModelReference:
         self._here: Backbone | None = backbone
         self._source = source
         self._dtype = backbone.model.dtype
-        self._fingerprint = ""
+        self._digest = ""
 
     def pack(self) -> np.ndarray | None:
-        """Get ready for other processes; return the weights if they have to be sent along.
-
-        One plain array: joblib maps it into the memory of its processes, and Dask gives it to
-        each worker once, however many tasks name it.
-        """
+        """Get ready for other processes; return the weights if they have to be sent along."""
         backbone = self._here
         if backbone is None:
             raise RuntimeError("Only the process that holds the model can send it.")
-        self._fingerprint = backbone.fingerprint()
         if self._source.arguments is not None:
+            self._digest = backbone.fingerprint()
             return None
         if backbone.model.device.type != "cpu":
             backbone = deepcopy(backbone)
             move(backbone.model, "cpu")
-        return np.frombuffer(pickle.dumps(backbone, protocol=5), dtype=np.uint8)
+        weights = pickle.dumps(backbone, protocol=5)
+        self._digest = hashlib.blake2b(weights, digest_size=20).hexdigest()
+        return np.frombuffer(weights, dtype=np.uint8)
 
     def open(self, weights: np.ndarray | None) -> Backbone:
         """Return the model.
@@ -102,7 +101,7 @@ class ModelReference:
             return self._open_sent(weights, device)
         arguments = self._source.arguments or {}
         backbone = shared_backbone(**arguments, device=device, dtype=self._dtype)
-        if backbone.fingerprint() != self._fingerprint:
+        if backbone.fingerprint() != self._digest:
             raise ValueError(
                 f"model {str(arguments['name_or_path'])!r} is another one on the worker "
                 f"{socket.gethostname()}: its configuration, tokenizer or weights differ. Give "
@@ -111,16 +110,29 @@ class ModelReference:
         return backbone
 
     def _open_sent(self, weights: np.ndarray, device: torch.device) -> Backbone:
-        key = (self._fingerprint, self._dtype)
         with _sent_lock:
-            if key not in _sent:
-                _sent[key] = pickle.loads(weights)
+            if self._digest not in _sent:
+                _sent[self._digest] = pickle.loads(weights)
                 while len(_sent) > _SENT_MODELS:
                     _sent.popitem(last=False)
-            _sent.move_to_end(key)
-            backbone = _sent[key]
+            _sent.move_to_end(self._digest)
+            backbone = _sent[self._digest]
             move(backbone.model, device)
             return backbone
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_here": None}
+
+
+def send_once(weights: np.ndarray | None, backend: Any) -> Any:
+    """Make an argument of many tasks that each worker is given once.
+
+    A plain array is enough for joblib's own processes, which map it into their memory. Dask's
+    backend would give it to one worker, from which the others take it, and all would be lost with
+    that one.
+    """
+    client = getattr(backend, "client", None)
+    if weights is None or client is None:
+        return weights
+    # Hashed, it could meet the data of an earlier call that is about to be dropped.
+    return client.scatter(weights, broadcast=True, hash=False)

@@ -80,6 +80,14 @@ def _changes_as_rst(app, name, source):
     source[0] = "\n".join(lines) + "\n"
 
 
+def _only_own_members(app, what, name, obj, skip, options):
+    """Leave out what classes inherit from transformers, torch and Python."""
+    function = getattr(obj, "fget", obj)  # of a property
+    module = getattr(function, "__module__", None) or "dnaembed"
+    return True if module.split(".")[0] not in ("dnaembed", "sklearn") else None
+
+
 def setup(app):
     """Register what this file adds to Sphinx."""
     app.connect("source-read", _changes_as_rst)
+    app.connect("autodoc-skip-member", _only_own_members)

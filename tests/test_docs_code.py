@@ -1,0 +1,88 @@
+"""Every block of Python in the documentation runs, and so does every command that can here.
+
+Blocks run down the page in one folder and one namespace, so that a page must be complete. What a
+block promises behind ``# ->`` is compared, and so is the output shown below a command. A block
+after a comment ``.. not run: why`` is compiled, or its commands are parsed; installations, and
+commands other than ``dnaembed``, are checked as far as that goes.
+"""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.docs_code import agrees, blocks_of_rst, check_command, commands_of, run_page
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+_GENERATED = {"_build", "auto_examples", "generated", "results"}
+EXTRAS = set(
+    tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+)
+
+PAGES = [
+    path.relative_to(DOCS).as_posix()
+    for path in sorted(DOCS.rglob("*.rst"))
+    if not _GENERATED & set(path.relative_to(DOCS).parts)
+    and not path.name.startswith("sg_")
+    and blocks_of_rst(path)
+]
+
+
+def _mark(page):
+    slow = ".. slow page" in (DOCS / page).read_text()
+    return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=page)
+
+
+@pytest.mark.parametrize("page", [_mark(page) for page in PAGES])
+def test_page(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    run_page(blocks_of_rst(DOCS / page), capsys, EXTRAS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_left_out_says_why(page):
+    for block in blocks_of_rst(DOCS / page):
+        runs = (
+            [c for c in commands_of(block) if block.language != "python"] if block.not_run else []
+        )
+        assert block.not_run is None or len(block.not_run) > 8, block
+        # A note on commands that would not be run anyway is noise.
+        assert block.language == "python" or block.not_run is None or runs
+
+
+def test_the_runner_sees_what_is_wrong(tmp_path, capsys):
+    page = tmp_path / "page.rst"
+    wrong = {
+        "1 + 1  # -> 3": AssertionError,
+        "1 / 3  # -> 0.5": AssertionError,
+        "'a'  # -> b": AssertionError,
+        "1 / 0": ZeroDivisionError,
+    }
+    for code, error in wrong.items():
+        page.write_text(f"Title\n=====\n\n.. code-block:: python\n\n    {code}\n\nText.\n")
+        with pytest.raises(error) as caught:
+            run_page(blocks_of_rst(page), capsys, set())
+        assert caught.value.__notes__ == ["page.rst, line 4"]
+    for command in ("dnaembed info no-such-model", "dnaembed info default --nonsense"):
+        page.write_text(f".. code-block:: console\n\n   $ {command}\n")
+        with pytest.raises(AssertionError):
+            run_page(blocks_of_rst(page), capsys, set())
+    page.write_text(".. code-block:: console\n\n   $ dnaembed info default\n   no such line\n")
+    with pytest.raises(AssertionError, match="says no"):
+        run_page(blocks_of_rst(page), capsys, set())
+    page.write_text(".. not run: no reason\n\n.. code-block:: console\n\n   $ dnaembed nonsense\n")
+    with pytest.raises(SystemExit):
+        run_page(blocks_of_rst(page), capsys, set())
+    page.write_text('.. code-block:: console\n\n   $ pip install ".[nonsense]"\n')
+    with pytest.raises(AssertionError, match="no such extras"):
+        check_command(commands_of(blocks_of_rst(page)[0])[0], {"plot"})
+
+
+def test_promises():
+    assert agrees(0.931, "0.93")
+    assert not agrees(0.99, "0.93")
+    assert agrees((3, 4), "(3, 4)")
+    assert agrees("ACGT", "ACGT")
+    assert not agrees(1, "0.99")

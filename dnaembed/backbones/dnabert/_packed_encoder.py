@@ -64,8 +64,9 @@ def _choose_attention(
         # Imported here, as it brings torch's compiler, which a CPU does not need.
         from ._flex_attention import FlexAttention, flex_is_usable
 
-        head_size = model.config.hidden_size // model.config.num_attention_heads
-        if flex_is_usable(device, head_size):
+        n_heads = len(slopes)
+        head_size = hidden.shape[1] // n_heads
+        if flex_is_usable(device, n_heads, head_size, hidden.dtype):
             return FlexAttention(lengths, slopes, len(hidden), device)
     return partial(attend, lengths=lengths.tolist(), slopes=slopes.to(device))
 

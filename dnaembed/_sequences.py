@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._printable import printable
+
 _AMBIGUOUS = "RYSWKMBDHVN"
 _GAPS = b"-."
 # Everything is done on bytes with translate, at the speed of C: one table cleans, and what is left
@@ -49,19 +51,10 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     >>> normalize_sequence("acgu-RN")
     'ACGTNN'
     """
-    sequence = sequence.strip()
-    try:
-        raw = sequence.encode("ascii")
-    except UnicodeEncodeError as error:
-        raise ValueError(_bad_character(sequence[error.start], error.start, where)) from None
-    clean = raw.translate(_CLEAN, _GAPS)
+    # What is no ASCII becomes "?", which is no base either.
+    clean = sequence.strip().encode("ascii", "replace").translate(_CLEAN, _GAPS)
     if clean.translate(None, _ALLOWED):
-        position, character = next(
-            (i, c)
-            for i, c in enumerate(sequence)
-            if c.encode().translate(_CLEAN, _GAPS).translate(None, _ALLOWED)
-        )
-        raise ValueError(_bad_character(character, position, where))
+        raise ValueError(_bad_character(sequence, where))
     if not clean:
         raise ValueError(f"{where} is empty: at least one base is required.")
     return clean.decode("ascii")
@@ -77,7 +70,11 @@ def clean_byte_table(*, gap: int, other: int) -> np.ndarray:
     return table
 
 
-def _bad_character(character: str, position: int, where: str) -> str:
+def _bad_character(sequence: str, where: str) -> str:
+    start = len(sequence) - len(sequence.lstrip())
+    raw = sequence.encode("ascii", "replace").translate(_CLEAN)
+    position = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
+    character = sequence[position]
     hint = " Is this a protein sequence?" if character.upper() in set("EFILPQZXJO*") else ""
     return (
         f"{where}: {character!r} at position {position + 1} is not a DNA base. Expected A, C, G, "
@@ -143,8 +140,8 @@ def check_sequences(X: Any) -> list[str]:
     for position, item in enumerate(items):
         if not isinstance(item, str):
             raise TypeError(
-                f"DNA sequences must be strings, got {type(item).__name__} ({item!r}) at position "
-                f"{position}."
+                f"DNA sequences must be strings, got {type(item).__name__} "
+                f"({printable(repr(item))}) at position {position}."
             )
     return [normalize_sequence(item, where=f"sequence {i}") for i, item in enumerate(items)]
 

@@ -2,17 +2,15 @@
 Adapting without labels
 =======================
 
-Two parts of one read are of one species, whichever it is. From such pairs a model can learn about a
-sample that nobody has labelled. It takes many reads: we show what too few do, and what was measured with
-enough.
+Two parts of one read are of one species, whichever it is. From such pairs a model can learn about
+a sample that nobody has labelled. It takes many reads: we show what too few do, and what was
+measured with enough.
 """
 
 # %%
 # The fine-tuner without labels, on the 400 demo reads. It declines.
 
 import warnings
-
-import numpy as np
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.datasets import load_demo_reads
@@ -26,8 +24,8 @@ with warnings.catch_warnings(record=True) as told:
 print(told[0].message)
 
 # %%
-# Why? ``min_reads=0`` insists. After more and more steps we look at the loss, and at how well K-means
-# clusters of the embeddings agree with the species (adjusted Rand index).
+# Why? ``min_reads=0`` insists. After more and more steps we look at the loss, and at how well
+# K-means clusters of the embeddings agree with the species (adjusted Rand index).
 
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
@@ -42,25 +40,24 @@ def agreement(embedder):
 
 steps = [0, 25, 50, 100, 200]
 scores = [agreement(DNABertSEmbedder(normalize=True).fit(reads.sequences))]
-losses = []
 for n_steps in steps[1:]:
     tuner = ContrastiveFineTuner(min_reads=0, n_steps=n_steps, batch_size=64)
     embedder = DNABertSEmbedder(normalize=True, fine_tuner=tuner, random_state=0)
     embedder.fit(reads.sequences)
     scores.append(agreement(embedder))
     history = embedder.fine_tuner_.history_
-    losses.append(history[-1]["loss"])
-    print(f"{n_steps:3} steps: loss {history[0]['loss']:.2f} to {losses[-1]:.2f}, ARI {scores[-1]:.2f}")
+    first, last = history[0]["loss"], history[-1]["loss"]
+    print(f"{n_steps:3} steps: loss {first:.2f} to {last:.2f}, ARI {scores[-1]:.2f}")
 
 # %%
-# The loss falls as it should, and the embedding gets worse. From 400 reads, drawn again and again, the
-# model learns to know each *read*, and pushes reads of one species apart like all others. The loss cannot
-# tell: judge an adapted model by labelled reads, if only by a few.
+# The loss falls as it should, and the embedding gets worse. From 400 reads, drawn again and again,
+# the model learns to know each *read*, and pushes reads of one species apart like all others. The
+# loss cannot tell: judge an adapted model by labelled reads, if only by a few.
 #
-# With enough reads it is the other way round. These are the figures of
-# ``python -m dnaembed.benchmark.fine_tuning``: species of genera that the model was not trained on,
-# about 3,900 reads of 78 labels, three draws each, before and after 300 steps. (The virus sets in that
-# table have under 1,000 reads: the model stays as it is.)
+# With enough reads it is the other way round. These are the figures of ``python -m
+# dnaembed.benchmark.fine_tuning``: species of genera that the model was not trained on, about 3,900
+# reads of 78 labels, three draws each, before and after 300 steps. (The virus sets in that table
+# have under 1,000 reads: the model stays as it is.)
 
 before_after = {  # adjusted Rand index: before, after
     "clean": [(0.5430, 0.5908), (0.5631, 0.5873), (0.5459, 0.5972)],
@@ -88,10 +85,10 @@ many.legend(loc="upper right")
 plt.show()
 
 # %%
-# Note the scales: with few reads most can be lost, with many a few hundredths are won, more on long reads
-# than on short ones.
+# Note the scales: with few reads most can be lost, with many a few hundredths are won, more on long
+# reads than on short ones.
 #
-# **When to do it.** From a few thousand reads of a kilobase or more, of a sample unlike the genomes that
-# the model was trained on. Then ``DNABertSEmbedder(fine_tuner=ContrastiveFineTuner())`` as it is, or
-# ``dnaembed adapt``. Step size and limits were chosen on the genomes of the right-hand picture, so that
-# its gains lean high.
+# **When to do it.** From a few thousand reads of a kilobase or more, of a sample unlike the genomes
+# that the model was trained on. Then ``DNABertSEmbedder(fine_tuner=ContrastiveFineTuner())`` as it
+# is, or ``dnaembed adapt``. Step size and limits were chosen on the genomes of the right-hand
+# picture, so that its gains lean high.

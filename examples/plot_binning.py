@@ -25,9 +25,9 @@ labels = reads.labels[chosen]
 print(len(sequences), "fragments:", *counts)
 
 # %%
-# Without ``n_clusters``, bins are the communities of a graph that links each fragment to its nearest
-# neighbours, 15 unless told otherwise. Their number comes from the data. Bins under four fragments
-# are given up here, so that the rarest species has a chance.
+# Without ``n_clusters``, bins are the communities of a graph that links each fragment to its
+# nearest neighbours, 15 unless told otherwise. Their number comes from the data. Bins under four
+# fragments are given up here, so that the rarest species has a chance.
 
 from sklearn.metrics import adjusted_rand_score
 
@@ -37,26 +37,25 @@ found = {}
 
 def report(name, binner):
     found[name] = binner.labels_
-    print(
-        f"{name}: {binner.n_clusters_} bins, {np.mean(binner.labels_ == -1):.0%} of the fragments in "
-        f"none, ARI {adjusted_rand_score(labels, binner.labels_):.2f}"
-    )
+    in_none = np.mean(binner.labels_ == -1)
+    ari = adjusted_rand_score(labels, binner.labels_)
+    print(f"{name}: {binner.n_clusters_} bins, {in_none:.0%} in none, ARI {ari:.2f}")
 
 
 report("15 neighbours", SpeciesClusterer(min_bin_size=4, random_state=0).fit(embeddings))
 
 # %%
-# Half of the species have fewer fragments than that, so that their fragments must be linked to others.
-# With five neighbours rare species can stand alone.
+# Half of the species have fewer fragments than that, so that their fragments must be linked to
+# others. With five neighbours rare species can stand alone.
 
 binner = SpeciesClusterer(n_neighbors=5, min_bin_size=4, random_state=0)
 report("5 neighbours", binner.fit(embeddings))
 
 # %%
-# Fragments of one genome are equally deep in every sample that was sequenced, which tells apart what
-# sequence alone does not. The demo reads are of no metagenome: the coverages in three samples are
-# **made up** here (log-normal by species, with a noise of 20 % a fragment). Yours come from a read
-# mapper, by way of :func:`dnaembed.io.read_abundance`.
+# Fragments of one genome are equally deep in every sample that was sequenced, which tells apart
+# what sequence alone does not. The demo reads are of no metagenome: the coverages in three samples
+# are **made up** here (log-normal by species, with a noise of 20 % a fragment). Yours come from a
+# read mapper, by way of :func:`dnaembed.io.read_abundance`.
 
 rng = np.random.default_rng(0)
 codes = np.searchsorted(species, labels)
@@ -84,7 +83,9 @@ for axis, (title, bins) in zip(axes, found.items(), strict=True):
         axis.text(column, row, number, ha="center", va="center", color=ink, fontsize="small")
     axis.set_xticks(range(len(names)), ["none" if b < 0 else str(b) for b in names])
     axis.set(xlabel="bin", title=title)
-axes[0].set_yticks(range(len(species)), [f"{s} ({n})" for s, n in zip(species, counts, strict=True)])
+axes[0].set_yticks(
+    range(len(species)), [f"{s} ({n})" for s, n in zip(species, counts, strict=True)]
+)
 bar = figure.colorbar(picture, ax=axes, label="fragments")
 bar.set_ticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
 plt.show()
@@ -95,5 +96,5 @@ plt.show()
 # far as the depths of two species differ.
 #
 # **When it would not work.** Few neighbours suit few fragments: with thousands of contigs a species
-# they cut genomes into pieces, and the default is the better choice. Two strains of one species have
-# the same composition, and only coverage in many samples could tell them apart.
+# they cut genomes into pieces, and the default is the better choice. Two strains of one species
+# have the same composition, and only coverage in many samples could tell them apart.

@@ -3,13 +3,13 @@ Comparing embedders on your own data
 ====================================
 
 Which embedder is best for *your* reads? If some of them have labels, measure it:
-:func:`dnaembed.benchmark.benchmark` runs the protocols of the DNABERT-S paper on any number of sets and
-embedders, yours included.
+:func:`dnaembed.benchmark.benchmark` runs the protocols of the DNABERT-S paper on any number of
+sets and embedders, yours included.
 """
 
 # %%
-# Your data are a FASTA or FASTQ file and a table of two columns, identifier and species. Here the demo
-# reads play their part, written to files first.
+# Your data are a FASTA or FASTQ file and a table of two columns, identifier and species. Here the
+# demo reads play their part, written to files first.
 
 import tempfile
 from pathlib import Path
@@ -57,8 +57,9 @@ embedders = {
 }
 
 # %%
-# Clusters, species from few labelled reads, and nearest neighbours. ``cache="folder"`` would keep what
-# is done, so that a long run can be stopped and goes on. The time is that of embedding on this machine.
+# Clusters, species from few labelled reads, and nearest neighbours. ``cache="folder"`` would keep
+# what is done, so that a long run can be stopped and goes on. The time is that of embedding on this
+# machine.
 
 from dnaembed.benchmark import benchmark
 
@@ -78,8 +79,8 @@ for name in embedders:
         print(f"{name:21} {set_name:15}", *(f"{s} {v:.2f}" for s, v in scores.items()), sep="  ")
 
 # %%
-# Bars, in the order of the legend: how well ten clusters agree with the species (adjusted Rand index).
-# Lines: macro F1 of a classifier from few labelled reads, on the short pieces.
+# Bars, in the order of the legend: how well ten clusters agree with the species (adjusted Rand
+# index). Lines: macro F1 of a classifier from few labelled reads, on the short pieces.
 
 import matplotlib.pyplot as plt
 
@@ -94,11 +95,12 @@ folder.cleanup()
 plt.show()
 
 # %%
-# An order can depend on the question: principal components are as good as canonical 4-mers for clusters,
-# and the worst of all for few labelled reads. Ask the one that you have. Short pieces cost every
-# embedder, the bundled model least.
+# An order can depend on the question: principal components are as good as canonical 4-mers for
+# clusters, and the worst of all for few labelled reads. Ask the one that you have. Short pieces
+# cost every embedder, the bundled model least.
 #
 # **When it would not work.** The demo species are not new to the bundled model, which has met their
-# genera in training, so that this is a comparison in its favour; :doc:`/results` has one on genera that it
-# never saw. With your own reads, ask the same: has the model, or its threshold, seen them before? And one
-# set of reads gives one score. To see how far chance goes, pass several draws of a set as a list.
+# genera in training, so that this is a comparison in its favour; :doc:`/results` has one on genera
+# that it never saw. With your own reads, ask the same: has the model, or its threshold, seen them
+# before? And one set of reads gives one score. To see how far chance goes, pass several draws of a
+# set as a list.

@@ -9,8 +9,8 @@ classifier can stand there instead, and any network of your own, once it has ``f
 
 # %%
 # A head is a plain scikit-learn classifier. This one is a small network in torch: one hidden layer
-# with dropout, on cosine similarities, trained on the labelled reads within a second. The constructor
-# stores, ``fit`` sets what ends in an underscore; that is all the contract there is.
+# with dropout, on cosine similarities, trained on the labelled reads within a second. The
+# constructor stores, ``fit`` sets what ends in an underscore; that is all the contract there is.
 
 import numpy as np
 import torch
@@ -80,11 +80,13 @@ classifier = FewShotSpeciesClassifier(
 classifier.fit([reads.sequences[i] for i in train], labels[train])
 queries = [reads.sequences[i] for i in test]
 calls = classifier.predict(queries)
-print(f"{np.mean(calls == labels[test]):.0%} right, {np.mean(calls == 'unknown'):.0%} called unknown")
+print(
+    f"{np.mean(calls == labels[test]):.0%} right, {np.mean(calls == 'unknown'):.0%} called unknown"
+)
 
 # %%
-# Is it any better? Each head learns from the same reads, drawn anew five times, and is tested on 200
-# others. To make it harder, reads are cut to their first kilobase. They are embedded once.
+# Is it any better? Each head learns from the same reads, drawn anew five times, and is tested on
+# 200 others. To make it harder, reads are cut to their first kilobase. They are embedded once.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
@@ -105,9 +107,7 @@ scores = {
                 FewShotSpeciesClassifier(classifier=head),
                 embeddings,
                 labels,
-                cv=StratifiedShuffleSplit(
-                    5, train_size=10 * n, test_size=200, random_state=0
-                ),
+                cv=StratifiedShuffleSplit(5, train_size=10 * n, test_size=200, random_state=0),
             )
             for n in shots
         ]
@@ -142,10 +142,10 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# The plain logistic regression is as good as the network, or better: the embedding does the work, and
-# a few dozen reads cannot teach a network much. Draws differ by more than heads do. A head of your own
-# pays where it knows something that the others do not: costs of errors, a hierarchy of names, hundreds
-# of labelled reads a species.
+# The plain logistic regression is as good as the network, or better: the embedding does the work,
+# and a few dozen reads cannot teach a network much. Draws differ by more than heads do. A head of
+# your own pays where it knows something that the others do not: costs of errors, a hierarchy of
+# names, hundreds of labelled reads a species.
 #
 # To tune the embedding itself instead of a head on it, see
 # :ref:`sphx_glr_auto_examples_plot_fine_tuning.py`.

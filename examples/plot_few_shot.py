@@ -60,11 +60,11 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# One labelled read a species brings the bundled model about as far as five bring raw frequencies; with
-# twenty they come closer to each other.
+# One labelled read a species brings the bundled model about as far as five bring raw frequencies;
+# with twenty they come closer to each other.
 #
-# The classifier takes sequences as they are, too, and says how sure it is. Here are the five reads out
-# of 350 that it is least sure of, after five labelled reads a species.
+# The classifier takes sequences as they are, too, and says how sure it is. Here are the five reads
+# out of 350 that it is least sure of, after five labelled reads a species.
 
 known = np.concatenate([np.flatnonzero(labels == species)[:5] for species in np.unique(labels)])
 queries = np.setdiff1d(np.arange(len(labels)), known)
@@ -77,7 +77,7 @@ for i in np.argsort(sure)[:5]:
     print(f"{reads.ids[queries[i]]}: {calls[i]} ({sure[i]:.2f}), in truth {labels[queries[i]]}")
 
 # %%
-# **When it would not work.** Reads under a kilobase, members of one genus, and reads of species that
-# were not among the labelled ones: for these, :ref:`sphx_glr_auto_examples_plot_unknown_species.py`.
-# The model has seen relatives of the demo species in training; :doc:`/results` has the curve for
-# genera that it never saw.
+# **When it would not work.** Reads under a kilobase, members of one genus, and reads of species
+# that were not among the labelled ones: for these,
+# :ref:`sphx_glr_auto_examples_plot_unknown_species.py`. The model has seen relatives of the demo
+# species in training; :doc:`/results` has the curve for genera that it never saw.

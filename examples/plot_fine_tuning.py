@@ -2,8 +2,8 @@
 Fine-tuning on labelled reads
 =============================
 
-With a few hundred labelled reads the bundled model itself can be adapted to the species at hand. Is it
-worth it? We fine-tune on 300 reads, and look at 100 others.
+With a few hundred labelled reads the bundled model itself can be adapted to the species at hand.
+Is it worth it? We fine-tune on 300 reads, and look at 100 others.
 """
 
 # %%
@@ -24,7 +24,8 @@ train, test, y_train, y_test = train_test_split(
 
 # %%
 # The fine-tuner is a parameter of the embedder: ``fit`` tunes a copy of the model on the reads and
-# labels that it is given, and no others. In a cross-validation, that is the training part of each fold.
+# labels that it is given, and no others. In a cross-validation, that is the training part of each
+# fold.
 
 embedders = {
     "bundled model": DNABertSEmbedder(normalize=True).fit(train),
@@ -36,8 +37,8 @@ history = embedders["fine-tuned"].fine_tuner_.history_
 print(f"loss {history[0]['loss']:.2f} at the start, {history[-1]['loss']:.2f} at the end")
 
 # %%
-# How often is the nearest training read of the same species, for the reads held out? And how well do
-# similarities tell pairs of one species from pairs of two (area under the ROC curve)?
+# How often is the nearest training read of the same species, for the reads held out? And how well
+# do similarities tell pairs of one species from pairs of two (area under the ROC curve)?
 
 from sklearn.metrics import roc_auc_score
 
@@ -60,7 +61,13 @@ figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="const
 bins = np.linspace(0, 1, 60)
 for axis, (name, values) in zip(axes, similarities.items(), strict=True):
     axis.hist(
-        values[~same], bins, density=True, histtype="step", hatch="///", color="#D55E00", label="two species"
+        values[~same],
+        bins,
+        density=True,
+        histtype="step",
+        hatch="///",
+        color="#D55E00",
+        label="two species",
     )
     axis.hist(values[same], bins, density=True, alpha=0.7, color="#0072B2", label="one species")
     axis.set(title=name, xlabel="cosine similarity")
@@ -69,10 +76,10 @@ axes[0].legend(loc="upper left")
 plt.show()
 
 # %%
-# Pairs of two species move away from pairs of one, so that a threshold of similarity or a binning gains
-# more than a classifier does: the nearest neighbour was right nearly always before.
+# Pairs of two species move away from pairs of one, so that a threshold of similarity or a binning
+# gains more than a classifier does: the nearest neighbour was right nearly always before.
 #
-# **When it would not work.** The species here are those that the model is tuned on. For the others the
-# gain is small: on 80 genera that it had never seen, F1 from five reads a species rose by about a
-# hundredth (:doc:`/guide/adapting`). With a few dozen labelled reads a classifier on the embeddings as
-# they are is the better use: :ref:`sphx_glr_auto_examples_plot_few_shot.py`.
+# **When it would not work.** The species here are those that the model is tuned on. For the others
+# the gain is small: on 80 genera that it had never seen, F1 from five reads a species rose by about
+# a hundredth (:doc:`/guide/adapting`). With a few dozen labelled reads a classifier on the
+# embeddings as they are is the better use: :ref:`sphx_glr_auto_examples_plot_few_shot.py`.

@@ -2,8 +2,8 @@
 Choosing an embedder and a classifier together
 ==============================================
 
-Which embedder? Which classifier, with which settings? An embedder is a step of a pipeline like any
-other, so :class:`~sklearn.model_selection.GridSearchCV` can answer both at once.
+Which embedder? Which classifier, with which settings? An embedder is a step of a pipeline like
+any other, so :class:`~sklearn.model_selection.GridSearchCV` can answer both at once.
 """
 
 # %%
@@ -28,8 +28,8 @@ train, test, y_train, y_test = train_test_split(
 
 # %%
 # The steps themselves are parameters of the pipeline: the grid names three embedders and five
-# classifiers. However many folds and candidates there are, each distinct read is embedded by a model
-# once, and then remembered.
+# classifiers. However many folds and candidates there are, each distinct read is embedded by a
+# model once, and then remembered.
 
 embedders = {
     "raw TNF": KmerEmbedder(method="raw"),
@@ -61,8 +61,8 @@ print(f"accuracy in cross-validation: {search.best_score_:.2f}")
 print(f"accuracy on the other reads:  {search.score(test, y_test):.2f}")
 
 # %%
-# All candidates side by side. The bars are standard deviations over the five folds, of twenty
-# reads each: one read more or less is 0.05 in a fold.
+# All candidates side by side. The bars are standard deviations over the five folds, of twenty reads
+# each: one read more or less is 0.05 in a fold.
 
 import matplotlib.pyplot as plt
 
@@ -95,6 +95,7 @@ plt.show()
 # only the nearest neighbour falls behind the others. Settings of the logistic regression differ by
 # less than the bars: do not read much into them.
 #
-# The best of fifteen candidates is the best partly by luck: the reads that had no part in the choice
-# give it a lower score, which is the one to report. Where no reads can be set aside, nest the
-# search in another cross-validation: see :ref:`sphx_glr_auto_examples_plot_nested_cross_validation.py`.
+# The best of fifteen candidates is the best partly by luck: the reads that had no part in the
+# choice give it a lower score, which is the one to report. Where no reads can be set aside, nest
+# the search in another cross-validation: see
+# :ref:`sphx_glr_auto_examples_plot_nested_cross_validation.py`.

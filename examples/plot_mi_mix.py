@@ -2,18 +2,18 @@
 MI-Mix and C2LR step by step
 ============================
 
-DNABERT-S learns in two phases, which together are called C2LR: first to tell reads apart, hard ones
-above all, then to place *mixtures* of two reads between the two. We go through a batch of each by hand,
-and then let the trainer do it.
+DNABERT-S learns in two phases, which together are called C2LR: first to tell reads apart, hard
+ones above all, then to place *mixtures* of two reads between the two. We go through a batch of
+each by hand, and then let the trainer do it.
 """
 
 # %%
 # Pairs
 # -----
 #
-# A batch has eight pairs. The two views of a pair are pieces of one species; here it is two parts of one
-# read, the longest of each species. Pieces are drawn anew at each step. (At step 3 of this seed no
-# species is drawn twice, which makes the pictures easier to read.)
+# A batch has eight pairs. The two views of a pair are pieces of one species; here it is two parts
+# of one read, the longest of each species. Pieces are drawn anew at each step. (At step 3 of this
+# seed no species is drawn twice, which makes the pictures easier to read.)
 
 import numpy as np
 import torch
@@ -25,7 +25,10 @@ from dnaembed.training import ReadPairs, draw_mixing, mi_mix, weighted_simclr
 
 reads = load_demo_reads()
 species = np.unique(reads.labels)
-by_species = [[dna for dna, s in zip(reads.sequences, reads.labels, strict=True) if s == name] for name in species]
+by_species = [
+    [dna for dna, s in zip(reads.sequences, reads.labels, strict=True) if s == name]
+    for name in species
+]
 longest = [max(some, key=len) for some in by_species]
 source = ReadPairs(longest, species, min_length=2000, seed=2)
 batch = source.sample(step=3, n_pairs=8)
@@ -72,16 +75,16 @@ for i, (j, share) in enumerate(zip(draw.permutation, draw.coefficients, strict=T
     print(f"{share:4.0%} {names[i]:15} {1 - share:4.0%} {names[j]}")
 
 # %%
-# The reads of view 1 run up to that layer, are mixed there, and run on as mixtures. View 2 is left alone.
-# The target of a mixture: its own partner by the share, the partner of the other read by the rest.
+# The reads of view 1 run up to that layer, are mixed there, and run on as mixtures. View 2 is left
+# alone. The target of a mixture: its own partner by the share, the partner of the other read by the
+# rest.
 
 mixed = embed(view1, Mixing(draw.layer, permutation, shares))
 targets = torch.diag(shares)
 targets[torch.arange(8), permutation] += 1 - shares
-print(
-    f"MI-Mix, mixed views:   {mi_mix(mixed, z2, permutation, shares, temperature=temperature):.2f}\n"
-    f"MI-Mix, unmixed views: {mi_mix(z1, z2, permutation, shares, temperature=temperature):.2f}"
-)
+for views, name in ((mixed, "mixed views"), (z1, "unmixed views")):
+    loss = mi_mix(views, z2, permutation, shares, temperature=temperature)
+    print(f"MI-Mix, {name}: {loss:.2f}")
 
 # %%
 # The mixed views are nearer to what is asked of them than the unmixed ones, as the lower loss says.
@@ -138,14 +141,14 @@ plt.show()
 
 # %%
 # The mixture moves from one species to the other, but the curves do not cross at one half: an even
-# mixture of these two is an *E. coli* to this model, which was trained with Weighted SimCLR alone. MI-Mix
-# asks for a crossing in the middle.
+# mixture of these two is an *E. coli* to this model, which was trained with Weighted SimCLR alone.
+# MI-Mix asks for a crossing in the middle.
 #
 # The curriculum
 # --------------
 #
-# The trainer draws, mixes and computes all that. A small network from scratch, on all demo reads with
-# their labels: a third of the steps with Weighted SimCLR, the rest with MI-Mix.
+# The trainer draws, mixes and computes all that. A small network from scratch, on all demo reads
+# with their labels: a third of the steps with Weighted SimCLR, the rest with MI-Mix.
 
 from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.training import ContrastiveTrainer, TrainingConfig, fit_profile_statistics
@@ -177,13 +180,16 @@ trainer.train()
 # question, and a harder one. It cannot fall to zero either: a target that is divided between two
 # leaves at least its entropy.
 
-entropy = np.mean(
-    [
-        -np.sum(c * np.log(c) + (1 - c) * np.log1p(-c))
-        for step in range(200)
-        for c in [draw_mixing(64, 2, seed=0, step=step).coefficients.clip(0, 1 - 1e-6)]
-    ]
-) / 64
+entropy = (
+    np.mean(
+        [
+            -np.sum(c * np.log(c) + (1 - c) * np.log1p(-c))
+            for step in range(200)
+            for c in [draw_mixing(64, 2, seed=0, step=step).coefficients.clip(0, 1 - 1e-6)]
+        ]
+    )
+    / 64
+)
 print(f"least MI-Mix loss there could be, on average: {entropy:.2f}")
 figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for phase, label, color, marker in (
@@ -204,7 +210,7 @@ axis.legend()
 plt.show()
 
 # %%
-# **Does it help?** In the paper, for a transformer that learns from a fixed set of pairs, it does. For a
-# network of k-mer profiles that sees fresh pairs at every step we measured no gain, and the bundled model
-# does without: see :doc:`/guide/method`. The small network here is for show; ten genomes teach a model
-# nothing about others.
+# **Does it help?** In the paper, for a transformer that learns from a fixed set of pairs, it does.
+# For a network of k-mer profiles that sees fresh pairs at every step we measured no gain, and the
+# bundled model does without: see :doc:`/guide/method`. The small network here is for show; ten
+# genomes teach a model nothing about others.

@@ -4,8 +4,8 @@ Nested cross-validation by genome
 
 A classifier that scores 0.99 in cross-validation fails on the next genome. How come? Reads of one
 genome are alike: if some are learnt from and others tested on, the genome is recognised, not the
-thing that was asked. Whole genomes must be left out, in the outer folds that score and in the inner
-folds that choose settings.
+thing that was asked. Whole genomes must be left out, in the outer folds that score and in the
+inner folds that choose settings.
 """
 
 # %%
@@ -35,8 +35,8 @@ y = np.array([phyla[genome] for genome in genomes])
 print(len(sequences), "reads,", len(phyla), "genomes,", len(set(y)), "phyla")
 
 # %%
-# Inside: a grid search over the strength of regularisation. Outside: eight folds that score what the
-# search chose. Metadata routing hands the groups down to the folds of the inner search.
+# Inside: a grid search over the strength of regularisation. Outside: eight folds that score what
+# the search chose. Metadata routing hands the groups down to the folds of the inner search.
 
 import sklearn
 from sklearn.linear_model import LogisticRegression
@@ -98,12 +98,12 @@ axis.legend(loc="lower left")
 plt.show()
 
 # %%
-# By read, both embedders look all but perfect, the bundled model a little more so. By genome the order
-# turns round: half of the reads of *Staphylococcus aureus* are put into another phylum. A likely reason
-# is that the model was trained to push species apart, and nothing asked it to keep those of a phylum
-# together. Only the second scheme could show it.
+# By read, both embedders look all but perfect, the bundled model a little more so. By genome the
+# order turns round: half of the reads of *Staphylococcus aureus* are put into another phylum. A
+# likely reason is that the model was trained to push species apart, and nothing asked it to keep
+# those of a phylum together. Only the second scheme could show it.
 #
-# **Its limits.** Eight genomes are few: a single one moves the mean by several hundredths. The bundled
-# model has met the genera of most of them in its own training, from which no cross-validation here can
-# protect. And where the question is the species itself there is no such thing as an unseen group: there
-# the groups should be contigs, samples or sequencing runs.
+# **Its limits.** Eight genomes are few: a single one moves the mean by several hundredths. The
+# bundled model has met the genera of most of them in its own training, from which no
+# cross-validation here can protect. And where the question is the species itself there is no such
+# thing as an unseen group: there the groups should be contigs, samples or sequencing runs.

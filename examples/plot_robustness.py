@@ -2,8 +2,8 @@
 Strands and sequencing errors
 =============================
 
-A read comes from either strand, and with errors. How far does its embedding move, and how many calls of
-species does it cost?
+A read comes from either strand, and with errors. How far does its embedding move, and how many
+calls of species does it cost?
 """
 
 # %%
@@ -37,8 +37,8 @@ def similarities(rows, others):
 
 
 # %%
-# **Strands.** The reverse complement is the same molecule. A similarity says nothing by itself: reads
-# of two species are the yardstick.
+# **Strands.** The reverse complement is the same molecule. A similarity says nothing by itself:
+# reads of two species are the yardstick.
 
 turned = [reverse_complement(sequence) for sequence in reads.sequences]
 different = labels[:, None] != labels
@@ -50,13 +50,13 @@ for name, embedder in embedders.items():
     print(f"{name:18} both strands {strands:.3f}, two species {floors[name]:.3f}")
 
 # %%
-# Canonical k-mers, and the bundled model on top of them, see both strands alike by construction. For a
-# transformer, ``DNABertSEmbedder(strand="both")`` averages the two.
+# Canonical k-mers, and the bundled model on top of them, see both strands alike by construction.
+# For a transformer, ``DNABertSEmbedder(strand="both")`` averages the two.
 #
 # **Errors.** :func:`~dnaembed.training.add_errors` reads a sequence as a long-read sequencer would:
 # substitutions, insertions and deletions, these two more often in runs of one letter. A classifier
-# learns from five clean reads a species, and is tested on other reads with more and more errors. Each
-# point is the mean of three draws.
+# learns from five clean reads a species, and is tested on other reads with more and more errors.
+# Each point is the mean of three draws.
 
 rates = [0, 0.02, 0.05, 0.1, 0.15, 0.2]
 moved = {name: np.zeros(len(rates)) for name in embedders}
@@ -78,8 +78,8 @@ for name, values in accuracy.items():
     print(f"{name:18}", *(f"{value:.2f}" for value in values.mean(axis=0)))
 
 # %%
-# Left: how similar a read stays to itself, with the mean similarity of two species below it, dotted.
-# Right: what it costs; bars are standard deviations over the draws.
+# Left: how similar a read stays to itself, with the mean similarity of two species below it,
+# dotted. Right: what it costs; bars are standard deviations over the draws.
 
 import matplotlib.pyplot as plt
 
@@ -100,7 +100,9 @@ for name, color, marker in zip(embedders, ["#E69F00", "#009E73", "#0072B2"], "s^
         label=name,
     )
 left.set(xlabel="errors (% of bases)", ylabel="cosine similarity to the read without errors")
-left.plot([], [], color="gray", marker="o", markerfacecolor="none", linestyle=":", label="two species")
+left.plot(
+    [], [], color="gray", marker="o", markerfacecolor="none", linestyle=":", label="two species"
+)
 left.legend(loc="center left", bbox_to_anchor=(0, 0.25))
 right.set(xlabel="errors (% of bases)", ylabel="accuracy of species", ylim=(None, 1))
 right.legend(loc="lower left")
@@ -121,11 +123,11 @@ for kind, model in kinds.items():
     print(f"15 % {kind:14} similarity {similarity:.3f}")
 
 # %%
-# Raw frequencies hardly move, but then they are much alike whatever the species; what counts is the way
-# left to the dotted line. All three lose a few calls in a hundred up to 10 % of errors, more beyond, and
-# the bundled model stays ahead. It was trained on reads with up to 10 %. Insertions move an embedding
-# more than deletions do: they bring in words that the genome does not have.
+# Raw frequencies hardly move, but then they are much alike whatever the species; what counts is the
+# way left to the dotted line. All three lose a few calls in a hundred up to 10 % of errors, more
+# beyond, and the bundled model stays ahead. It was trained on reads with up to 10 %. Insertions
+# move an embedding more than deletions do: they bring in words that the genome does not have.
 #
-# **When it would not work.** Errors at random places, as here, spare most words of four letters. Errors
-# of one kind everywhere, such as the C to T of ancient DNA or of bisulfite sequencing, shift the
-# composition itself; none of the three is made for that.
+# **When it would not work.** Errors at random places, as here, spare most words of four letters.
+# Errors of one kind everywhere, such as the C to T of ancient DNA or of bisulfite sequencing, shift
+# the composition itself; none of the three is made for that.

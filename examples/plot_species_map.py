@@ -2,8 +2,9 @@
 A map of species
 ================
 
-Do reads of one species lie together, before anybody has told the computer what a species is? We embed 400 reads of
-ten bacteria by tetranucleotide frequencies and by the bundled model, cluster both, and look at them.
+Do reads of one species lie together, before anybody has told the computer what a species is? We
+embed 400 reads of ten bacteria by tetranucleotide frequencies and by the bundled model, cluster
+both, and look at them.
 """
 
 # %%
@@ -63,4 +64,5 @@ plt.show()
 #
 # **When it would not work.** The model saw other genomes of most of these genera in training, so
 # that this map shows its use, not how it does on the unknown: see :doc:`/results` for that. It sees
-# composition alone: members of one genus can fall on one island, and reads under a kilobase scatter.
+# composition alone: members of one genus can fall on one island, and reads under a kilobase
+# scatter.

@@ -2,8 +2,8 @@
 Unknown species
 ===============
 
-A classifier can only name species that it was shown. What does it do with a read of another one? We
-hide three of ten species and ask for the word "unknown".
+A classifier can only name species that it was shown. What does it do with a read of another one?
+We hide three of ten species and ask for the word "unknown".
 """
 
 # %%

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from ._kmedoid import row_blocks
+from ._unit_length import unit_length
 
 # A species' own limit counts as much as the common one when it has this many reads.
 _COMMON_WEIGHT = 20.0
@@ -34,7 +34,7 @@ class Novelty:
 
     def scores(self, X: np.ndarray) -> np.ndarray:
         """Score rows: least distance to a centre over its limit, so that above 1 is new."""
-        rows = normalize(X)
+        rows = unit_length(X)
         scores = np.empty(len(rows))
         for block in row_blocks(len(rows), len(self.centers) * rows.itemsize):
             distances = np.maximum(1 - rows[block] @ self.centers.T, 0)
@@ -64,15 +64,15 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
     false_unknown_rate : float
         Between 0 and 1.
     """
-    rows = normalize(X)
+    rows = unit_length(X)
     counts = np.bincount(codes)
     sums = np.zeros((len(counts), rows.shape[1]))
     np.add.at(sums, codes, rows)
-    centers = normalize(sums)
+    centers = unit_length(sums)
     several = np.flatnonzero(counts[codes] > 1)
     if not len(several):
         return Novelty(centers, np.ones(len(counts)), np.empty(0))
-    own = normalize(sums[codes[several]] - rows[several])
+    own = unit_length(sums[codes[several]] - rows[several])
     distances = np.maximum(1 - np.einsum("ij,ij->i", rows[several], own), 0)
     keep = 1 - false_unknown_rate
     tiny = np.finfo(np.float64).tiny

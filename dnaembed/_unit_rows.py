@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from ._abundance import AbundanceScale, join_abundance
+from ._unit_length import unit_length
 
 
 class UnitRows:
@@ -41,7 +41,7 @@ class UnitRows:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """Return the rows of a slice or of an array of places, as a new array."""
-        rows = normalize(self._embeddings[index])
+        rows = unit_length(self._embeddings[index])
         if self._abundance is None or self._scale is None:
             return rows
         return join_abundance(rows, self._scale.rows(self._abundance[index]), self._weight)

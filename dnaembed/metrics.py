@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
-from sklearn.preprocessing import normalize
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+from ._unit_length import unit_length
 
 __all__ = [
     "center_similarities",
@@ -46,7 +47,7 @@ def center_similarities(X: Any, y: Any) -> np.ndarray:
     >>> center_similarities([[1, 0], [0, 1], [0, 2]], ["a", "b", "b"])
     array([1., 1., 1.])
     """
-    X = normalize(check_array(X, dtype=[np.float64, np.float32]))
+    X = unit_length(check_array(X, dtype=[np.float64, np.float32]))
     y = column_or_1d(y)
     check_consistent_length(X, y)
     species, codes = np.unique(y, return_inverse=True)

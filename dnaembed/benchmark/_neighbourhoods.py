@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from .._kmedoid import row_blocks
+from .._unit_length import unit_length
 
 
 def retrieval_score(
@@ -45,7 +45,7 @@ def retrieval_score(
     >>> retrieval_score(rows, np.array(["a", "a", "b", "a"]))
     0.6666666666666666
     """
-    rows = normalize(embeddings)
+    rows = unit_length(embeddings)
     _, codes = np.unique(labels, return_inverse=True)
     _, apart = np.unique(np.arange(len(rows)) if exclude is None else exclude, return_inverse=True)
     both = codes * (apart.max() + 1) + apart
@@ -92,7 +92,7 @@ def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
     >>> species_silhouette(np.repeat(np.eye(2), 3, axis=0), np.repeat(["a", "b"], 3))
     1.0
     """
-    rows = normalize(np.asarray(embeddings, dtype=np.float64))
+    rows = unit_length(np.asarray(embeddings, dtype=np.float64))
     species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(species) < 2:
         raise ValueError(f"At least two species are required, got {len(species)}.")

@@ -19,9 +19,10 @@ from sklearn.metrics import (
     homogeneity_score,
     normalized_mutual_info_score,
 )
-from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.preprocessing import StandardScaler
 
 from .._kmedoid import modified_kmedoid
+from .._unit_length import unit_length
 from ..metrics import count_above, species_f1_recall
 
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -58,7 +59,7 @@ def clustering_scores(
     >>> clustering_scores(np.repeat(np.eye(3), 5, axis=0), np.repeat([0, 1, 2], 5))["purity"]
     1.0
     """
-    rows = normalize(embeddings)
+    rows = unit_length(embeddings)
     n_species = len(np.unique(labels))
     scores = []
     for seed in range(first_seed, first_seed + n_repeats):
@@ -199,7 +200,7 @@ def binning_scores(
     3
     """
     found = modified_kmedoid(
-        normalize(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
+        unit_length(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
     ).labels
     f1, recall = species_f1_recall(labels, found)
     return {

@@ -1,0 +1,267 @@
+"""Sequences and embeddings at the edges: defined results or clear errors, and never NaN."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from seeded_jobs import tiny_transformer
+from sklearn.exceptions import ConvergenceWarning
+
+from dnaembed import (
+    DNABertSEmbedder,
+    FewShotSpeciesClassifier,
+    KmerEmbedder,
+    SpeciesClusterer,
+)
+from dnaembed._unit_length import unit_length
+from dnaembed.benchmark import (
+    ShrunkenDiscriminants,
+    clustering_scores,
+    few_shot_scores,
+    retrieval_score,
+    species_silhouette,
+)
+from dnaembed.metrics import center_similarities, min_similarity_from_labels, species_f1_recall
+
+EMBEDDERS = ["default", "kmer-composition", "transformer", "canonical", "raw", "tnf-k"]
+READS = {
+    "all N": ["N" * 500] * 4,
+    "homopolymers": [base * 500 for base in "ACGT"],
+    "one base": list("ACGTN"),
+    "identical": ["ACGTTGCA" * 60] * 4,
+    "mixed": ["N" * 10, "A", "ACGT" * 100, "T" * 99],
+}
+CLUSTERERS = {
+    "K-means": {"n_clusters": 2},
+    "graph": {"method": "graph", "min_bin_size": 2},
+    "K-medoid": {"method": "kmedoid", "min_bin_size": 2},
+    "neighbors": {"min_similarity": "neighbors", "min_bin_size": 2},
+    "HDBSCAN": {"method": "hdbscan", "min_bin_size": 2},
+}
+RNG = np.random.default_rng(0)
+CLOUD = RNG.normal(size=(12, 5))
+EMBEDDINGS = {
+    "zeros": np.zeros((12, 5)),
+    "some zeros": np.where(np.arange(12)[:, None] % 3, CLOUD, 0),
+    "identical": np.ones((12, 5)),
+    "many identical columns": np.ones((12, 40)),
+    "a column": np.ones((12, 1)),
+    "huge": CLOUD * 1e100,
+    "huge in single precision": (CLOUD * 1e30).astype(np.float32),
+    "tiny": CLOUD * 1e-200,
+    "subnormal": np.full((12, 5), 5e-324),
+    "half precision": (CLOUD * 1e4).astype(np.float16),
+    "two rows": np.eye(2),
+}
+Y = np.arange(12) % 2
+
+
+@pytest.fixture(scope="module")
+def transformer_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_transformer().save(folder)
+    return folder
+
+
+@pytest.fixture
+def make(transformer_folder):
+    def make(name, **options):
+        if name in ("canonical", "raw", "tnf-k"):
+            return KmerEmbedder(method=name)
+        model = transformer_folder if name == "transformer" else name
+        return DNABertSEmbedder(model, cache=None, device="cpu", **options)
+
+    return make
+
+
+@pytest.fixture
+def equal_rows_may_warn():
+    # K-means says that it found fewer clusters than asked for: that is what the user should know.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
+        yield
+
+
+def check_clusterer(clusterer, X, **fit):
+    clusterer.fit(X, **fit)
+    n_clusters = clusterer.n_clusters_
+    assert np.isfinite(clusterer.cluster_centers_).all()
+    assert np.isfinite(getattr(clusterer, "bin_limits_", 0)).all()
+    assert 0 <= getattr(clusterer, "min_similarity_", 0) <= 1
+    for labels in (clusterer.labels_, clusterer.predict(X, **fit)):
+        assert set(labels) <= set(range(-1, n_clusters))
+
+
+def check_classifier(classifier, X, y):
+    classifier.fit(X, y)
+    probabilities = classifier.predict_proba(X)
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+    for scores in (classifier.novelty_scores(X), classifier.confidence(X), classifier.temperature_):
+        assert np.isfinite(scores).all()
+        assert np.min(scores) >= 0
+    assert len(classifier.predict(X)) == len(y)
+
+
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("name", EMBEDDERS)
+def test_embedders(make, name, reads):
+    rows = make(name).fit_transform(READS[reads])
+    assert np.isfinite(rows).all()
+    for read, row in zip(READS[reads], rows, strict=True):
+        alone = make(name).fit_transform([read])[0]
+        np.testing.assert_allclose(row, alone, rtol=1e-4, atol=1e-5)
+    if reads == "all N" and name in ("canonical", "raw", "tnf-k"):
+        assert not rows.any()
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", EMBEDDERS[:3])
+def test_half_precision(make, name, dtype, normalize):
+    reads = [read for some in READS.values() for read in some]
+    rows = make(name, dtype=dtype, normalize=normalize).fit_transform(reads)
+    assert np.isfinite(rows).all()
+    exact = make(name, normalize=normalize).fit_transform(reads)
+    assert np.abs(rows - exact).max() <= 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("name", [n for n in EMBEDDERS if n != "transformer"])
+def test_five_million_bases(make, name):
+    codes = np.random.default_rng(0).integers(4, size=5_000_000)
+    genome = np.frombuffer(b"ACGT", np.uint8)[codes].tobytes().decode()
+    rows = make(name).fit_transform([genome, "A" * 5_000_000, "N" * 5_000_000, genome[:50_000]])
+    assert np.isfinite(rows).all()
+    # What a piece says of a random genome, the genome says as well.
+    near, far = np.linalg.norm(rows[0] - rows[3]), np.linalg.norm(rows[0] - rows[1])
+    assert near < far
+    if name == "default":
+        half = make(name, dtype="float16").fit_transform([genome, "A" * 5_000_000])
+        assert np.abs(half - rows[:2]).max() < 0.02
+
+
+@pytest.mark.slow
+def test_a_million_bases_through_a_transformer(make):
+    rows = make("transformer").fit_transform(["ACGTTGCA" * 125_000])
+    window = make("transformer").fit_transform(["ACGTTGCA" * 1250])
+    np.testing.assert_allclose(rows, window, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_overflow_is_an_error(tmp_path, dtype):
+    backbone = tiny_transformer()
+    with torch.no_grad():
+        for parameter in backbone.model.parameters():
+            parameter.mul_(300 if dtype == "float16" else 1e20)
+    backbone.save(tmp_path / "model")
+    embedder = DNABertSEmbedder(tmp_path / "model", dtype=dtype, device="cpu")
+    expected = rf"the model gives NaN or infinity in {dtype} on \d of 2 pieces, the first of"
+    with pytest.raises(FloatingPointError, match=expected) as caught:
+        embedder.fit_transform(["ACGTTGCA" * 50, "A"])
+    assert ("set dtype='float32'" in str(caught.value)) == (dtype == "float16")
+    # Nothing of it is kept.
+    with pytest.raises(FloatingPointError):
+        embedder.transform(["ACGTTGCA" * 50, "A"])
+
+
+@pytest.mark.usefixtures("equal_rows_may_warn")
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("method", CLUSTERERS)
+@pytest.mark.parametrize("name", ["default", "canonical"])
+def test_clusters_of_odd_reads(make, name, method, reads):
+    options = CLUSTERERS[method]
+    check_clusterer(SpeciesClusterer(embedder=make(name), random_state=0, **options), READS[reads])
+
+
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("name", ["default", "canonical"])
+@pytest.mark.parametrize("options", [{"calibrate": True}, {"unknown": -1}, {"scale": False}])
+def test_species_of_odd_reads(make, name, reads, options):
+    y = np.arange(len(READS[reads])) % 2
+    check_classifier(FewShotSpeciesClassifier(make(name), **options), READS[reads], y)
+
+
+@pytest.mark.usefixtures("equal_rows_may_warn")
+@pytest.mark.parametrize("rows", EMBEDDINGS)
+@pytest.mark.parametrize("method", CLUSTERERS)
+def test_clusters_of_odd_embeddings(method, rows):
+    X = EMBEDDINGS[rows]
+    for abundance in (None, np.zeros((len(X), 2)), np.full((len(X), 2), 1e300)):
+        clusterer = SpeciesClusterer(random_state=0, **CLUSTERERS[method])
+        check_clusterer(clusterer, X, abundance=abundance)
+
+
+@pytest.mark.parametrize("rows", EMBEDDINGS)
+@pytest.mark.parametrize("options", [{"calibrate": True}, {}, {"scale": False}])
+def test_species_of_odd_embeddings(rows, options):
+    X = EMBEDDINGS[rows]
+    if options == {"scale": False} and "huge" in rows:
+        pytest.skip("a solver without scaling warns that it did not converge")
+    check_classifier(FewShotSpeciesClassifier(**options), X, Y[: len(X)])
+
+
+@pytest.mark.usefixtures("equal_rows_may_warn")
+@pytest.mark.parametrize("rows", [name for name in EMBEDDINGS if name != "two rows"])
+def test_scores_of_odd_embeddings(rows):
+    X = EMBEDDINGS[rows]
+    similarities = center_similarities(X, Y)
+    assert np.abs(similarities).max() <= 1 + 1e-6
+    assert -1 <= min_similarity_from_labels(X, Y) <= 1 + 1e-6
+    assert 0 <= retrieval_score(X, Y) <= 1
+    assert -1 <= species_silhouette(X, Y) <= 1
+    assert all(-1 <= v <= 1 for v in clustering_scores(X, Y, n_repeats=1).values())
+    if "huge" not in rows:
+        assert 0 <= few_shot_scores(X, Y, shots=[1], n_test=2, n_repeats=1)[1] <= 1
+
+
+def test_one_class():
+    one = np.zeros(12, dtype=int)
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        FewShotSpeciesClassifier().fit(CLOUD, one)
+    with pytest.raises(ValueError, match="At least two species are required, got 1"):
+        species_silhouette(CLOUD, one)
+    with pytest.raises(ValueError, match="At least two classes are required, got 1"):
+        ShrunkenDiscriminants().fit(CLOUD, one)
+    assert retrieval_score(CLOUD, one) == 1
+    f1, recall = species_f1_recall(one, one)
+    assert (f1 == 1).all()
+    assert (recall == 1).all()
+
+
+def test_classes_of_equal_rows():
+    with pytest.raises(ValueError, match="got equal rows in each"):
+        ShrunkenDiscriminants().fit(np.eye(2)[Y], Y)
+
+
+@pytest.mark.parametrize("X", [list(READS["homopolymers"]), CLOUD[:4]], ids=["reads", "rows"])
+def test_more_clusters_than_reads(X):
+    with pytest.raises(ValueError, match="n_samples=4 should be >= n_clusters=5"):
+        SpeciesClusterer(5, embedder=KmerEmbedder()).fit(X)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(value):
+    X = CLOUD.copy()
+    X[3, 2] = value
+    for estimator in (SpeciesClusterer(2), SpeciesClusterer(), FewShotSpeciesClassifier()):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
+            estimator.fit(X, Y)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        center_similarities(X, Y)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        SpeciesClusterer(2).fit(CLOUD, abundance=X[:, 2:])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_unit_length(dtype):
+    limits = np.finfo(dtype)
+    directions = np.vstack([CLOUD, CLOUD])
+    directions /= np.abs(directions).max(axis=1, keepdims=True)
+    X = np.vstack([directions[:12] * float(limits.max) * 0.005, directions[12:]]).astype(dtype)
+    rows = unit_length(X)
+    assert rows.dtype == dtype
+    expected = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, expected, atol=4 * limits.eps)
+    tiny = unit_length(directions * (1e-4 if dtype == np.float16 else 1e-30))
+    np.testing.assert_allclose(tiny, expected, atol=4 * limits.eps)
+    assert not unit_length(np.zeros((3, 2), dtype)).any()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
+from types import ModuleType
 
 import numba
 import numpy as np
@@ -34,7 +36,8 @@ def find_neighbors(
     n_neighbors : int
         Less than n_samples.
     how : {"auto", "exact", "approximate"}
-        "auto" is exact up to 200,000 rows, and above where pynndescent is not installed.
+        "auto" is exact up to 200,000 rows, and above where pynndescent is not installed. Up to
+        2,048 rows "approximate" is exact, too.
     random_state : RandomState
         For the approximate ones.
 
@@ -43,6 +46,8 @@ def find_neighbors(
     indices, similarities : ndarray of shape (n_samples, n_neighbors)
         From the most similar; a row is no neighbour of itself.
     """
+    if how == "approximate":
+        _pynndescent()  # its absence should not show with the first large file only
     if how == "auto":
         large = len(X) > EXACT_ROWS
         how = "approximate" if large and find_spec("pynndescent") is not None else "exact"
@@ -52,7 +57,8 @@ def find_neighbors(
                 'pip install "dnaembed[ann]".',
                 f"{len(X):,}",
             )
-    if how == "exact":
+    # Few rows take no time, and descent may not find enough among them.
+    if how == "exact" or len(X) <= _TILE:
         return nearest_neighbors(X, n_neighbors)
     return approximate_neighbors(X, n_neighbors, random_state)
 
@@ -93,18 +99,19 @@ def approximate_neighbors(
     .. [1] Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic
        similarity measures", WWW 2011.
     """
-    pynndescent = import_optional(
-        "pynndescent", extra="ann", purpose='SpeciesClusterer(neighbors="approximate")'
-    )
+    pynndescent = _pynndescent()
     rows = np.ascontiguousarray(X, dtype=np.float32)
-    # One more, as a row finds itself.
-    found, _ = pynndescent.NNDescent(
-        rows,
-        metric="dot",
-        n_neighbors=n_neighbors + 1,
-        random_state=random_state,
-        compressed=False,
-    ).neighbor_graph
+    with warnings.catch_warnings():
+        # Rows without enough similar ones are no trouble here.
+        warnings.filterwarnings("ignore", message="Failed to correctly find n_neighbors")
+        # One more, as a row finds itself.
+        found, _ = pynndescent.NNDescent(
+            rows,
+            metric="dot",
+            n_neighbors=n_neighbors + 1,
+            random_state=random_state,
+            compressed=False,
+        ).neighbor_graph
     indices = np.empty((len(X), n_neighbors), dtype=np.intp)
     similarities = np.empty((len(X), n_neighbors), dtype=X.dtype)
     for start in range(0, len(X), _TILE):
@@ -117,6 +124,12 @@ def approximate_neighbors(
         indices[start : start + _TILE] = np.take_along_axis(some, order, axis=1)
         similarities[start : start + _TILE] = np.take_along_axis(products, order, axis=1)
     return np.maximum(indices, 0), similarities
+
+
+def _pynndescent() -> ModuleType:
+    return import_optional(
+        "pynndescent", extra="ann", purpose='SpeciesClusterer(neighbors="approximate")'
+    )
 
 
 def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:

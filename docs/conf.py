@@ -4,6 +4,9 @@ import logging
 import os
 import re
 from importlib import metadata
+from pathlib import Path
+
+from sphinx_gallery.sorting import ExplicitOrder
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -43,6 +46,7 @@ if os.environ.get("HF_HUB_OFFLINE"):
     logging.getLogger("sphinx.sphinx.ext.intersphinx").setLevel(logging.ERROR)
     suppress_warnings = ["ref.term", "ref.ref"]
 
+_GALLERY_HEADER = Path(__file__).parent.parent / "examples" / "GALLERY_HEADER.rst"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -53,12 +57,17 @@ sphinx_gallery_conf = {
     # "Examples using ..." at the end of each page of the reference.
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("dnaembed",),
+    # In the order of examples/GALLERY_HEADER.rst.
+    "within_subsection_order": ExplicitOrder(
+        [*re.findall(r"plot_\w+\.py", _GALLERY_HEADER.read_text(encoding="utf-8")), "*"]
+    ),
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = "dnaembed"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 html_sidebars = {"index": [], "changes": [], "citing": [], "contributing": [], "glossary": []}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -1,0 +1,190 @@
+"""The documentation as a reader meets it: built, links followed, opened in a browser.
+
+``DNAEMBED_DOCS_HTML`` names a folder that was built before, as CI does; without it the pages are
+built here, the gallery's pictures left out.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PAGES = [
+    "index", "getting_started", "guide/index", "guide/few_shot", "guide/binning", "guide/method",
+    "guide/choosing", "guide/evaluation", "auto_examples/index", "api", "results", "model_card",
+    "contributing", "glossary", "changes", "citing", "generated/dnaembed.DNABertSEmbedder",
+    "generated/dnaembed.training.weighted_simclr",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    built = os.environ.get("DNAEMBED_DOCS_HTML")
+    if built:
+        return Path(built)
+    pytest.importorskip("sphinx_gallery", reason="needs the extra docs")
+    pytest.importorskip("pydata_sphinx_theme", reason="needs the extra docs")
+    folder = tmp_path_factory.mktemp("html")
+    # The source is copied, since Sphinx writes generated pages beside it.
+    source = tmp_path_factory.mktemp("source")
+    ignore = shutil.ignore_patterns("_build", "auto_examples", "generated", ".cache")
+    shutil.copytree(DOCS, source / "docs", ignore=ignore)
+    shutil.copytree(DOCS.parent / "examples", source / "examples")
+    for name in ("CHANGES.md", "dnaembed"):
+        (source / name).symlink_to(DOCS.parent / name)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    command += ["-D", "sphinx_gallery_conf.plot_gallery=False", "docs", str(folder)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}
+    done = subprocess.run(
+        command, cwd=source, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+class _Page(HTMLParser):
+    """What a page links to, and what can be linked to in it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.anchors = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.anchors |= {values[name] for name in ("id", "name") if values.get(name)}
+        self.links += [values[name] for name in ("href", "src") if values.get(name)]
+
+
+def broken_links(folder):
+    """Return the links of the pages in a folder that lead nowhere in it."""
+    pages = {
+        path.resolve(): _Page(path.read_text(encoding="utf-8"))
+        for path in folder.rglob("*.html")
+        if "_static" not in path.relative_to(folder).parts
+    }
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchors = pages[target].anchors if target in pages else set()
+            lost = target in pages and parts.fragment and unquote(parts.fragment) not in anchors
+            if not target.exists() or lost:
+                broken.append(f"{path.relative_to(folder.resolve())}: {link}")
+    return len(pages), sorted(set(broken))
+
+
+def test_broken_links_are_seen(tmp_path):
+    (tmp_path / "a.html").write_text('<a href="b.html#there">b</a> <img src="c.png"> <a href="#x">')
+    (tmp_path / "b.html").write_text('<p id="here"><a href="a.html">a</a> <a href="https://x.y/z">')
+    assert broken_links(tmp_path) == (2, ["a.html: #x", "a.html: b.html#there", "a.html: c.png"])
+
+
+@pytest.mark.slow
+def test_links_lead_somewhere(html):
+    n_pages, broken = broken_links(html)
+    assert n_pages > 50
+    assert not broken, "\n".join(broken[:40])
+
+
+@pytest.fixture(scope="module")
+def site(html):
+    """Address of the pages on this machine."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(html))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("needs chromium, as Debian's package of that name")
+    with api.sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, which is who runs in a container.
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def _open(browser, size, site):
+    """Return a tab, and the list of its complaints. Nothing but the site itself is reached."""
+    tab = browser.new_page(viewport=size)
+    complaints = []
+
+    def only_here(route):
+        if route.request.url.startswith(site):
+            route.continue_()
+        else:  # MathJax: an empty answer, for a refusal would be an error on the console
+            route.fulfill(status=200, body="")
+
+    tab.route("**/*", only_here)
+    tab.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("response", lambda r: complaints.append(r.url) if r.status >= 400 else None)
+    return tab, complaints
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_pages_in_a_browser(site, browser, size):
+    tab, complaints = _open(browser, size, site)
+    for page in PAGES:
+        tab.goto(f"{site}/{page}.html")
+        # Pictures further down are loaded when they come into sight.
+        tab.evaluate(
+            "Promise.all([...document.images].map(i => { i.loading = 'eager';"
+            " return i.complete || new Promise(done => { i.onload = i.onerror = done }) }))"
+        )
+        assert complaints == [], page
+        missing = tab.evaluate(
+            "[...document.images].filter(i => i.naturalWidth === 0).map(i => i.src)"
+        )
+        assert missing == [], page
+        excess = tab.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert excess <= 0, f"{page} is {excess} pixels wider than the screen"
+        # A phone must not need a magnifying glass.
+        assert tab.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 14
+    tab.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("word", "page"), [("unknown", "guide/few_shot.html"), ("DNABertSEmbedder", "generated/")]
+)
+def test_search_finds(site, browser, word, page):
+    tab, complaints = _open(browser, DESKTOP, site)
+    tab.goto(f"{site}/index.html")
+    # As a reader does: the key opens the field, the word is typed.
+    tab.keyboard.press("Control+K")
+    tab.keyboard.type(word)
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li a")
+    links = tab.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
+    assert any(page in link for link in links)
+    assert complaints == []
+    tab.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
+from operator import index
 
 import numba
 import numpy as np
@@ -107,7 +108,7 @@ def check_k(k: int | Sequence[int]) -> list[int]:
     """Return the lengths of k-mers as a list, or say what is wrong with them."""
     if isinstance(k, str):
         raise TypeError(f"k must be an integer or a sequence of integers, got {k!r}.")
-    ks = [int(value) for value in k] if isinstance(k, Sequence | np.ndarray) else [int(k)]
+    ks = [index(value) for value in k] if isinstance(k, Sequence | np.ndarray) else [index(k)]
     if not ks:
         raise ValueError("At least one k is required.")
     for value in ks:

@@ -343,8 +343,13 @@ class SeenIds:
     def check(self) -> None:
         digests = np.array(self._digests, dtype=np.uint64)
         ordered = np.sort(digests)
-        for value in np.unique(ordered[1:][ordered[1:] == ordered[:-1]]):
-            self._compare(*np.flatnonzero(digests == value)[:2].tolist())
+        if not (ordered[1:] == ordered[:-1]).any():
+            return
+        # The pair that is complete first in the files, however digests are ordered.
+        order = np.argsort(digests, kind="stable")
+        again = np.sort(order[1:][ordered[1:] == ordered[:-1]])
+        for later in again.tolist():
+            self._compare(int(np.argmax(digests == digests[later])), later)
 
     def _compare(self, first: int, second: int) -> None:
         (name_a, number_a, a), (name_b, number_b, b) = self._find(first), self._find(second)

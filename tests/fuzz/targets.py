@@ -201,7 +201,8 @@ def compressed_readers(data):
         if data[1]:
             cut = _read(packed[: -min(data[1], len(packed) - 1)])
             assert cut is None, "a truncated file was read"
-        assert _read(packed) == _read(content)
+        if not content.startswith(tuple(_MAGIC)):  # what is packed twice is unpacked once
+            assert _read(packed) == _read(content)
         return
     found = _read(data[1:])
     form = next((i for i, magic in enumerate(_MAGIC) if data[1:].startswith(magic)), None)

@@ -1,0 +1,526 @@
+"""Folders made to harm: to run code, to read other files, to fill memory, to take forever."""
+
+import ast
+import json
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import dnaembed
+from dnaembed.backbones import (
+    KmerProfileBackbone,
+    KmerProfileConfig,
+    KmerProfileModel,
+    convert_checkpoint,
+    load_backbone,
+    load_projection_head,
+)
+from dnaembed.backbones import _load as load_module
+from dnaembed.backbones._checkpoint import file_sha256
+from dnaembed.cli import main
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def transformer(backbone, tmp_path):
+    folder = tmp_path / "transformer"
+    backbone.save(folder)
+    return folder
+
+
+@pytest.fixture
+def profile(tmp_path):
+    config = KmerProfileConfig(
+        k=[2], hidden_size=4, intermediate_size=4, num_hidden_layers=1, deep_size=3
+    )
+    folder = tmp_path / "profile"
+    KmerProfileBackbone(KmerProfileModel(config).eval()).save(folder)
+    return folder
+
+
+def edit_json(file, **changes):
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+# Links
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_link_out_of_the_folder_is_not_followed(transformer, tmp_path, name):
+    secret = tmp_path / "secret"
+    (transformer / name).rename(secret)
+    (transformer / name).symlink_to(secret)
+    with pytest.raises(ValueError, match=rf"{name}: a link that leads out of the folder"):
+        load_backbone(transformer)
+
+
+def test_nothing_of_a_linked_file_is_told(transformer, tmp_path):
+    (tmp_path / "secret").write_text("PASSWORD")
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (transformer / name).unlink()
+        (transformer / name).symlink_to("../secret")
+        with pytest.raises(ValueError, match="link") as caught:
+            load_backbone(transformer)
+        assert "PASSWORD" not in str(caught.value)
+
+
+def test_an_index_cannot_name_a_link_out_of_the_folder(profile, tmp_path):
+    (profile / "model.safetensors").rename(tmp_path / "elsewhere.safetensors")
+    (profile / "part.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
+    index = {"weight_map": {"mean": "part.safetensors"}}
+    (profile / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"part\.safetensors: a link that leads out"):
+        load_backbone(profile)
+
+
+def test_links_within_the_folder_and_to_the_folder_are_followed(profile, tmp_path):
+    (profile / "model.safetensors").rename(profile / "weights")
+    (profile / "model.safetensors").symlink_to("weights")
+    (tmp_path / "alias").symlink_to(profile)
+    assert load_backbone(tmp_path / "alias").embedding_size == 3
+
+
+def test_the_download_cache_keeps_its_links(profile, tmp_path):
+    repository = tmp_path / "cache" / "models--owner--model"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    for file in profile.iterdir():
+        blob = repository / "blobs" / file_sha256(file)
+        file.rename(blob)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
+    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    assert load_backbone("owner/model", **here).embedding_size == 3
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").symlink_to("/etc/hostname")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"link that leads out|not found"):
+        load_backbone("owner/model", **here)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_pipe_is_no_file(transformer, name):
+    (transformer / name).unlink()
+    os.mkfifo(transformer / name)  # reading it would wait forever
+    with pytest.raises(FileNotFoundError, match=r"file not found|no weights found"):
+        load_backbone(transformer)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_hidden_layers": 100_000}, "at most 1024 layers"),
+        ({"hidden_size": 100_000, "intermediate_size": 100_000}, "at most 1024 .* 10,000,000,000"),
+        ({"k": [8] * 1_000_000}, "k must be a list of 1 to 8 integers, got"),
+        ({"k": [4.5]}, "float"),
+        ({"k": "45"}, "k must be a list"),
+        ({"k": 4}, "k must be a list"),
+        ({"k": []}, "At least one k"),
+        ({"hidden_size": 10**4000}, r"from 1 to 100000, got 1000.*\.\.\."),
+        ({"hidden_size": True}, "hidden_size must be an integer, got True"),
+        ({"linear_weight": 10**400}, "linear_weight must be positive and below"),
+        ({"linear_weight": float("nan")}, "linear_weight must be positive"),
+        ({"linear_weight": "1"}, "linear_weight must be positive"),
+        ({"dropout": "0"}, "dropout must be from 0"),
+        ({"model_type": "x\x1b[2J" * 1000}, "model_type must be one of"),
+    ],
+)
+def test_what_a_profile_model_cannot_ask_for(profile, changes, message):
+    edit_json(profile / "config.json", **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(profile)
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 10**6, "num_attention_heads": 1}, "at most 1024 .* 10,000,000,000 param"),
+        ({"vocab_size": 10**12}, "1024 layers and 10,000,000,000"),
+        ({"num_hidden_layers": 1025}, "at most 1024 layers"),
+        ({"hidden_size": 10**4000}, "hidden_size must have at most 100 digits"),
+        ({"window_size": 10**4000}, "window_size must have at most 100 digits"),
+        ({"layer_norm_eps": "1" * 10_000}, r"layer_norm_eps must be a number .*\.\.\."),
+    ],
+)
+def test_what_a_transformer_cannot_ask_for(transformer, changes, message):
+    edit_json(transformer / "config.json", **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(transformer)
+    assert len(str(caught.value)) < 1000
+
+
+def test_the_number_of_parameters_is_known_beforehand():
+    for sizes in (
+        {"k": [2, 3], "hidden_size": 5, "linear_size": 2},
+        {"k": [4], "num_hidden_layers": 0},
+    ):
+        config = KmerProfileConfig(**sizes)
+        state = KmerProfileModel(config).state_dict()
+        assert config.n_parameters == sum(tensor.numel() for tensor in state.values())
+
+
+# Pickles
+
+
+def repeat(weights):
+    for name, tensor in weights.items():
+        weights[name] = torch.zeros(1).expand(tensor.shape)  # one number, any size
+
+
+def share(weights):
+    pool = torch.zeros(max(tensor.numel() for tensor in weights.values()))
+    for name, tensor in weights.items():
+        weights[name] = pool[: tensor.numel()].view(tensor.shape)
+
+
+@pytest.mark.parametrize("edit", [repeat, share])
+def test_a_small_file_cannot_promise_large_tensors(published, edit):
+    folder = published(pooler=False, edit_weights=edit)
+    with pytest.raises(ValueError, match=r"tensors of [\d,]+ bytes are promised, but the weights"):
+        load_backbone(folder)
+
+
+def test_a_small_projection_head_cannot_promise_large_tensors(tmp_path):
+    weights = {f"{i}.weight": torch.zeros(1).expand(100_000, 100_000) for i in (0, 2)}
+    torch.save(weights, tmp_path / "head.bin")
+    with pytest.raises(ValueError, match="are promised"):
+        load_projection_head(tmp_path / "head.bin")
+
+
+def with_pickle(folder, content):
+    """Replace the pickle in the weights, leave the rest of the archive as it is."""
+    file = folder / "pytorch_model.bin"
+    with zipfile.ZipFile(file) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, old in entries.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else old)
+    return folder
+
+
+def test_memory_that_a_pickle_asks_for(published):
+    # bytearray(10**15): among the few things that the restricted unpickler calls.
+    bomb = b"\x80\x02cbuiltins\nbytearray\n" + pickle.dumps((10**15,), 2)[2:-1] + b"R."
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin"):
+        load_backbone(with_pickle(published(), bomb))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [b"cos\nsystem\n", b"cbuiltins\neval\n", b"cbuiltins\n__import__\n", b"ctorch\nload\n",
+     b"ctorch.hub\nload\n", b"cposix\nsystem\n", b"cbuiltins\ngetattr\n"],
+)  # fmt: skip
+def test_calls_in_a_pickle_are_refused(published, call):
+    bomb = b"\x80\x02" + call + pickle.dumps(("true",), 2)[2:-1] + b"R."
+    with pytest.raises(ValueError, match="refused, because it holds objects other than tensors"):
+        load_backbone(with_pickle(published(), bomb))
+
+
+def test_a_pickle_of_any_size_is_not_read(published, monkeypatch):
+    monkeypatch.setattr("dnaembed.backbones._checkpoint._MAX_PICKLE_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"1,000 bytes of names and shapes are expected"):
+        load_backbone(published())
+
+
+def test_an_archive_of_many_entries_is_not_read(published, monkeypatch):
+    monkeypatch.setattr("dnaembed.backbones._checkpoint._MAX_ENTRIES", 3)
+    with pytest.raises(ValueError, match=r"at most 3 entries"):
+        load_backbone(published())
+
+
+def test_tensors_without_numbers_are_refused(published):
+    folder = published(
+        edit_weights=lambda w: w.update(
+            {"pooler.dense.bias": torch.empty(10**6, 10**6, device="meta")}
+        )
+    )
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin"):
+        load_backbone(folder)
+
+
+def _calls(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+
+
+def test_the_package_never_loads_what_could_run():
+    """No call that unpickles, evaluates or fetches code is anywhere in the package."""
+    package = Path(dnaembed.__file__).parent
+    forbidden = {"eval", "exec", "compile", "__import__", "joblib.load", "yaml.load", "os.system",
+                 "marshal.loads", "torch.hub.load", "pickle.load", "pickle.Unpickler", "os.popen",
+                 "pickle.Unpickler.load", "runpy.run_path", "torch.jit.load"}  # fmt: skip
+    loads = 0
+    for file in package.rglob("*.py"):
+        for name, keywords in _calls(ast.parse(file.read_text())):
+            assert name not in forbidden, (file, name)
+            assert keywords.get("trust_remote_code", "False") == "False", (file, name)
+            assert keywords.get("allow_pickle", "False") == "False", (file, name)
+            assert keywords.get("shell", "False") == "False", (file, name)
+            if name == "torch.load":
+                loads += 1
+                assert keywords["weights_only"] == "True", file
+            # Estimator checks load what they have dumped the line before; processes of one run
+            # send each other models.
+            ours = ("estimator_checks.py", "_model_reference.py")
+            assert name != "pickle.loads" or file.name in ours, file
+    assert loads == 1
+
+
+# Safetensors
+
+
+def safetensors(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(shape, start, stop, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff" * 8,
+        struct.pack("<Q", 10**17) + b"{}",
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 90_000_000) + b"{}",
+        safetensors(b"[" * 100_000),
+        safetensors(b"{" * 100_000),
+        safetensors({"mean": entry([10], 0, 40)}),  # no data
+        safetensors({"mean": entry([10**6, 10**6], 0, 40)}, b"\0" * 40),
+        safetensors({"mean": entry([2**40, 2**40], 0, 40)}, b"\0" * 40),
+        safetensors({"mean": entry([10], 0, 10**15)}, b"\0" * 40),
+        safetensors({"mean": entry([10], 40, 0)}, b"\0" * 40),
+        safetensors({"mean": entry([-10], 0, 40)}, b"\0" * 40),
+        safetensors({"mean": entry([10], 0, 40, "X99")}, b"\0" * 40),
+        safetensors({"mean": entry([10], 0, 40)}, b"\0" * 400),  # data that nobody names
+        safetensors({"mean": entry([10], 0, 40), "scale": entry([10], 0, 40)}, b"\0" * 40),
+        safetensors({"mean": [1, 2]}),
+        safetensors({"__metadata__": {"a": 3}}),
+    ],
+)
+def test_headers_that_lie(profile, content):
+    (profile / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.safetensors: not a valid safetensors file"):
+        load_backbone(profile)
+
+
+def test_dtypes_that_are_no_weights(profile):
+    weights = load_file(profile / "model.safetensors")
+    for dtype in (torch.int64, torch.bool, torch.complex64, torch.uint8):
+        changed = weights | {"mean": torch.ones(10).to(dtype)}
+        save_file(changed, profile / "model.safetensors")
+        with pytest.raises(ValueError, match="tensor mean holds torch"):
+            load_backbone(profile)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_weights_that_are_no_numbers(profile, value, dtype):
+    weights = load_file(profile / "model.safetensors")
+    weights["scale"] = torch.full((10,), value, dtype=dtype)
+    save_file(weights, profile / "model.safetensors")
+    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
+        load_backbone(profile)
+
+
+def test_numbers_too_large_for_float32(profile):
+    weights = load_file(profile / "model.safetensors")
+    weights["scale"] = torch.full((10,), 1e300, dtype=torch.float64)
+    save_file(weights, profile / "model.safetensors")
+    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
+        load_backbone(profile)
+
+
+def test_names_cannot_speak_to_a_terminal(profile, capsys):
+    weights = load_file(profile / "model.safetensors")
+    weights["\x1b]0;title\x07" + "x" * 10_000] = torch.ones(1)
+    save_file(weights, profile / "model.safetensors")
+    with pytest.raises(ValueError, match="1 unexpected") as caught:
+        load_backbone(profile)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    assert main(["info", str(profile)]) == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
+# Indices
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/etc/model.safetensors", "plain file names"),
+        ("../x.safetensors", "plain file names"),
+        ("..", "end in .safetensors"),
+        ("", "end in .safetensors"),
+        ("a\0.safetensors", "plain file names"),
+        ("a\n.safetensors", "plain file names"),
+        ("x" * 10_000 + ".safetensors", "plain file names"),
+        ({"a": 1}, "plain file names"),
+        (None, "plain file names"),
+    ],
+)
+def test_names_in_an_index(profile, name, message):
+    (profile / "model.safetensors").unlink()
+    index = {"weight_map": {"mean": name}}
+    (profile / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(profile)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("content", ["[" * 1_000_000, '{"a":' * 1_000_000, "9" * 1_000_000])
+def test_json_of_any_depth(transformer, name, content):
+    if name.endswith("index.json"):
+        (transformer / "model.safetensors").unlink()
+    (transformer / name).write_text(content)
+    with pytest.raises(ValueError, match=name) as caught:
+        load_backbone(transformer)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
+def test_json_of_any_length(transformer, name):
+    if name.endswith("index.json"):
+        (transformer / "model.safetensors").unlink()
+    with (transformer / name).open("wb") as file:
+        file.truncate(1 << 40)  # a file with a hole: it takes no room
+    with pytest.raises(ValueError, match=rf"{name}: at most 16,000,000 bytes are expected"):
+        load_backbone(transformer)
+
+
+# Tokenizers
+
+REPEAT = {"type": "Replace", "pattern": {"String": "A"}, "content": "A" * 1_000_000}
+BACKTRACK = {
+    "type": "Split", "pattern": {"Regex": "(A|A?)+$"}, "behavior": "Isolated", "invert": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalizer": REPEAT}, "normalizer must be None, got 'Replace'"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [REPEAT]}}, "normalizer must be None"),
+        ({"normalizer": {}}, "normalizer must be None"),
+        ({"normalizer": [1]}, "normalizer must be None"),
+        ({"pre_tokenizer": BACKTRACK}, "pre_tokenizer must be .*'Whitespace'.*, got 'Split'"),
+        ({"added_tokens": None}, "a list 'added_tokens'"),
+        ({"added_tokens": [{}] * 100}, "tokenizer"),
+        ({"model": []}, "an object with a 'model'"),
+    ],
+)
+def test_steps_of_a_tokenizer_that_could_take_forever(transformer, changes, message):
+    edit_json(transformer / "tokenizer.json", **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(transformer)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"type": "Unigram"}, "model must be 'BPE', got 'Unigram'"),
+        ({"type": ["BPE"]}, "model must be 'BPE'"),
+        ({"dropout": 0.5}, "dropout must be"),
+        ({"unk_token": "[CLS]"}, r"unk_token must be '\[UNK\]'"),
+        ({"unk_token": "x\x1b" * 10_000}, r"unk_token must be '\[UNK\]'"),
+        ({"continuing_subword_prefix": "#" * 10_000}, "continuing_subword_prefix must be"),
+        ({"end_of_word_suffix": "#"}, "end_of_word_suffix must be"),
+        ({"byte_fallback": True}, "byte_fallback must be"),
+        ({"vocab": [1]}, "a table 'vocab'"),
+        ({"vocab": {"A": 5}}, r"no token \[UNK\]"),
+        ({"vocab": {"[UNK]": 0} | {str(i): i for i in range(10_000)}}, "tokens up to 9999 in"),
+        ({"merges": [["A", "Q"]]}, "not a valid tokenizer"),
+    ],
+)
+def test_models_of_a_tokenizer(transformer, changes, message):
+    file = transformer / "tokenizer.json"
+    edit_json(file, model=json.loads(file.read_text())["model"] | changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(transformer)
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+
+
+# Checksums
+
+
+def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
+    digest = file_sha256(profile / "model.safetensors")
+    for given in (digest, digest.upper(), [digest]):
+        assert load_backbone(profile, sha256=given).embedding_size == 3
+    other = np.random.default_rng(0).bytes(32).hex()
+    with pytest.raises(ValueError, match=rf"model\.safetensors: its sha256 is {digest}, which"):
+        load_backbone(profile, sha256=other)
+    with pytest.raises(ValueError, match="1 weight files, but 2 values of sha256"):
+        load_backbone(profile, sha256=[digest, other])
+    for wrong in ("abc", digest[:-1] + "g", ["x"]):
+        with pytest.raises(ValueError, match="sha256 must be of 64 hexadecimal digits"):
+            load_backbone(profile, sha256=wrong)
+    with pytest.raises(ValueError, match="its sha256 is"):
+        convert_checkpoint(transformer, tmp_path / "out", sha256=digest)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_digest_is_compared_before_anything_is_read(published, monkeypatch):
+    folder = published()
+
+    def fail(*_, **__):
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(ValueError, match="its sha256 is"):
+        load_backbone(folder, sha256="0" * 64)
+
+
+def test_the_command_line_compares_digests(profile, transformer, tmp_path, capsys):
+    digest = file_sha256(transformer / "model.safetensors")
+    out = str(tmp_path / "out")
+    assert main(["convert", str(transformer), out, "--sha256", "0" * 64]) == 1
+    assert f"its sha256 is {digest}" in capsys.readouterr().err
+    assert main(["convert", str(transformer), out, "--sha256", digest]) == 0
+    assert main(["info", str(transformer), "--sha256", digest]) == 0
+
+
+def test_a_published_name_means_the_published_file(published, tmp_path, monkeypatch):
+    """Other weights that appear beside them, such as safetensors, are not taken unasked."""
+    name = "zhihan1996/DNABERT-S"
+    folder = published()
+    patterns = []
+
+    def download(_, *, allow_patterns, **__):
+        patterns.extend(allow_patterns)
+        return str(folder)
+
+    monkeypatch.setattr(load_module, "snapshot_download", download)
+    digest = file_sha256(folder / "pytorch_model.bin")
+    monkeypatch.setitem(load_module.PUBLISHED_WEIGHTS, name, digest)
+    assert load_backbone(name).embedding_size == 48
+    assert not any("safetensors" in pattern for pattern in patterns)
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ValueError, match=f"the sha256 is not that of the published {name}"):
+        load_backbone(name)
+    other = file_sha256(folder / "model.safetensors")
+    assert load_backbone(name, sha256=other).embedding_size == 48

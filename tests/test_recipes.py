@@ -1,0 +1,122 @@
+"""The recipes of docs/recipes run, each on one machine, and give the rows of a single process."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnaembed import DNABertSEmbedder
+from dnaembed.datasets import load_demo_reads
+from dnaembed.io import read_embeddings
+
+RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """Two files of reads, and their embeddings by identifier."""
+    folder = tmp_path_factory.mktemp("reads")
+    demo = load_demo_reads()
+    reads = {f"read-{i}": sequence for i, sequence in enumerate(demo.sequences)}
+    lines = [f">{name}\n{sequence}\n" for name, sequence in reads.items()]
+    files = [folder / "one.fa", folder / "two.fa"]
+    files[0].write_text("".join(lines[:250]))
+    files[1].write_text("".join(lines[250:]))
+    (folder / "all.fa").write_text("".join(lines))
+    rows = DNABertSEmbedder(cache=None).fit_transform(list(reads.values()))
+    return files, folder / "all.fa", list(reads), rows
+
+
+def needs(module):
+    missing = importlib.util.find_spec(module) is None
+    return pytest.mark.skipif(missing, reason=f"{module} is not installed")
+
+
+def run(command, **variables):
+    scripts = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(RECIPES.parent.parent),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check_npy(path, expected):
+    ids, rows = read_embeddings(path)
+    assert list(ids) == expected[2]
+    assert rows == pytest.approx(expected[3], abs=1e-5)
+
+
+def check_parquet(folder, expected):
+    pandas = pytest.importorskip("pandas", reason="needs pandas and pyarrow")
+    table = pandas.read_parquet(folder).set_index("id")["embedding"]
+    assert len(table) == len(expected[2])
+    rows = np.stack(list(table[expected[2]]))
+    assert rows == pytest.approx(expected[3], abs=1e-5)
+
+
+@needs("distributed")
+def test_dask(expected, tmp_path):
+    run([sys.executable, RECIPES / "dask_embed.py", tmp_path / "x.npy", expected[1]])
+    check_npy(tmp_path / "x.npy", expected)
+
+
+@needs("ray")
+def test_ray(expected, tmp_path):
+    command = [sys.executable, RECIPES / "ray_embed.py", tmp_path / "out", 2, *expected[0]]
+    run(command, RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0")
+    check_parquet(tmp_path / "out", expected)
+
+
+@needs("pyspark")
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+def test_spark(expected, tmp_path):
+    home = Path(importlib.util.find_spec("pyspark").origin).parent
+    submit = [home / "bin" / "spark-submit", "--master", "local[2]"]
+    command = [*submit, RECIPES / "spark_embed.py", tmp_path / "out", *expected[0]]
+    run(command, PYSPARK_PYTHON=sys.executable, SPARK_HOME=str(home))
+    check_parquet(tmp_path / "out", expected)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+def test_slurm_array(expected, tmp_path):
+    # What Slurm sets in the tasks of an array.
+    for index in (2, 1, 3):
+        run(
+            ["bash", RECIPES / "slurm_embed.sh", expected[1], tmp_path / "parts"],
+            SLURM_ARRAY_TASK_ID=str(index),
+            SLURM_ARRAY_TASK_COUNT="3",
+            SLURM_CPUS_PER_TASK="2",
+        )
+    parts = (tmp_path / "parts").glob("*.npy")
+    run([sys.executable, "-m", "dnaembed", "merge", tmp_path / "x.npy", *parts])
+    check_npy(tmp_path / "x.npy", expected)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+def test_a_process_for_each_gpu(expected, tmp_path):
+    script = ["bash", RECIPES / "gpus_embed.sh", expected[1], tmp_path / "x.npy", 2]
+    run([*script, "--device", "cpu"])
+    check_npy(tmp_path / "x.npy", expected)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+def test_nothing_is_merged_when_a_process_fails(expected, tmp_path):
+    script = ["bash", RECIPES / "gpus_embed.sh", expected[1], tmp_path / "x.npy", 2]
+    with pytest.raises(AssertionError, match="model .no/such/model/here. not found"):
+        run([*script, "--model", "no/such/model/here"])
+    assert not (tmp_path / "x.npy").exists()

@@ -207,7 +207,8 @@ def clean_records(
             sequence = normalize_sequence(raw, where=where)
         except ValueError as error:
             if raw.translate(_GAPS).strip():
-                raise SequenceFileError(f"{error}{_hint(raw)}") from None
+                message = str(error).replace(repr(NOT_ASCII), "'?'")
+                raise SequenceFileError(f"{message}{_hint(raw)}") from None
             if not tally.skip_empty:
                 raise SequenceFileError(
                     f"{error} Records without a base can be left out with skip_empty=True."

@@ -1,0 +1,90 @@
+"""The fuzzer's targets: what is in the corpus always, a bounded search in the slow tests."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnaembed.io import iter_sequences
+from tests import strategies
+from tests.fuzz import targets
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", [n for n in targets.TARGETS if n != "command_line"])
+def test_corpus(name):
+    inputs = targets.corpus(name)
+    assert inputs
+    for content in inputs:
+        targets.TARGETS[name].run(content)
+
+
+@pytest.mark.slow
+# What compiled libraries warn about on odd input is no concern here.
+@pytest.mark.filterwarnings("default")
+def test_corpus_of_the_command_line():
+    for content in targets.corpus("command_line"):
+        targets.command_line(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["readers", "compressed_readers", "blocks", "sequences", "tokens", "labels"]
+)
+@given(content=st.binary(max_size=60))
+def test_any_bytes(name, content):
+    targets.TARGETS[name].run(content)
+
+
+@given(strategies.sequence_files())
+def test_what_is_well_formed_is_read(file):
+    content, expected = file
+    assert list(iter_sequences(targets._Named(content))) == expected
+
+
+def test_the_targets_can_fail():
+    """A reader that loses a record, and an error that says nothing, are found out."""
+    with pytest.raises(AssertionError), targets.explained(ValueError):
+        raise ValueError("two\nlines")
+    with pytest.raises(AssertionError), targets.explained(ValueError):
+        raise ValueError
+    with pytest.raises(AssertionError), targets.explained(ValueError, names="reads"):
+        raise ValueError("something is wrong")
+    with pytest.raises(KeyError), targets.explained(ValueError):
+        raise KeyError("not documented")
+
+
+def test_a_lost_record_is_found_out(monkeypatch):
+    monkeypatch.setattr(targets, "read_sequences", lambda *_, **__: (["r1"], ["ACGTACGT"]))
+    with pytest.raises(AssertionError):
+        targets.readers(b"\0" + targets.FASTA)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None, reason="the extra fuzz (atheris) is not installed"
+)
+@pytest.mark.parametrize("name", targets.TARGETS)
+def test_search(name, tmp_path):
+    """A search guided by coverage, of a fixed number of inputs and some seconds."""
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", name, str(tmp_path), "-seed=1",
+         f"-runs={targets.TARGETS[name].runs}", "-max_total_time=8",
+         f"-artifact_prefix={tmp_path}/"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )  # fmt: skip
+    said = run.stdout + run.stderr
+    assert run.returncode == 0, said[-4000:]
+    tried = int(re.search(r"number_of_executed_units: (\d+)", said)[1])
+    assert tried >= 50

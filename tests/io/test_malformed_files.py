@@ -1,0 +1,536 @@
+"""Files with something wrong, and the exact words about each: the table of the documentation.
+
+``python -m tests.io.test_malformed_files`` writes that table anew.
+"""
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+from dnaembed.cli import main
+from dnaembed.io import (
+    SequenceFileError,
+    iter_sequences,
+    read_abundance,
+    read_embeddings,
+    read_labels,
+    read_sequences,
+    write_embeddings,
+    write_labels,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "malformed_files.rst"
+
+FASTA = b">r1\nACGT\n>r2\nGGG\n"
+FASTQ = b"@r1\nACGT\n+\nIIII\n@r2\nGGG\n+\nIII\n"
+# Bases that no compressor gets much shorter, so that a cut is a cut within the data.
+LONG = b">r1\n" + np.random.default_rng(0).choice(list(b"ACGT"), 5000).astype(np.uint8).tobytes()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what is said about it.
+
+    Attributes
+    ----------
+    title : str
+        What is wrong, for the table.
+    content : bytes
+        Of the file.
+    message : str
+        ``FILE`` stands for its path, ``...`` for words of another library; empty if the file is
+        read.
+    name : str
+        The file is called so.
+    """
+
+    title: str
+    content: bytes
+    message: str
+    name: str = "reads.fa"
+
+
+def zst(data):
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
+def flip(data):
+    """Change a byte in the middle."""
+    damaged = bytearray(data)
+    damaged[len(damaged) // 2] ^= 0xFF
+    return bytes(damaged)
+
+
+TRUNCATED = "FILE is truncated: its {} data ends before its end mark. Copy or download it again."
+NOT_DNA = (
+    "is not a DNA base. Expected A, C, G, T, U, IUPAC codes (RYSWKMBDHVN) or gaps (- .), in any "
+    "case."
+)
+
+SEQUENCES = [
+    Case("truncated gzip", gzip.compress(LONG, mtime=0)[:-200], TRUNCATED.format("gz")),
+    Case("truncated bzip2", bz2.compress(LONG)[:-200], TRUNCATED.format("bz2")),
+    Case("truncated xz", lzma.compress(LONG)[:-200], TRUNCATED.format("xz")),
+    Case("truncated zstd", zst(LONG)[:-200], TRUNCATED.format("zst")),
+    Case(
+        "a damaged byte in gzip",
+        flip(gzip.compress(LONG, mtime=0)),
+        "FILE is damaged: its gz data cannot be read (...).",
+    ),
+    Case(
+        "a damaged byte in xz",
+        flip(lzma.compress(LONG)),
+        "FILE is damaged: its xz data cannot be read (...).",
+    ),
+    Case(
+        "text after the end of bzip2 data",
+        bz2.compress(LONG) + b"garbage",
+        "FILE is damaged: its bz2 data cannot be read (...).",
+    ),
+    Case(
+        "FASTA, then FASTQ",
+        FASTA + b"@r3\nACGT\n+\nIIII\n",
+        f"FILE, record 'r2' (number 2): '@' at position 4 {NOT_DNA} Does the file mix FASTA and "
+        "FASTQ?",
+    ),
+    Case(
+        "FASTQ, then FASTA",
+        FASTQ + FASTA,
+        "FILE, line 9: not valid FASTQ after 2 good records: ...",
+    ),
+    Case(
+        "quality line too short",
+        b"@r1\nACGT\n+\nIII\n",
+        "FILE, line 4: not valid FASTQ after 0 good records: ...",
+    ),
+    Case(
+        "FASTQ cut within a record",
+        FASTQ[:-6],
+        "FILE, line 7: not valid FASTQ after 1 good records: ...",
+    ),
+    Case(
+        "NUL byte in a sequence",
+        b">r1\nAC\0GT\n",
+        f"FILE, record 'r1' (number 1): '\\x00' at position 3 {NOT_DNA}",
+    ),
+    Case(
+        "NUL byte in an identifier",
+        b">r\0001\nACGT\n",
+        "FILE, record number 1: identifier 'r\\x001' has a character that is not printable ASCII.",
+    ),
+    Case(
+        "NUL byte in a quality line",
+        b"@r1\nACGT\n+\nII\0I\n",
+        "FILE, record number 1: the quality line has a character that is not printable ASCII.",
+    ),
+    Case(
+        "identifier that is not ASCII (UTF-8, Latin-1, anything)",
+        b">caf\xe9\nACGT\n",
+        "FILE, record number 1: identifier 'caf?' has a character that is not printable ASCII.",
+    ),
+    Case("such bytes in the text after an identifier", b">r1 caf\xe9 \xff\nACGT\n", ""),
+    Case(
+        "such bytes in a sequence",
+        b">r1\nAC\xe9T\n",
+        f"FILE, record 'r1' (number 1): '?' at position 3 {NOT_DNA} The character is a byte "
+        "outside ASCII: is the file damaged?",
+    ),
+    Case("UTF-8 byte order mark", b"\xef\xbb\xbf" + FASTA, ""),
+    Case("CRLF line ends", FASTA.replace(b"\n", b"\r\n"), ""),
+    Case("no line end at the end", FASTA[:-1], ""),
+    Case(
+        "UTF-16",
+        ">r1\nACGT\n".encode("utf-16"),
+        "FILE is UTF-16 text; save it as ASCII or UTF-8.",
+    ),
+    Case(
+        "duplicate identifiers",
+        b">r1\nACGT\n>r2\nGG\n>r1\nTTT\n",
+        "FILE, record number 1 and record number 3 have the same identifier 'r1'. Use "
+        'duplicate_ids="allow" to keep both.',
+    ),
+    Case("empty file", b"", "FILE holds no sequence."),
+    Case("nothing but blank lines", b"\n \n\r\n", "FILE holds no sequence."),
+    Case("empty file, compressed", gzip.compress(b"", mtime=0), "FILE holds no sequence."),
+    Case(
+        "record without a base",
+        b">r1\nACGT\n>r2\n>r3\nA\n",
+        "FILE, record 'r2' (number 2) is empty: at least one base is required. Records without a "
+        "base can be left out with skip_empty=True.",
+    ),
+    Case(
+        "record without an identifier",
+        b">r1\nACGT\n>\nACGT\n",
+        "FILE, record number 2: the header has no identifier.",
+    ),
+    Case(
+        "protein sequences",
+        b">p1\nMKVLE\n",
+        f"FILE, record 'p1' (number 1): 'L' at position 4 {NOT_DNA} Is this a protein sequence?",
+    ),
+    Case(
+        "something else",
+        b"Dear reader,\n",
+        "FILE is neither FASTA nor FASTQ: it starts with 'Dear reader,', where '>' or '@' is "
+        "expected.",
+    ),
+    Case("SAM", b"@HD\tVN:1.6\n", "FILE is SAM; convert it first: samtools fastq."),
+    Case(
+        "BAM",
+        gzip.compress(b"BAM\x01\0\0\0\0", mtime=0),
+        "FILE is BAM; convert it first: samtools fastq.",
+    ),
+]
+
+LABELS = [
+    Case(
+        "one column, or three",
+        b"r1 a\n",
+        "FILE, line 1: expected 2 columns separated by a tab (identifier and label), got 1.",
+        "labels.tsv",
+    ),
+    Case("empty label", b"r1\ta\nr2\t\n", "FILE, line 2: the label is empty.", "labels.tsv"),
+    Case(
+        "an identifier twice",
+        b"r1\ta\nr2\tb\nr1\tb\n",
+        "FILE, lines 1 and 3: identifier 'r1' comes twice.",
+        "labels.tsv",
+    ),
+    Case("not UTF-8", b"r1\tcaf\xe9\n", "FILE, line 1: not UTF-8 text.", "labels.tsv"),
+    Case("NUL byte", b"r1\ta\0\n", "FILE, line 1: NUL byte; is this a text file?", "labels.tsv"),
+    Case("no line, or a header alone", b"read_id\tspecies\n", "FILE holds no label.", "labels.tsv"),
+]
+
+ABUNDANCES = [
+    Case(
+        "no header",
+        b"c1\t4\t5\n",
+        "FILE, line 1: expected a header that names the samples, got numbers.",
+        "depths.tsv",
+    ),
+    Case(
+        "a line of another length",
+        b"id\ta\tb\nc1\t4\n",
+        "FILE, line 2: expected 3 columns as in the header, got 2.",
+        "depths.tsv",
+    ),
+    Case(
+        "no number, or one below 0, infinite or NaN",
+        b"id\ta\nc1\t-1\n",
+        "FILE, line 2, column 'a': expected a number of at least 0, got '-1'.",
+        "depths.tsv",
+    ),
+]
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+ROWS = npy(np.eye(2, dtype=np.float32))
+NPY = "FILE is not a complete .npy file: "
+
+EMBEDDINGS = [
+    Case(
+        "cut off",
+        ROWS[:-4],
+        NPY + "(2, 2) numbers of 4 bytes do not fit the 12 bytes after its header.",
+        "x.npy",
+    ),
+    Case(
+        "header that asks for terabytes",
+        ROWS.replace(b"(2, 2), }" + b" " * 10, b"(99999, 9999999), }"),
+        NPY + "(99999, 9999999) numbers of 4 bytes do not fit the 16 bytes after its header.",
+        "x.npy",
+    ),
+    Case(
+        "pickled objects",
+        npy(np.array([{}], dtype=object)),
+        "FILE does not hold an array of floating-point numbers.",
+        "x.npy",
+    ),
+    Case("no .npy at all", b"id\tx\n", NPY + "...", "x.npy"),
+    Case(
+        "more or fewer rows than identifiers",
+        npy(np.eye(3, dtype=np.float32)),
+        "FILE: 2 identifiers do not fit an array of shape (3, 3).",
+        "x.npy",
+    ),
+    Case(
+        "table without its header",
+        b"a\t1\t2\nb\t3\t4\n",
+        "FILE, line 1: expected a header, got numbers.",
+        "x.tsv",
+    ),
+    Case(
+        "line of another length",
+        b"id\tx\na\t1\nb\n",
+        "FILE, line 3: expected 2 columns, got 1.",
+        "x.tsv",
+    ),
+    Case(
+        "no number",
+        b"id\tx\na\tone\n",
+        "FILE, line 2: could not convert string to float: 'one'.",
+        "x.tsv",
+    ),
+]
+
+TABLES: dict[str, tuple[str, list[Case], Callable]] = {
+    "Sequences": ("dnaembed.io.read_sequences", SEQUENCES, read_sequences),
+    "Labels": ("dnaembed.io.read_labels", LABELS, read_labels),
+    "Abundances": ("dnaembed.io.read_abundance", ABUNDANCES, read_abundance),
+    "Embeddings": ("dnaembed.io.read_embeddings", EMBEDDINGS, read_embeddings),
+}
+
+
+def cases():
+    return [
+        pytest.param(case, read, id=f"{heading.lower()}: {case.title}")
+        for heading, (_, rows, read) in TABLES.items()
+        for case in rows
+    ]
+
+
+@pytest.mark.parametrize(("case", "read"), cases())
+def test_the_exact_message(tmp_path, case, read):
+    path = tmp_path / case.name
+    path.write_bytes(case.content)
+    (tmp_path / "x.ids.txt").write_text("a\nb\n")
+    if not case.message:
+        ids, sequences = read(path)
+        assert list(ids) == ["r1", "r2"][: len(ids)]
+        assert sequences == ["ACGT", "GGG"][: len(ids)]
+        return
+    with pytest.raises(SequenceFileError) as caught:
+        read(path)
+    pattern = re.escape(case.message).replace(re.escape("..."), ".+")
+    assert re.fullmatch(pattern.replace("FILE", re.escape(str(path))), str(caught.value))
+
+
+HEAD = """\
+.. Written by ``python -m tests.io.test_malformed_files``, and compared with it by the tests.
+
+Malformed files
+===============
+
+What a reader says about a file with something wrong in it. The messages are those of the library,
+word for word, with the path in place of ``FILE``; three dots stand for the words of the library
+that decompresses or parses. They are raised as `dnaembed.io.SequenceFileError`, a `ValueError`; the
+command line prints them in one line and ends with status 1. Nothing is ever read in part without a
+word: a reader gives all that is in a file, or raises. Every line of the tables is a test.
+"""
+
+SYSTEM = """\
+The file system
+---------------
+
+These raise Python's own `OSError`; the command line prints the name of the file and the reason.
+
+.. list-table::
+   :header-rows: 1
+   :widths: 30 70
+
+   * - What
+     - What happens
+   * - no such file
+     - ``FileNotFoundError: [Errno 2] No such file or directory: 'FILE'``
+   * - a directory
+     - ``IsADirectoryError: [Errno 21] Is a directory: 'FILE'``
+   * - no permission
+     - ``PermissionError: [Errno 13] Permission denied: 'FILE'``
+   * - a pipe, standard input
+     - read, once
+   * - full disk, while an output is written
+     - ``OSError: [Errno 28] No space left on device``; the output is as it was before, or absent
+
+Size
+----
+
+A line of 100 MB is a sequence of 100 Mbp. Ten million records of one base are ten million
+sequences; duplicates among them are found by 8 bytes a record. What is quoted in a message is cut
+after 100 characters or a few more, and characters that a terminal would obey are escaped.
+"""
+
+
+def page():
+    """Return the page of the documentation."""
+    parts = [HEAD]
+    for heading, (function, rows, _) in TABLES.items():
+        parts += [heading, "-" * len(heading), "", f"`{function}`", "", ".. list-table::"]
+        parts += ["   :header-rows: 1", "   :widths: 30 70", "", "   * - In the file"]
+        parts += ["     - What is said"]
+        for case in rows:
+            parts += [f"   * - {case.title}"]
+            parts += [
+                f"     - ``{case.message}``" if case.message else "     - nothing: it is read"
+            ]
+        parts += [""]
+    return "\n".join([*parts, SYSTEM])
+
+
+def test_the_page_holds_these_messages():
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+# The file system
+
+
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*absent\.fa'"):
+        read_sequences(tmp_path / "absent.fa")
+    for read in (read_sequences, read_labels, read_abundance):
+        with pytest.raises(IsADirectoryError, match=f"Is a directory: '{tmp_path}'"):
+            read(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("case", SEQUENCES, ids=lambda case: case.title)
+def test_a_pipe_is_read_as_a_file(tmp_path, case):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def write():
+        with contextlib.suppress(BrokenPipeError):
+            path.write_bytes(case.content)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        if case.message:
+            with pytest.raises(SequenceFileError, match="pipe"):
+                read_sequences(path)
+        else:
+            assert read_sequences(path)[0]
+    finally:
+        writer.join()
+
+
+@contextlib.contextmanager
+def nobody():
+    """Give up the rights of the superuser, who may read everything."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("needs permissions as Unix has them")
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_no_permission(tmp_path, capsys):
+    path = tmp_path / "reads.fa"
+    path.write_bytes(FASTA)
+    path.chmod(0)
+    with nobody(), pytest.raises(PermissionError, match="Permission denied"):
+        read_sequences(path)
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow above 4 kB, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="needs limits as Unix has them")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextlib.contextmanager
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
+
+
+@pytest.mark.parametrize("old", [None, b"what was there"])
+@pytest.mark.parametrize("suffix", [".npy", ".tsv", ".parquet"])
+def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, small_files, suffix, old):
+    path = tmp_path / f"x{suffix}"
+    if old is not None:
+        path.write_bytes(old)
+    before = sorted(tmp_path.iterdir())
+    ids = [f"r{i}" for i in range(3000)]
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4)))
+    assert sorted(tmp_path.iterdir()) == before
+    if old is not None:
+        assert path.read_bytes() == old
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        write_labels(tmp_path / "labels.tsv", ids, ids)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_device(tmp_path, capsys):
+    (tmp_path / "out.tsv").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        write_labels(tmp_path / "out.tsv", ["r1"], ["a"])
+    reads = tmp_path / "reads.fa"
+    reads.write_bytes(FASTA)
+    out = str(tmp_path / "out.tsv")
+    assert main(["embed", str(reads), "-o", out, "--model", "kmer-composition", "-q"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("error:") == 1
+    assert "No space left on device" in said
+
+
+# Size
+
+
+@pytest.mark.parametrize("size", [1_000_000, pytest.param(100_000_000, marks=pytest.mark.slow)])
+def test_a_line_of_any_length(size):
+    bases = b"ACGT" * (size // 4)
+    (record,) = iter_sequences(io.BytesIO(b">r1\n" + bases + b"\n"))
+    assert len(record[1]) == size
+    (record,) = iter_sequences(io.BytesIO(b"@r1\n" + bases + b"\n+\n" + bases + b"\n"))
+    assert len(record[1]) == size
+    for content in (
+        b">" + bases + b"*\n*\n",  # as an identifier
+        b">r1\n" + bases + b"*\n",
+        bases,
+        b"# x\n" + bases,
+        b"@r1\n" + bases + b"\n",
+        b">r1\nA\n>r1" + bases + b"\nA\n>r1" + bases + b"\nA\n",
+    ):
+        with pytest.raises(SequenceFileError) as caught:
+            list(iter_sequences(io.BytesIO(content)))
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("n", [20_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
+def test_records_of_any_number(tmp_path, n):
+    path = tmp_path / "reads.fa"
+    with path.open("wb") as file:
+        for start in range(0, n, 100_000):
+            numbers = range(start, min(start + 100_000, n))
+            file.write(b"".join(b">%d\nA\n" % i for i in numbers))
+    assert sum(1 for _ in iter_sequences(path)) == n
+    with path.open("ab") as file:
+        file.write(b">7\nA\n")
+    with pytest.raises(
+        SequenceFileError, match=f"record number 8 and record number {n + 1} have .* '7'"
+    ):
+        sum(1 for _ in iter_sequences(path))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"{PAGE}\n")

@@ -24,6 +24,8 @@ from ..._device import is_out_of_memory
 
 logger = logging.getLogger("dnaembed")
 
+# A variable so that `dnaembed.benchmark.gpu` can measure what it is worth.
+SKIP_FAR = True
 # Tokens are looked at in squares of so many: a square without anything to attend to is skipped.
 _BLOCK = 128
 # Weights that are left out add up to at most this share of the weight of the token itself: half
@@ -96,8 +98,8 @@ class FlexAttention:
         The sum of `lengths`, given so that it need not be fetched from the device.
     device : torch.device
         Where queries, keys and values are.
-    skip_far : bool, default=True
-        Whether to skip what has no weight.
+    skip_far : bool, default=None
+        Whether to skip what has no weight; `SKIP_FAR` if None.
     compiled : bool, default=None
         Whether to compile the kernel; by default where the device is not a CPU. Without, flex
         attention runs in plain operations, which is for tests.
@@ -110,7 +112,7 @@ class FlexAttention:
         n_tokens: int,
         device: torch.device,
         *,
-        skip_far: bool = True,
+        skip_far: bool | None = None,
         compiled: bool | None = None,
     ) -> None:
         self.slopes = slopes.to(device, non_blocking=True)
@@ -118,7 +120,7 @@ class FlexAttention:
         numbers = torch.arange(len(lengths), device=device, dtype=torch.int32)
         self.document = numbers.repeat_interleave(lengths, output_size=n_tokens)
         self.partial, self.full = _block_lists(self.document)
-        self.skip_far = skip_far
+        self.skip_far = SKIP_FAR if skip_far is None else skip_far
         self.compiled = device.type != "cpu" if compiled is None else compiled
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,341 @@
+"""What a GPU makes of it: ``python -m dnaembed.benchmark.gpu -o docs/results/gpu.csv``.
+
+An encoder of the size of DNABERT-S on reads of 2 kb and 10 kb: the loop of the authors' evaluation
+script (padded batches of 20 in the order of the file, attention and its bias in plain operations,
+float32) beside ours in each precision, with compiled layers, with other batches. Every case says
+how much it computes a second beside plain matrix products in bfloat16, and how far its embeddings
+are from those of the authors' loop. A case that fails is a row that says why; cases for which the
+time is up are rows that say so.
+
+Weights are random unless ``--model`` names a folder. Speed is the same, but for what attention
+skips: random weights attend to nothing in particular, which lets it skip the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .._device import DTYPES, move, resolve_device
+from .._embed import EmbedOptions, embed_sequences
+from ..backbones import DnaBertBackbone, DnaBertConfig
+from ..backbones.dnabert import _flex_attention
+from ._rows import write_rows
+from .speed import full_size_transformer
+
+_COLUMNS = (
+    "case",
+    "read length",
+    "reads",
+    "dtype",
+    "tokens in a batch",
+    "seconds",
+    "megabases per second",
+    "times the authors' loop",
+    "TFLOP/s",
+    "share of matrix products",
+    "largest difference",
+    "least cosine",
+    "peak memory in GB",
+    "note",
+)
+_AUTHORS_BATCH = 20
+# Seconds after which a case is not run again.
+_LONG = 15.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to embed."""
+
+    name: str
+    dtype: str = "bfloat16"
+    budget: int | None = None
+    compile_layers: bool = False
+    skip_far: bool = True
+
+
+CASES = (
+    Case("ours", "float32"),
+    Case("ours"),
+    Case("ours", "float16"),
+    Case("ours, all keys", skip_far=False),
+    Case("ours, compiled layers", compile_layers=True),
+    *(Case("ours, other batches", budget=1 << power) for power in (13, 14, 16, 17)),
+)
+
+
+def authors_loop(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
+    """Embed as the authors' evaluation script does: the peer that the others are timed by.
+
+    Parameters
+    ----------
+    backbone : DnaBertBackbone
+        In float32, its model with eager attention.
+    reads : sequence of str
+        Upper-case sequences.
+
+    Returns
+    -------
+    ndarray of shape (len(reads), embedding_size), float32
+    """
+    rows = []
+    for start in range(0, len(reads), _AUTHORS_BATCH):
+        batch = backbone.collate(backbone.featurize(reads[start : start + _AUTHORS_BATCH]))
+        batch = {name: tensor.to(backbone.model.device) for name, tensor in batch.items()}
+        with torch.no_grad():
+            rows.append(backbone.embed(batch).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def flops(config: DnaBertConfig, n_tokens: np.ndarray) -> float:
+    """Floating-point operations of the encoder on sequences, all pairs of tokens included.
+
+    Parameters
+    ----------
+    config : DnaBertConfig
+        Sizes.
+    n_tokens : ndarray of shape (n,), int
+        Tokens of each sequence.
+    """
+    hidden, wide = config.hidden_size, config.intermediate_size
+    tokens = n_tokens.astype(np.float64)
+    linear = 2 * tokens * (4 * hidden**2 + 3 * hidden * wide)
+    attention = 4 * tokens**2 * hidden
+    return float(config.num_hidden_layers * (linear + attention).sum())
+
+
+def matmul_rate(device: torch.device, size: int) -> float:
+    """Floating-point operations a second of square matrix products in bfloat16."""
+    a, b = (torch.ones(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
+    n = 20 if device.type == "cuda" else 2
+
+    def multiply() -> None:
+        for _ in range(n):
+            a @ b
+
+    return 2 * n * size**3 / min(_seconds(multiply, device) for _ in range(3))
+
+
+def measure(
+    backbone: DnaBertBackbone,
+    *,
+    megabases: float = 8.0,
+    lengths: Sequence[int] = (2_000, 10_000),
+    cases: Sequence[Case] = CASES,
+    repeats: int = 3,
+    limit: float = 420.0,
+    matmul_size: int = 8192,
+    seed: int = 0,
+) -> list[dict[str, str]]:
+    """Time the cases on random reads of each length, on the device where the model is.
+
+    Parameters
+    ----------
+    backbone : DnaBertBackbone
+        In float32. Its model's precision and attention are changed and put back.
+    megabases : float, default=8.0
+        Reads of one length together; the authors' loop gets a quarter of them.
+    lengths : sequence of int, default=(2_000, 10_000)
+        Means of the read lengths, in bp; reads differ by up to a fifth.
+    cases : sequence of Case, default=CASES
+        What to run beside the authors' loop.
+    repeats : int, default=3
+        The fastest of so many runs is kept, after one that is not counted.
+    limit : float, default=420.0
+        Seconds after which no case is begun.
+    matmul_size : int, default=8192
+        Rows and columns of the matrices of the measured products.
+    seed : int, default=0
+        Of the reads.
+
+    Returns
+    -------
+    list of dict
+        A row a case and length.
+    """
+    deadline = time.perf_counter() + limit
+    device = backbone.model.device
+    peak = matmul_rate(device, matmul_size)
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    note = f"{machine}, torch {torch.__version__}: {peak / 1e12:.4g} TFLOP/s in bfloat16"
+    rows = [{"case": "matrix products", "dtype": "bfloat16", "note": note}]
+    rng = np.random.default_rng(seed)
+    for length in lengths:
+        reads = _random_reads(rng, length, max(4, round(megabases * 1e6 / length)))
+        few = reads[: max(2, len(reads) // 4)]
+        operations = flops(
+            backbone.model.config, np.asarray([len(ids) for ids in backbone.featurize(reads)])
+        )
+        reference: np.ndarray | None = None
+        loop: float | None = None
+        for case in (Case("authors' loop", "float32"), *cases):
+            authors = case.name == "authors' loop"
+            row = {"case": case.name, "read length": str(length), "dtype": case.dtype}
+            rows.append(row)
+            if time.perf_counter() > deadline:
+                row["note"] = "not run: the time was up"
+                continue
+            used = few if authors else reads
+            try:
+                with _set_up(backbone, case, eager=authors) as ready:
+                    budget = case.budget or ready.default_budget
+                    embed = (
+                        partial(authors_loop, ready, used)
+                        if authors
+                        else partial(_ours, ready, used, case)
+                    )
+                    embeddings, seconds, memory = _fastest(embed, device, repeats)
+            except (RuntimeError, MemoryError) as error:
+                row["note"] = f"failed: {str(error).strip().splitlines()[0]}"
+                continue
+            finally:
+                _release(device)
+            bases = sum(map(len, used))
+            rate = bases / 1e6 / seconds
+            done = operations * bases / sum(map(len, reads)) / seconds
+            row["reads"] = str(len(used))
+            row["tokens in a batch"] = f"{_AUTHORS_BATCH} reads" if authors else str(budget)
+            row["seconds"] = f"{seconds:.4g}"
+            row["megabases per second"] = f"{rate:.4g}"
+            row["TFLOP/s"] = f"{done / 1e12:.4g}"
+            row["share of matrix products"] = f"{done / peak:.3f}"
+            if memory:
+                row["peak memory in GB"] = f"{memory / 1e9:.3g}"
+            if authors:
+                reference, loop = embeddings, rate
+            if loop is not None and reference is not None:
+                row["times the authors' loop"] = f"{rate / loop:.4g}"
+                row |= _agreement(embeddings[: len(reference)], reference)
+    return rows
+
+
+def _random_reads(rng: np.random.Generator, length: int, n_reads: int) -> list[str]:
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    sizes = rng.integers(length - length // 5, length + length // 5 + 1, n_reads)
+    return [rng.choice(letters, size).tobytes().decode() for size in sizes]
+
+
+def _ours(backbone: DnaBertBackbone, reads: Sequence[str], case: Case) -> np.ndarray:
+    return embed_sequences(backbone, reads, EmbedOptions(budget=case.budget))
+
+
+@contextmanager
+def _set_up(backbone: DnaBertBackbone, case: Case, *, eager: bool) -> Iterator[DnaBertBackbone]:
+    """Set precision and attention for one case; put them back."""
+    ready = copy(backbone)
+    ready.compile_layers = case.compile_layers
+    config = backbone.model.config
+    before = config._attn_implementation, _flex_attention.SKIP_FAR
+    # Float32 is kept beside: what another precision has rounded off does not come back.
+    weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
+    try:
+        config._attn_implementation = "eager" if eager else before[0]
+        _flex_attention.SKIP_FAR = case.skip_far
+        move(backbone.model, dtype=DTYPES[case.dtype])
+        yield ready
+    finally:
+        config._attn_implementation, _flex_attention.SKIP_FAR = before
+        move(backbone.model, dtype=torch.float32)
+        backbone.model.load_state_dict(weights)
+
+
+def _fastest(
+    embed: Callable[[], np.ndarray], device: torch.device, repeats: int
+) -> tuple[np.ndarray, float, int]:
+    """Embeddings, seconds of the fastest run, and bytes of the device's memory at most."""
+    embeddings = embed()  # compiles, too
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds: list[float] = []
+    while len(seconds) < repeats and sum(seconds) < _LONG:
+        seconds.append(_seconds(embed, device))
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return embeddings, min(seconds), memory
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    _synchronize(device)
+    start = time.perf_counter()
+    run()
+    _synchronize(device)
+    return time.perf_counter() - start
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _release(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _agreement(rows: np.ndarray, reference: np.ndarray) -> dict[str, str]:
+    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
+    cosines = (rows * reference).sum(axis=1) / norms
+    return {
+        "largest difference": f"{np.abs(rows - reference).max():.3g}",
+        "least cosine": f"{cosines.min():.6f}",
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dnaembed.benchmark.gpu", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
+    parser.add_argument("--model", help="folder of a transformer (default: random weights)")
+    parser.add_argument(
+        "--megabases", type=float, default=8.0, help="of reads of each length (default: 8)"
+    )
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="+",
+        default=[2_000, 10_000],
+        help="of the reads, in bp (default: 2000 10000)",
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each case (default: 3)")
+    parser.add_argument(
+        "--limit", type=float, default=420.0, help="seconds to begin cases in (default: 420)"
+    )
+    args = parser.parse_args(argv)
+    try:
+        device = resolve_device(args.device)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.model is None:
+        backbone = full_size_transformer(_random_reads(np.random.default_rng(1), 5_000, 100))
+    else:
+        backbone = DnaBertBackbone.from_folder(args.model)
+    move(backbone.model, device)
+    matmul_size = 8192 if device.type == "cuda" else 512
+    rows = measure(
+        backbone,
+        megabases=args.megabases,
+        lengths=args.lengths,
+        repeats=args.repeats,
+        limit=args.limit,
+        matmul_size=matmul_size,
+    )
+    write_rows(Path(args.output), _COLUMNS, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -53,7 +53,7 @@ def embed_file(
     sources = as_sources(paths)
     settings = {
         "model": backbone.fingerprint(),
-        "model_dtype": str(backbone.model.dtype).removeprefix("torch."),
+        "model_dtype": str(backbone.precision).removeprefix("torch."),
         "window_size": options.window_size,
         "both_strands": options.both_strands,
         "normalize": scale_rows,
@@ -76,7 +76,11 @@ def embed_file(
     )
     with writer, _Bar(sources) as bar:
         blocks = iter_blocks(
-            sources, skip_empty=skip_empty, duplicate_ids=duplicate_ids, on_read=bar.read
+            sources,
+            skip_empty=skip_empty,
+            duplicate_ids=duplicate_ids,
+            block_bytes=BLOCK_BYTES,
+            on_read=bar.read,
         )
         tasks = _remaining(blocks, writer, part)
         for (rows, ids), checksum in _in_order(embed, tasks, effective_n_jobs(n_jobs)):

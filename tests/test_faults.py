@@ -1,0 +1,148 @@
+"""Killed at random moments, work goes on: nothing lost, nothing doubled, nothing half-written."""
+
+import multiprocessing
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import random_dna
+
+from dnaembed import DNABertSEmbedder, _file_embedding
+from dnaembed._cache import open_cache
+from dnaembed.io import _resumable, read_embeddings
+from dnaembed.training import ContrastiveTrainer, TrainingConfig
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="needs kill -9"),
+]
+
+N_KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def spawn():
+    """Start functions in processes that have imported everything but computed nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dnaembed._file_embedding", "dnaembed.training", "test_faults"])
+    first = context.Process(target=os.getpid)  # waits for the imports
+    first.start()
+    first.join()
+    assert first.exitcode == 0
+    return context.Process
+
+
+def kill_at_random(spawn, target, args, *, is_done, longest, seed=0):
+    """Run a function again and again, each time killed; return the kills it took to be done."""
+    rng = random.Random(seed)
+    kills = 0
+    while not is_done():
+        process = spawn(target=target, args=args)
+        process.start()
+        process.join(rng.uniform(0, longest) if kills < N_KILLS else None)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            kills += 1
+        else:
+            assert process.exitcode == 0
+        process.close()
+    return kills
+
+
+def embed_slowly(path, output, n_jobs):
+    _file_embedding.BLOCK_BYTES = 2000
+    _resumable._SECONDS_BETWEEN_COMMITS = 0
+    embed_block = _file_embedding.embed_block
+
+    def slow(*args):
+        time.sleep(0.05)  # so that kills fall between all steps, on any machine
+        return embed_block(*args)
+
+    _file_embedding.embed_block = slow
+    DNABertSEmbedder(device="cpu", n_jobs=n_jobs).embed_file(path, output)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_embed_survives_kills(tmp_path, spawn, n_jobs):
+    sequences = random_dna(2000)
+    path = tmp_path / "x.fa"
+    path.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(sequences)))
+    output = tmp_path / "x.npy"
+    partial = tmp_path / "x.npy.partial"
+    kills = kill_at_random(
+        spawn,
+        embed_slowly,
+        (path, output, n_jobs),
+        is_done=lambda: output.exists() and not partial.exists(),
+        longest=3.0,
+    )
+    assert kills >= N_KILLS // 2
+    ids, rows = read_embeddings(output)
+    assert ids == [f"r{i}" for i in range(2000)]
+    expected = DNABertSEmbedder(device="cpu", cache=None).fit_transform(sequences)
+    np.testing.assert_allclose(rows, expected, atol=2e-6)
+
+
+def train(folder):
+    sys.path.insert(0, str(Path(__file__).parent / "training"))
+    from toys import ToyBackbone, ToySource
+
+    config = TrainingConfig(
+        n_steps=400, batch_size=8, learning_rate=1e-2, checkpoint_every=10, budget=900
+    )
+    trainer = ContrastiveTrainer(
+        ToyBackbone(dropout=0.2), ToySource(), config, device="cpu", output_dir=folder
+    )
+    trainer.train(resume=True).save(folder / "model")
+
+
+def test_training_survives_kills(tmp_path, spawn):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    process = spawn(target=train, args=(whole,))
+    start = time.monotonic()
+    process.start()
+    process.join()
+    duration = time.monotonic() - start
+    kills = kill_at_random(
+        spawn,
+        train,
+        (parts,),
+        is_done=lambda: (parts / "model").exists(),
+        longest=max(duration / 4, 1.0),
+    )
+    assert kills >= N_KILLS // 4  # a fast machine is done sooner
+    files = [folder / "model" / "model.safetensors" for folder in (whole, parts)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def fill_cache(folder, offset):
+    cache = open_cache(folder)
+    for i in range(offset, offset + 100_000):
+        value = i % 5000
+        cache.put({b"%016d" % value: np.full(64, value, dtype=np.float32)})
+
+
+def test_the_disk_cache_survives_kills_of_two_writers(tmp_path, spawn):
+    folder = tmp_path / "cache"
+    rng = random.Random(0)
+    n_found = 0
+    for _ in range(N_KILLS // 2):
+        writers = [spawn(target=fill_cache, args=(folder, i * 2500)) for i in range(2)]
+        for process in writers:
+            process.start()
+        time.sleep(rng.uniform(0.3, 1.5))
+        for process in writers:
+            process.kill()
+            process.join()
+        found = open_cache(folder).get([b"%016d" % i for i in range(5000)])
+        for key, row in found.items():
+            assert row.shape == (64,)
+            assert (row == int(key)).all()
+        assert len(found) >= n_found  # what was there stays
+        n_found = len(found)
+    assert n_found

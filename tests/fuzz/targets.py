@@ -485,7 +485,7 @@ _WORDS = [
     "kmedoid", "hdbscan", "graph", "--abundance", "--skip-empty", "--allow-duplicate-ids",
     "--strand", "both", "--seed", "--jobs", "--min-similarity", "0.9", "nan", "--help", "--quiet",
     "--force", "--device", "cpu", "--reject", "--consensus", "1e999", "", "é", "--version",
-    "embedd", "merge",
+    "fly", "merge",
 ]  # fmt: skip
 
 

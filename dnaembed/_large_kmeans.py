@@ -19,6 +19,8 @@ LARGE_ROWS = 100_000
 # The sample: so many rows, or so many a cluster if that is more.
 _SAMPLE_ROWS = 50_000
 _SAMPLE_ROWS_A_CLUSTER = 30
+# Of a start, which only has to be better than the others: the rest is done on all rows.
+_START_ITERATIONS = 30
 
 
 def large_kmeans(
@@ -43,7 +45,7 @@ def large_kmeans(
     n_init : int
         Starts on the sample, of which the best is kept.
     max_iter : int
-        Most iterations of a start, and over all rows.
+        Most iterations over all rows; a start has at most 30.
     tol : float
         A start ends as scikit-learn's K-means does; the iterations over all rows end when the sum
         of squared distances has become less by no more than this share of it.
@@ -65,7 +67,7 @@ def large_kmeans(
         n_clusters,
         init=init,
         n_init=n_init,
-        max_iter=max_iter,
+        max_iter=min(max_iter, _START_ITERATIONS),
         tol=tol,
         random_state=random_state,
     ).fit(rows[drawn].astype(np.float32, copy=False))

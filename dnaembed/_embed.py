@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -93,9 +94,17 @@ def embed_sequences(
     )
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
-        for chunk, rows in zip(chunks, results, strict=True):
-            embeddings[chunk] = rows
-            bar.update(len(chunk))
+        try:
+            for chunk, rows in zip(chunks, results, strict=True):
+                embeddings[chunk] = rows
+                bar.update(len(chunk))
+        except CancelledError as error:
+            # Dask makes lost results again, but not data that it was given.
+            raise RuntimeError(
+                "Dask gave up, most likely as all workers died that had the weights of this "
+                "model. Write it to a folder that all workers see (save_model), and embed with "
+                "model= that folder: each worker then loads it by itself."
+            ) from error
     return embeddings
 
 

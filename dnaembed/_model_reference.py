@@ -17,6 +17,7 @@ import torch
 
 from ._device import move, resolve_device
 from .backbones import Backbone, shared_backbone
+from .backbones._load import bundled_models
 
 # Models whose weights were sent to this process, by the digest of all that was sent.
 _SENT_MODELS = 2
@@ -42,10 +43,11 @@ class ModelSource:
 
     @classmethod
     def pretrained(cls, name_or_path: Any, device: str, **arguments: Any) -> ModelSource:
-        """Describe a model that `shared_backbone` finds; other processes may run elsewhere."""
-        folder = Path(name_or_path).expanduser()
-        if folder.is_dir():
-            name_or_path = str(folder.resolve())
+        """Describe a model that `shared_backbone` finds, for processes that run elsewhere."""
+        if str(name_or_path) not in ("default", *bundled_models()):
+            folder = Path(name_or_path).expanduser()
+            if folder.is_dir():
+                name_or_path = str(folder.resolve())
         return cls(device, {"name_or_path": name_or_path, **arguments})
 
 
@@ -63,7 +65,7 @@ class ModelReference:
     def __init__(self, backbone: Backbone, source: ModelSource) -> None:
         self._here: Backbone | None = backbone
         self._source = source
-        self._dtype = backbone.model.dtype
+        self._dtype = backbone.precision
         self._digest = ""
 
     def pack(self) -> np.ndarray | None:
@@ -112,7 +114,7 @@ class ModelReference:
     def _open_sent(self, weights: np.ndarray, device: torch.device) -> Backbone:
         with _sent_lock:
             if self._digest not in _sent:
-                _sent[self._digest] = pickle.loads(weights)
+                _sent[self._digest] = pickle.loads(weights.data)
                 while len(_sent) > _SENT_MODELS:
                     _sent.popitem(last=False)
             _sent.move_to_end(self._digest)

@@ -38,11 +38,16 @@ def needs(module):
     return pytest.mark.skipif(missing, reason=f"{module} is not installed")
 
 
+COMMAND = Path(sys.executable).parent / "dnaembed"
+shell = pytest.mark.skipif(
+    shutil.which("bash") is None or not COMMAND.exists(),
+    reason="needs bash, and the command dnaembed in the environment of this Python",
+)
+
+
 def run(command, **variables):
-    scripts = Path(sys.executable).parent
     environment = os.environ | {
-        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(RECIPES.parent.parent),
+        "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
@@ -92,7 +97,7 @@ def test_spark(expected, tmp_path):
     check_parquet(tmp_path / "out", expected)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+@shell
 def test_slurm_array(expected, tmp_path):
     # What Slurm sets in the tasks of an array.
     for index in (2, 1, 3):
@@ -107,16 +112,16 @@ def test_slurm_array(expected, tmp_path):
     check_npy(tmp_path / "x.npy", expected)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+@shell
 def test_a_process_for_each_gpu(expected, tmp_path):
     script = ["bash", RECIPES / "gpus_embed.sh", expected[1], tmp_path / "x.npy", 2]
     run([*script, "--device", "cpu"])
     check_npy(tmp_path / "x.npy", expected)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="a script for bash")
+@shell
 def test_nothing_is_merged_when_a_process_fails(expected, tmp_path):
     script = ["bash", RECIPES / "gpus_embed.sh", expected[1], tmp_path / "x.npy", 2]
-    with pytest.raises(AssertionError, match="model .no/such/model/here. not found"):
+    with pytest.raises(AssertionError, match=r"model .no/such/model/here. not found"):
         run([*script, "--model", "no/such/model/here"])
     assert not (tmp_path / "x.npy").exists()

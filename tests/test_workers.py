@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import joblib
@@ -145,6 +146,14 @@ def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path
     assert elsewhere(reference).open(None).fingerprint()
 
 
+def test_a_folder_with_the_name_of_a_bundled_model_is_not_meant(tmp_path, monkeypatch):
+    (tmp_path / "default").mkdir()
+    monkeypatch.chdir(tmp_path)
+    reference = ModelReference(shared_backbone("default"), ModelSource.pretrained("default", "cpu"))
+    reference.pack()
+    assert elsewhere(reference).open(None).fingerprint() == reference.open(None).fingerprint()
+
+
 # joblib
 
 
@@ -208,6 +217,15 @@ def test_folds_in_processes_load_and_embed_once_in_each(tiny_dnabert_folder, tmp
 
 
 # Dask
+
+
+def test_lost_weights_are_an_error_that_says_what_to_do(tiny_dnabert, reads, monkeypatch):
+    def lost(*args):
+        raise CancelledError  # what Dask's error is
+
+    monkeypatch.setattr(_embed, "embed_strands", lost)
+    with pytest.raises(RuntimeError, match=r"all workers died .* \(save_model\)"):
+        embed_sequences(tiny_dnabert, reads, EmbedOptions())
 
 
 @pytest.fixture(scope="module")

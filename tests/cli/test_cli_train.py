@@ -1,6 +1,9 @@
 """``dnaembed train``: from a folder of genomes to a model, with interruptions."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -247,3 +250,40 @@ def test_recipes_in_both_languages_are_the_same(tmp_path, recipe):
     content = read_recipe(recipe)
     (tmp_path / "recipe.json").write_text(json.dumps(content))
     assert read_recipe(tmp_path / "recipe.json") == content
+
+
+@pytest.mark.slow
+def test_torchrun_trains_what_one_process_trains(tmp_path, genomes, recipe):
+    # Each process draws its own dropout; all else is that of the whole batch.
+    recipe.write_text(RECIPE.replace("[pairs]", "dropout = 0.0\n[pairs]"))
+    options = ["--config", str(recipe), "--device", "cpu", "--validation-split", "dev"]
+    options += ["--split", "train", "--eval-every", "3", "--seed", "4"]
+    assert train(genomes, tmp_path / "one", *options) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = ["-m", "dnaembed", "train", str(genomes), "-o", str(tmp_path / "two"), *options]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    # Both processes took part, one wrote, and the model is that of one process but for rounding.
+    runs = [tmp_path / name for name in ("one", "two")]
+    names = [sorted(path.name for path in run.iterdir()) for run in runs]
+    assert names[0] == names[1]
+    for table in ("log.csv", "validation.csv"):
+        lines = [(run / table).read_text().splitlines() for run in runs]
+        assert len(lines[0]) == len(lines[1])
+        columns = lines[0][0].split(",")
+        for name in ("loss", "gradient_norm", "validation_loss"):
+            if name in columns:
+                i = columns.index(name)
+                one, two = ([float(line.split(",")[i]) for line in rows[1:]] for rows in lines)
+                assert two == pytest.approx(one, rel=1e-4)
+    one, two = (load_file(run / "model" / "model.safetensors") for run in runs)
+    start = load_file(tmp_path / "one" / "start" / "model.safetensors")
+    assert any(not tensor.equal(start[name]) for name, tensor in one.items())
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5)

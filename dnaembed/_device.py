@@ -30,7 +30,14 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Turn ``"auto"`` into bfloat16 where the GPU computes in it, float32 elsewhere."""
+    """Turn ``"auto"`` into bfloat16 where the GPU computes in it, float32 elsewhere.
+
+    ``"int8"`` is for the CPU alone.
+    """
+    if dtype == "int8":
+        if device.type != "cpu":
+            raise ValueError(f"dtype='int8' is for device='cpu', got device {device}.")
+        return torch.int8
     if dtype != "auto":
         return DTYPES[dtype]
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):

@@ -60,14 +60,16 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Scale rows to unit length.
 
     batch_tokens : int or "auto", default="auto"
-        Tokens (transformers) or sequences (k-mer models) in a batch, padding included. Halved,
+        Tokens (transformers) or sequences (k-mer models) in a batch. Halved,
         with a warning, when memory runs out. Does not change the result beyond rounding.
 
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best one there is.
 
-    dtype : {"auto", "float32", "float16", "bfloat16"}, default="auto"
+    dtype : {"auto", "float32", "float16", "bfloat16", "int8"}, default="auto"
         Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
+        ``"int8"`` rounds the linear layers of a transformer, for speed on a CPU; without a
+        fine-tuner.
         Embeddings are returned as float32.
 
     cache : str, path-like or None, default="memory"
@@ -133,7 +135,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         "normalize": ["boolean"],
         "batch_tokens": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
-        "dtype": [StrOptions({"auto", *DTYPES})],
+        "dtype": [StrOptions({"auto", "int8", *DTYPES})],
         "cache": [str, PathLike, None],
         "n_jobs": [Integral, None],
         "fine_tuner": [HasMethods(["fine_tune"]), None],
@@ -370,6 +372,11 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self.__dict__.pop(name, None)
         if self.fine_tuner is None:
             backbone = self._backbone()
+        elif self.dtype == "int8":
+            raise ValueError(
+                "dtype='int8' cannot be fine-tuned; fit with dtype='float32', save_model, and "
+                "give the folder as model with dtype='int8'."
+            )
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
             backbone = load_backbone(
@@ -410,7 +417,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         if cache is None:
             return self._compute(backbone, sequences, options)
         context = (
-            f"{backbone.fingerprint()} {backbone.model.dtype} {backbone.model.device.type} "
+            f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
             f"window={options.window_size} both={options.both_strands}"
         )
         keys = embedding_keys(sequences, context)

@@ -150,7 +150,7 @@ def shared_backbone(
     device : torch.device or str, default="cpu"
         Where to compute.
     dtype : torch.dtype, default=torch.float32
-        Precision.
+        Precision; ``torch.int8`` for `Backbone.quantize`.
 
     Returns
     -------
@@ -177,7 +177,10 @@ def shared_backbone(
                 local_files_only=local_files_only,
             )
             backbone.model.requires_grad_(False)
-            backbone.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
+            if dtype == torch.int8:
+                backbone.quantize()
+            else:
+                backbone.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
             _shared[key] = backbone
             while len(_shared) > _SHARED_MODELS:
                 _shared.popitem(last=False)

@@ -45,12 +45,14 @@ class Backbone(ABC):
     ----------
     model : transformers.PreTrainedModel
         The parameters; its ``config.model_type`` names the architecture.
-    default_budget : int
-        Cost units (see `cost`) that a batch may hold unless the user says otherwise.
     """
 
     model: PreTrainedModel
-    default_budget: int
+
+    @property
+    @abstractmethod
+    def default_budget(self) -> int:
+        """Cost units (see `cost`) that a batch may hold unless the user says otherwise."""
 
     @property
     @abstractmethod
@@ -121,6 +123,24 @@ class Backbone(ABC):
         -------
         torch.Tensor of shape (n, embedding_size)
         """
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What the model computes in: the type of its weights, int8 after `quantize`."""
+        return self.model.dtype
+
+    def quantize(self) -> None:
+        """Round the weights to int8, in place: faster on a CPU, nearly the same; for inference.
+
+        Raises
+        ------
+        ValueError
+            If this architecture has no such form.
+        """
+        raise ValueError(
+            f"dtype='int8' is for transformers, not for a {self.model.config.model_type} model, "
+            "which is fast in float32."
+        )
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -24,6 +24,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
+# `name` is a link to what has this name, in docstrings as in these pages.
+default_role = "py:obj"
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
@@ -69,7 +71,17 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_context = {"default_mode": "auto"}
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
-html_sidebars = {"index": [], "changes": [], "citing": [], "contributing": [], "glossary": []}
+# Pages without pages below them have nothing to show beside them.
+_NO_SIDEBAR = (
+    "index",
+    "getting_started",
+    "results",
+    "glossary",
+    "contributing",
+    "citing",
+    "changes",
+)
+html_sidebars = {page: [] for page in _NO_SIDEBAR}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -537,7 +537,13 @@ def test_abundance_can_be_routed():
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"method": "best"}, {"n_neighbors": 0}, {"resolution": 0.0}, {"abundance_weight": 1.5}],
+    [
+        {"method": "best"},
+        {"n_neighbors": 0},
+        {"neighbors": "few"},
+        {"resolution": 0.0},
+        {"abundance_weight": 1.5},
+    ],
 )
 def test_bad_parameters_of_bins_are_named(parameters):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):

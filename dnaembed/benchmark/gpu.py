@@ -29,10 +29,10 @@ import torch
 
 from .._device import DTYPES, move, resolve_device
 from .._embed import EmbedOptions, embed_sequences
-from ..backbones import DnaBertBackbone, DnaBertConfig
+from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
 from ..backbones.dnabert import _flex_attention
+from ..training._randomness import seeded
 from ._rows import write_rows
-from .speed import full_size_transformer
 
 _COLUMNS = (
     "case",
@@ -320,7 +320,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if args.model is None:
-        backbone = full_size_transformer(_random_reads(np.random.default_rng(1), 5_000, 100))
+        tokenizer = train_bpe_tokenizer(_random_reads(np.random.default_rng(1), 5_000, 100))
+        with seeded(0, torch.device("cpu")):
+            backbone = DnaBertBackbone(DnaBertModel(DnaBertConfig()).eval(), tokenizer)
     else:
         backbone = DnaBertBackbone.from_folder(args.model)
     move(backbone.model, device)

@@ -1,23 +1,24 @@
-import csv
+import importlib
 
-import numpy as np
 import pytest
 
-from dnaembed import KmerEmbedder
 from dnaembed.benchmark import speed
 
 
-def test_the_loop_gives_what_the_compiled_counter_gives():
-    reads = ["ACGTTGCANNACGTAAGT", "ACG", "TTTTTTTT"]
-    expected = KmerEmbedder(method="raw", dtype="float64").fit_transform(reads)
-    assert speed.python_loop_tnf(reads) == pytest.approx(expected, abs=1e-12)
+def test_each_part_is_run_with_its_table(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(speed.subprocess, "run", lambda command, check: commands.append(command))
+    assert speed.main(["-o", str(tmp_path / "new"), "--only", "files", "clusters"]) == 0
+    assert [command[2:] for command in commands] == [
+        [f"dnaembed.benchmark.{module}", "-o", str(tmp_path / "new" / f"speed_{part}.csv")]
+        for part, module in (("files", "file_speed"), ("clusters", "clustering_speed"))
+    ]
+    assert "torch" in (tmp_path / "new" / "speed_machine.txt").read_text()
 
 
-@pytest.mark.slow
-def test_every_embedder_is_timed(tmp_path):
-    output = tmp_path / "speed.csv"
-    assert speed.main(["-o", str(output), "--reads", "4", "--repeats", "1"]) == 0
-    rows = list(csv.DictReader(output.read_text().splitlines()))
-    assert len(rows) == 5
-    assert rows[0]["times the loop"] == "1"
-    assert all(np.isfinite(float(row["seconds"])) for row in rows)
+@pytest.mark.parametrize("module", speed.PARTS.values())
+def test_parts_exist(module, capsys):
+    main = importlib.import_module(f"dnaembed.benchmark.{module}").main
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "--output" in capsys.readouterr().out

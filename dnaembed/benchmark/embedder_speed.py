@@ -1,0 +1,149 @@
+"""How fast embedders are in memory: ``python -m dnaembed.benchmark.embedder_speed -o FILE.csv``.
+
+The bundled model, the k-mer embedders and a transformer of the size of DNABERT-S beside the plain
+Python loop over tetranucleotides that evaluation scripts use, on one thread, in one run. The
+transformer's weights are random, which does not change its speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from .._embed import EmbedOptions, embed_sequences
+from .._embedder import DNABertSEmbedder
+from .._kmer_embedder import KmerEmbedder
+from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from ..training._randomness import seeded
+from ._rows import write_rows
+
+_COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
+_LENGTH = 5000
+
+
+def python_loop_tnf(sequences: Sequence[str]) -> np.ndarray:
+    """Tetranucleotide frequencies by a loop over the bases: the peer that the others are timed by.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        Upper-case sequences.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, 256)
+        Frequencies, columns in A, T, C, G order.
+    """
+    order = {"".join(kmer): i for i, kmer in enumerate(product("ATCG", repeat=4))}
+    frequencies = np.zeros((len(sequences), 256))
+    for row, sequence in zip(frequencies, sequences, strict=True):
+        for start in range(len(sequence) - 3):
+            column = order.get(sequence[start : start + 4])
+            if column is not None:
+                row[column] += 1
+        row /= max(1, row.sum())
+    return frequencies
+
+
+def full_size_transformer(sequences: Sequence[str], *, seed: int = 0) -> DnaBertBackbone:
+    """Return an encoder of the size of DNABERT-S (117 M parameters) with random weights.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        What its tokenizer is trained on.
+    seed : int, default=0
+        Of the weights.
+
+    Returns
+    -------
+    DnaBertBackbone
+        In evaluation mode.
+    """
+    tokenizer = train_bpe_tokenizer(sequences)
+    with seeded(seed, torch.device("cpu")):
+        model = DnaBertModel(DnaBertConfig())
+    return DnaBertBackbone(model.eval(), tokenizer)
+
+
+def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dict[str, str]]:
+    """Time each embedder on random reads of 5 kb; the slow ones on fewer of them.
+
+    Parameters
+    ----------
+    n_reads : int, default=2000
+        Reads for the fast embedders.
+    repeats : int, default=3
+        The median of so many runs is kept, after one that is not counted.
+    seed : int, default=0
+        Of the reads.
+
+    Returns
+    -------
+    list of dict
+        A row an embedder.
+    """
+    rng = np.random.default_rng(seed)
+    letters = rng.choice(np.frombuffer(b"ACGT", dtype=np.uint8), (n_reads, _LENGTH))
+    reads = [row.tobytes().decode() for row in letters]
+    bundled = DNABertSEmbedder(cache=None, device="cpu").fit(reads[:1])
+    transformer = full_size_transformer(reads[:100])
+    embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
+        "raw TNF, Python loop": (python_loop_tnf, max(1, n_reads // 50)),
+        "raw TNF": (KmerEmbedder(method="raw").fit(reads[:1]).transform, n_reads),
+        "canonical 4-mers": (KmerEmbedder().fit(reads[:1]).transform, n_reads),
+        "bundled model": (bundled.transform, n_reads),
+        "transformer of 117 M parameters": (
+            lambda part: embed_sequences(transformer, part, EmbedOptions()),
+            max(1, n_reads // 1000),
+        ),
+    }
+    rows: list[dict[str, str]] = []
+    loop = 0.0
+    with threadpool_limits(1):
+        for name, (embed, n) in embedders.items():
+            seconds = _median_seconds(embed, reads[:n], repeats)
+            rate = n * _LENGTH / 1e6 / seconds
+            loop = loop or rate
+            values = (name, n, n * _LENGTH / 1e6, seconds, rate, rate / loop)
+            texts = [value if isinstance(value, str) else f"{value:.4g}" for value in values]
+            rows.append(dict(zip(_COLUMNS, texts, strict=True)))
+    return rows
+
+
+def _median_seconds(
+    embed: Callable[[Sequence[str]], object], reads: Sequence[str], repeats: int
+) -> float:
+    embed(reads)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        embed(reads)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dnaembed.benchmark.embedder_speed", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("--reads", type=int, default=2000, help="of 5 kb (default: 2000)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")
+    args = parser.parse_args(argv)
+    rows = measure(args.reads, repeats=args.repeats)
+    write_rows(Path(args.output), _COLUMNS, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -111,3 +111,27 @@ def test_containers(container):
 def test_what_is_not_sequences(bad, error, message):
     with pytest.raises(error, match=message):
         check_sequences(bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "character", "position"),
+    [
+        ("A|é", "|", 2),
+        ("Aé|", "é", 2),
+        ("  AC1", "1", 5),
+        ("A C ", " ", 2),
+        ("\ud800", "\ud800", 1),
+    ],
+)
+def test_the_first_bad_character_is_named_where_it_stands(text, character, position):
+    with pytest.raises(ValueError, match="is not a DNA base") as caught:
+        normalize_sequence(text)
+    assert f"{character!r} at position {position} " in str(caught.value)
+
+
+def test_a_bad_item_is_quoted_in_short():
+    with pytest.raises(
+        TypeError, match=r"must be strings, got bytes .*\.\.\.\) at position 1"
+    ) as e:
+        check_sequences(["ACGT", b"A" * 1_000_000])
+    assert len(str(e.value)) < 300

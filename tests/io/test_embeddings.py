@@ -177,3 +177,49 @@ def test_parquet_opens_in_pandas(tmp_path):
     frame = pandas.read_parquet(tmp_path / "x.parquet")
     assert frame.columns.tolist() == ["id", "embedding_0", "embedding_1"]
     assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (b"a\n\xff\n", r"x\.ids\.txt: not UTF-8 text"),
+        (b"a\n\n", r"x\.ids\.txt, line 2: the identifier is empty"),
+        (b"", r"x\.ids\.txt, line 1: the identifier is empty"),
+    ],
+)
+def test_damaged_identifiers(tmp_path, ids, message):
+    np.save(tmp_path / "x.npy", np.eye(2))
+    (tmp_path / "x.ids.txt").write_bytes(ids)
+    with pytest.raises(SequenceFileError, match=message):
+        read_embeddings(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": ["a", None], "x": [1.0, 2.0]},
+        {"id": ["a", "b"], "x": [1.0, None]},
+        {"id": ["a", "b"], "x": ["1", "2"]},
+        {"id": ["a", "b"], "x": [[1.0], [2.0]]},
+    ],
+)
+def test_parquet_columns_that_are_no_embeddings(tmp_path, columns):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(SequenceFileError, match="a value is missing or no floating-point number"):
+        read_embeddings(tmp_path / "x.parquet")
+
+
+def test_parquet_cut_anywhere(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "x.parquet"
+    write_embeddings(path, ["a", "b"], np.eye(2, dtype=np.float32))
+    whole = path.read_bytes()
+    for end in (0, 3, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(SequenceFileError, match=r"x\.parquet is not a \.parquet file"):
+            read_embeddings(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_embeddings(path)

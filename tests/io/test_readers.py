@@ -355,3 +355,18 @@ def test_any_bytes_give_records_or_the_documented_error(content):
         assert len(ids) == len(sequences) > 0
         assert all(s and not s.strip("ACGTN") for s in sequences)
         assert len(set(ids)) == len(ids)
+
+
+def test_messages_do_not_speak_to_a_terminal():
+    with pytest.raises(SequenceFileError, match=r"line 2.*\\x1b\[2J") as caught:
+        read_sequences(io.BytesIO(b"# x\nab\x1b[2Jcd\x07\n"))
+    assert str(caught.value).isprintable()
+
+
+def test_the_pair_that_is_complete_first_is_named(tmp_path):
+    # Whatever the order of the digests of the identifiers.
+    for names in (b"abcd", b"dcba", b"zy01"):
+        a, b, c, d = (bytes([name]) for name in names)
+        lines = [b">%s\nA\n" % name for name in (a, b, c, b, d, a, c, d)]
+        with pytest.raises(SequenceFileError, match="record number 2 and record number 4 "):
+            read_sequences(write(tmp_path, b"".join(lines)))

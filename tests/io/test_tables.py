@@ -97,3 +97,7 @@ def test_a_failure_keeps_the_old_table(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_header_is_the_first_line_that_is_not_blank():
+    assert read_labels(io.BytesIO(b"\n \nread_id\tspecies\nr1\ta\n")) == {"r1": "a"}

@@ -1,9 +1,12 @@
 """Pictures and facts of the documentation that are made from the code are as the code is now."""
 
+import csv
 import importlib.util
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dnaembed
@@ -80,3 +83,52 @@ def test_citation_names_this_version():
     assert f"\nversion: {version}\n" in (ROOT / "docs" / "CITATION.cff").read_text()
     assert f"version = {{{version}}}" in (ROOT / "docs" / "citing.rst").read_text()
     assert dnaembed.__version__ == version
+
+
+def table_of(page, first):
+    """Return the rows of the csv-table whose header begins with a word, below the header."""
+    lines = [line.strip() for line in (ROOT / "docs" / page).read_text().splitlines()]
+    start = next(i for i, line in enumerate(lines) if line.startswith(first))
+    stop = lines.index("", start)
+    return list(csv.reader(lines[start + 1 : stop], skipinitialspace=True))
+
+
+def means(name, keys, columns):
+    """Return the means over the seeds in a file of results, by the values of some columns."""
+    values = defaultdict(list)
+    with (ROOT / "docs" / "results" / name).open(newline="") as file:
+        for row in csv.DictReader(file):
+            values[tuple(row[key] for key in keys)].append([row[c] for c in columns])
+    return {
+        key: [
+            "" if "" in column else np.mean([float(v) for v in column])
+            for column in zip(*rows, strict=True)
+        ]
+        for key, rows in values.items()
+    }
+
+
+def same(shown, expected):
+    digits = len(shown.partition(".")[2])
+    return shown == "" if expected == "" else abs(float(shown) - expected) <= 0.51 * 10**-digits
+
+
+def test_table_of_unknown_species_is_that_of_the_results():
+    columns = ["auroc", "fpr95", "known called unknown", "new called unknown", "calibration error"]
+    measured = means("novelty.csv", ["shots", "score"], columns)
+    rows = table_of("guide/few_shot.rst", "reads a species,")
+    assert len(rows) == len(measured)
+    for shots, score, *shown in rows:
+        expected = measured[shots, score]
+        assert all(map(same, shown, expected)), (shots, score, expected)
+
+
+def test_table_of_bins_is_that_of_the_results():
+    columns = ["f1>0.5", "f1>0.5 of all reads", "f1>0.9", "binned"]
+    measured = means("binning.csv", ["abundance", "method"], columns)
+    rows = table_of("guide/binning.rst", "method (")
+    assert 2 * len(rows) == len(measured)
+    for method, *shown in rows:
+        even, skewed = measured["even", method], measured["lognormal", method]
+        expected = [*even[:3], *skewed[:3], even[3]]
+        assert all(map(same, shown, expected)), (method, expected)

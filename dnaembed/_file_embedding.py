@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import effective_n_jobs
+from joblib.parallel import ThreadingBackend
 from sklearn.preprocessing import normalize
 
 from ._embed import EmbedOptions, embed_strands
@@ -83,7 +83,9 @@ def embed_file(
             on_read=bar.read,
         )
         tasks = _remaining(blocks, writer, part)
-        for (rows, ids), checksum in _in_order(embed, tasks, effective_n_jobs(n_jobs)):
+        # Always threads of this machine, whatever joblib's backend: shards are for other machines.
+        n_workers = ThreadingBackend().effective_n_jobs(1 if n_jobs is None else n_jobs)
+        for (rows, ids), checksum in _in_order(embed, tasks, n_workers):
             writer.append(rows, ids, input_checksum=checksum)
             bar.embedded(len(rows))
     logger.info("Wrote %s: %d x %d.", output, writer.progress.rows, backbone.embedding_size)

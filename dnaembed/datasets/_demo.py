@@ -124,9 +124,13 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
         )
         # No time in the header: the same bytes whenever it is written.
         (path / "reads.fastq.gz").write_bytes(gzip.compress(fastq.encode("ascii"), 6, mtime=0))
-        write_labels(path / "species.tsv", ids[rest], labels[rest], columns=("id", "species"))
+        write_labels(
+            path / "species.tsv", ids[rest].tolist(), labels[rest], columns=("id", "species")
+        )
         _write_fasta(path / "known.fasta", ids[known], sequences[known])
-        write_labels(path / "known.tsv", ids[known], labels[known], columns=("id", "species"))
+        write_labels(
+            path / "known.tsv", ids[known].tolist(), labels[known], columns=("id", "species")
+        )
         names = "\t".join(f"sample{i + 1}" for i in range(_SAMPLES))
         rows = [
             "\t".join([i, *(f"{value:.2f}" for value in row)])

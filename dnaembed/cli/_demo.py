@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.save_reads is not None:
         save_demo_reads(args.save_reads)
-        logger.info("Wrote %s.", args.save_reads)
+        logger.info("%s holds the reads.", args.save_reads)
         return 0
     check_output(args.output)  # now, not after the work
     reads = load_demo_reads()

@@ -75,12 +75,13 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     folder : path-like
-        Must not exist; it appears complete or not at all.
+        A new folder; it appears complete or not at all. One that an earlier call wrote stays as it
+        is.
 
     Raises
     ------
     FileExistsError
-        If there is such a file or folder.
+        If there is a file of this name, or a folder with something else in it.
 
     Notes
     -----
@@ -102,6 +103,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     350
     """
     target = Path(folder)
+    if (target / "README.md").is_file() and _is_saved(target / "README.md"):
+        return
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; a new folder is expected.")
     if not target.absolute().parent.is_dir():
@@ -144,6 +147,10 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
             _write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
             catalog.append(f"{file}\t{name}")
         (path / "genomes" / "catalog.tsv").write_text("\n".join([*catalog, ""]))
+
+
+def _is_saved(readme: Path) -> bool:
+    return readme.read_bytes() == _SAVED.encode("utf-8")
 
 
 def _write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:

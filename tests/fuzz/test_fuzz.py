@@ -75,7 +75,7 @@ def test_search(name, tmp_path):
     """A search guided by coverage, of a fixed number of inputs and some seconds."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", name, str(tmp_path), "-seed=1",
-         f"-runs={targets.TARGETS[name].runs}", "-max_total_time=8",
+         f"-runs={targets.TARGETS[name].runs}", "-max_total_time=6",
          f"-artifact_prefix={tmp_path}/"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

@@ -52,7 +52,8 @@ def test_every_block_left_out_says_why(page):
         assert block.language == "python" or block.not_run is None or runs
 
 
-def test_the_runner_sees_what_is_wrong(tmp_path, capsys):
+def test_the_runner_sees_what_is_wrong(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     page = tmp_path / "page.rst"
     wrong = {
         "1 + 1  # -> 3": AssertionError,
@@ -70,6 +71,12 @@ def test_the_runner_sees_what_is_wrong(tmp_path, capsys):
         with pytest.raises(AssertionError):
             run_page(blocks_of_rst(page), capsys, set())
     page.write_text(".. code-block:: console\n\n   $ dnaembed info default\n   no such line\n")
+    with pytest.raises(AssertionError, match="says no"):
+        run_page(blocks_of_rst(page), capsys, set())
+    Path("table.tsv").write_text("a 0.912\n")
+    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.93\n")
+    run_page(blocks_of_rst(page), capsys, set())
+    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.5\n")
     with pytest.raises(AssertionError, match="says no"):
         run_page(blocks_of_rst(page), capsys, set())
     page.write_text(".. not run: no reason\n\n.. code-block:: console\n\n   $ dnaembed nonsense\n")

@@ -325,7 +325,7 @@ def test_headers_that_lie(profile, content):
 
 def test_dtypes_that_are_no_weights(profile):
     weights = load_file(profile / "model.safetensors")
-    for dtype in (torch.int64, torch.bool, torch.complex64, torch.uint8):
+    for dtype in (torch.int64, torch.bool, torch.int32, torch.uint8):
         changed = weights | {"mean": torch.ones(10).to(dtype)}
         save_file(changed, profile / "model.safetensors")
         with pytest.raises(ValueError, match="tensor mean holds torch"):

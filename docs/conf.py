@@ -91,8 +91,9 @@ def _changes_as_rst(app, name, source):
     if name != "changes":
         return
     lines = []
-    text = (app.srcdir.parent / "CHANGES.md").read_text(encoding="utf-8")
-    for line in text.splitlines():
+    file = app.srcdir.parent / "CHANGES.md"
+    app.env.note_dependency(file)
+    for line in file.read_text(encoding="utf-8").splitlines():
         heading = re.fullmatch(r"(#+) (.*)", line)
         if heading:
             lines += [heading[2], "=-"[len(heading[1]) - 1] * len(heading[2])]

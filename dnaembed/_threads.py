@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -25,12 +26,18 @@ def limit_threads(n_threads: int) -> Iterator[None]:
     """
     # A thread's first call into torch sets its limits; later than here, it would undo ours.
     n_threads = min(n_threads, torch.get_num_threads())
-    with ThreadpoolController().select(user_api="openmp").limit(limits=n_threads):
+    with _controller().limit(limits=n_threads):
         before = _limit_mkl(n_threads)
         try:
             yield
         finally:
             _limit_mkl(before)
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # Kept: to look for the libraries takes milliseconds, as much as a small piece of work.
+    return ThreadpoolController().select(user_api="openmp")
 
 
 def _limit_mkl(n_threads: int) -> int:

@@ -1,0 +1,332 @@
+"""Speed of the transformer on a CPU: ``python -m dnaembed.benchmark.transformer_speed -o FILE``.
+
+An encoder of the size of DNABERT-S (random weights) on reads of 0.5 to 10 kb: the authors'
+evaluation loop, written anew, beside ours in float32, bfloat16 and int8, in one run. The loop takes
+20 reads at a time in the order of the file. As in the published code, linear layers leave padding
+out, and attention is computed in plain operations on padded tensors, with ALiBi and mask as one
+tensor of (reads, heads, length, length). Rates count two operations a multiplication: `GFLOP/s` as
+if each token attended to all tokens of its read, `GFLOP/s done` what was multiplied in fact. The
+rate of float32 matrix products is measured between the others, on the shapes of the model's layers.
+Layers cost the same, so `--layers` 12 takes three times as long as 4, at the same ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .._device import move
+from .._embed import EmbedOptions, embed_sequences
+from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from ..backbones.dnabert import alibi_slopes
+from ..backbones.dnabert._modeling import DnaBertLayer
+from ..training._randomness import seeded
+from ._rows import write_rows
+
+_COLUMNS = (
+    "threads",
+    "reads",
+    "path",
+    "tokens",
+    "seconds",
+    "kilobases per second",
+    "times the loop",
+    "times float32",
+    "GFLOP/s",
+    "GFLOP/s done",
+    "GFLOP/s of products",
+    "share of products",
+    "peak memory in MB",
+    "largest difference",
+    "least cosine",
+)
+_BATCH = 20
+_LENGTHS = (500, 1000, 2000, 5000, 10_000)
+_ROWS = 2048
+
+
+def authors_loop(backbone: DnaBertBackbone, sequences: Sequence[str]) -> np.ndarray:
+    """Embed as the authors' evaluation does: batches of 20 in order, padded, plain attention.
+
+    Parameters
+    ----------
+    backbone : DnaBertBackbone
+        In float32 on the CPU.
+    sequences : sequence of str
+        Upper-case sequences.
+
+    Returns
+    -------
+    ndarray of shape (n_sequences, embedding_size)
+    """
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(sequences), _BATCH):
+            features = backbone.featurize(sequences[start : start + _BATCH])
+            batch = backbone.collate(features)
+            rows.append(_padded_pass(backbone.model, batch["input_ids"], batch["attention_mask"]))
+    return torch.cat(rows).numpy()
+
+
+def _padded_pass(model: DnaBertModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    n, length = ids.shape
+    inside = mask.bool()
+    place = torch.arange(length)
+    slopes = alibi_slopes(model.config.num_attention_heads)
+    alibi = -slopes[:, None, None] * (place[:, None] - place).abs()
+    bias = (1.0 - mask[:, None, None, :].float()) * -10_000.0 + alibi[None]
+    hidden = model.embeddings(model.embeddings.word_embeddings(ids), None)[inside]
+    for layer in model.encoder.layer:
+        assert isinstance(layer, DnaBertLayer)
+        heads = layer.attention.self.n_heads
+        padded = torch.zeros(n, length, 3 * hidden.shape[1])
+        padded[inside] = layer.attention.self.Wqkv(hidden)
+        query, key, value = padded.view(n, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
+        context = (functional.softmax(scores, dim=-1) @ value).transpose(1, 2)
+        hidden = layer.attention.output(context.reshape(n, length, -1)[inside], hidden)
+        hidden = layer.mlp(hidden)
+    padded = torch.zeros(n, length, hidden.shape[1])
+    padded[inside] = hidden
+    return padded.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+
+def flops(config: DnaBertConfig, tokens: Sequence[int]) -> float:
+    """Operations of the layers, each token attending to all tokens of its sequence."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    linear = 2.0 * hidden * (4 * hidden + 3 * inner) * sum(tokens)
+    attention = 4.0 * hidden * sum(n * n for n in tokens)
+    return config.num_hidden_layers * (linear + attention)
+
+
+class _CountDone(TorchDispatchMode):
+    """Count the operations of matrix products and of fused attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        if "scaled_dot_product" in name:
+            query, key = args[:2]
+            self.flops += 4.0 * query.numel() * key.shape[2]
+        elif name in ("mm", "addmm", "linear", "_int_mm"):
+            left, right = args[1:3] if name == "addmm" else args[:2]
+            columns = right.shape[0] if name == "linear" else right.shape[1]
+            self.flops += 2.0 * left.numel() * columns
+        return func(*args, **(kwargs or {}))
+
+
+def product_rate(config: DnaBertConfig) -> float:
+    """GFLOP/s of float32 matrix products with the shapes of a layer's weights."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    shapes = ((hidden, 3 * hidden), (hidden, hidden), (hidden, 2 * inner), (inner, hidden))
+    seconds = 0.0
+    with torch.inference_mode():
+        for n_in, n_out in shapes:
+            rows, weights = torch.ones(_ROWS, n_in), torch.ones(n_out, n_in)
+            out = torch.empty(_ROWS, n_out)
+            times = []
+            for _ in range(4):
+                start = time.perf_counter()
+                torch.mm(rows, weights.t(), out=out)
+                times.append(time.perf_counter() - start)
+            seconds += min(times)
+    return 2.0 * _ROWS * sum(a * b for a, b in shapes) / seconds / 1e9
+
+
+def measure(
+    n_reads: int = 20,
+    *,
+    threads: Sequence[int] = (1, 2),
+    config: DnaBertConfig | None = None,
+    lengths: Sequence[int] = _LENGTHS,
+    seed: int = 0,
+) -> list[dict[str, str]]:
+    """Time the paths on reads of mixed lengths, and ours on reads of each length.
+
+    Parameters
+    ----------
+    n_reads : int, default=20
+        Of lengths spread evenly from the least of `lengths` to the greatest, shuffled.
+    threads : sequence of int, default=(1, 2)
+        Cores to use, one table each. Set for the whole process while it is measured.
+    config : DnaBertConfig, default=None
+        Sizes; those of DNABERT-S if None.
+    lengths : sequence of int
+        In bp, each of which is also measured alone.
+    seed : int, default=0
+        Of reads and weights.
+
+    Returns
+    -------
+    list of dict
+        One row a path, with the columns of the table.
+    """
+    config = DnaBertConfig() if config is None else config
+    rng = np.random.default_rng(seed)
+    spread = np.linspace(min(lengths), max(lengths), n_reads).astype(int)
+    mixed = [_random_read(rng, n) for n in rng.permutation(spread)]
+    exact = _random_model(rng, config, seed)
+    half, rounded = deepcopy(exact), deepcopy(exact)
+    move(half.model, dtype=torch.bfloat16)
+    rounded.quantize()
+    rows = []
+    for n_threads in threads:
+        with _threads(n_threads):
+            rates = [product_rate(config)]
+            results = {}
+            for path, run in (
+                ("authors' loop", lambda: authors_loop(exact, mixed)),
+                ("float32", lambda: _ours(exact, mixed)),
+                ("bfloat16", lambda: _ours(half, mixed)),
+                ("int8", lambda: _ours(rounded, mixed)),
+            ):
+                if path != "authors' loop":
+                    _ours(exact, mixed[:1])  # the first pass in a thread setting is slower
+                results[path] = _timed(run)
+                rates.append(product_rate(config))
+            rate = max(rates)
+            for path, (embeddings, seconds, memory) in results.items():
+                row = _row(exact, mixed, seconds, rate, n_threads, "mixed lengths", path)
+                reference, loop_seconds, _ = results["authors' loop"]
+                row |= {
+                    "times the loop": f"{loop_seconds / seconds:.2f}",
+                    "times float32": f"{results['float32'][1] / seconds:.2f}",
+                    "peak memory in MB": f"{memory / 1e6:.0f}",
+                    "largest difference": f"{np.abs(embeddings - reference).max():.1e}",
+                    "least cosine": f"{_least_cosine(embeddings, reference):.6f}",
+                }
+                rows.append(row)
+            for length in lengths:
+                reads = [_random_read(rng, length) for _ in range(max(1, 20_000 // length))]
+                _, seconds, memory = _timed(lambda reads=reads: _ours(exact, reads))  # type: ignore[misc]
+                name = f"{len(reads)} of {length} bp"
+                row = _row(exact, reads, seconds, rate, n_threads, name, "float32")
+                rows.append(row | {"peak memory in MB": f"{memory / 1e6:.0f}"})
+    return rows
+
+
+def _row(
+    backbone: DnaBertBackbone,
+    reads: Sequence[str],
+    seconds: float,
+    rate: float,
+    n_threads: int,
+    name: str,
+    path: str,
+) -> dict[str, str]:
+    tokens = [len(ids) for ids in backbone.featurize(reads)]
+    row = {
+        "threads": str(n_threads),
+        "reads": name,
+        "path": path,
+        "tokens": str(sum(tokens)),
+        "seconds": f"{seconds:.3f}",
+        "kilobases per second": f"{sum(map(len, reads)) / seconds / 1e3:.2f}",
+        "GFLOP/s": f"{flops(backbone.model.config, tokens) / seconds / 1e9:.1f}",
+        "GFLOP/s of products": f"{rate:.1f}",
+    }
+    if path == "float32":
+        with _CountDone() as count:
+            _ours(backbone, reads)
+        done = count.flops / seconds / 1e9
+        row |= {"GFLOP/s done": f"{done:.1f}", "share of products": f"{done / rate:.3f}"}
+    return row
+
+
+def _random_read(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(list("ACGT"), length))
+
+
+def _random_model(rng: np.random.Generator, config: DnaBertConfig, seed: int) -> DnaBertBackbone:
+    reads = [_random_read(rng, 5000) for _ in range(200)]
+    tokenizer = train_bpe_tokenizer(reads, vocab_size=config.vocab_size)
+    with seeded(seed, torch.device("cpu")):
+        model = DnaBertModel(config)
+    return DnaBertBackbone(model.eval().requires_grad_(False), tokenizer)
+
+
+def _ours(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
+    return embed_sequences(backbone, reads, EmbedOptions())
+
+
+def _least_cosine(rows: np.ndarray, reference: np.ndarray) -> float:
+    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
+    return float(((rows * reference).sum(axis=1) / norms).min())
+
+
+def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
+    """Result, seconds, and bytes of memory above those at the start."""
+    before = peak = _memory()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, _memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        start = time.perf_counter()
+        result = run()
+        seconds = time.perf_counter() - start
+    finally:
+        done.set()
+        watcher.join()
+    return result, seconds, float(peak - before)
+
+
+def _memory() -> int:
+    """Bytes of the process in memory; 0 where there is no /proc."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def _threads(n_threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dnaembed.benchmark.transformer_speed",
+        description=__doc__.split("\n")[0],
+    )
+    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser.add_argument("--reads", type=int, default=20, help="of 0.5 to 10 kb (default: 20)")
+    parser.add_argument("--layers", type=int, default=4, help="of the encoder (default: 4 of 12)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
+    args = parser.parse_args(argv)
+    config = DnaBertConfig(num_hidden_layers=args.layers)
+    rows = measure(args.reads, threads=args.threads, config=config)
+    write_rows(Path(args.output), _COLUMNS, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

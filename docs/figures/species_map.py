@@ -24,16 +24,18 @@ def draw():
         "dnaembed": DNABertSEmbedder().fit_transform(reads.sequences),
     }
     figure, axes = new_figure(2)
+    figure.set_size_inches(8, 5)  # legible on a phone as well
     for axis, (name, rows) in zip(axes, embeddings.items(), strict=True):
         clusters = KMeans(10, n_init=10, random_state=0).fit_predict(normalize(rows))
         ari = adjusted_rand_score(reads.labels, clusters)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a seed makes UMAP use one thread, which it tells
             points, names = project(rows, method="umap")
-        title = f"{name}\n(adjusted Rand index of clusters: {ari:.2f})"
-        plot_species(
-            points, reads.labels, names=names, title=title, ax=axis, legend=axis is axes[-1]
-        )
+        title = f"{name}\nadjusted Rand index of clusters: {ari:.2f}"
+        plot_species(points, reads.labels, names=names, title=title, ax=axis, legend=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
     return figure
 
 

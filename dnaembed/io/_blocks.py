@@ -16,7 +16,6 @@ from ._streams import Source, name_of
 
 # Of text: large enough that what is done a block costs nothing, small enough for any memory.
 BLOCK_BYTES = 1 << 22
-_SLOW_RECORDS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,15 @@ def _file_blocks(
             held += _fill(file, buffer[held:])
             at_end = held < len(buffer)
             parsed = parse_records(buffer[:held], form, at_end=at_end)
+            if not parsed.is_regular:
+                # From the start of the buffer: a mended file has the same blocks up to here.
+                start = io.BytesIO(buffer[:held].tobytes())
+                stream: Any = io.BufferedReader(_Chained(start, file))  # type: ignore[type-var]
+                records = parse_stream(
+                    stream, form, tally.name, n_before=tally.n_records, lines_before=lines
+                )
+                yield from _slow_blocks(records, tally, seen, block_bytes)
+                break
             if len(parsed.lengths):
                 if seen is not None:
                     seen.extend(parsed.digests)
@@ -131,14 +139,6 @@ def _file_blocks(
                 lines += parsed.lines
                 yield SequenceBlock(parsed.bases, parsed.lengths, parsed.ids)
             rest = buffer[parsed.consumed : held]
-            if not parsed.is_regular:
-                start = io.BytesIO(rest.tobytes())
-                stream: Any = io.BufferedReader(_Chained(start, file))  # type: ignore[type-var]
-                records = parse_stream(
-                    stream, form, tally.name, n_before=tally.n_records, lines_before=lines
-                )
-                yield from _slow_blocks(records, tally, seen, block_bytes)
-                break
             if len(rest) == len(buffer):  # a record longer than the buffer
                 buffer = np.concatenate([buffer, np.empty_like(buffer)])
             else:
@@ -168,8 +168,8 @@ def _slow_blocks(
     size = 0
     for record in clean:
         pending.append(record)
-        size += len(record[1])
-        if size >= block_bytes or len(pending) >= _SLOW_RECORDS:
+        size += sum(map(len, record))
+        if size >= block_bytes:
             yield _block_of(pending)
             pending, size = [], 0
     if pending:

@@ -84,6 +84,7 @@ _NO_SIDEBAR = (
 html_sidebars = {page: [] for page in _NO_SIDEBAR}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 
 def _changes_as_rst(app, name, source):

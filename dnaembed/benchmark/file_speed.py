@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,12 @@ COLUMNS = (
 _K = 4
 _LOOP = "TNF by a Python loop"
 _READ = "reading alone (dnaio)"
-_READ_AND_COUNT = "reading and counting (dnaio, compiled counter)"
+_READ_AND_COUNT = "reading (dnaio) and counting"
 _BLOCKS = "reading in blocks"
 _BLOCKS_AND_COUNT = "reading in blocks and counting"
 _EMBED = "embed_file"
-_STREAM = "embed_file, a stream"
+_EMBED_BFLOAT16 = "embed_file in bfloat16"
+_STREAM = "embed_file of a stream"
 
 
 def measure(
@@ -77,6 +79,7 @@ def measure(
     cases += [(name, 1, n_reads, 5000) for name in (_READ, _READ_AND_COUNT)]
     cases += [(name, 1, n_reads, 5000) for name in (_BLOCKS, _BLOCKS_AND_COUNT)]
     cases += [(_EMBED, cores, n_reads, 5000) for cores in range(1, n_cores + 1)]
+    cases += [(_EMBED_BFLOAT16, 1, n_reads, 5000)]
     cases += [(_EMBED, 1, max(1, n_reads // part), 5000) for part in (4, 2)]
     cases += [
         (_EMBED, 1, max(1, n_reads * 5000 // length), length)
@@ -225,12 +228,12 @@ def _blocks_and_count(source: Any) -> None:
         count_bases(block.bases, block.lengths, [_K], counts)
 
 
-def _embed(source: Any) -> None:
+def _embed(source: Any, dtype: str = "float32") -> None:
     from .. import DNABertSEmbedder
 
     n_jobs = len(_cores())
     with tempfile.TemporaryDirectory() as folder:
-        embedder = DNABertSEmbedder(device="cpu", cache=None, n_jobs=n_jobs)
+        embedder = DNABertSEmbedder(device="cpu", dtype=dtype, cache=None, n_jobs=n_jobs)
         embedder.embed_file(source, Path(folder, "rows.npy"))
 
 
@@ -241,6 +244,7 @@ _WORK: dict[str, Callable[[Any], object]] = {
     _BLOCKS: _blocks,
     _BLOCKS_AND_COUNT: _blocks_and_count,
     _EMBED: _embed,
+    _EMBED_BFLOAT16: partial(_embed, dtype="bfloat16"),
     _STREAM: _embed,
 }
 

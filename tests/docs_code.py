@@ -5,8 +5,10 @@ import ast
 import math
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -194,7 +196,17 @@ _RUN = ("dnaembed", "head")  # the rest is looked at only
 
 def run_page(blocks, capsys, extras):
     """Run the blocks of a page in order, in the current folder."""
-    namespace = {"__name__": "page"}
+    # A module, with a file, as transformers 5.0 looks up the classes of models in theirs.
+    module = ModuleType("page")
+    module.__file__ = __file__
+    sys.modules["page"] = module
+    try:
+        _run_blocks(blocks, vars(module), capsys, extras)
+    finally:
+        del sys.modules["page"]
+
+
+def _run_blocks(blocks, namespace, capsys, extras):
     for block in blocks:
         try:
             if block.language == "python":

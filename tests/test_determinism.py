@@ -75,7 +75,7 @@ def test_same_seed_same_result(name):
     if name in UNSEEDED:
         assert digest(JOBS[name](1)) == first
     else:  # some seeds may agree: bins are the best of several runs
-        assert any(digest(JOBS[name](seed)) != first for seed in (1, 2, 3))
+        assert any(digest(JOBS[name](seed)) != first for seed in range(1, 9))
     # Nothing was taken from the generators of the process, nor given to them.
     assert torch.equal(torch.get_rng_state(), state[0])
     assert digest(np.random.get_state()) == state[1]  # noqa: NPY002

@@ -119,8 +119,9 @@ def check_source(
 def _source_of_file(path: str, rows: np.ndarray) -> EmbeddingSource | None:
     """Read what ``dnaembed embed`` noted about a file; None where there is no (such) note."""
     from .._saved_clusters import EmbeddingSource
+    from ..io._embeddings import manifest_path
 
-    manifest = Path(path).with_suffix(".manifest.json")
+    manifest = manifest_path(path)
     if Path(path).suffix != ".npy" or not manifest.exists():
         return None
     try:

@@ -168,6 +168,20 @@ def ids_path(path: str | os.PathLike[str]) -> Path:
     return Path(path).with_suffix(".ids.txt")
 
 
+def manifest_path(path: str | os.PathLike[str]) -> Path:
+    """Return where it is said what the rows of a ``.npy`` file were made by."""
+    return Path(path).with_suffix(".manifest.json")
+
+
+def npy_header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:
+    """Return the start of a ``.npy`` file; of one size, however many rows there are."""
+    # numpy pads the header for a first axis that grows.
+    buffer = BytesIO()
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (n_rows, n_columns)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
 def _column_names(n_columns: int) -> list[str]:
     width = len(str(n_columns - 1))
     return [f"embedding_{i:0{width}d}" for i in range(n_columns)]
@@ -227,14 +241,8 @@ class _NpyWriter(_Writer):
         self._array = stack.enter_context(array.open("wb"))
         stack.push(lambda kind, *_: self.close() if kind is None else None)
 
-    def _header(self) -> bytes:
-        buffer = BytesIO()
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": self._shape}
-        np.lib.format.write_array_header_1_0(buffer, header)
-        return buffer.getvalue()
-
     def _start(self, n_columns: int) -> None:
-        self._header_size = self._array.write(self._header())
+        self._header_size = self._array.write(npy_header(self._dtype, 0, n_columns))
 
     def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
         self._ids.writelines(f"{identifier}\n" for identifier in ids)
@@ -242,8 +250,8 @@ class _NpyWriter(_Writer):
 
     def close(self) -> None:
         super().close()
-        header = self._header()
-        # numpy pads the header for a first axis that grows, so that it fits in the same place.
+        assert self._shape is not None
+        header = npy_header(self._dtype, *self._shape)
         assert len(header) == self._header_size
         self._array.seek(0)
         self._array.write(header)

@@ -16,13 +16,13 @@ import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from ._atomic import atomic_output, check_output
+from ._embeddings import ids_path, manifest_path, npy_header
 
 logger = logging.getLogger("dnaembed")
 
@@ -118,7 +118,7 @@ class ResumableEmbeddings:
         self._array = self._open("rows", self._header_size + self._row_bytes(self.progress))
         self._ids = self._open("ids", self.progress.ids_bytes)
         self._array.seek(0)
-        self._array.write(_header(self._dtype, self.progress.rows, self._n_columns))
+        self._array.write(npy_header(self._dtype, self.progress.rows, self._n_columns))
         self._array.seek(0, os.SEEK_END)
 
     def _drop_if_worthless(self) -> bool:
@@ -200,10 +200,10 @@ class ResumableEmbeddings:
 
     def _finish(self) -> None:
         """Give the files their names; may itself be interrupted anywhere and done again."""
-        manifest = self.path.with_suffix(".manifest.json")
+        manifest = manifest_path(self.path)
         if not self.progress.is_complete:
             self._array.seek(0)
-            self._array.write(_header(self._dtype, self.progress.rows, self._n_columns))
+            self._array.write(npy_header(self._dtype, self.progress.rows, self._n_columns))
             self._commit(is_complete=True)
             self._array.close()
             self._ids.close()
@@ -211,7 +211,7 @@ class ResumableEmbeddings:
             # The array comes last: it never lies beside identifiers of something else.
             self.path.unlink(missing_ok=True)
             with suppress(FileNotFoundError):  # moved before an interruption
-                (self.folder / "ids").replace(self.path.with_suffix(".ids.txt"))
+                (self.folder / "ids").replace(ids_path(self.path))
             shutil.copyfile(self.folder / "progress.json", self.folder / "manifest")
             (self.folder / "manifest").replace(manifest)
             (self.folder / "rows").replace(self.path)
@@ -260,7 +260,7 @@ class ResumableEmbeddings:
         rows, ids = self.folder / "rows", self.folder / "ids"
         if progress.is_complete:  # perhaps interrupted while the files got their names
             rows = rows if rows.exists() else self.path
-            ids = ids if ids.exists() else self.path.with_suffix(".ids.txt")
+            ids = ids if ids.exists() else ids_path(self.path)
         return (
             _crc32(rows, self._header_size, self._row_bytes(progress)) == progress.array_checksum
             and _crc32(ids, 0, progress.ids_bytes) == progress.ids_checksum
@@ -268,18 +268,10 @@ class ResumableEmbeddings:
 
     @property
     def _header_size(self) -> int:
-        return len(_header(self._dtype, 0, self._n_columns))
+        return len(npy_header(self._dtype, 0, self._n_columns))
 
     def _row_bytes(self, progress: Progress) -> int:
         return progress.rows * self._n_columns * self._dtype.itemsize
-
-
-def _header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:
-    # numpy pads the header for a first axis that grows, so that its size is always the same.
-    buffer = BytesIO()
-    header = {"descr": dtype.str, "fortran_order": False, "shape": (n_rows, n_columns)}
-    np.lib.format.write_array_header_1_0(buffer, header)
-    return buffer.getvalue()
 
 
 def _crc32(path: Path, start: int, size: int) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ._embeddings import ids_path, open_embeddings
+from ._embeddings import ids_path, manifest_path, open_embeddings
 from ._errors import SequenceFileError
 
 # Sequences in a row go to one shard in groups of so many: few enough to share a small file out
@@ -129,14 +129,14 @@ class _Part:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        manifest_path = path.with_suffix(".manifest.json")
+        described = manifest_path(path)
         try:
-            manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+            manifest = json.loads(described.read_text(encoding="utf-8"))
             shard = Shard.parse(manifest["settings"]["shard"])
             rows = int(manifest["rows"])
         except (ValueError, KeyError, TypeError) as error:
             raise SequenceFileError(
-                f"{manifest_path} is not the manifest of a shard: {error}"
+                f"{described} is not the manifest of a shard: {error}"
             ) from error
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.shape != (rows, manifest["n_columns"]):

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zstandard
 
 from dnaembed.cli import main
 from dnaembed.io import (
@@ -31,6 +30,7 @@ from dnaembed.io import (
     write_embeddings,
     write_labels,
 )
+from tests import zstd
 
 PAGE = Path(__file__).parents[2] / "docs" / "malformed_files.rst"
 
@@ -63,10 +63,6 @@ class Case:
     name: str = "reads.fa"
 
 
-def zst(data):
-    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
-
-
 def flip(data):
     """Change a byte in the middle."""
     damaged = bytearray(data)
@@ -84,7 +80,7 @@ SEQUENCES = [
     Case("truncated gzip", gzip.compress(LONG, mtime=0)[:-200], TRUNCATED.format("gz")),
     Case("truncated bzip2", bz2.compress(LONG)[:-200], TRUNCATED.format("bz2")),
     Case("truncated xz", lzma.compress(LONG)[:-200], TRUNCATED.format("xz")),
-    Case("truncated zstd", zst(LONG)[:-200], TRUNCATED.format("zst")),
+    Case("truncated zstd", zstd.compress(LONG)[:-200], TRUNCATED.format("zst")),
     Case(
         "a damaged byte in gzip",
         flip(gzip.compress(LONG, mtime=0)),

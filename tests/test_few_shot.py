@@ -15,7 +15,6 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
-from dnaembed._inputs import holds_sequences
 
 GENOMES = {"gamma": [0.7, 0.1, 0.1, 0.1], "beta": [0.1, 0.4, 0.4, 0.1], "alpha": [0.25] * 4}
 
@@ -94,31 +93,6 @@ def test_containers_are_alike():
     ):
         classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(X, pd.Series(y))
         np.testing.assert_allclose(classifier.predict_proba(X), expected)
-
-
-@pytest.mark.parametrize(
-    ("X", "expected"),
-    [
-        ("ACGT", True),
-        (b"ACGT", True),
-        (["ACGT"], True),
-        ([None, "ACGT"], True),
-        ([["ACGT"], ["AC"]], True),
-        (np.array([b"ACGT"]), True),
-        (np.array([[None], ["ACGT"]], dtype=object), True),
-        (pd.DataFrame({"s": ["ACGT"]}), True),
-        ([], False),
-        ([1.0, 2.0], False),
-        ([[1.0], [2.0]], False),
-        (np.eye(2), False),
-        (np.eye(2).astype(object), False),
-        (pd.DataFrame(np.eye(2)), False),
-        (None, False),
-        (3, False),
-    ],
-)
-def test_strings_are_told_from_numbers(X, expected):
-    assert holds_sequences(X) is expected
 
 
 def test_kinds_are_not_mixed():

@@ -130,12 +130,43 @@ def test_mi_mix_against_the_definition():
     torch.testing.assert_close(value, expected / 6)
 
 
-def test_i_mix_is_mi_mix():
-    z1, z2, temperature, permutation, coefficients = case(2)
+def test_a_single_negative_has_weight_one():
+    z1, z2 = views(2)
+    share = torch.tensor([0.9, 0.6], dtype=torch.float64)
+    s = torch.exp(z1 @ z2.T / 0.2)
+    expected = [
+        -share[i] * torch.log(s[i, i] / s[i].sum())
+        - (1 - share[i]) * torch.log(s[i, 1 - i] / s[i].sum())
+        for i in range(2)
+    ]
+    value = mi_mix(z1, z2, torch.tensor([1, 0]), share, temperature=0.2)
+    torch.testing.assert_close(value, torch.stack(expected).mean())
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(16) // 2])
+def test_i_mix_is_mi_mix(labels):
+    z1, z2 = views(16)
+    permutation, coefficients = torch.arange(16).roll(1), torch.linspace(0.5, 1, 16)
     assert torch.equal(
-        i_mix(z1, z2, permutation, coefficients, temperature=temperature),
-        mi_mix(z1, z2, permutation, coefficients, temperature=temperature),
+        i_mix(z1, z2, permutation, coefficients, temperature=0.1, labels=labels),
+        mi_mix(z1, z2, permutation, coefficients, temperature=0.1, labels=labels),
     )
+
+
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 1])])
+def test_losses_stay_on_the_device_of_the_vectors(labels):
+    # Meta tensors have a device and no values; what is made on another one does not go with them.
+    z = torch.ones(3, 4, device="meta")
+    permutation, share = torch.zeros(3, dtype=torch.int64, device="meta"), z[:, 0]
+    for loss in (
+        weighted_simclr(z, z, temperature=0.1, labels=labels),
+        mi_mix(z, z, permutation, share, temperature=0.1, labels=labels),
+        supcon(z, z, temperature=0.1, labels=labels),
+        alignment(z, z),
+        uniformity(z),
+    ):
+        assert loss.device.type == "meta"
+        assert loss.shape == ()
 
 
 def test_supcon_against_the_definition():
@@ -234,6 +265,16 @@ def test_half_precision_is_computed_in_float32():
     value = weighted_simclr(*rounded, temperature=0.05)
     assert value.dtype == torch.float32
     assert torch.equal(value, weighted_simclr(*(z.float() for z in rounded), temperature=0.05))
+    # Shares are drawn in double precision, which must not spread to the loss.
+    partners, shares = torch.arange(8).roll(1), torch.full((8,), 0.7, dtype=torch.float64)
+    value = mi_mix(*rounded, partners, shares, temperature=0.05)
+    assert value.dtype == torch.float32
+    assert torch.equal(
+        value, mi_mix(*(z.float() for z in rounded), partners, shares, temperature=0.05)
+    )
+    assert torch.equal(
+        mi_mix(rounded[0], rounded[1].float(), partners, shares, temperature=0.05), value
+    )
 
 
 def test_alignment_and_uniformity():
@@ -241,7 +282,9 @@ def test_alignment_and_uniformity():
     squares = [(z1[i] - z2[i]).square().sum() for i in range(6)]
     torch.testing.assert_close(alignment(z1, z2), torch.stack(squares).mean())
     kernel = [torch.exp(-2 * (z1[i] - z1[j]).square().sum()) for i in range(6) for j in range(i)]
-    torch.testing.assert_close(uniformity(z1), torch.stack(kernel).mean().log())
+    torch.testing.assert_close(
+        uniformity(z1), torch.stack(kernel).mean().log(), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,7 +296,7 @@ def test_alignment_and_uniformity():
     ],
 )
 def test_wrong_shapes(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^z1 and z2 must be .*{message}"):
         weighted_simclr(*arguments, temperature=1.0)
 
 

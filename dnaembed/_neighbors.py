@@ -194,7 +194,7 @@ def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarr
 @numba.njit(nogil=True, cache=True)
 def _keep_nearest(  # type: ignore[no-untyped-def]
     products, start, first, similarities, indices, least
-):  # pragma: no cover - compiled
+):
     """Offer each product to its row and, off the diagonal, to the row that its column is."""
     n_neighbors = similarities.shape[1]
     for i in range(products.shape[0]):
@@ -226,7 +226,7 @@ def _keep_nearest(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True, fastmath={"nsz", "reassoc"})
 def _add_similar(  # type: ignore[no-untyped-def]
     products, min_similarity, rows, columns, both
-):  # pragma: no cover - compiled
+):
     """Add what reaches the threshold to its row and, if `both`, to its column."""
     for i in range(products.shape[0]):
         total = 0.0

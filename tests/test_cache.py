@@ -85,3 +85,9 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         DiskCache(tmp_path / "file")
+
+
+def test_a_cache_that_cannot_be_opened_is_an_error(tmp_path):
+    (tmp_path / "embeddings.sqlite").mkdir()
+    with pytest.raises(OSError, match=r"cannot open the embedding cache .*embeddings\.sqlite"):
+        DiskCache(tmp_path).get([b"key"])

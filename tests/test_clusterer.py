@@ -233,6 +233,18 @@ def test_estimate_from_a_part_of_the_rows(seed, monkeypatch):
     assert adjusted_rand_score(y, labels) > 0.9
 
 
+def test_neighbors_are_those_of_drawn_rows(monkeypatch):
+    X = normalize(species_mixture(10, 32, 0.3, sizes=(40, 60))[0])
+    every = neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(0))
+    monkeypatch.setattr("dnaembed._min_similarity._MAX_ROWS", 200)
+    some = [
+        neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(seed))
+        for seed in (0, 0, 1)
+    ]
+    assert some[0] == some[1] != some[2]
+    assert some == pytest.approx([every] * 3, abs=0.02)
+
+
 def test_distinct_bins_counts_what_is_apart():
     X = np.repeat(np.eye(3), 4, axis=0)
     y = np.repeat([0, 1, 2], 4)

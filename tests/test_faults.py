@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 N_KILLS = 20
+LONGEST = 3.0  # seconds until a kill
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +37,19 @@ def spawn():
     return context.Process
 
 
-def kill_at_random(spawn, target, args, *, is_done, longest, seed=0):
-    """Run a function again and again, each time killed; return the kills it took to be done."""
+def kill_at_random(spawn, target, args, *, is_done, seed=0):
+    """Run a function again and again, each time killed; return the kills it took to be done.
+
+    The function is told whether to be slow: it is until the last kill, and should then take longer
+    than all runs together may, so that no machine is done before.
+    """
     rng = random.Random(seed)
     kills = 0
     while not is_done():
-        process = spawn(target=target, args=args)
+        slow = kills < N_KILLS
+        process = spawn(target=target, args=(*args, slow))
         process.start()
-        process.join(rng.uniform(0, longest) if kills < N_KILLS else None)
+        process.join(rng.uniform(0, LONGEST) if slow else None)
         if process.exitcode is None:
             process.kill()
             process.join()
@@ -54,16 +60,21 @@ def kill_at_random(spawn, target, args, *, is_done, longest, seed=0):
     return kills
 
 
-def embed_slowly(path, output, n_jobs):
-    _file_embedding.BLOCK_BYTES = 2000
+BLOCK_BYTES = 2000
+N_BLOCKS = 200
+
+
+def embed(path, output, n_jobs, slow):
+    _file_embedding.BLOCK_BYTES = BLOCK_BYTES
     _resumable._SECONDS_BETWEEN_COMMITS = 0
     embed_block = _file_embedding.embed_block
 
-    def slow(*args):
-        time.sleep(0.1)  # so that it takes as long as all kills, on any machine
+    def embed_slowly(*args):
+        time.sleep(1.2 * n_jobs * N_KILLS * LONGEST / N_BLOCKS)
         return embed_block(*args)
 
-    _file_embedding.embed_block = slow
+    if slow:
+        _file_embedding.embed_block = embed_slowly
     DNABertSEmbedder(device="cpu", n_jobs=n_jobs).embed_file(path, output)
 
 
@@ -72,14 +83,14 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
     sequences = random_dna(2000)
     path = tmp_path / "x.fa"
     path.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(sequences)))
+    assert path.stat().st_size > N_BLOCKS * BLOCK_BYTES
     output = tmp_path / "x.npy"
     partial = tmp_path / "x.npy.partial"
     kills = kill_at_random(
         spawn,
-        embed_slowly,
+        embed,
         (path, output, n_jobs),
         is_done=lambda: output.exists() and not partial.exists(),
-        longest=3.0,
     )
     assert kills == N_KILLS
     ids, rows = read_embeddings(output)
@@ -88,31 +99,30 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
     np.testing.assert_allclose(rows, expected, atol=2e-6)
 
 
-def train(folder):
+def train(folder, slow):
     sys.path.insert(0, str(Path(__file__).parent / "training"))
     from toys import ToyBackbone, ToySource
 
     class SlowSource(ToySource):
         def sample(self, *args):
-            time.sleep(0.08)
+            time.sleep(1.2 * N_KILLS * LONGEST / config.n_steps)
             return super().sample(*args)
 
     config = TrainingConfig(
-        n_steps=400, batch_size=8, learning_rate=1e-2, checkpoint_every=10, budget=900
+        n_steps=400, batch_size=8, learning_rate=1e-2, checkpoint_every=2, budget=900
     )
+    source = SlowSource() if slow else ToySource()
     trainer = ContrastiveTrainer(
-        ToyBackbone(dropout=0.2), SlowSource(), config, device="cpu", output_dir=folder
+        ToyBackbone(dropout=0.2), source, config, device="cpu", output_dir=folder
     )
     trainer.train(resume=True).save(folder / "model")
 
 
 def test_training_survives_kills(tmp_path, spawn):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    process = spawn(target=train, args=(whole,))
+    process = spawn(target=train, args=(whole, False))
     process.start()
-    kills = kill_at_random(
-        spawn, train, (parts,), is_done=lambda: (parts / "model").exists(), longest=3.0
-    )
+    kills = kill_at_random(spawn, train, (parts,), is_done=(parts / "model").exists)
     process.join()
     assert kills == N_KILLS
     files = [folder / "model" / "model.safetensors" for folder in (whole, parts)]

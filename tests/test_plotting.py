@@ -24,7 +24,6 @@ def test_unknown_projection():
         project(np.eye(3), method="tsne")
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_umap():
     rows = np.random.default_rng(0).standard_normal((40, 5))

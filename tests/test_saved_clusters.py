@@ -118,6 +118,14 @@ def test_missing_file_and_weights_of_a_model(tmp_path):
         ({}, {"centers": np.ones((0, 16))}, "there is no cluster"),
         ({}, {"bin_limits": np.ones(3)}, r"limits of shape \(3,\)"),
         ({}, {"abundance_means": np.ones(2)}, "is damaged: 'abundance_low'"),
+        (
+            {},
+            {
+                f"abundance_{name}": np.ones(n)
+                for name, n in (("means", 2), ("low", 2), ("high", 3))
+            },
+            "is damaged: the abundances have different numbers of samples",
+        ),
     ],
 )
 def test_contents_that_make_no_sense(tmp_path, saved, changes, tensors, message):

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -6,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed import check_sequences, normalize_sequence, reverse_complement
+from dnaembed._sequences import clean_byte_table
 
 dna = st.text(alphabet="ACGTN", min_size=1, max_size=60)
 
@@ -67,6 +70,34 @@ def test_bad_sequences_are_named(bad, message):
         normalize_sequence(bad, where="read 7")
 
 
+@pytest.mark.parametrize("character", "EFILPQZXJO*efilpqzxjo")
+def test_letters_of_proteins_only_are_told(character):
+    with pytest.raises(ValueError, match=re.escape(f"{character!r} at position 2")) as caught:
+        normalize_sequence(f"A{character}")
+    assert str(caught.value) == (
+        f"sequence: {character!r} at position 2 is not a DNA base. Expected A, C, G, T, U, IUPAC "
+        "codes (RYSWKMBDHVN) or gaps (- .), in any case. Is this a protein sequence?"
+    )
+
+
+@pytest.mark.parametrize("character", "1 |é/\0")
+def test_other_characters_hint_at_nothing(character):
+    with pytest.raises(ValueError, match=r"gaps \(- \.\), in any case\.$"):
+        normalize_sequence(f"A{character}C")
+
+
+def test_bytes_are_cleaned_as_text_is():
+    table = clean_byte_table(gap=7, other=9)
+    assert table.shape == (256,)
+    assert table.dtype == np.uint8
+    for byte in range(256):
+        try:
+            expected = ord(normalize_sequence(f"A{chr(byte)}A")[1:-1] or "\x07")
+        except ValueError:
+            expected = 9
+        assert table[byte] == expected
+
+
 READS = ["ACGT", "GGNA"]
 
 
@@ -96,8 +127,8 @@ def test_containers(container):
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ("ACGT", ValueError, "Iterable over DNA sequences expected, string object received"),
-        ([], ValueError, r"Found array with 0 sample\(s\)"),
+        ("ACGT", ValueError, "^Iterable over DNA sequences expected, string object received"),
+        ([], ValueError, r"^Found array with 0 sample\(s\)"),
         (np.array([], dtype="U3"), ValueError, r"Found array with 0 sample\(s\)"),
         (["ACGT", 5], TypeError, r"got int \(5\) at position 1"),
         (["ACGT", None], TypeError, "got NoneType .* at position 1"),

@@ -179,7 +179,7 @@ def _chunks(sequences: Sequence[str]) -> list[tuple[int, int]]:
 @numba.njit(nogil=True, cache=True)
 def _count(  # type: ignore[no-untyped-def]
     bases, offsets, ks, longest, columns, starts, base_codes, out
-):  # pragma: no cover - compiled
+):
     """Count only the longest k-mers base by base; every shorter one is a prefix of one of them.
 
     That leaves out the shorter k-mers near the end of a run of bases, where no longest one begins:
@@ -189,7 +189,7 @@ def _count(  # type: ignore[no-untyped-def]
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
     for i in range(offsets.size - 1):
         histogram[:] = 0
-        code = 0
+        code = np.int64(0)  # not the byte that it meets, where this is not compiled
         run = 0
         for position in range(offsets[i], offsets[i + 1] + 1):
             base = 4
@@ -211,7 +211,7 @@ def _count(  # type: ignore[no-untyped-def]
                         kmer = (code >> (2 * (last - begin))) & ((1 << (2 * k)) - 1)
                         out[i, starts[j] + columns[column + kmer]] += 1
                 column += 1 << (2 * k)
-            code = 0
+            code = np.int64(0)
             run = 0
         column = 0
         for j in range(ks.size):

@@ -107,7 +107,7 @@ def checksum(values: np.ndarray, start: int = 0) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _mix_words(words, start, tail):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _mix_words(words, start, tail):  # type: ignore[no-untyped-def]
     state = (start ^ _HASH_START) * _HASH_PRIME
     for word in words:
         state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
@@ -117,7 +117,7 @@ def _mix_words(words, start, tail):  # type: ignore[no-untyped-def]  # pragma: n
 
 
 @numba.njit(nogil=True, cache=True)
-def _digest_lines(ids, digests):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _digest_lines(ids, digests):  # type: ignore[no-untyped-def]
     digest = _HASH_START
     n = 0
     for byte in ids:
@@ -130,7 +130,7 @@ def _digest_lines(ids, digests):  # type: ignore[no-untyped-def]  # pragma: no c
 
 
 @numba.njit(nogil=True, cache=True)
-def _header(text, place, ids, n_ids):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _header(text, place, ids, n_ids):  # type: ignore[no-untyped-def]
     """Copy the identifier and find the end of the line.
 
     Returns where the line feed is (-1: not in the buffer; -2: irregular), the end of the
@@ -161,7 +161,7 @@ def _header(text, place, ids, n_ids):  # type: ignore[no-untyped-def]  # pragma:
 @numba.njit(nogil=True, cache=True)
 def _parse_fasta(  # type: ignore[no-untyped-def]
     text, at_end, clean, bases, ids, lengths, digests
-):  # pragma: no cover - compiled
+):
     consumed = 0
     n = n_bases = n_ids = lines = 0
     while consumed < text.size:
@@ -217,7 +217,7 @@ def _parse_fasta(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _parse_fastq(  # type: ignore[no-untyped-def]
     text, at_end, clean, bases, ids, lengths, digests
-):  # pragma: no cover - compiled
+):
     consumed = 0
     n = n_bases = n_ids = lines = 0
     size = text.size

@@ -113,7 +113,7 @@ def error_capacity(length: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def random_bits(state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def random_bits(state):  # type: ignore[no-untyped-def]
     """Return 64 random bits and move on (SplitMix64: Steele, Lea, Flood, OOPSLA 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
     z = state[0]
@@ -125,7 +125,6 @@ def random_bits(state):  # type: ignore[no-untyped-def]  # pragma: no cover - co
 @numba.njit(nogil=True, cache=True)
 def corrupt(codes, n, rate, model, state, out):  # type: ignore[no-untyped-def]
     """Copy `n` base codes with errors into `out` (see `error_capacity`); return how many."""
-    # pragma: no cover - compiled
     if rate <= 0.0:
         out[:n] = codes[:n]
         return n

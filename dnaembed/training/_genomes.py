@@ -381,7 +381,6 @@ def _pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @numba.njit(nogil=True, cache=True)
 def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
-    # pragma: no cover - compiled
     for i in range(start, stop):
         out[i - start] = (packed[i >> 2] >> np.uint8(2 * (i & 3))) & np.uint8(3)
     low, high = 0, gaps.shape[0]

@@ -382,7 +382,7 @@ def _number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
 @numba.njit(nogil=True, cache=True)
 def _place_pieces(  # type: ignore[no-untyped-def]
     labels, by_label, first, genome_pieces, piece_offsets, lengths, uniforms, spans
-):  # pragma: no cover - compiled
+):
     """Choose genome, sequence and place of both views of each pair."""
     n = labels.size
     for i in range(n):
@@ -416,7 +416,7 @@ def _place_pieces(  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _place_two(  # type: ignore[no-untyped-def]
     begin1, end1, begin2, end2, same, length1, length2, u1, u2, span1, span2
-):  # pragma: no cover - compiled
+):
     """Place one piece in each of two sequences, or two that do not overlap in one."""
     if not same:
         length1 = min(length1, end1 - begin1)
@@ -440,7 +440,7 @@ def _place_two(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
     """Substitute bases in place at rates that depend on both neighbours in the original."""
     previous = codes[0]
     for j in range(1, n - 1):
@@ -459,7 +459,7 @@ def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]  # pragma: 
 @numba.njit(nogil=True, cache=True)
 def _read_pieces(  # type: ignore[no-untyped-def]
     packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
-):  # pragma: no cover - compiled
+):
     """Unpack, turn, corrupt and write out pieces; return the number of letters."""
     used = 0
     longest = 1

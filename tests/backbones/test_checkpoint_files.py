@@ -363,3 +363,16 @@ def test_damaged_bytes_end_in_a_value_error(published):
             messages.append(str(error))
     assert len(messages) > 200
     assert all(str(file.parent) in message for message in messages)
+
+
+def test_a_tensor_in_two_files_is_an_error(published):
+    folder = published()
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    files = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    for file in files:
+        save_file(weights, folder / file)
+    index = {"weight_map": {name: files[i % 2] for i, name in enumerate(weights)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"00002-of.*: tensor .* is in .*00001-of.* as well"):
+        load_backbone(folder)

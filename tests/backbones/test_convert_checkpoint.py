@@ -67,6 +67,13 @@ def test_nothing_is_written_when_the_source_is_bad(published, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["published"]
 
 
+def test_only_transformers_are_converted(tmp_path):
+    load_backbone("kmer-composition").save(tmp_path / "kmer")
+    with pytest.raises(ValueError, match="a DNABERT-2 or DNABERT-S checkpoint is expected"):
+        convert_checkpoint(tmp_path / "kmer", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_overwritten(published, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")

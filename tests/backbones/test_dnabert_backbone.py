@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone
 
@@ -335,3 +337,8 @@ def test_loaded_in_inference_mode_and_trained_after(backbone, tmp_path):
         again = load_backbone(tmp_path / "model")
     again.embed(again.collate(again.featurize(["ACGT"]))).sum().backward()
     assert again.fingerprint() == backbone.fingerprint()
+
+
+def test_a_tokenizer_without_padding_is_refused(backbone):
+    with pytest.raises(ValueError, match=r"with a token \[PAD\] is expected"):
+        DnaBertBackbone(backbone.model, Tokenizer(BPE()))

@@ -248,3 +248,11 @@ def test_building_a_model_from_a_config_starts_at_sane_weights():
         )
     assert 0.018 < float(model.encoder.layer[0].mlp.wo.weight.detach().std()) < 0.022
     assert torch.equal(model.embeddings.LayerNorm.weight, torch.ones(64))
+
+
+def test_word_embeddings_can_be_replaced(make_backbone):
+    model = make_backbone().model
+    new = torch.nn.Embedding.from_pretrained(model.get_input_embeddings().weight * 2)
+    model.set_input_embeddings(new)
+    assert model.get_input_embeddings() is new
+    assert model.embeddings.word_embeddings is new

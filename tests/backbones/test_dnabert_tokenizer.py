@@ -90,6 +90,14 @@ def test_more_tokens_than_embeddings(file):
         load_tokenizer(file, 59)
 
 
+def test_a_token_with_a_number_beyond_the_embeddings(file):
+    content = json.loads(file.read_text())
+    content["model"]["vocab"]["T"] = 77
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"tokens up to 77 in the tokenizer, but .* is 60"):
+        load_tokenizer(file, 60)
+
+
 def test_a_tokenizer_of_another_kind(file):
     content = json.loads(file.read_text())
     content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "[PAD]"]

@@ -88,6 +88,80 @@ def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
         assert beyond.max() <= UNIT_ROUNDOFF
 
 
+def test_reach_is_the_least_that_the_bound_allows():
+    slopes = torch.tensor([0.5, 0.25, 0.02, 0.005])
+    length, head_size = 5000, 8
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, len(slopes), length, head_size)
+    # Each head has scores of a size of its own, and so has each sequence.
+    size = (
+        torch.tensor([3.0, 0.5, 1.0, 0.1])[:, None, None]
+        * torch.tensor([1.0, 1.5])[:, None, None, None]
+    )
+    q = torch.randn(shape, generator=generator) * size
+    k = torch.randn(shape, generator=generator) * size
+    centred = (k - k.mean(dim=2, keepdim=True)).double()
+    expected = []
+    for head, slope in enumerate(slopes.tolist()):
+        spread = -math.inf
+        for n in range(2):
+            row, column = q[n, head].double(), centred[n, head]
+            bound = 1.001 * row.norm(dim=1) * column.norm(dim=1).max()
+            spread = max(spread, (bound - (row * column).sum(dim=1)).max().item())
+        beyond = torch.arange(length + 1).double() + 1
+        rest = 2 * torch.exp(spread / math.sqrt(head_size) - slope * beyond)
+        small = rest / (1 - math.exp(-slope)) <= UNIT_ROUNDOFF
+        expected.append(int(small.int().argmax()))
+    assert 0 < min(expected) < max(expected) < length
+    assert reach_of_heads(q, k, slopes) == expected
+
+
+@pytest.mark.parametrize(
+    ("reach", "in_blocks"),
+    [(0, True), (60, True), (400, True), (543, True), (544, False), (900, False), (2000, False)],
+)
+def test_keys_within_reach_are_looked_at_block_by_block(reach, in_blocks, monkeypatch):
+    # In blocks while that saves a fifth: 256 + 2 reach < 0.8 * 1680 = 1344.
+    length = 1680
+    monkeypatch.setattr(_packed_attention, "reach_of_heads", lambda *_: [reach])
+    q, k, v = tokens([length], 1)
+    looked_at = count_keys(lambda: attend(q, k, v, [length], torch.tensor([0.5])))
+    expected = length * length
+    if in_blocks:
+        starts = range(0, length, 256)
+        blocks = [(start, min(start + 256, length)) for start in starts]
+        expected = sum(
+            (stop - start) * (min(length, stop + reach) - max(0, start - reach))
+            for start, stop in blocks
+        )
+    assert looked_at == expected
+
+
+def test_off_the_cpu_the_bias_is_made_for_the_kernel(monkeypatch):
+    # Meta tensors have a device and a shape and no values.
+    masks = []
+
+    def remember(query, key, value, attn_mask):
+        masks.append(attn_mask)
+        return query
+
+    monkeypatch.setattr(_packed_attention, "scaled_dot_product_attention", remember)
+    q, k, v = (x.to("meta") for x in tokens([20, 20, 30], dtype=torch.bfloat16))
+    context = attend(q, k, v, [20, 20, 30], alibi_slopes(4).to("meta"))
+    assert (context.shape, context.dtype, context.device.type) == (q.shape, q.dtype, "meta")
+    assert [mask.shape[1:] for mask in masks] == [(4, 20, 20), (4, 30, 30)]
+    for mask in masks:
+        assert mask.is_contiguous()
+        assert mask.dtype == torch.bfloat16
+        assert mask.device.type == "meta"
+
+
+def test_plain_operations_keep_device_and_precision():
+    q, k, v = (x.to("meta") for x in tokens([3, 4], dtype=torch.float16))
+    context = attend_eagerly(q, k, v, [3, 4], alibi_slopes(4).to("meta"))
+    assert (context.shape, context.dtype, context.device.type) == (q.shape, q.dtype, "meta")
+
+
 def test_reach_falls_with_the_slope_and_rises_with_the_scores():
     q, k, _ = (x.transpose(0, 1)[None] for x in tokens([2000], 8))
     slopes = alibi_slopes(8)

@@ -97,6 +97,7 @@ def test_help_and_version(capsys):
         ["bin", "c.fa", "-o", "x", "--method", "best"],
         ["bin", "c.fa", "-o", "x", "--resolution", "0"],
         ["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"],
+        ["bin", "c.fa", "-o", "x", "--abundance-weight", "1.5"],
         ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--consensus", "0"],
         ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--min-agreement", "2"],
     ],

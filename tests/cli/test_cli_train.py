@@ -15,6 +15,15 @@ from dnaembed.cli import main
 from dnaembed.training import TrainingConfig
 from dnaembed.training._recipe import DEFAULTS, merge_recipes, read_recipe
 
+DNABERT = """
+[model]
+architecture = "dnabert"
+vocab_size = 16
+hidden_size = 8
+num_hidden_layers = 1
+num_attention_heads = 2
+intermediate_size = 8
+"""
 RECIPE = """
 [model]
 architecture = "kmer_profile"
@@ -203,6 +212,16 @@ def test_resuming_with_other_values_is_refused(tmp_path, genomes, recipe, capsys
     [
         ("r.toml", "[model]\narchitecture = 'lstm'", "architecture must be 'kmer_profile' or"),
         ("r.toml", "[model]\nlayers = 3", "Unknown parameters of the model ['layers']; there are"),
+        (
+            "r.toml",
+            "[model]\npath = 'x'\nsize = 3",
+            "A model that exists takes no sizes, got ['size']",
+        ),
+        (
+            "r.toml",
+            f"{DNABERT}[linear]\nsize = 3",
+            "Only a k-mer profile model has a linear part",
+        ),
         ("r.toml", "[pairs]\nlength = 3", "Unknown parameters of pairs ['length']; there are"),
         ("r.toml", "[training]\nlr = 3", "Unknown training parameters ['lr']; there are"),
         ("r.toml", "[linear]\nwidth = 3", "Unknown parameters of the linear part ['width']; there"),
@@ -227,6 +246,7 @@ def test_wrong_recipes(tmp_path, genomes, capsys, name, text, message):
         (["--model", "x", "--architecture", "dnabert"], 1, "give one of --model, --architecture"),
         (["--config", "nowhere.toml"], 1, "nowhere.toml: No such file"),
         (["--split", "nowhere"], 1, "No genomes found in"),
+        (["--seed", "-1"], 2, "--seed: expected 0 or more, got -1"),
         (["--steps", "0"], 2, "--steps: expected 1 or more"),
         (["--patience", "2"], 1, "patience and monitor need a validation_source"),
     ],

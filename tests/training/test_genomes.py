@@ -120,6 +120,13 @@ def test_bad_catalog(folder, text, message):
         list_genomes(folder)
 
 
+def test_empty_lines_of_a_catalog_are_skipped(folder):
+    catalog = folder / "catalog.tsv"
+    expected = list_genomes(folder)
+    catalog.write_text(catalog.read_text().replace("\n", "\n\n") + "  \n")
+    assert list_genomes(folder) == expected
+
+
 def test_bad_genomes_name_file_and_record(folder, tmp_path):
     (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
     with pytest.raises(ValueError, match=r"bad\.fa, record 'two' \(number 2\)"):

@@ -22,6 +22,7 @@ from dnaembed.training._log import CsvLog
 from dnaembed.training._prepare import ahead, plan_chunks
 from dnaembed.training._randomness import derive_seed
 from dnaembed.training._recipe import make_backbone
+from dnaembed.training._weights import freeze_first_layers
 
 
 def make(tmp_path=None, *, dropout=0.0, source=None, n_layers=3, **config):
@@ -601,6 +602,8 @@ def test_wrong_combinations():
         make(n_layers=0)
     with pytest.raises(ValueError, match="gradient_checkpointing is not possible with ToyModel"):
         make(gradient_checkpointing=True)
+    with pytest.raises(ValueError, match=r"whose 2 hidden layers are one ModuleList; ToyModel has"):
+        freeze_first_layers(ToyBackbone(num_hidden_layers=3).model, 2, 1)
     with pytest.raises(ValueError, match="monitor='accuracy' is not among"):
         make(monitor="accuracy", validation_source=ToySource()).train()
 

@@ -183,5 +183,5 @@ def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor)
     slope = slopes.double()
     needed = spread + math.log(2) - torch.log(-torch.expm1(-slope)) + 24 * math.log(2)
     # What is not a number after all, from weights that overflow, must not break here.
-    reach = torch.nan_to_num(needed / slope, nan=torch.inf).clamp(max=query.shape[2])
+    reach = torch.nan_to_num(needed / slope - 1, nan=torch.inf).clamp(0, query.shape[2])
     return reach.ceil().int().tolist()

@@ -140,11 +140,11 @@ def test_wheel_works_outside_the_checkout(built, tmp_path):
     site = Path(
         run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=tmp_path).strip()
     )
-    # What it needs comes from the environment of the tests; itself, from its own alone: the one
-    # that comes first.
-    (site / "rest.pth").write_text(sysconfig.get_path("purelib") + "\n")
     install = ["install", "--no-deps", "--no-index", "--disable-pip-version-check"]
     run(sys.executable, "-m", "pip", "--python", python, *install, built[0], cwd=tmp_path)
+    # What it needs comes from the environment of the tests, where pip could have found the package
+    # itself too; now its own is the first.
+    (site / "rest.pth").write_text(sysconfig.get_path("purelib") + "\n")
     run(python, "-I", "-W", "error", "-c", SMOKE, cwd=tmp_path)
     dnaembed = scripts / "dnaembed"
     assert re.fullmatch(r"dnaembed [0-9.]+\s*", run(dnaembed, "--version", cwd=tmp_path))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
-from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from dnaembed.backbones import train_bpe_tokenizer
+from tests.random_models import random_dnabert
 
 # Compilation and shared machines make single examples slow; no test asserts a time.
 settings.register_profile("dnaembed", deadline=None)
@@ -26,19 +26,7 @@ def reads():
 @pytest.fixture(scope="session")
 def tiny_dnabert():
     """A transformer of random weights that treats every base differently."""
-    tokenizer = train_bpe_tokenizer(random_dna(20), vocab_size=32)
-    config = DnaBertConfig(
-        vocab_size=32,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-        initializer_range=0.3,
-    )
-    with torch.random.fork_rng():
-        torch.random.manual_seed(0)
-        model = DnaBertModel(config)
-    return DnaBertBackbone(model.eval(), tokenizer)
+    return random_dnabert(train_bpe_tokenizer(random_dna(20), vocab_size=32))
 
 
 @pytest.fixture(scope="session")

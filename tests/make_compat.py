@@ -1,8 +1,9 @@
 """Write what this version saves into ``tests/data/compat/<version>``, with what it must give.
 
 Run once before a release, with the lowest versions of ``.ci/constraints-lowest.txt``, so that the
-pickles are such as later versions of the libraries meet: ``python tests/make_compat.py``. Folders
-of earlier versions stay as they are: see tests/test_compatibility.py.
+pickles are such as later versions of the libraries meet:
+``PYTHONPATH=. python tests/make_compat.py``. Folders of earlier versions stay as they are: see
+tests/test_compatibility.py.
 """
 
 import json

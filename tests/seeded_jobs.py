@@ -20,9 +20,6 @@ from dnaembed import (
     SpeciesClusterer,
 )
 from dnaembed.backbones import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
     KmerProfileBackbone,
     KmerProfileConfig,
     KmerProfileModel,
@@ -41,6 +38,7 @@ from dnaembed.training import (
     draw_mixing,
     list_genomes,
 )
+from tests.random_models import random_dnabert
 
 SPECIES = [[0.5, 0.2, 0.2, 0.1], [0.1, 0.2, 0.2, 0.5], [0.1, 0.4, 0.4, 0.1]]
 Y = np.repeat(np.arange(3), 20)
@@ -56,20 +54,8 @@ READS = _reads()
 
 def tiny_transformer(**options):
     """Return a transformer of random weights, with dropout."""
-    config = DnaBertConfig(
-        vocab_size=64,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-        hidden_dropout_prob=0.2,
-        initializer_range=0.3,
-        **options,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        model = DnaBertModel(config)
-    return DnaBertBackbone(model.eval(), train_bpe_tokenizer(READS, vocab_size=64))
+    tokenizer = train_bpe_tokenizer(READS, vocab_size=64)
+    return random_dnabert(tokenizer, vocab_size=64, hidden_dropout_prob=0.2, **options)
 
 
 def tiny_profile():

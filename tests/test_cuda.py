@@ -11,11 +11,11 @@ from conftest import random_dna
 from dnaembed import DNABertSEmbedder, _embed
 from dnaembed._device import move
 from dnaembed._embed import EmbedOptions, embed_sequences
-from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._flex_attention import FlexAttention, flex_is_usable
 from dnaembed.backbones.dnabert._packed_attention import attend_eagerly
 from dnaembed.training import ContrastiveTrainer, ReadPairs, TrainingConfig
+from tests.random_models import random_dnabert
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -32,18 +32,13 @@ DEVICES = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 @pytest.fixture(scope="module")
 def backbone(tiny_dnabert):
     """Heads of 64 columns, as the real ones, in float32 on the CPU."""
-    config = DnaBertConfig(
-        vocab_size=32,
+    return random_dnabert(
+        tiny_dnabert.tokenizer,
         hidden_size=256,
         num_hidden_layers=3,
-        num_attention_heads=4,
         intermediate_size=512,
         initializer_range=0.05,
     )
-    with torch.random.fork_rng():
-        torch.random.manual_seed(0)
-        model = DnaBertModel(config)
-    return DnaBertBackbone(model.eval(), tiny_dnabert.tokenizer)
 
 
 def on(backbone, device, dtype="float32"):

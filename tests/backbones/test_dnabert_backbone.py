@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone
+from tests.random_models import random_dnabert
 
 TOLERANCE = 1e-5
 dna = st.text("ACGTN", min_size=1, max_size=120)
@@ -27,21 +28,9 @@ def unit(rows):
 @pytest.fixture(scope="module")
 def shared(tokenizer, request):
     """Build one backbone for all examples of a property."""
-    from dnaembed.backbones import DnaBertConfig, DnaBertModel
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = DnaBertModel(
-            DnaBertConfig(
-                vocab_size=60,
-                hidden_size=48,
-                num_hidden_layers=3,
-                num_attention_heads=6,
-                intermediate_size=64,
-                initializer_range=0.1,
-            )
-        ).eval()
-    return DnaBertBackbone(model, tokenizer)
+    return random_dnabert(
+        tokenizer, hidden_size=48, num_hidden_layers=3, num_attention_heads=6, intermediate_size=64
+    )
 
 
 def embed_packed(backbone, sequences):

@@ -7,37 +7,25 @@ import pytest
 import torch
 
 from dnaembed.backbones import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
     load_backbone,
     train_bpe_tokenizer,
 )
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
+from tests.random_models import random_dnabert
 
 
 @pytest.fixture
 def source(tmp_path):
     rng = np.random.default_rng(0)
     tokenizer = train_bpe_tokenizer(["".join(rng.choice(list("ACGT"), 900))], vocab_size=30)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = DnaBertModel(
-            DnaBertConfig(
-                vocab_size=30,
-                hidden_size=16,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                intermediate_size=24,
-            )
-        )
+    backbone = random_dnabert(tokenizer)
     folder = tmp_path / "source"
-    DnaBertBackbone(model, tokenizer).save(folder)
+    backbone.save(folder)
     fields = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(fields | {"model_type": "bert"}))
     (folder / "model.safetensors").unlink()
-    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    torch.save(backbone.model.state_dict(), folder / "pytorch_model.bin")
     return folder
 
 
@@ -60,8 +48,8 @@ def test_info(source, capsys):
     backbone = load_backbone(source)
     assert rows["architecture"] == "dnabert"
     assert rows["parameters"] == f"{backbone.model.config.n_parameters:,}"
-    assert rows["embedding size"] == "16"
-    assert rows["hidden layers"] == "1"
+    assert rows["embedding size"] == "32"
+    assert rows["hidden layers"] == "2"
     assert rows["window"] == "10,000 bp"
     assert rows["fingerprint"] == backbone.fingerprint()
     assert rows["sha256"] == file_sha256(source / "pytorch_model.bin")

@@ -1,0 +1,22 @@
+"""Small transformers with random weights, made on the spot."""
+
+import torch
+
+from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "initializer_range": 0.3,  # so that every base matters
+}
+
+
+def random_dnabert(tokenizer, **config):
+    """Return a backbone of these sizes, the same at every call, in evaluation mode."""
+    config = DnaBertConfig(**{"vocab_size": tokenizer.get_vocab_size(), **SIZES, **config})
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        model = DnaBertModel(config)
+    return DnaBertBackbone(model.eval(), tokenizer)

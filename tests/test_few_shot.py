@@ -2,6 +2,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
@@ -386,6 +388,37 @@ def test_consensus_with_unknown():
     assert calls.labels[:2].tolist() == ["unknown", "gamma"]
     assert calls.agreement[0] == 1
     assert calls.agreement[2] < 1
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return FewShotSpeciesClassifier(KmerEmbedder(k=2), unknown="unknown").fit(*reads_of(4))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    contigs=st.lists(st.text("ACGTN", min_size=1, max_size=900), min_size=1, max_size=5),
+    window_size=st.integers(1, 1000),
+    data=st.data(),
+)
+def test_consensus_is_that_of_each_contig_by_itself(fitted, contigs, window_size, data):
+    calls = fitted.consensus(contigs, window_size=window_size)
+    assert calls.n_windows.tolist() == [-(-len(contig) // window_size) for contig in contigs]
+    assert ((calls.agreement >= 0) & (calls.agreement <= 1)).all()
+    assert ((calls.probability > 1 / 4) & (calls.probability <= 1 + 1e-9)).all()
+    assert set(calls.labels) <= {*GENOMES, "unknown"}
+    # Neither the other contigs nor their order matter.
+    order = data.draw(st.permutations(range(len(contigs))))
+    again = fitted.consensus([contigs[i] for i in order], window_size=window_size)
+    assert again.labels.tolist() == calls.labels[order].tolist()
+    np.testing.assert_allclose(again.agreement, calls.agreement[order], atol=1e-9)
+    np.testing.assert_allclose(again.probability, calls.probability[order], atol=1e-9)
+    # One window is what the classifier says of the contig.
+    whole = calls.n_windows == 1
+    if whole.any():
+        alone = [contig for contig, is_whole in zip(contigs, whole, strict=True) if is_whole]
+        assert calls.labels[whole].tolist() == fitted.predict(alone).tolist()
+        assert (calls.agreement[whole] == 1).all()
 
 
 def test_consensus_errors():

@@ -55,7 +55,8 @@ class ContrastiveTrainer:
     examples over accumulation steps and averages gradients over processes, but a contrastive loss
     belongs to the batch as a whole. Here unit vectors are gathered over all processes and the loss,
     its negatives, its masks and its mixing permutation are those of the whole batch, so that
-    neither the number of processes nor that of chunks (`budget`) changes the result.
+    neither the number of processes, but for the draws of dropout, nor that of chunks (`budget`)
+    changes the result.
 
     Every step is a pure function of the weights, the seeds and the step number: pairs, mixing and
     dropout are drawn from generators keyed by the step, never from a global one. A run that was

@@ -92,7 +92,7 @@ def _grow(
     members = np.empty(0, dtype=np.intp)
     for _ in range(_REFINEMENTS):
         members = np.flatnonzero(is_open & (rows @ center >= min_similarity))
-        if not len(members):  # the mean of rows far apart is short, and may lose them all
+        if not len(members):  # of a row of zeros, or where rounding decides
             break
         center = rows[members].mean(axis=0)
     return members, center

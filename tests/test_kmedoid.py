@@ -137,6 +137,21 @@ def test_single_precision_rows_keep_their_type():
     assert bins.centers.dtype == np.float32
 
 
+def test_no_bins_are_centers_of_the_same_type_and_width():
+    bins = modified_kmedoid(np.eye(3, dtype=np.float32), 0.5, min_bin_size=2, max_iter=9)
+    assert bins.labels.tolist() == [-1, -1, -1]
+    assert bins.centers.shape == (0, 3)
+    assert bins.centers.dtype == np.float32
+
+
+def test_rows_of_zeros_each_are_a_round():
+    X = np.array([[0.0, 0], [1, 0], [0, 0], [0, 1], [0, 0]])
+    bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=9)
+    assert bins.labels.tolist() == [-1, 0, -1, 1, -1]
+    assert bins.n_rounds == 5
+    assert modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=4).n_rounds == 4
+
+
 def test_sums_of_similarities():
     rng = np.random.default_rng(0)
     A, B = rng.normal(size=(11, 4)), rng.normal(size=(7, 4))

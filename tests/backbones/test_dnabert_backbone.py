@@ -1,4 +1,5 @@
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
+from transformers import AutoTokenizer
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone
 from tests.random_models import random_dnabert
@@ -331,3 +333,38 @@ def test_loaded_in_inference_mode_and_trained_after(backbone, tmp_path):
 def test_a_tokenizer_without_padding_is_refused(backbone):
     with pytest.raises(ValueError, match=r"with a token \[PAD\] is expected"):
         DnaBertBackbone(backbone.model, Tokenizer(BPE()))
+
+
+def test_what_is_saved_beside_the_weights(make_backbone, tmp_path):
+    sizes = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.2}
+    backbone = make_backbone(initializer_range=0.07, **sizes)
+    backbone.save(tmp_path / "model")
+    config = load_backbone(tmp_path / "model").model.config
+    assert config.hidden_dropout_prob == 0.3
+    assert config.attention_probs_dropout_prob == 0.2
+    assert config.initializer_range == 0.07
+    # What the transformers library needs to know of the tokenizer.
+    tokens = {
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "mask_token": "[MASK]",
+    }
+    assert json.loads((tmp_path / "model" / "special_tokens_map.json").read_text()) == tokens
+    assert json.loads((tmp_path / "model" / "tokenizer_config.json").read_text()) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **tokens,
+    }
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert theirs.pad_token_id == backbone.model.config.pad_token_id
+    (ids,) = backbone.featurize(["ACGTTGCANNACG"])
+    assert theirs("ACGTTGCANNACG")["input_ids"] == ids.tolist()
+
+
+def test_a_wrong_config_is_named(backbone, tmp_path):
+    backbone.save(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"num_attention_heads": 7}))
+    with pytest.raises(ValueError, match=r"model/config\.json: "):
+        load_backbone(tmp_path / "model")

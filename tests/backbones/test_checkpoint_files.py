@@ -35,8 +35,6 @@ class Bomb:
 @pytest.mark.parametrize(
     "prefix", ["", "bert.", "module.", "dnabert2.", "module.dnabert2.bert.", "bert.module."]
 )
-    "prefix", ["", "bert.", "module.", "dnabert2.", "module.dnabert2.bert.", "bert.module."]
-)
 def test_published_layouts(published, backbone, prefix, head, pooler):
     again = load_backbone(published(prefix=prefix, head=head, pooler=pooler))
     assert isinstance(again, DnaBertBackbone)

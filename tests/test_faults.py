@@ -1,5 +1,6 @@
 """Killed at random moments, work goes on: nothing lost, nothing doubled, nothing half-written."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -10,10 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import random_dna
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Bunch
 
 from dnaembed import DNABertSEmbedder, _file_embedding
 from dnaembed._cache import open_cache
+from dnaembed.benchmark import benchmark
+from dnaembed.composition import kmer_counts
 from dnaembed.io import _resumable, read_embeddings
+from dnaembed.io._atomic import atomic_output
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
 
 pytestmark = [
@@ -127,6 +133,54 @@ def test_training_survives_kills(tmp_path, spawn):
     assert kills == N_KILLS
     files = [folder / "model" / "model.safetensors" for folder in (whole, parts)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+class SlowCounts(TransformerMixin, BaseEstimator):
+    """Dinucleotides, each embedder by another scale; takes its time until the last kill."""
+
+    seconds = 0.0
+
+    def __init__(self, scale=1):
+        self.scale = scale
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        time.sleep(SlowCounts.seconds)
+        return self.scale * kmer_counts(X, 2)
+
+
+N_EMBEDDERS = 60
+
+
+def run_benchmark(folder, slow):
+    SlowCounts.seconds = 1.2 * N_KILLS * LONGEST / N_EMBEDDERS if slow else 0
+    result = benchmark(
+        {"reads": Bunch(sequences=random_dna(60), labels=np.repeat(["a", "b", "c"], 20))},
+        {f"{scale}": SlowCounts(scale) for scale in range(1, N_EMBEDDERS + 1)},
+        protocols=["clustering"],
+        cache=folder / "cache",
+    )
+    scores = [
+        [r["embedder"], r["score"], r["value"]]
+        for r in result.records
+        if r["protocol"] == "clustering"
+    ]
+    with atomic_output(folder / "scores.json") as beside:
+        beside.write_text(json.dumps(scores))
+
+
+def test_benchmark_survives_kills(tmp_path, spawn):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    run_benchmark(whole, False)
+    kills = kill_at_random(spawn, run_benchmark, (parts,), is_done=(parts / "scores.json").exists)
+    assert kills == N_KILLS
+    scores = [json.loads((folder / "scores.json").read_text()) for folder in (whole, parts)]
+    assert len(scores[0]) >= N_EMBEDDERS
+    assert scores[0] == scores[1]
 
 
 def fill_cache(folder, offset):

@@ -144,6 +144,11 @@ def test_no_bins_are_centers_of_the_same_type_and_width():
     assert bins.centers.dtype == np.float32
 
 
+def test_the_threshold_itself_is_similar_enough():
+    X = np.array([[1.0, 0], [0.6, 0.8]])
+    assert modified_kmedoid(X, 0.6, min_bin_size=1, max_iter=9).labels.tolist() == [0, 0]
+
+
 def test_rows_of_zeros_each_are_a_round():
     X = np.array([[0.0, 0], [1, 0], [0, 0], [0, 1], [0, 0]])
     bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=9)

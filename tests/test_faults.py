@@ -29,6 +29,8 @@ pytestmark = [
 
 N_KILLS = 20
 LONGEST = 3.0  # seconds until a kill
+# Seconds that slow work takes: more than all runs that are killed may, so that no machine is done.
+SLOW = 1.2 * N_KILLS * LONGEST
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,7 @@ def spawn():
 def kill_at_random(spawn, target, args, *, is_done, seed=0):
     """Run a function again and again, each time killed; return the kills it took to be done.
 
-    The function is told whether to be slow: it is until the last kill, and should then take longer
-    than all runs together may, so that no machine is done before.
+    The function is told whether to be slow, `SLOW` seconds in all: it is until the last kill.
     """
     rng = random.Random(seed)
     kills = 0
@@ -76,7 +77,7 @@ def embed(path, output, n_jobs, slow):
     embed_block = _file_embedding.embed_block
 
     def embed_slowly(*args):
-        time.sleep(1.2 * n_jobs * N_KILLS * LONGEST / N_BLOCKS)
+        time.sleep(n_jobs * SLOW / N_BLOCKS)
         return embed_block(*args)
 
     if slow:
@@ -111,7 +112,7 @@ def train(folder, slow):
 
     class SlowSource(ToySource):
         def sample(self, *args):
-            time.sleep(1.2 * N_KILLS * LONGEST / config.n_steps)
+            time.sleep(SLOW / config.n_steps)
             return super().sample(*args)
 
     config = TrainingConfig(
@@ -155,7 +156,7 @@ N_EMBEDDERS = 60
 
 
 def run_benchmark(folder, slow):
-    SlowCounts.seconds = 1.2 * N_KILLS * LONGEST / N_EMBEDDERS if slow else 0
+    SlowCounts.seconds = SLOW / N_EMBEDDERS if slow else 0
     result = benchmark(
         {"reads": Bunch(sequences=random_dna(60), labels=np.repeat(["a", "b", "c"], 20))},
         {f"{scale}": SlowCounts(scale) for scale in range(1, N_EMBEDDERS + 1)},

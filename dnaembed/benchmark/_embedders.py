@@ -6,11 +6,9 @@ import ctypes
 import gc
 import hashlib
 import logging
-import os
 import pickle
 import secrets
 import sys
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from sklearn.pipeline import make_pipeline, make_union
 
 from .._kmer_embedder import KmerEmbedder
 from ._discriminants import ShrunkenDiscriminants
+from ._memory import MemoryWatch
 
 logger = logging.getLogger("dnaembed")
 
@@ -172,40 +171,11 @@ def timed_transform(embedder: Any, sequences: Sequence[str]) -> tuple[np.ndarray
     """Embed sequences; measure the time and by how much memory grew at most."""
     embedder.transform(sequences[:1])  # compiled and loaded before the clock starts
     _return_free_memory()
-    with _MemoryWatch() as memory:
+    with MemoryWatch() as memory:
         start = time.perf_counter()
         rows = np.asarray(embedder.transform(sequences))
         seconds = time.perf_counter() - start
     return rows, Cost(seconds, memory.growth / 1e6)
-
-
-class _MemoryWatch:
-    """Looks at the memory of the process every few milliseconds.
-
-    The system's own high-water mark knows only the largest of all embedders so far.
-    """
-
-    _INTERVAL = 0.01
-
-    def __enter__(self) -> _MemoryWatch:
-        self._start = self._peak = _memory_in_use()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._peak = max(self._peak, _memory_in_use())
-
-    @property
-    def growth(self) -> int:
-        return self._peak - self._start
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._INTERVAL):
-            self._peak = max(self._peak, _memory_in_use())
 
 
 def _return_free_memory() -> None:
@@ -215,15 +185,3 @@ def _return_free_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
         if trim is not None:
             trim(0)
-
-
-def _memory_in_use() -> int:
-    if sys.platform == "linux":
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    try:
-        import resource
-    except ModuleNotFoundError:  # not on Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

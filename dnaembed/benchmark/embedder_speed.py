@@ -15,15 +15,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 from .._embed import EmbedOptions, embed_sequences
 from .._embedder import DNABertSEmbedder
 from .._kmer_embedder import KmerEmbedder
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
-from ..training._randomness import seeded
 from ._rows import write_rows
+from ._timed_transformer import random_transformer
 
 _COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
 _LENGTH = 5000
@@ -53,27 +51,6 @@ def python_loop_tnf(sequences: Sequence[str]) -> np.ndarray:
     return frequencies
 
 
-def full_size_transformer(sequences: Sequence[str], *, seed: int = 0) -> DnaBertBackbone:
-    """Return an encoder of the size of DNABERT-S (117 M parameters) with random weights.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-        What its tokenizer is trained on.
-    seed : int, default=0
-        Of the weights.
-
-    Returns
-    -------
-    DnaBertBackbone
-        In evaluation mode.
-    """
-    tokenizer = train_bpe_tokenizer(sequences)
-    with seeded(seed, torch.device("cpu")):
-        model = DnaBertModel(DnaBertConfig())
-    return DnaBertBackbone(model.eval(), tokenizer)
-
-
 def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dict[str, str]]:
     """Time each embedder on random reads of 5 kb; the slow ones on fewer of them.
 
@@ -95,7 +72,7 @@ def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dic
     letters = rng.choice(np.frombuffer(b"ACGT", dtype=np.uint8), (n_reads, _LENGTH))
     reads = [row.tobytes().decode() for row in letters]
     bundled = DNABertSEmbedder(cache=None, device="cpu").fit(reads[:1])
-    transformer = full_size_transformer(reads[:100])
+    transformer = random_transformer(reads[:100])
     embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
         "raw TNF, Python loop": (python_loop_tnf, max(1, n_reads // 50)),
         "raw TNF": (KmerEmbedder(method="raw").fit(reads[:1]).transform, n_reads),

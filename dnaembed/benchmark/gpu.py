@@ -29,10 +29,10 @@ import torch
 
 from .._device import DTYPES, move, resolve_device
 from .._embed import EmbedOptions, embed_sequences
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from ..backbones import DnaBertBackbone
 from ..backbones.dnabert import _flex_attention
-from ..training._randomness import seeded
 from ._rows import write_rows
+from ._timed_transformer import agreement, flops, random_transformer
 
 _COLUMNS = (
     "case",
@@ -99,23 +99,6 @@ def authors_loop(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
     return np.concatenate(rows)
 
 
-def flops(config: DnaBertConfig, n_tokens: np.ndarray) -> float:
-    """Floating-point operations of the encoder on sequences, all pairs of tokens included.
-
-    Parameters
-    ----------
-    config : DnaBertConfig
-        Sizes.
-    n_tokens : ndarray of shape (n,), int
-        Tokens of each sequence.
-    """
-    hidden, wide = config.hidden_size, config.intermediate_size
-    tokens = n_tokens.astype(np.float64)
-    linear = 2 * tokens * (4 * hidden**2 + 3 * hidden * wide)
-    attention = 4 * tokens**2 * hidden
-    return float(config.num_hidden_layers * (linear + attention).sum())
-
-
 def matmul_rate(device: torch.device, size: int) -> float:
     """Floating-point operations a second of square matrix products in bfloat16."""
     a, b = (torch.ones(size, size, dtype=torch.bfloat16, device=device) for _ in range(2))
@@ -175,9 +158,8 @@ def measure(
     for length in lengths:
         reads = _random_reads(rng, length, max(4, round(megabases * 1e6 / length)))
         few = reads[: max(2, len(reads) // 4)]
-        operations = flops(
-            backbone.model.config, np.asarray([len(ids) for ids in backbone.featurize(reads)])
-        )
+        tokens = [len(ids) for ids in backbone.featurize(reads)]
+        operations = flops(backbone.model.config, tokens)
         reference: np.ndarray | None = None
         loop: float | None = None
         for case in (Case("authors' loop", "float32"), *cases):
@@ -284,11 +266,10 @@ def _release(device: torch.device) -> None:
 
 
 def _agreement(rows: np.ndarray, reference: np.ndarray) -> dict[str, str]:
-    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
-    cosines = (rows * reference).sum(axis=1) / norms
+    difference, cosine = agreement(rows, reference)
     return {
-        "largest difference": f"{np.abs(rows - reference).max():.3g}",
-        "least cosine": f"{cosines.min():.6f}",
+        "largest difference": f"{difference:.3g}",
+        "least cosine": f"{cosine:.6f}",
     }
 
 
@@ -320,9 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if args.model is None:
-        tokenizer = train_bpe_tokenizer(_random_reads(np.random.default_rng(1), 5_000, 100))
-        with seeded(0, torch.device("cpu")):
-            backbone = DnaBertBackbone(DnaBertModel(DnaBertConfig()).eval(), tokenizer)
+        backbone = random_transformer(_random_reads(np.random.default_rng(1), 5_000, 100))
     else:
         backbone = DnaBertBackbone.from_folder(args.model)
     move(backbone.model, device)

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +29,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .._device import move
 from .._embed import EmbedOptions, embed_sequences
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
 from ..backbones.dnabert import alibi_slopes
 from ..backbones.dnabert._modeling import DnaBertLayer
-from ..training._randomness import seeded
+from ._memory import MemoryWatch
 from ._rows import write_rows
+from ._timed_transformer import agreement, flops, random_transformer
 
 _COLUMNS = (
     "threads",
@@ -103,14 +102,6 @@ def _padded_pass(model: DnaBertModel, ids: torch.Tensor, mask: torch.Tensor) -> 
     padded = torch.zeros(n, length, hidden.shape[1])
     padded[inside] = hidden
     return padded.sum(dim=1) / mask.sum(dim=1, keepdim=True)
-
-
-def flops(config: DnaBertConfig, tokens: Sequence[int]) -> float:
-    """Operations of the layers, each token attending to all tokens of its sequence."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    linear = 2.0 * hidden * (4 * hidden + 3 * inner) * sum(tokens)
-    attention = 4.0 * hidden * sum(n * n for n in tokens)
-    return config.num_hidden_layers * (linear + attention)
 
 
 class _CountDone(TorchDispatchMode):
@@ -182,7 +173,7 @@ def measure(
     rng = np.random.default_rng(seed)
     spread = np.linspace(min(lengths), max(lengths), n_reads).astype(int)
     mixed = [_random_read(rng, n) for n in rng.permutation(spread)]
-    exact = _random_model(rng, config, seed)
+    exact = random_transformer([_random_read(rng, 5000) for _ in range(200)], config, seed=seed)
     half, rounded = deepcopy(exact), deepcopy(exact)
     move(half.model, dtype=torch.bfloat16)
     rounded.quantize()
@@ -205,12 +196,13 @@ def measure(
             for path, (embeddings, seconds, memory) in results.items():
                 row = _row(exact, mixed, seconds, rate, n_threads, "mixed lengths", path)
                 reference, loop_seconds, _ = results["authors' loop"]
+                difference, cosine = agreement(embeddings, reference)
                 row |= {
                     "times the loop": f"{loop_seconds / seconds:.2f}",
                     "times float32": f"{results['float32'][1] / seconds:.2f}",
                     "peak memory in MB": f"{memory / 1e6:.0f}",
-                    "largest difference": f"{np.abs(embeddings - reference).max():.1e}",
-                    "least cosine": f"{_least_cosine(embeddings, reference):.6f}",
+                    "largest difference": f"{difference:.1e}",
+                    "least cosine": f"{cosine:.6f}",
                 }
                 rows.append(row)
             for length in lengths:
@@ -254,51 +246,17 @@ def _random_read(rng: np.random.Generator, length: int) -> str:
     return "".join(rng.choice(list("ACGT"), length))
 
 
-def _random_model(rng: np.random.Generator, config: DnaBertConfig, seed: int) -> DnaBertBackbone:
-    reads = [_random_read(rng, 5000) for _ in range(200)]
-    tokenizer = train_bpe_tokenizer(reads, vocab_size=config.vocab_size)
-    with seeded(seed, torch.device("cpu")):
-        model = DnaBertModel(config)
-    return DnaBertBackbone(model.eval().requires_grad_(False), tokenizer)
-
-
 def _ours(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
     return embed_sequences(backbone, reads, EmbedOptions())
 
 
-def _least_cosine(rows: np.ndarray, reference: np.ndarray) -> float:
-    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
-    return float(((rows * reference).sum(axis=1) / norms).min())
-
-
 def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
     """Result, seconds, and bytes of memory above those at the start."""
-    before = peak = _memory()
-    done = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.02):
-            peak = max(peak, _memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with MemoryWatch() as memory:
         start = time.perf_counter()
         result = run()
         seconds = time.perf_counter() - start
-    finally:
-        done.set()
-        watcher.join()
-    return result, seconds, float(peak - before)
-
-
-def _memory() -> int:
-    """Bytes of the process in memory; 0 where there is no /proc."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return result, seconds, float(memory.growth)
 
 
 @contextmanager

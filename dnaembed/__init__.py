@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._cache import clear_memory_cache
-    from ._clusterer import SpeciesClusterer
-    from ._embedder import DNABertSEmbedder
-    from ._few_shot import FewShotSpeciesClassifier
-    from ._kmer_embedder import KmerEmbedder
     from ._sequences import check_sequences, normalize_sequence, reverse_complement
+    from .embedding._cache import clear_memory_cache
+    from .embedding._embedder import DNABertSEmbedder
+    from .embedding._kmer_embedder import KmerEmbedder
+    from .species._classifier import FewShotSpeciesClassifier
+    from .species._clusterer import SpeciesClusterer
 
 __version__ = "0.1.0"
 
@@ -25,12 +25,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "DNABertSEmbedder": "._embedder",
-    "FewShotSpeciesClassifier": "._few_shot",
-    "KmerEmbedder": "._kmer_embedder",
-    "SpeciesClusterer": "._clusterer",
+    "DNABertSEmbedder": ".embedding._embedder",
+    "FewShotSpeciesClassifier": ".species._classifier",
+    "KmerEmbedder": ".embedding._kmer_embedder",
+    "SpeciesClusterer": ".species._clusterer",
     "check_sequences": "._sequences",
-    "clear_memory_cache": "._cache",
+    "clear_memory_cache": ".embedding._cache",
     "normalize_sequence": "._sequences",
     "reverse_complement": "._sequences",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._printable import printable
+from .utils._messages import printable
 
 _AMBIGUOUS = "RYSWKMBDHVN"
 _GAPS = b"-."

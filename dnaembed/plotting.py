@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.decomposition import PCA
 
-from ._optional import import_optional
+from .utils._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,21 +1,15 @@
 """What several test modules need: random DNA and small models, made on the spot."""
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
 from dnaembed.backbones import train_bpe_tokenizer
-from tests.random_models import random_dnabert
+from tests.helpers.dna import random_dna
+from tests.helpers.random_models import random_dnabert
 
 # Compilation and shared machines make single examples slow; no test asserts a time.
 settings.register_profile("dnaembed", deadline=None)
 settings.load_profile("dnaembed")
-
-
-def random_dna(n, low=50, high=400, seed=0, alphabet="ACGT"):
-    """Return n random sequences of low to high - 1 bases."""
-    rng = np.random.default_rng(seed)
-    return ["".join(rng.choice(list(alphabet), rng.integers(low, high))) for _ in range(n)]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What earlier versions saved must load, and give what it gave. See tests/make_compat.py."""
+"""What earlier versions saved must load, and give what it gave. See helpers/make_compat.py."""
 
 import json
 import pickle
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from make_compat import trainer
 from sklearn.exceptions import InconsistentVersionWarning
 
 from dnaembed import DNABertSEmbedder
-from dnaembed._saved_clusters import load_clusters
 from dnaembed.io import read_embeddings
+from dnaembed.species._saved import load_clusters
+from tests.helpers.make_compat import trainer
 
 FOLDERS = sorted((Path(__file__).parent / "data" / "compat").iterdir())
 # Another version of numpy, scikit-learn or torch may round otherwise.

@@ -6,16 +6,17 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from conftest import random_dna
 
-from dnaembed import DNABertSEmbedder, _embed
-from dnaembed._device import move
-from dnaembed._embed import EmbedOptions, embed_sequences
+from dnaembed import DNABertSEmbedder
+from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._flex_attention import FlexAttention, flex_is_usable
 from dnaembed.backbones.dnabert._packed_attention import attend_eagerly
+from dnaembed.embedding import _engine
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.training import ContrastiveTrainer, ReadPairs, TrainingConfig
-from tests.random_models import random_dnabert
+from tests.helpers.dna import random_dna
+from tests.helpers.random_models import random_dnabert
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -82,7 +83,7 @@ def test_batches_made_ahead_in_parts_do_not_matter(backbone, monkeypatch):
     reads = random_dna(60, low=20, high=2000)
     there = on(backbone, "cuda")
     expected = embed_sequences(there, reads, EmbedOptions())
-    monkeypatch.setattr(_embed, "_PART_BASES", 5000)
+    monkeypatch.setattr(_engine, "_PART_BASES", 5000)
     for n_jobs in (None, 2):
         rows = embed_sequences(there, reads, EmbedOptions(budget=2000), n_jobs=n_jobs)
         assert np.abs(rows - expected).max() < 1e-4

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
-from seeded_jobs import (
+
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, clear_memory_cache
+from dnaembed.backbones import load_backbone
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.utils import _randomness
+from tests.helpers.seeded_jobs import (
     JOBS,
     READS,
     UNSEEDED,
@@ -22,11 +27,6 @@ from seeded_jobs import (
     tiny_transformer,
     trained,
 )
-
-from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, clear_memory_cache
-from dnaembed._embed import EmbedOptions, embed_sequences
-from dnaembed.backbones import load_backbone
-from dnaembed.training import _randomness
 
 # As docs/reproducibility.rst states them: the length of the difference of two embeddings over that
 # of the embedding.
@@ -84,9 +84,9 @@ def test_same_seed_same_result(name):
 @pytest.mark.slow
 def test_same_result_in_other_processes():
     def results(hash_seed):
-        script = Path(__file__).with_name("seeded_jobs.py")
+        script = Path(__file__).parent / "helpers" / "seeded_jobs.py"
         environment = os.environ | {"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
-        environment["PYTHONPATH"] = str(script.parent.parent)
+        environment["PYTHONPATH"] = str(script.parents[2])
         command = [sys.executable, str(script), "7"]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
@@ -160,7 +160,7 @@ def test_threads_of_torch(backbone, bound, two_threads):
 
 
 def test_jobs(backbone, bound, monkeypatch):
-    monkeypatch.setattr("dnaembed._embed._CHUNK_SEQUENCES", 5)
+    monkeypatch.setattr("dnaembed.embedding._engine._CHUNK_SEQUENCES", 5)
     assert difference(embed(backbone), embed(backbone, n_jobs=2)) <= bound
 
 

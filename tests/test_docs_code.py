@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs_code import agrees, blocks_of_rst, check_command, commands_of, run_page
+from tests.helpers.docs_code import agrees, blocks_of_rst, check_command, commands_of, run_page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -4,23 +4,22 @@ import json
 import multiprocessing
 import os
 import random
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_dna
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Bunch
 
-from dnaembed import DNABertSEmbedder, _file_embedding
-from dnaembed._cache import open_cache
+from dnaembed import DNABertSEmbedder
 from dnaembed.benchmark import benchmark
 from dnaembed.composition import kmer_counts
+from dnaembed.embedding import _files
+from dnaembed.embedding._cache import open_cache
 from dnaembed.io import _resumable, read_embeddings
-from dnaembed.io._atomic import atomic_output
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
+from dnaembed.utils._atomic import atomic_output
+from tests.helpers.dna import random_dna
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +36,7 @@ SLOW = 1.2 * N_KILLS * LONGEST
 def spawn():
     """Start functions in processes that have imported everything but computed nothing."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dnaembed._file_embedding", "dnaembed.training", "test_faults"])
+    context.set_forkserver_preload(["dnaembed.embedding._files", "dnaembed.training", __name__])
     first = context.Process(target=os.getpid)  # waits for the imports
     first.start()
     first.join()
@@ -72,16 +71,16 @@ N_BLOCKS = 200
 
 
 def embed(path, output, n_jobs, slow):
-    _file_embedding.BLOCK_BYTES = BLOCK_BYTES
+    _files.BLOCK_BYTES = BLOCK_BYTES
     _resumable._SECONDS_BETWEEN_COMMITS = 0
-    embed_block = _file_embedding.embed_block
+    embed_block = _files.embed_block
 
     def embed_slowly(*args):
         time.sleep(n_jobs * SLOW / N_BLOCKS)
         return embed_block(*args)
 
     if slow:
-        _file_embedding.embed_block = embed_slowly
+        _files.embed_block = embed_slowly
     DNABertSEmbedder(device="cpu", n_jobs=n_jobs).embed_file(path, output)
 
 
@@ -107,8 +106,7 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
 
 
 def train(folder, slow):
-    sys.path.insert(0, str(Path(__file__).parent / "training"))
-    from toys import ToyBackbone, ToySource
+    from tests.helpers.toys import ToyBackbone, ToySource
 
     class SlowSource(ToySource):
         def sample(self, *args):

@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from seeded_jobs import tiny_transformer
 from sklearn.exceptions import ConvergenceWarning
 
 from dnaembed import (
@@ -14,7 +13,6 @@ from dnaembed import (
     KmerEmbedder,
     SpeciesClusterer,
 )
-from dnaembed._unit_length import unit_length
 from dnaembed.benchmark import (
     ShrunkenDiscriminants,
     clustering_scores,
@@ -23,6 +21,8 @@ from dnaembed.benchmark import (
     species_silhouette,
 )
 from dnaembed.metrics import center_similarities, min_similarity_from_labels, species_f1_recall
+from dnaembed.utils._rows import unit_length
+from tests.helpers.seeded_jobs import tiny_transformer
 
 EMBEDDERS = ["default", "kmer-composition", "transformer", "canonical", "raw", "tnf-k"]
 READS = {

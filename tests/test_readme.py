@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs_code import blocks_of_markdown, blocks_of_rst, run_page
+from tests.helpers.docs_code import blocks_of_markdown, blocks_of_rst, run_page
 from tests.test_docs_code import EXTRAS
 
 ROOT = Path(__file__).parent.parent

@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from .._printable import printable
+from ..utils._messages import printable
 
 # In the order of preference; the second and the fourth name the files of a split checkpoint.
 WEIGHT_FILES = (

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .._printable import printable
 from ..composition import kmer_counts
 from ..composition._counting import check_k, count_bases, n_kmers
+from ..utils._messages import printable
 from ._checkpoint import (
     check_size,
     content_digest,
@@ -317,6 +317,8 @@ class KmerProfileBackbone(Backbone):
     ...     backbone.embed(batch).shape
     torch.Size([2, 32])
     """
+
+    __module__ = "dnaembed.backbones"
 
     # Enough rows for matrix products at full speed; features and hidden states stay in the cache.
     default_budget = 512

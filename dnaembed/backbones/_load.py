@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 
-from .._printable import printable
+from ..utils._messages import printable
 from ._checkpoint import file_sha256, read_json, weight_files
 from ._kmer_profile import KmerProfileBackbone
 from ._protocol import Backbone

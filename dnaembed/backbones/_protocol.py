@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from .._batches import budget_batches
+from ._batches import budget_batches
 
 
 @dataclass(frozen=True)

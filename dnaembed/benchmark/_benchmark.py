@@ -17,9 +17,9 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length
 
-from .._progress import progress
 from .._sequences import check_sequences
-from ..io._atomic import atomic_output
+from ..utils._atomic import atomic_output
+from ..utils._progress import progress
 from ._embedders import (
     Embedder,
     check_embedders,

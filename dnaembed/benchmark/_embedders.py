@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline, make_union
 
-from .._kmer_embedder import KmerEmbedder
+from ..embedding._kmer_embedder import KmerEmbedder
 from ._discriminants import ShrunkenDiscriminants
 from ._memory import MemoryWatch
 
@@ -75,7 +75,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), ShrunkenDiscriminants())
         embedders["k-mer net"] = KmerNet(n_epochs=10, random_state=0)
     if model is not None:
-        from .._embedder import DNABertSEmbedder
+        from ..embedding._embedder import DNABertSEmbedder
 
         embedders["dnaembed"] = DNABertSEmbedder(model, cache=None)
     return embedders
@@ -112,7 +112,7 @@ def check_embedders(
         if name in checked:
             raise ValueError(f"Two embedders have the name {name!r}.")
         if isinstance(embedder, str):
-            from .._embedder import DNABertSEmbedder
+            from ..embedding._embedder import DNABertSEmbedder
 
             embedder = DNABertSEmbedder(embedder, cache=None)
         if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
@@ -140,7 +140,7 @@ def embedder_digest(embedder: Any) -> str:
     parts = [embedder]
     if hasattr(embedder, "get_params"):
         parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]
-    from .._embedder import DNABertSEmbedder
+    from ..embedding._embedder import DNABertSEmbedder
 
     for part in parts:
         if isinstance(part, DNABertSEmbedder):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._kmedoid import row_blocks
-from .._unit_length import unit_length
+from ..species._kmedoid import row_blocks
+from ..utils._rows import unit_length
 
 
 def retrieval_score(

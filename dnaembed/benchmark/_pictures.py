@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils import Bunch
 
-from ..io._atomic import atomic_output
 from ..plotting import _COLORS, _MARKERS, new_figure, plot_species, project
+from ..utils._atomic import atomic_output
 from ._results import BenchmarkResult
 
 _MOST_SPECIES = 10

@@ -21,9 +21,9 @@ from sklearn.metrics import (
 )
 from sklearn.preprocessing import StandardScaler
 
-from .._kmedoid import modified_kmedoid
-from .._unit_length import unit_length
 from ..metrics import count_above, species_f1_recall
+from ..species._kmedoid import modified_kmedoid
+from ..utils._rows import unit_length
 
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._optional import import_optional
-from ..io._atomic import atomic_output
+from ..utils._atomic import atomic_output
+from ..utils._optional import import_optional
 
 _LIBRARIES = ("dnaembed", "numpy", "scikit-learn", "scipy", "torch", "transformers", "numba")
 

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils import Bunch
 
-from .._kmedoid import modified_kmedoid
 from ..metrics import count_above, min_similarity_from_labels, species_f1_recall
+from ..species._kmedoid import modified_kmedoid
 from ._genome_recovery import genome_recovery_scores
 from ._neighbourhoods import retrieval_score, species_silhouette
 from ._protocols import _THRESHOLDS, clustering_scores, few_shot_scores

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
-from ..training._randomness import seeded
+from ..utils._randomness import seeded
 
 
 def random_transformer(

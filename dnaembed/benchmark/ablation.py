@@ -17,8 +17,8 @@ from typing import get_args
 
 import numpy as np
 
-from .._embed import EmbedOptions, embed_sequences
 from ..backbones import Backbone
+from ..embedding._engine import EmbedOptions, embed_sequences
 from ..training import ContrastiveTrainer, GenomeStore, list_genomes
 from ..training._config import Loss
 from ..training._recipe import (

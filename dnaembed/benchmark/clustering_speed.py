@@ -27,8 +27,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from .. import SpeciesClusterer
-from .._neighbors import find_neighbors
 from ..metrics import min_similarity_from_labels
+from ..species._neighbors import find_neighbors
 from ._mixture import embedding_mixture
 from ._rows import write_rows
 

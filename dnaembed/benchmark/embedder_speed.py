@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .._embed import EmbedOptions, embed_sequences
-from .._embedder import DNABertSEmbedder
-from .._kmer_embedder import KmerEmbedder
+from ..embedding._embedder import DNABertSEmbedder
+from ..embedding._engine import EmbedOptions, embed_sequences
+from ..embedding._kmer_embedder import KmerEmbedder
 from ._rows import write_rows
 from ._timed_transformer import random_transformer
 

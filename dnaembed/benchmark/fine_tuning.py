@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
-from .._embedder import DNABertSEmbedder
+from ..embedding._embedder import DNABertSEmbedder
 from ..training import ContrastiveFineTuner
 from ._protocols import clustering_scores
 from ._rows import read_rows, write_rows

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .._device import DTYPES, move, resolve_device
-from .._embed import EmbedOptions, embed_sequences
 from ..backbones import DnaBertBackbone
+from ..backbones._device import DTYPES, move, resolve_device
 from ..backbones.dnabert import _flex_attention
+from ..embedding._engine import EmbedOptions, embed_sequences
 from ._rows import write_rows
 from ._timed_transformer import agreement, flops, random_transformer
 

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from ..datasets._species import read_genomes, sample_reads
-from ..io._atomic import atomic_output
+from ..utils._atomic import atomic_output
 from ._benchmark import benchmark
 from ._embedders import default_embedders
 from ._results import BenchmarkResult
@@ -390,7 +390,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from .._embedder import DNABertSEmbedder
+    from ..embedding._embedder import DNABertSEmbedder
 
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..io._atomic import atomic_output
+from ..utils._atomic import atomic_output
 
 #: Module and table of each part.
 PARTS = {

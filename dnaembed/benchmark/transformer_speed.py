@@ -27,11 +27,11 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .._device import move
-from .._embed import EmbedOptions, embed_sequences
 from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+from ..backbones._device import move
 from ..backbones.dnabert import alibi_slopes
 from ..backbones.dnabert._modeling import DnaBertLayer
+from ..embedding._engine import EmbedOptions, embed_sequences
 from ._memory import MemoryWatch
 from ._rows import write_rows
 from ._timed_transformer import agreement, flops, random_transformer

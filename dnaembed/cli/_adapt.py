@@ -75,8 +75,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Adapt."""
-    from .._device import move, resolve_device
     from ..backbones import load_backbone
+    from ..backbones._device import move, resolve_device
     from ..io import read_labels
     from ..training import ContrastiveFineTuner
 

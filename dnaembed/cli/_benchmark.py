@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
     tables = result.to_markdown()
-    from ..io._atomic import atomic_output
+    from ..utils._atomic import atomic_output
 
     with atomic_output(folder / "tables.md") as path:
         path.write_text(tables + "\n", encoding="utf-8")

@@ -157,10 +157,10 @@ _similarity.__name__ = _weight.__name__ = _resolution.__name__ = "number"
 
 def run(args: argparse.Namespace) -> int:
     """Bin."""
-    from .._saved_clusters import load_clusters, save_clusters
     from ..io import abundance_of, read_abundance, write_bins
-    from ..io._atomic import check_output
     from ..io._bins import check_bins_folder
+    from ..species._saved import load_clusters, save_clusters
+    from ..utils._atomic import check_output
 
     check_bins_folder(args.output, overwrite=args.force)  # now, not after the work
     refuse_options(

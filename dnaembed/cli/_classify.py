@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
     """Classify."""
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of, read_labels
-    from ..io._atomic import check_output
     from ..io._tables import open_table
+    from ..utils._atomic import check_output
 
     check_output(args.output)  # now, not after the work
     labels = read_labels(args.labels)

@@ -21,7 +21,7 @@ from ._rows import add_row_options, check_source, open_rows, refuse_options, sou
 if TYPE_CHECKING:
     import numpy as np
 
-    from .._saved_clusters import EmbeddingSource
+    from ..species._saved import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
 
@@ -70,9 +70,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Cluster."""
     from .. import SpeciesClusterer
-    from .._saved_clusters import save_clusters
     from ..io import write_labels
-    from ..io._atomic import check_output
+    from ..species._saved import save_clusters
+    from ..utils._atomic import check_output
 
     check_output(args.output)  # now, not after the work
     if bool(args.reads) == (args.embeddings is not None):
@@ -122,8 +122,8 @@ def _embedded(args: argparse.Namespace) -> tuple[list[str], np.ndarray, Embeddin
 
 
 def _assign(args: argparse.Namespace) -> int:
-    from .._saved_clusters import load_clusters
     from ..io._tables import open_table
+    from ..species._saved import load_clusters
 
     clusterer, saved = load_clusters(args.assign)
     if hasattr(clusterer, "_abundance_scale"):

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from .. import KmerEmbedder
     from ..datasets import load_demo_reads, save_demo_reads
-    from ..io._atomic import check_output
+    from ..utils._atomic import check_output
 
     if args.save_reads is not None:
         save_demo_reads(args.save_reads)
@@ -154,8 +154,8 @@ def _picture(
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         return 'No picture: matplotlib is not installed. pip install "dnaembed[plot]"'
-    from ..io._atomic import atomic_output
     from ..plotting import new_figure, plot_species, project
+    from ..utils._atomic import atomic_output
 
     figure, panels = new_figure(len(embeddings))
     for panel, (name, rows) in zip(panels, embeddings.items(), strict=True):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .. import DNABertSEmbedder, SpeciesClusterer
-    from .._saved_clusters import EmbeddingSource
+    from ..species._saved import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
 
@@ -84,7 +84,7 @@ def rows_of(
 
 def source_of_model(args: argparse.Namespace, embedder: DNABertSEmbedder) -> EmbeddingSource:
     """Describe what a fitted embedder makes of sequences."""
-    from .._saved_clusters import EmbeddingSource
+    from ..species._saved import EmbeddingSource
 
     backbone = embedder.backbone_
     return EmbeddingSource(
@@ -118,8 +118,8 @@ def check_source(
 
 def _source_of_file(path: str, rows: np.ndarray) -> EmbeddingSource | None:
     """Read what ``dnaembed embed`` noted about a file; None where there is no (such) note."""
-    from .._saved_clusters import EmbeddingSource
     from ..io._embeddings import manifest_path
+    from ..species._saved import EmbeddingSource
 
     manifest = manifest_path(path)
     if Path(path).suffix != ".npy" or not manifest.exists():

@@ -118,8 +118,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from .._device import move, resolve_device
     from ..backbones import load_backbone
+    from ..backbones._device import move, resolve_device
     from ..training import ContrastiveTrainer
     from ..training._processes import process_state
     from ..training._recipe import (
@@ -187,7 +187,7 @@ def _from_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def _open_run(args: argparse.Namespace, output: Path, recipe: dict[str, dict[str, Any]]) -> None:
     """Make the folder of the run, or check that it is the run to go on with."""
-    from ..io._atomic import atomic_output
+    from ..utils._atomic import atomic_output
 
     content = {
         "genomes": str(Path(args.genomes).resolve()),

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from ..io import labels_of, read_labels, read_sequences, write_labels
-from ..io._atomic import atomic_folder
+from ..utils._atomic import atomic_folder
 
 _KNOWN = 5  # labelled reads a species
 _SAMPLES = 3  # columns of the made-up coverages

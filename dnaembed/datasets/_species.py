@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from .._progress import progress
 from .._sequences import normalize_sequence
 from ..io import SequenceFileError
 from ..io._streams import name_of
 from ..io._tables import _lines
+from ..utils._progress import progress
 
 if TYPE_CHECKING:
-    from ..training import ErrorModel
+    from ._read_errors import ErrorModel
 
 logger = logging.getLogger("dnaembed")
 
@@ -144,8 +144,7 @@ def read_genomes(
     min_piece: int = 2,
 ) -> list[Genome]:
     """Read the genomes of a folder that have a piece of `min_piece` bases into memory."""
-    from ..training import list_genomes
-    from ..training._genomes import _read_pieces
+    from ._genomes import _read_pieces, list_genomes
 
     folder = Path(folder)
     records = list_genomes(folder, split=split)
@@ -187,8 +186,7 @@ def sample_reads(
     random_state: int | np.random.Generator | None = 0,
 ) -> Bunch:
     """Cut reads out of genomes in memory; see `make_species_dataset`."""
-    from ..training import add_errors
-    from ..training._errors import LETTERS
+    from ._read_errors import LETTERS, add_errors
 
     low, high = length
     if not 1 <= low <= high:

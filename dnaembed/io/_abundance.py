@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .._printable import shorten
+from ..utils._messages import shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of
 from ._tables import _lines

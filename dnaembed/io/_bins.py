@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._atomic import atomic_folder
+from ..utils._atomic import atomic_folder
 from ._tables import open_table
 
 _OURS = re.compile(r"bin_\d+\.fasta|bins\.tsv|contigs\.tsv")

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .._optional import import_optional
-from .._printable import printable
-from ._atomic import atomic_output
+from ..utils._atomic import atomic_output
+from ..utils._messages import printable
+from ..utils._optional import import_optional
 from ._errors import SequenceFileError
 from ._streams import name_of, open_decompressed
 

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import dnaio
 import numpy as np
 
-from .._printable import printable, shorten
 from .._sequences import normalize_sequence
+from ..utils._messages import printable, shorten
 from ._errors import SequenceFileError
 from ._streams import NOT_ASCII, AsciiStream, Source, name_of, open_decompressed
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from ._atomic import atomic_output, check_output
+from ..utils._atomic import atomic_output, check_output
 from ._embeddings import ids_path, manifest_path, npy_header
 
 logger = logging.getLogger("dnaembed")

@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from .._printable import shorten
-from ._atomic import atomic_output
+from ..utils._atomic import atomic_output
+from ..utils._messages import shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of, open_decompressed
 

@@ -1,10 +1,10 @@
 """Contrastive training: losses, pairs, the trainer, and fine-tuning for the estimators."""
 
+from ..datasets._genomes import GenomeRecord, GenomeStore, list_genomes
+from ..datasets._read_errors import ErrorModel, add_errors
 from ._config import TrainingConfig
-from ._errors import ErrorModel, add_errors
 from ._fine_tuner import ContrastiveFineTuner
 from ._fit_profile import add_linear_part, fit_profile_statistics
-from ._genomes import GenomeRecord, GenomeStore, list_genomes
 from ._head import ProjectionHead
 from ._losses import alignment, i_mix, mi_mix, supcon, uniformity, weighted_simclr
 from ._mixing import MixingDraw, draw_mixing

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..io._atomic import atomic_folder
+from ..utils._atomic import atomic_folder
 
 _NAME = re.compile(r"step-(\d+)")
 

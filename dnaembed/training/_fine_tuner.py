@@ -114,6 +114,8 @@ class ContrastiveFineTuner(BaseEstimator):
     ContrastiveFineTuner(learning_rate=1e-05, n_trainable_layers=2)
     """
 
+    __module__ = "dnaembed.training"
+
     _parameter_constraints: ClassVar[dict] = {
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],

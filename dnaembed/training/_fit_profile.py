@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from .._progress import progress
 from ..backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
+from ..utils._progress import progress
 from ._pair_batch import PairSource
 
 _RIDGE = 1e-3

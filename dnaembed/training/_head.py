@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ._randomness import seeded
+from ..utils._randomness import seeded
 
 
 class ProjectionHead(nn.Sequential):

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..io._atomic import atomic_output
+from ..utils._atomic import atomic_output
 
 
 class CsvLog:

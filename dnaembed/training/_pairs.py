@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
-from ._errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
-from ._genomes import GenomeStore, pack_sequences, unpack
+from ..datasets._genomes import GenomeStore, pack_sequences, unpack
+from ..datasets._read_errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
 from ._pair_batch import PairBatch
 
 Positive = Literal["piece", "same", "reverse_complement", "mutation"]

@@ -7,7 +7,7 @@ import os
 import torch
 from accelerate import PartialState
 
-from .._device import resolve_device
+from ..backbones._device import resolve_device
 
 
 def process_state(device: str | torch.device | None = None) -> PartialState:

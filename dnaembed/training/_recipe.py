@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from .._device import DTYPES, move
 from ..backbones import (
     Backbone,
     DnaBertBackbone,
@@ -25,13 +24,14 @@ from ..backbones import (
     load_backbone,
     train_bpe_tokenizer,
 )
+from ..backbones._device import DTYPES, move
+from ..datasets._genomes import GenomeStore
+from ..datasets._read_errors import ErrorModel
+from ..utils._randomness import derive_seed, seeded
 from ._config import TrainingConfig
-from ._errors import ErrorModel
 from ._fit_profile import add_linear_part, fit_profile_statistics
-from ._genomes import GenomeStore
 from ._pair_batch import PairSource
 from ._pairs import GenomePairs
-from ._randomness import derive_seed, seeded
 
 #: What a recipe says by default: the sections that a recipe file may have.
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ from accelerate.utils import gather, reduce
 from torch import Tensor, nn
 
 from ..backbones import Backbone
+from ..utils._randomness import derive_seed, own_generators, seeded
 from ._config import TrainingConfig
 from ._losses import i_mix, mi_mix, supcon, weighted_simclr
 from ._prepare import Chunk, PreparedStep
 from ._processes import process_state
-from ._randomness import derive_seed, own_generators, seeded
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -17,10 +17,11 @@ import torch
 from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor
 
-from .._device import move
-from .._progress import progress
 from ..backbones import Backbone
-from ..io._atomic import atomic_folder, atomic_output
+from ..backbones._device import move
+from ..utils._atomic import atomic_folder, atomic_output
+from ..utils._progress import progress
+from ..utils._randomness import derive_seed
 from ._checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
 from ._config import TrainingConfig
 from ._head import ProjectionHead
@@ -29,7 +30,6 @@ from ._losses import alignment, uniformity
 from ._pair_batch import PairSource
 from ._prepare import PreparedStep, ahead, prepare_step
 from ._processes import default_device, process_state
-from ._randomness import derive_seed
 from ._step import ContrastiveStep, StepOutput
 from ._weights import (
     assign,

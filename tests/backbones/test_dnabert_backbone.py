@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 from transformers import AutoTokenizer
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone
-from tests.random_models import random_dnabert
+from tests.helpers.random_models import random_dnabert
 
 TOLERANCE = 1e-5
 dna = st.text("ACGTN", min_size=1, max_size=120)

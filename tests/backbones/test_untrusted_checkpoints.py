@@ -277,7 +277,7 @@ def test_the_package_never_loads_what_could_run():
                 assert keywords["weights_only"] == "True", file
             # Estimator checks load what they have dumped the line before; processes of one run
             # send each other models.
-            ours = ("estimator_checks.py", "_model_reference.py")
+            ours = ("estimator_checks.py", "_workers.py")
             assert name != "pickle.loads" or file.name in ours, file
     assert loads == 1
 

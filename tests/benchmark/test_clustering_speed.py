@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
 
-from dnaembed._kmedoid import modified_kmedoid
 from dnaembed.benchmark import clustering_speed
 from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.benchmark.clustering_speed import cases, dense_kmedoid, main, measure
+from dnaembed.species._kmedoid import modified_kmedoid
 
 
 def test_mixture_lies_as_embeddings_do():

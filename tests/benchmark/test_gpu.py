@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed._embed import EmbedOptions, embed_sequences
 from dnaembed.backbones.dnabert import _flex_attention
 from dnaembed.benchmark import gpu
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 # Of the tiny model, whose embeddings are about 1 in size.
 FARTHEST = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 2e-1}

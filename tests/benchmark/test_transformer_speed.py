@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed._embed import EmbedOptions, embed_sequences
 from dnaembed.backbones import DnaBertConfig
 from dnaembed.benchmark import transformer_speed
 from dnaembed.benchmark.transformer_speed import _CountDone, authors_loop, flops, measure
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 
 def test_the_loop_embeds_as_ours(tiny_dnabert, reads):

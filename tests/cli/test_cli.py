@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_dna
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.cli import _common as common
 from dnaembed.cli import main
 from dnaembed.io import read_embeddings, read_labels, read_sequences
+from tests.helpers.dna import random_dna
 
 COMMANDS = ["embed", "merge", "cluster", "bin", "classify", "convert", "info", "demo"]
 
@@ -209,7 +209,7 @@ def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monke
         (b"", "holds no sequence"),
         (b"hello\n", "neither FASTA nor FASTQ"),
         (b">p\nMKVLE\n", "Is this a protein sequence?"),
-        (gzip.compress(b">a\n" + b"ACGT" * 99)[:-9], "is truncated"),
+        (gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9], "is truncated"),
         (b"@a\nACGT\n+\nIII\n", "line 4: not valid FASTQ"),
     ],
 )

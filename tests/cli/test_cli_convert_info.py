@@ -12,7 +12,7 @@ from dnaembed.backbones import (
 )
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
-from tests.random_models import random_dnabert
+from tests.helpers.random_models import random_dnabert
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import fails, fasta, species_like
 
 from dnaembed.cli import _common as common
 from dnaembed.cli import main
 from dnaembed.io import read_embeddings, read_labels, read_sequences, write_embeddings
+from tests.cli.test_cli import fails, fasta, species_like
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from pathlib import Path
 _COMPILED = [
     "dnaembed.composition._counting",
     "dnaembed.io._parse",
-    "dnaembed.training._errors",
-    "dnaembed.training._genomes",
+    "dnaembed.datasets._read_errors",
+    "dnaembed.datasets._genomes",
     "dnaembed.training._pairs",
 ]
 

@@ -48,8 +48,7 @@ from dnaembed.io import (
     read_sequences,
 )
 from dnaembed.io._blocks import iter_blocks
-from tests import strategies, zstd
-from tests.fuzz import naive
+from tests.helpers import naive, strategies, zstd
 
 CORPUS = Path(__file__).parent / "corpus"
 _LONGEST_MESSAGE = 1000

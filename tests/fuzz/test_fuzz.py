@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.io import iter_sequences
-from tests import strategies
 from tests.fuzz import targets
+from tests.helpers import strategies
 
 ROOT = Path(__file__).parents[2]
 

@@ -30,7 +30,7 @@ from dnaembed.io import (
     write_embeddings,
     write_labels,
 )
-from tests import zstd
+from tests.helpers import zstd
 
 PAGE = Path(__file__).parents[2] / "docs" / "malformed_files.rst"
 

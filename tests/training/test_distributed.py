@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from accelerate import PartialState
-from toys import ToyBackbone, ToySource, weights
 
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
+from tests.helpers.toys import ToyBackbone, ToySource, weights
 
 CONFIGS = {
     "c2lr": {"loss": "c2lr", "batch_size": 12, "n_steps": 4, "phase_split": 0.5},

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
-from toys import ToyBackbone, ToySource
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
+from tests.helpers.toys import ToyBackbone, ToySource
 
 READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
 X, Y = READS.view1, READS.labels

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import ToyBackbone, ToySource, weights
 from tqdm import tqdm
 
 from dnaembed.training import ContrastiveTrainer, TrainingConfig, weighted_simclr
 from dnaembed.training._checkpoint import latest_checkpoint, write_checkpoint
 from dnaembed.training._log import CsvLog
 from dnaembed.training._prepare import ahead, plan_chunks
-from dnaembed.training._randomness import derive_seed
 from dnaembed.training._recipe import make_backbone
 from dnaembed.training._weights import freeze_first_layers
+from dnaembed.utils._randomness import derive_seed
+from tests.helpers.toys import ToyBackbone, ToySource, weights
 
 
 def make(tmp_path=None, *, dropout=0.0, source=None, n_layers=3, **config):
@@ -519,11 +519,9 @@ def test_half_a_checkpoint_is_none(tmp_path, monkeypatch):
 
 SCRIPT = """
 import sys
-from pathlib import Path
-sys.path.insert(0, {here!r})
 from tqdm import tqdm
 
-from toys import ToyBackbone, ToySource
+from tests.helpers.toys import ToyBackbone, ToySource
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
 config = TrainingConfig(n_steps=400, batch_size=8, learning_rate=1e-2, ema_decay=0.99,
                         checkpoint_every=20, eval_every=50, budget=900)
@@ -536,7 +534,7 @@ trainer.train(resume=True).save(sys.argv[1] + "/model")
 @pytest.mark.slow
 def test_killed_and_resumed_is_bit_identical(tmp_path):
     script = tmp_path / "train.py"
-    script.write_text(SCRIPT.format(here=str(Path(__file__).parent)))
+    script.write_text(SCRIPT)
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
 

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from ..._batches import packed_batches
+from .._batches import packed_batches
 from .._checkpoint import (
     content_digest,
     load_weights,
@@ -61,6 +61,8 @@ class DnaBertBackbone(Backbone):
     ...     backbone.embed(batch).shape
     torch.Size([2, 32])
     """
+
+    __module__ = "dnaembed.backbones"
 
     strand_invariant = False
     #: On a GPU, compile whole layers instead of their attention alone.

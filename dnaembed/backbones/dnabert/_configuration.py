@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from ..._printable import printable
+from ...utils._messages import printable
 from .._checkpoint import check_size
 
 # Python refuses to print numbers of thousands of digits, which no size has.

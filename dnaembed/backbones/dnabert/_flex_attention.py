@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from ..._device import is_out_of_memory
+from .._device import is_out_of_memory
 
 logger = logging.getLogger("dnaembed")
 

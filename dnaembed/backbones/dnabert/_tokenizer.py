@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
-from ..._printable import printable
+from ...utils._messages import printable
 from .._checkpoint import check_inside
 
 # Their order is that of the published tokenizer: [UNK] is 0, [PAD] is 3.

@@ -1,0 +1,1 @@
+"""From sequences to rows: embedders, windows, the cache and files."""

@@ -1,0 +1,462 @@
+"""`DNABertSEmbedder`: DNA in, species-aware vectors out, as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from numbers import Integral
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.preprocessing import normalize
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._sequences import check_sequences
+from ..backbones import Backbone, load_backbone, shared_backbone
+from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
+from ._cache import embedding_keys, open_cache
+from ._engine import EmbedOptions, embed_sequences
+from ._mixin import SequenceTransformerMixin
+from ._workers import ModelSource
+
+
+class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
+    """Embed DNA sequences so that those of one species lie close together.
+
+    Works out of the box with the model that ships with the package, with any folder written by
+    `dnaembed.backbones.Backbone.save` or ``dnaembed convert``, and with published DNABERT-2 and
+    DNABERT-S checkpoints, which are loaded without running code from the hub.
+
+    Parameters
+    ----------
+    model : str or path-like, default="default"
+        Name of a bundled model, a folder, or a Hugging Face hub id such as
+        ``"zhihan1996/DNABERT-S"``.
+
+    revision : str, default=None
+        Branch, tag or commit of a hub model.
+
+    cache_dir : str or path-like, default=None
+        Where downloads are kept; the hub's own default if None.
+
+    local_files_only : bool, default=False
+        Never go online: use what was downloaded before.
+
+    window_size : int, None or "auto", default="auto"
+        Longest piece, in bp, that the model sees in one pass. Longer sequences are cut into
+        windows of equal length; their embedding is the length-weighted mean. ``"auto"`` takes
+        what the model recommends, None never cuts.
+
+    strand : {"forward", "both"}, default="forward"
+        ``"both"`` averages the embeddings of the sequence and its reverse complement. Without
+        effect on models that see both strands alike by construction, as the bundled ones.
+
+    normalize : bool, default=False
+        Scale rows to unit length.
+
+    batch_tokens : int or "auto", default="auto"
+        Tokens (transformers) or sequences (k-mer models) in a batch. Halved,
+        with a warning, when memory runs out. Does not change the result beyond rounding.
+
+    device : str, default="auto"
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best one there is.
+
+    dtype : {"auto", "float32", "float16", "bfloat16", "int8"}, default="auto"
+        Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
+        ``"int8"`` rounds the linear layers of a transformer, for speed on a CPU; without a
+        fine-tuner.
+        Embeddings are returned as float32.
+
+    cache : str, path-like or None, default="memory"
+        Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
+        estimators of the process (so that folds and grid points embed nothing twice), a folder
+        keeps them across runs and processes, None keeps nothing.
+
+    n_jobs : int, default=None
+        Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
+        `joblib.parallel_config` names another backend: ``"loky"`` for processes, ``"dask"`` for a
+        cluster. Each process loads the model once, by the same name or folder.
+
+    fine_tuner : object with method ``fine_tune``, default=None
+        For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
+        sequences, and to `y` where given. With None, `fit` leaves the model as it is.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of the fine-tuning; nothing else here is random.
+
+    Attributes
+    ----------
+    fine_tuner_ : object
+        The fitted fine-tuner; only with `fine_tuner`.
+
+    backbone_ : Backbone
+        The model in use.
+
+    See Also
+    --------
+    KmerEmbedder : Frequencies of k-mers, the baselines without training.
+    FewShotSpeciesClassifier : Species of reads from a few labelled ones.
+    SpeciesClusterer : Clusters and bins.
+
+    Notes
+    -----
+    Sequences are normalised first (`dnaembed.normalize_sequence`): any case, ``U`` is ``T``, IUPAC
+    codes are ``N``, gaps are removed. Each distinct sequence is embedded once. Transformers average
+    the last hidden states over all tokens, ``[CLS]`` and ``[SEP]`` included, as the paper does.
+
+    References
+    ----------
+    .. [1] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
+
+    Examples
+    --------
+    >>> from dnaembed import DNABertSEmbedder
+    >>> reads = ["ACGTTGCA" * 40, "GGGCATTA" * 40, "acguugca" * 40]
+    >>> embeddings = DNABertSEmbedder().fit_transform(reads)
+    >>> len(embeddings), embeddings.dtype
+    (3, dtype('float32'))
+    >>> bool((embeddings[0] == embeddings[2]).all())  # case and U do not matter
+    True
+    """
+
+    __module__ = "dnaembed"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "model": [str, PathLike],
+        "revision": [str, None],
+        "cache_dir": [str, PathLike, None],
+        "local_files_only": ["boolean"],
+        "window_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
+        "strand": [StrOptions({"forward", "both"})],
+        "normalize": ["boolean"],
+        "batch_tokens": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"auto", "int8", *DTYPES})],
+        "cache": [str, PathLike, None],
+        "n_jobs": [Integral, None],
+        "fine_tuner": [HasMethods(["fine_tune"]), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        model: str | PathLike[str] = "default",
+        *,
+        revision: str | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        window_size: int | str | None = "auto",
+        strand: str = "forward",
+        normalize: bool = False,
+        batch_tokens: int | str = "auto",
+        device: str = "auto",
+        dtype: str = "auto",
+        cache: str | PathLike[str] | None = "memory",
+        n_jobs: int | None = None,
+        fine_tuner: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.model = model
+        self.revision = revision
+        self.cache_dir = cache_dir
+        self.local_files_only = local_files_only
+        self.window_size = window_size
+        self.strand = strand
+        self.normalize = normalize
+        self.batch_tokens = batch_tokens
+        self.device = device
+        self.dtype = dtype
+        self.cache = cache
+        self.n_jobs = n_jobs
+        self.fine_tuner = fine_tuner
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the sequences, load the model and, if asked for, adapt it.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences; see `dnaembed.check_sequences` for the containers.
+        y : array-like of shape (n_samples,), default=None
+            Labels for the fine-tuner; ignored without one.
+
+        Returns
+        -------
+        self : object
+            The fitted embedder.
+        """
+        self._fit_sequences(check_sequences(X), y)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Fit, or go on fine-tuning from where the last call stopped.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences.
+        y : array-like of shape (n_samples,), default=None
+            Labels for the fine-tuner; ignored without one.
+
+        Returns
+        -------
+        self : object
+            The fitted embedder.
+
+        Raises
+        ------
+        TypeError
+            If the fine-tuner has no method ``partial_fine_tune``.
+        """
+        sequences = check_sequences(X)
+        if not hasattr(self, "_tuned_backbone"):
+            self._fit_sequences(sequences, y)
+            return self
+        if not hasattr(self.fine_tuner_, "partial_fine_tune"):
+            raise TypeError(
+                f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune, which "
+                "partial_fit of a fine-tuned model needs."
+            )
+        self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed sequences.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, embedding_size), float32
+            One row a sequence.
+        """
+        check_is_fitted(self)
+        distinct: dict[str, int] = {}
+        rows = [distinct.setdefault(s, len(distinct)) for s in check_sequences(X)]
+        embeddings = self._embed_distinct(list(distinct))[rows]
+        return normalize(embeddings, copy=False) if self.normalize else embeddings
+
+    def embed_file(
+        self,
+        paths: Any,
+        output: str | PathLike[str],
+        *,
+        dtype: str = "float32",
+        shard: str | None = None,
+        resume: bool = True,
+        skip_empty: bool = False,
+        duplicate_ids: str = "error",
+    ) -> np.ndarray:
+        r"""Embed FASTA or FASTQ files of any size into a file, in bounded memory.
+
+        Without a fine-tuner there is nothing to fit, and no need to call `fit` before.
+
+        Parameters
+        ----------
+        paths : path-like, binary file, or iterable of these
+            One or several files, as for `dnaembed.io.read_sequences`.
+        output : path-like
+            A name that ends in ``.npy``. The identifiers go beside it, into ``.ids.txt``, one a
+            line, and a ``.manifest.json`` that says what the rows were made by. Until all is
+            done, everything lies in the folder ``OUT.npy.partial``.
+        dtype : {"float32", "float16"}, default="float32"
+            Of the file.
+        shard : str, default=None
+            ``"3/64"`` embeds the third of 64 equal parts of the input; `dnaembed.io.merge_shards`
+            puts the parts together again.
+        resume : bool, default=True
+            Go on where an earlier call with the same settings was stopped, by whatever: the input
+            is read again from its start, and checked, but nothing is embedded twice.
+        skip_empty : bool, default=False
+            Leave records without a base out and log how many, instead of raising.
+        duplicate_ids : {"error", "allow"}, default="error"
+            Whether two records may have one identifier.
+
+        Returns
+        -------
+        numpy.memmap of shape (n_sequences, embedding_size)
+            The rows in the order of the input, read from the file as they are needed.
+
+        Raises
+        ------
+        SequenceFileError
+            If a file is not what it should be. Rows up to there are kept for the next call.
+        ValueError
+            If a parameter is out of range, or `dtype` cannot hold a value.
+        OSError
+            If a file cannot be read or written.
+        BlockingIOError
+            If another process is writing the same output.
+
+        See Also
+        --------
+        dnaembed.io.read_embeddings : Read identifiers and rows back.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> from dnaembed import DNABertSEmbedder
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     reads = pathlib.Path(folder, "reads.fasta")
+        ...     _ = reads.write_text(">r1\nACGTTGCA\n>r2\nGGCATTAC\n")
+        ...     rows = DNABertSEmbedder().embed_file(reads, reads.with_suffix(".npy"))
+        ...     rows.shape, sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ((2, 384), ['reads.fasta', 'reads.ids.txt', 'reads.manifest.json', 'reads.npy'])
+        """
+        self._validate_params()
+        if self.fine_tuner is not None:
+            check_is_fitted(self)
+        # Imported here, as most uses have no file.
+        from ._files import embed_file
+
+        backbone = self._backbone()
+        embed_file(
+            backbone,
+            paths,
+            output,
+            self._options(backbone),
+            scale_rows=self.normalize,
+            dtype=dtype,
+            shard=shard,
+            resume=resume,
+            skip_empty=skip_empty,
+            duplicate_ids=duplicate_ids,
+            n_jobs=self.n_jobs,
+        )
+        return np.load(output, mmap_mode="r")
+
+    def save_model(self, folder: str | PathLike[str]) -> None:
+        """Write the model in use, fine-tuned or not, as a folder for ``model=``.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Must not exist; it appears complete or not at all.
+        """
+        check_is_fitted(self)
+        self.backbone_.save(folder)
+
+    @property
+    def backbone_(self) -> Backbone:
+        """The model in use: the fine-tuned one, or one shared by all embedders of the process."""
+        check_is_fitted(self)
+        return self._backbone()
+
+    def _backbone(self) -> Backbone:
+        device = resolve_device(self.device)
+        tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
+        if tuned is not None:
+            move(tuned.model, device)
+            return tuned
+        return shared_backbone(
+            self.model,
+            revision=self.revision,
+            cache_dir=self.cache_dir,
+            local_files_only=self.local_files_only,
+            device=device,
+            dtype=resolve_dtype(self.dtype, device),
+        )
+
+    def _fit_sequences(self, sequences: list[str], y: Any) -> None:
+        for name in ("fine_tuner_", "_tuned_backbone", "_random_state"):  # of an earlier fit
+            self.__dict__.pop(name, None)
+        if self.fine_tuner is None:
+            backbone = self._backbone()
+        elif self.dtype == "int8":
+            raise ValueError(
+                "dtype='int8' cannot be fine-tuned; fit with dtype='float32', save_model, and "
+                "give the folder as model with dtype='int8'."
+            )
+        else:
+            # An own copy in full precision: fine-tuning must not touch the shared model.
+            backbone = load_backbone(
+                self.model,
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                local_files_only=self.local_files_only,
+            )
+            move(backbone.model, resolve_device(self.device))
+            self.fine_tuner_ = clone(self.fine_tuner)
+            self._random_state = check_random_state(self.random_state)
+            self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
+        self._n_features_out = backbone.embedding_size
+
+    def _fine_tune(
+        self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
+    ) -> None:
+        """Set the tuned model: computed in full precision, kept in that of the embedder."""
+        if backbone.model.dtype != torch.float32:
+            backbone = deepcopy(backbone)
+            move(backbone.model, dtype=torch.float32)
+        tuned = tune(backbone, sequences, y, random_state=self._random_state)
+        dtype = resolve_dtype(self.dtype, resolve_device(self.device))
+        move(tuned.model.eval(), dtype=dtype)
+        self._tuned_backbone = tuned
+
+    def _options(self, backbone: Backbone) -> EmbedOptions:
+        return EmbedOptions(
+            window_size=_or_auto(self.window_size, backbone.window_size),
+            both_strands=self.strand == "both",
+            budget=_or_auto(self.batch_tokens, None),
+        )
+
+    def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
+        backbone = self._backbone()
+        options = self._options(backbone)
+        cache = open_cache(self.cache)
+        if cache is None:
+            return self._compute(backbone, sequences, options)
+        context = (
+            f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
+            f"window={options.window_size} both={options.both_strands}"
+        )
+        keys = embedding_keys(sequences, context)
+        found = cache.get(keys)
+        missing = [i for i, key in enumerate(keys) if key not in found]
+        if missing:
+            rows = self._compute(backbone, [sequences[i] for i in missing], options)
+            new = {keys[i]: row for i, row in zip(missing, rows, strict=True)}
+            cache.put(new)
+            found |= new
+        return np.stack([found[key] for key in keys])
+
+    def _compute(
+        self, backbone: Backbone, sequences: list[str], options: EmbedOptions
+    ) -> np.ndarray:
+        source = ModelSource(self.device)  # a tuned model is nowhere else
+        if not hasattr(self, "_tuned_backbone"):
+            source = ModelSource.pretrained(
+                self.model,
+                self.device,
+                revision=self.revision,
+                cache_dir=self.cache_dir,
+                local_files_only=self.local_files_only,
+            )
+        return embed_sequences(backbone, sequences, options, n_jobs=self.n_jobs, source=source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pretrained weights are loaded again from their source; fine-tuned ones exist only here
+        # and travel on the CPU, so that the pickle loads where there is no GPU.
+        state = super().__getstate__().copy()
+        tuned = state.get("_tuned_backbone")
+        if tuned is not None and tuned.model.device.type != "cpu":
+            tuned = deepcopy(tuned)
+            tuned.model.to("cpu")
+            state["_tuned_backbone"] = tuned
+        return state
+
+
+def _or_auto(value: int | str | None, auto: int | None) -> int | None:
+    return auto if isinstance(value, str) else value

@@ -1,0 +1,144 @@
+"""`KmerEmbedder`: k-mer frequencies, the baselines that every trained model must beat."""
+
+from __future__ import annotations
+
+from itertools import product
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from .._sequences import check_sequences
+from ..composition import kmer_counts, kmer_names, tnf_k_basis
+from ..composition._uniform import uniform_frequencies
+from ._mixin import SequenceTransformerMixin
+
+_REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
+
+
+class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
+    """Embed DNA sequences by their k-mer frequencies, without any training.
+
+    Parameters
+    ----------
+    k : int, default=4
+        Length of the k-mers, from 1 to 8 (from 2 to 6 for ``"tnf-k"``).
+
+    method : {"canonical", "raw", "tnf-k"}, default="canonical"
+        - ``"canonical"``: square roots of the frequencies of k-mers counted together with their
+          reverse complements, less their value in a sequence without preferences. Both strands of
+          a sequence have the same embedding. The best of the three at telling species apart.
+        - ``"raw"``: frequencies on the given strand, columns in A, T, C, G order. With ``k=4`` the
+          TNF of the DNABERT-S paper, number for number.
+        - ``"tnf-k"``: the raw frequencies projected onto the directions in which frequencies of
+          double-stranded DNA can vary (see `dnaembed.composition.tnf_k_basis`).
+
+    dtype : {"float32", "float64"}, default="float32"
+        Of the embeddings.
+
+    See Also
+    --------
+    DNABertSEmbedder : Trained embeddings.
+    dnaembed.composition.kmer_counts : The counts themselves.
+
+    Notes
+    -----
+    K-mers with N are not counted. A sequence without any countable k-mer (shorter than `k`, or all
+    N) is embedded as zeros.
+
+    Examples
+    --------
+    >>> from dnaembed import KmerEmbedder
+    >>> KmerEmbedder(method="raw", k=1).fit_transform(["AACG"])  # columns A, T, C, G
+    array([[0.5 , 0.  , 0.25, 0.25]], dtype=float32)
+    """
+
+    __module__ = "dnaembed"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "k": [Interval(Integral, 1, 8, closed="both")],
+        "method": [StrOptions({"canonical", "raw", "tnf-k"})],
+        "dtype": [StrOptions({"float32", "float64"})],
+    }
+
+    def __init__(self, k: int = 4, *, method: str = "canonical", dtype: str = "float32") -> None:
+        self.k = k
+        self.method = method
+        self.dtype = dtype
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the sequences; nothing is learnt from them.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences; see `dnaembed.check_sequences` for the containers.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted embedder.
+        """
+        if self.method == "tnf-k" and not 2 <= self.k <= 6:
+            raise ValueError(f"method='tnf-k' takes k from 2 to 6, got k={self.k}.")
+        check_sequences(X)
+        self._n_features_out = {
+            "canonical": lambda: len(kmer_names(self.k)),
+            "raw": lambda: 4**self.k,
+            "tnf-k": lambda: tnf_k_basis(self.k).shape[1],
+        }[self.method]()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed sequences.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            One row a sequence.
+        """
+        check_is_fitted(self)
+        sequences = check_sequences(X)
+        if self.method == "canonical":
+            embeddings = canonical_profile(kmer_counts(sequences, self.k), self.k)
+        else:
+            frequencies = _frequencies(kmer_counts(sequences, self.k, canonical=False))
+            if self.method == "raw":
+                embeddings = frequencies[:, reference_order(self.k)]
+            else:
+                embeddings = frequencies @ tnf_k_basis(self.k)
+        return embeddings.astype(self.dtype)
+
+
+def reference_order(k: int) -> np.ndarray:
+    """Columns of A, C, G, T-ordered counts in the authors' order: loops over A, T, C, G."""
+    digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
+    return digits @ 4 ** np.arange(k)[::-1]
+
+
+def canonical_profile(counts: np.ndarray, k: int) -> np.ndarray:
+    """Square roots of canonical k-mer frequencies, centred where every base is as likely.
+
+    The root makes the noise of a count the same whatever its size (a Poisson count's square root
+    has a variance near 1/4), so that common k-mers do not drown the rare ones.
+    """
+    frequencies = _frequencies(counts)
+    profile = np.sqrt(frequencies) - np.sqrt(uniform_frequencies(k))
+    profile[frequencies.sum(axis=1) == 0] = 0.0
+    return profile
+
+
+def _frequencies(counts: np.ndarray) -> np.ndarray:
+    totals = counts.sum(axis=1, keepdims=True)
+    return counts / np.maximum(totals, 1)

@@ -1,0 +1,1 @@
+"""Telling species apart: classifier, clusterer, and what they stand on."""

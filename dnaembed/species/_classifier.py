@@ -1,0 +1,438 @@
+"""`FewShotSpeciesClassifier`: the species of reads, learnt from a few labelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from .._sequences import check_sequences
+from ..embedding._windows import split_windows
+from ._inputs import SequencesOrEmbeddingsMixin
+from ._novelty import Novelty, fit_novelty
+from ._temperature import fit_temperature, log_probabilities
+
+
+def _classifier_has(method: str) -> Callable[[Any], bool]:
+    def check(self: Any) -> bool:
+        classifier = getattr(self, "classifier_", self.classifier)
+        if classifier is not None:
+            getattr(classifier, method)  # its own error says why the method is missing
+        return True
+
+    return check
+
+
+class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, BaseEstimator):
+    """Classify DNA reads by species from a few labelled reads of each.
+
+    Takes DNA sequences, which it embeds, or embeddings made beforehand.
+
+    Parameters
+    ----------
+    embedder : transformer, default=None
+        Embeds sequences; a clone of it is fitted. None stands for `DNABertSEmbedder` with its
+        default parameters. Not used if `fit` is given embeddings.
+
+    classifier : classifier, default=None
+        Any scikit-learn classifier; a clone of it is fitted to the embeddings. None stands for
+        the one of the DNABERT-S paper: ``LogisticRegression(C=0.5, max_iter=3000)``.
+
+    scale : bool, default=True
+        Bring each column of the embeddings to mean 0 and standard deviation 1 before they reach
+        the classifier.
+
+    unknown : str or int, default=None
+        What `predict` calls a read that is farther from every known species than
+        `false_unknown_rate` allows: such as ``"unknown"``, or -1 if species are numbers. None:
+        every read gets a species.
+
+    false_unknown_rate : float, default=0.05
+        Share of the reads of known species that may be called unknown, from which the limit of
+        each species is chosen: see `novelty_scores`.
+
+    calibrate : bool, default=False
+        Fit a temperature to the probabilities, by cross-validation on the training reads, so that
+        they say how often a call is right. Calls stay the same.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The species, sorted.
+
+    classifier_ : classifier
+        The fitted classifier, behind a `StandardScaler` in a pipeline with ``scale=True``.
+
+    temperature_ : float
+        What logarithms of probabilities are divided by: above 1 if the classifier is too sure of
+        its calls; 1 without `calibrate`, or if each species has a single read.
+
+    embedder_ : transformer
+        The fitted embedder; only if `fit` was given sequences.
+
+    n_features_in_ : int
+        Columns of the embeddings; only if `fit` was given embeddings.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of these columns; only if all are strings.
+
+    See Also
+    --------
+    DNABertSEmbedder : Embeddings of sequences.
+    SpeciesClusterer : Clusters and bins, without labels.
+
+    Notes
+    -----
+    A single read a species is enough. ``predict_proba``, ``predict_log_proba`` and
+    ``decision_function`` are there if the classifier has them.
+
+    Probabilities add up to 1 over the species that the classifier knows: they cannot tell that a
+    read is of another one. `novelty_scores` can, and `unknown` acts on it. It takes two reads or
+    more of a species to know how far apart its reads lie; species with a single read get the
+    limit of all others. `calibrate` helps probabilities among known species; its single number
+    [2]_ suits few reads, where
+    :class:`sklearn.calibration.CalibratedClassifierCV` has too much to learn.
+
+    References
+    ----------
+    .. [1] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
+       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
+    .. [2] Guo et al., "On calibration of modern neural networks", ICML 2017.
+
+    Examples
+    --------
+    >>> from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
+    >>> reads = ["ACGGC" * 40, "ATTAT" * 40, "CCGGA" * 40, "TTATA" * 40]
+    >>> species = ["rich in GC", "rich in AT", "rich in GC", "rich in AT"]
+    >>> classifier = FewShotSpeciesClassifier(KmerEmbedder()).fit(reads, species)
+    >>> classifier.predict(["CGGCA" * 30, "TATTA" * 30])
+    array(['rich in GC', 'rich in AT'], dtype='<U10')
+
+    Embeddings made beforehand, and any classifier:
+
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> embeddings = [[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.1]]
+    >>> classifier = FewShotSpeciesClassifier(classifier=KNeighborsClassifier(1))
+    >>> classifier.fit(embeddings, species).predict([[0.7, 0.2]])
+    array(['rich in AT'], dtype='<U10')
+
+    A read like none of the known ones:
+
+    >>> classifier = FewShotSpeciesClassifier(unknown="unknown", calibrate=True)
+    >>> classifier.fit(embeddings, species).predict([[0.9, 0.1], [-0.2, -0.9]])
+    array(['rich in AT', 'unknown'], dtype='<U10')
+    """
+
+    __module__ = "dnaembed"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "embedder": [HasMethods(["fit", "transform"]), None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
+        "scale": ["boolean"],
+        "unknown": [str, Integral, None],
+        "false_unknown_rate": [Interval(Real, 0, 1, closed="neither")],
+        "calibrate": ["boolean"],
+    }
+
+    novelty_: Novelty
+
+    def __init__(
+        self,
+        embedder: Any = None,
+        classifier: Any = None,
+        *,
+        scale: bool = True,
+        unknown: str | int | None = None,
+        false_unknown_rate: float = 0.05,
+        calibrate: bool = False,
+    ) -> None:
+        self.embedder = embedder
+        self.classifier = classifier
+        self.scale = scale
+        self.unknown = unknown
+        self.false_unknown_rate = false_unknown_rate
+        self.calibrate = calibrate
+
+    # The embedder and the classifier check their own parameters.
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn species from labelled reads.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences, or embeddings.
+        y : array-like of shape (n_samples,)
+            Species of each read.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        embeddings, y = self._fit_inputs_and_targets(X, y)
+        check_classification_targets(y)
+        if self.classifier is None:
+            classifier: Any = LogisticRegression(C=0.5, max_iter=3000)
+        else:
+            classifier = clone(self.classifier)
+        if self.scale:
+            classifier = make_pipeline(StandardScaler(), classifier)
+        # Single precision is too coarse for the line search of a solver to converge on.
+        rows = embeddings.astype(np.float64, copy=False)
+        self.classifier_ = classifier.fit(rows, y)
+        self.classes_ = self.classifier_.classes_
+        species, codes = np.unique(y, return_inverse=True)
+        if self.unknown is not None:
+            _check_unknown(self.unknown, species, codes)
+        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
+        self.temperature_ = 1.0
+        if self.calibrate:
+            if not hasattr(self.classifier_, "predict_proba"):
+                raise ValueError(
+                    "calibrate=True needs a classifier with predict_proba; "
+                    f"{type(self.classifier).__name__} has none."
+                )
+            self.temperature_ = fit_temperature(classifier, rows, y)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Name the species of each read.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Species, out of `classes_`, or `unknown` if that is given.
+        """
+        check_is_fitted(self)
+        rows = self._rows(X)
+        calls = self.classifier_.predict(rows)
+        if self.unknown is not None:
+            calls = _name_unknown(calls, self.novelty_.scores(rows) > 1, self.unknown)
+        return calls
+
+    def novelty_scores(self, X: Any) -> np.ndarray:
+        """Score how new reads are: how far from all known species.
+
+        The cosine distance of a read to the centre of each species is divided by the limit of the
+        species, which `false_unknown_rate` of its own reads exceed when they are left out of the
+        centre; the least of these ratios counts.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            At least 0; reads above 1 are called `unknown`. If `fit` was given a single read a
+            species, plain cosine distances.
+        """
+        check_is_fitted(self)
+        return self.novelty_.scores(self._rows(X))
+
+    @available_if(_classifier_has("predict_proba"))
+    def confidence(self, X: Any) -> np.ndarray:
+        """Say how far the species of each read is to be trusted.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            The probability of the most probable species. For a read whose novelty is beyond the
+            limit it is lowered in proportion: if a share s of the training reads, left out, is as
+            novel, by ``s / false_unknown_rate``.
+        """
+        check_is_fitted(self)
+        return self._confidence(self._rows(X))
+
+    def _confidence(self, rows: np.ndarray) -> np.ndarray:
+        shares = self.novelty_.p_values(self.novelty_.scores(rows))
+        most: np.ndarray = self._probabilities(rows).max(axis=1)
+        return most * np.minimum(1, shares / self.false_unknown_rate)
+
+    @available_if(_classifier_has("predict_proba"))
+    def consensus(self, X: Any, *, window_size: int = 5000, min_agreement: float = 0.7) -> Bunch:
+        """Call long contigs by the windows that they are cut into.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences; `fit` must have been given sequences.
+        window_size : int, default=5000
+            Most bp in a window. A contig is cut into the fewest windows, all of one length. Short
+            windows vary more than the reads that `fit` learnt from: with `unknown`, take windows
+            no shorter than these.
+        min_agreement : float, default=0.7
+            Contigs whose agreement is less are flagged.
+
+        Returns
+        -------
+        Bunch
+            With one value a contig: ``labels`` (species with the largest mean probability over the
+            windows, weighted by length; `unknown`, if given, where most of the length is),
+            ``agreement`` (share of the length in windows that are called as the contig is),
+            ``probability`` (that mean; of the most probable species if unknown), ``n_windows`` and
+            ``flagged`` (bool: windows disagree; a possible chimera, or a contig hard to call).
+
+        Raises
+        ------
+        ValueError
+            If `fit` was given embeddings, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
+        >>> reads = ["ACGGC" * 40, "ATTAT" * 40, "CCGGA" * 40, "TTATA" * 40]
+        >>> classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, list("abab"))
+        >>> calls = classifier.consensus([reads[0] * 5, reads[0] + reads[1]], window_size=200)
+        >>> calls.agreement, calls.flagged
+        (array([1. , 0.5]), array([False,  True]))
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "embedder_"):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted on embeddings: windows need a classifier "
+                "fitted on DNA sequences."
+            )
+        if not isinstance(window_size, Integral) or window_size < 1:
+            raise ValueError(f"window_size must be an integer of at least 1, got {window_size!r}.")
+        if not 0 <= min_agreement <= 1:
+            raise ValueError(f"min_agreement must be from 0 to 1, got {min_agreement!r}.")
+        parts = [split_windows(sequence, int(window_size)) for sequence in check_sequences(X)]
+        n_windows = np.array([len(part) for part in parts])
+        owners = np.repeat(np.arange(len(parts)), n_windows)
+        weights = np.array([len(window) for part in parts for window in part], dtype=np.float64)
+        weights /= np.bincount(owners, weights)[owners]
+        rows = self._rows([window for part in parts for window in part])
+        probabilities = self._probabilities(rows)
+        means = np.zeros((len(parts), probabilities.shape[1]))
+        np.add.at(means, owners, probabilities * weights[:, None])
+        # A column after the last species is the unknown.
+        calls, codes = probabilities.argmax(axis=1), means.argmax(axis=1)
+        if self.unknown is not None:
+            calls[self.novelty_.scores(rows) > 1] = means.shape[1]
+            codes[np.bincount(owners, weights * (calls == means.shape[1])) > 0.5] = means.shape[1]
+        labels = self.classes_[np.minimum(codes, means.shape[1] - 1)]
+        if self.unknown is not None:
+            labels = _name_unknown(labels, codes == means.shape[1], self.unknown)
+        agreement = np.minimum(np.bincount(owners, weights * (calls == codes[owners])), 1)
+        return Bunch(
+            labels=labels,
+            agreement=agreement,
+            probability=means.max(axis=1),
+            n_windows=n_windows,
+            # Sums of weights are exact to rounding only.
+            flagged=agreement < min_agreement - 1e-9,
+        )
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Give the probability of each species for each read.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        return self._probabilities(self._rows(X))
+
+    @available_if(_classifier_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Give the logarithm of the probability of each species for each read.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        rows = self._rows(X)
+        if self.calibrate:
+            return self._scaled(rows)
+        return self.classifier_.predict_log_proba(rows)
+
+    @available_if(_classifier_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Give the classifier's score of each species for each read.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
+            DNA sequences or embeddings: the same kind as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) with two species
+            As the classifier returns it.
+        """
+        check_is_fitted(self)
+        return self.classifier_.decision_function(self._rows(X))
+
+    def _rows(self, X: Any) -> np.ndarray:
+        rows: np.ndarray = self._check_inputs(X).astype(np.float64, copy=False)
+        return rows
+
+    def _probabilities(self, rows: np.ndarray) -> np.ndarray:
+        if self.calibrate:
+            return np.exp(self._scaled(rows))
+        return self.classifier_.predict_proba(rows)
+
+    def _scaled(self, rows: np.ndarray) -> np.ndarray:
+        return log_softmax(log_probabilities(self.classifier_, rows) / self.temperature_, axis=1)
+
+
+def _check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:
+    """Refuse a name for the unknown that is a species, is of another kind, or cannot be learnt."""
+    if any(isinstance(name, str) != isinstance(unknown, str) for name in species):
+        raise ValueError(
+            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r}."
+        )
+    if unknown in species.tolist():
+        raise ValueError(f"unknown={unknown!r} is one of the species in y.")
+    if np.bincount(codes).max() < 2:
+        raise ValueError(
+            f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
+            "do not show how far apart reads of a species lie."
+        )
+
+
+def _name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:
+    if calls.dtype.kind == "O":
+        calls = calls.copy()
+        calls[is_unknown] = unknown
+        return calls
+    return np.where(is_unknown, unknown, calls)

@@ -1,0 +1,121 @@
+"""What classifier and clusterer share: X is DNA sequences, or embeddings made beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import validate_data
+
+from .._sequences import check_sequences
+
+
+def holds_sequences(X: Any) -> bool:
+    """Tell sequences from embeddings: whether there is any string in X.
+
+    One string is enough, so that a missing value among sequences is reported as such.
+    """
+    if isinstance(X, str | bytes):
+        return True
+    if isinstance(X, list | tuple):
+        return any(
+            isinstance(x[0] if isinstance(x, list | tuple) and len(x) == 1 else x, str) for x in X
+        )
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if not isinstance(values, np.ndarray):
+        return False
+    if values.dtype.kind == "O":
+        return any(isinstance(value, str) for value in values.flat)
+    return values.dtype.kind in "UST"
+
+
+class SequencesOrEmbeddingsMixin:
+    """For estimators with a parameter ``embedder`` that take sequences or 2-D numbers."""
+
+    embedder: Any
+
+    def _fit_inputs(self, X: Any) -> np.ndarray:
+        """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
+        self._forget_inputs()
+        if holds_sequences(X):
+            return self._fit_embedder(check_sequences(X), None)
+        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
+
+    def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the embeddings of X and its labels, and keep the embedder as `_fit_inputs`."""
+        self._forget_inputs()
+        if not holds_sequences(X):
+            X, y = validate_data(self, _in_single(X), y, dtype=[np.float64, np.float32])
+            return X, y
+        sequences = check_sequences(X)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                f"is None."
+            )
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(sequences, y)
+        return self._fit_embedder(sequences, y), y
+
+    def _forget_inputs(self) -> None:
+        # What an earlier fit, perhaps on the other kind of input, left.
+        for name in ("embedder_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _fit_embedder(self, sequences: list[str], y: Any) -> np.ndarray:
+        embedder = default_embedder() if self.embedder is None else clone(self.embedder)
+        if hasattr(embedder, "fit_transform"):
+            embeddings = embedder.fit_transform(sequences, y)
+        else:  # as FrozenEstimator
+            embeddings = embedder.fit(sequences, y).transform(sequences)
+        self.embedder_ = embedder
+        return _as_embeddings(embeddings)
+
+    def _check_inputs(self, X: Any) -> np.ndarray:
+        """Return the embeddings of X, which must be of the kind that `fit` was given."""
+        fitted_on_sequences = hasattr(self, "embedder_")
+        is_empty = isinstance(X, list | tuple) and not X
+        if fitted_on_sequences and (is_empty or holds_sequences(X)):
+            return _as_embeddings(self.embedder_.transform(check_sequences(X)))
+        if fitted_on_sequences:
+            raise ValueError(
+                f"This {type(self).__name__} was fitted on DNA sequences, got something else: "
+                f"give it sequences, or fit it on embeddings."
+            )
+        if holds_sequences(X):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted on embeddings, got DNA sequences: embed "
+                f"them as those were, or fit it on sequences."
+            )
+        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        # `one_d_array` stays False: scikit-learn takes it for "1-D numbers only".
+        tags.input_tags.string = True
+        return tags
+
+
+def default_embedder() -> Any:
+    """Return the embedder that stands for ``embedder=None``."""
+    # Imported here, as embeddings alone need no model.
+    from ..embedding._embedder import DNABertSEmbedder
+
+    return DNABertSEmbedder()
+
+
+def _in_single(X: Any) -> Any:
+    """Widen half precision, as embeddings may be stored, no more than computing with it needs."""
+    if getattr(X, "dtype", None) == np.float16:
+        return np.asarray(X, dtype=np.float32)
+    return X
+
+
+def _as_embeddings(embeddings: Any) -> np.ndarray:
+    # An embedder may return a frame (set_output) or be a user's own.
+    return check_array(
+        _in_single(embeddings), dtype=[np.float64, np.float32], input_name="embeddings"
+    )

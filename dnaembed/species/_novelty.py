@@ -1,0 +1,95 @@
+"""How new a read is: far from every known species, measured by what left-out reads show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..utils._rows import unit_length
+from ._kmedoid import row_blocks
+
+# A species' own limit counts as much as the common one when it has this many reads.
+_COMMON_WEIGHT = 20.0
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Distances to the centres of species, each in units of what its own reads show.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_classes, n_features)
+        Unit length.
+    limits : ndarray of shape (n_classes,)
+        Cosine distance to the centre that is just not new.
+    left_out : ndarray of shape (n_left_out,)
+        Sorted scores of training reads, each with itself left out of its centre; empty if each
+        species has one read, and then the limits are 1: nothing is known about the spread.
+    """
+
+    centers: np.ndarray
+    limits: np.ndarray
+    left_out: np.ndarray
+
+    def scores(self, X: np.ndarray) -> np.ndarray:
+        """Score rows: least distance to a centre over its limit, so that above 1 is new."""
+        rows = unit_length(X)
+        scores = np.empty(len(rows))
+        for block in row_blocks(len(rows), len(self.centers) * rows.itemsize):
+            distances = np.maximum(1 - rows[block] @ self.centers.T, 0)
+            scores[block] = (distances / self.limits).min(axis=1)
+        return scores
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Share of left-out reads at least as new, counting the read itself: never 0."""
+        n = len(self.left_out)
+        return (1 + n - np.searchsorted(self.left_out, scores, side="left")) / (1 + n)
+
+
+def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) -> Novelty:
+    """Learn centres and limits from the training reads.
+
+    Each read is scored against the centre of the other reads of its species. The limit of a
+    species is the quantile of these distances that leaves `false_unknown_rate` of them above,
+    drawn towards the quantile of all species where it has few reads. Then all limits are scaled
+    alike, so that this share of the left-out reads, each at its nearest species, has a score
+    above 1.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    codes : ndarray of shape (n_samples,)
+        Species, 0 to n_classes - 1.
+    false_unknown_rate : float
+        Between 0 and 1.
+    """
+    rows = unit_length(X)
+    counts = np.bincount(codes)
+    sums = np.zeros((len(counts), rows.shape[1]))
+    np.add.at(sums, codes, rows)
+    centers = unit_length(sums)
+    several = np.flatnonzero(counts[codes] > 1)
+    if not len(several):
+        return Novelty(centers, np.ones(len(counts)), np.empty(0))
+    own = unit_length(sums[codes[several]] - rows[several])
+    distances = np.maximum(1 - np.einsum("ij,ij->i", rows[several], own), 0)
+    keep = 1 - false_unknown_rate
+    tiny = np.finfo(np.float64).tiny
+    common = np.quantile(distances, keep)
+    limits = np.full(len(counts), common)
+    for code in np.unique(codes[several]):
+        mine = distances[codes[several] == code]
+        weight = len(mine) / (len(mine) + _COMMON_WEIGHT)
+        limits[code] = weight * np.quantile(mine, keep) + (1 - weight) * common
+    limits = np.maximum(limits, 1e-6)  # equal reads: only what is equal as well is known
+    scores = np.empty(len(several))
+    for block in row_blocks(len(several), len(counts) * rows.itemsize):
+        which = several[block]
+        ratios = np.maximum(1 - rows[which] @ centers.T, 0) / limits
+        ratios[np.arange(len(which)), codes[which]] = distances[block] / limits[codes[which]]
+        scores[block] = ratios.min(axis=1)
+    # "higher" is a score that exists: no more than the wanted share lies above it.
+    scale = max(float(np.quantile(scores, keep, method="higher")), tiny)
+    scale = max(scale, 1e-6 / float(limits.max()))
+    return Novelty(centers, limits * scale, np.sort(scores / scale))

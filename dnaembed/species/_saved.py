@@ -1,0 +1,177 @@
+"""Clusters and bins on disk, for reads that come later: numbers and text, nothing that runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..io._errors import SequenceFileError
+from ..utils._atomic import atomic_output
+from ..utils._messages import printable
+from ._abundance import AbundanceScale
+from ._clusterer import SpeciesClusterer
+
+_FORMAT = "dnaembed clusters"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EmbeddingSource:
+    """What embeddings were made by.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
+    window_size : int or None
+    both_strands : bool
+    model : str or None
+        The name that the user gave it, if it is known.
+    """
+
+    fingerprint: str
+    window_size: int | None
+    both_strands: bool
+    model: str | None = None
+
+    def __str__(self) -> str:
+        name = "a model" if self.model is None else f"the model {printable(self.model)!r}"
+        strands = ", both strands" if self.both_strands else ""
+        window = "" if self.window_size is None else f", windows of {self.window_size} bp"
+        return f"{name} (fingerprint {printable(self.fingerprint)[:12]}{strands}{window})"
+
+    def agrees_with(self, other: EmbeddingSource) -> bool:
+        """Tell whether both give one sequence the same embedding."""
+        return (self.fingerprint, self.window_size, self.both_strands) == (
+            other.fingerprint,
+            other.window_size,
+            other.both_strands,
+        )
+
+
+def save_clusters(
+    path: str | os.PathLike[str], clusterer: SpeciesClusterer, source: EmbeddingSource | None
+) -> None:
+    """Write what `load_clusters` needs to assign other reads.
+
+    Parameters
+    ----------
+    path : path-like
+        A safetensors file under any name, written beside and renamed into place.
+    clusterer : SpeciesClusterer
+        Fitted on embeddings.
+    source : EmbeddingSource or None
+        Of these embeddings, if it is known.
+    """
+    tensors = {"centers": np.ascontiguousarray(clusterer.cluster_centers_)}
+    for name in ("bin_limits", "min_similarity"):
+        if hasattr(clusterer, f"{name}_"):
+            tensors[name] = np.asarray(getattr(clusterer, f"{name}_"), dtype=np.float64)
+    scale = getattr(clusterer, "_abundance_scale", None)
+    if scale is not None:
+        for name, values in asdict(scale).items():
+            tensors[f"abundance_{name}"] = np.ascontiguousarray(values)
+    settings = json.dumps(
+        {
+            "version": _VERSION,
+            "n_features": int(clusterer.n_features_in_),
+            "n_clusters": None if clusterer.n_clusters is None else int(clusterer.n_clusters),
+            "abundance_weight": float(clusterer.abundance_weight),
+            "embedding": None if source is None else asdict(source),
+        }
+    )
+    metadata = {"format": _FORMAT, "settings": settings, "sha256": _digest(settings, tensors)}
+    with atomic_output(path) as beside:
+        save_file(tensors, beside, metadata=metadata)
+
+
+def load_clusters(
+    path: str | os.PathLike[str],
+) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
+    """Read what `save_clusters` wrote.
+
+    Returns
+    -------
+    clusterer : SpeciesClusterer
+        Whose ``predict`` takes embeddings; it has no ``labels_``.
+    source : EmbeddingSource or None
+        Of the embeddings that it was fitted on.
+
+    Raises
+    ------
+    SequenceFileError
+        If the file is another one, damaged, or of a later version.
+    OSError
+        If it is missing or may not be read.
+    """
+    with Path(path).open("rb"):  # for the plain error of a missing file
+        pass
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError) as error:  # TypeError: a type that numpy has not
+        raise SequenceFileError(
+            f"{path} is no file of --save, or damaged: {printable(str(error))}"
+        ) from error
+    if metadata.get("format") != _FORMAT:
+        raise SequenceFileError(f"{path} holds no clusters that were saved by --save.")
+    text = metadata.get("settings", "")
+    if metadata.get("sha256") != _digest(text, tensors):
+        raise SequenceFileError(f"{path} is damaged: its checksum is another one.")
+    try:
+        settings = json.loads(text)
+        if settings["version"] > _VERSION:
+            raise SequenceFileError(f"{path} was saved by a later version of dnaembed.")
+        return _restore(settings, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, SequenceFileError):
+            raise
+        raise SequenceFileError(f"{path} is damaged: {printable(str(error))}.") from error
+
+
+def _restore(
+    settings: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
+    clusterer = SpeciesClusterer(
+        settings["n_clusters"], abundance_weight=settings["abundance_weight"]
+    )
+    centers = tensors["centers"]
+    columns = clusterer.n_features_in_ = int(settings["n_features"])
+    if "abundance_means" in tensors:
+        parts = [tensors[f"abundance_{name}"] for name in ("means", "low", "high")]
+        if {part.shape for part in parts} != {(len(parts[0]),)}:
+            raise ValueError("the abundances have different numbers of samples")
+        clusterer._abundance_scale = AbundanceScale(*parts)
+        columns += 2 * len(parts[0])
+    if centers.shape != (len(centers), columns) or not np.isfinite(centers).all():
+        raise ValueError(f"centres of shape {centers.shape} where {columns} columns are expected")
+    clusterer.cluster_centers_ = centers
+    clusterer.n_clusters_ = len(centers)
+    if "bin_limits" in tensors:
+        if tensors["bin_limits"].shape != (len(centers),):
+            raise ValueError(f"limits of shape {tensors['bin_limits'].shape}")
+        clusterer.bin_limits_ = tensors["bin_limits"]
+    elif "min_similarity" in tensors:
+        clusterer.min_similarity_ = float(tensors["min_similarity"])
+    elif not len(centers):
+        raise ValueError("there is no cluster")
+    embedding = settings["embedding"]
+    return clusterer, None if embedding is None else EmbeddingSource(**embedding)
+
+
+def _digest(settings: str, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from dnaembed.backbones._device import is_out_of_memory, resolve_device, resolve_dtype
+
+
+def test_auto_finds_something_that_computes():
+    device = resolve_device("auto")
+    assert torch.ones(1, device=device).item() == 1
+    assert resolve_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("abacus", "not a torch device"), ("cuda:99", "not available on this machine")],
+)
+def test_a_device_that_is_not_there(name, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_device(name)
+
+
+def test_dtype():
+    cpu = torch.device("cpu")
+    assert resolve_dtype("auto", cpu) == torch.float32
+    assert resolve_dtype("bfloat16", cpu) == torch.bfloat16
+    assert resolve_dtype("int8", cpu) == torch.int8
+    with pytest.raises(ValueError, match="dtype='int8' is for device='cpu', got device meta"):
+        resolve_dtype("int8", torch.device("meta"))
+
+
+def test_out_of_memory_is_told_from_other_errors():
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA"))
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes"))
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
+)
+def test_auto_prefers_the_faster_device(cuda, mps, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert resolve_device("auto") == torch.device(expected)
+
+
+def test_a_gpu_is_there_or_not(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device("cuda") == torch.device("cuda")
+    assert resolve_device("cuda:1").index == 1
+    for name in ("cuda:2", "mps"):
+        with pytest.raises(ValueError, match=f"device='{name}' is not available on this machine"):
+            resolve_device(name)
+
+
+@pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_is_bfloat16_where_a_gpu_computes_in_it(supported, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert resolve_dtype("auto", torch.device("cuda")) == dtype

@@ -1,0 +1,171 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnaembed.datasets._genomes import pack_sequences, unpack
+from dnaembed.training import GenomeRecord, GenomeStore, list_genomes
+
+
+def random_dna(n, seed=0, alphabet="ACGT"):
+    return "".join(np.random.default_rng(seed).choice(list(alphabet), n))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three genomes of two labels, with N, a compressed file, a short piece and a table."""
+    root = tmp_path / "genomes"
+    (root / "bacteria").mkdir(parents=True)
+    (root / "virus").mkdir()
+    first = random_dna(1003, 1)
+    (root / "bacteria" / "a.fna").write_text(
+        f">c1 x\n{first}\n>c2\n{random_dna(700, 2, 'ACGTN')}\n>tiny\nACGT\n"
+    )
+    with gzip.open(root / "bacteria" / "b.fna.gz", "wt") as file:
+        file.write(f">c1\n{random_dna(601, 3).lower()}\n")
+    (root / "virus" / "v.fa").write_text(f">v\n{'N' * 40}{random_dna(998, 4)}{'N' * 3}\n")
+    (root / "notes.txt").write_text("no genome")
+    rows = [
+        "path\tsplit\tdomain\tlabel",
+        "bacteria/a.fna\ttrain\tbacteria\tA",
+        "bacteria/b.fna.gz\ttrain\tbacteria\tA",
+        "virus/v.fa\tdev\tvirus\tV",
+    ]
+    (root / "catalog.tsv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_sequences_come_back(folder, tmp_path):
+    store = GenomeStore.build(list_genomes(folder), tmp_path / "deep" / "store")
+    assert store.labels == ["A", "V"]
+    assert store.domains == ["bacteria", "virus"]
+    assert store.genome_labels.tolist() == [0, 0, 1]
+    assert store.genome_pieces.tolist() == [0, 2, 3, 4]  # the short sequence is left out
+    pieces = [
+        store.sequence(a, b)
+        for a, b in zip(store.piece_offsets[:-1], store.piece_offsets[1:], strict=True)
+    ]
+    assert pieces == [
+        random_dna(1003, 1),
+        random_dna(700, 2, "ACGTN"),
+        random_dna(601, 3),
+        "N" * 40 + random_dna(998, 4) + "N" * 3,
+    ]
+    assert store.sequence(5, 5) == ""
+    assert store.sequence(1000, 1010) == (pieces[0] + pieces[1])[1000:1010]
+    with pytest.raises(ValueError, match="not within"):
+        store.sequence(0, store.n_bases + 1)
+
+
+@given(st.lists(st.text("ACGTN", min_size=1, max_size=30), min_size=1, max_size=6), st.data())
+@settings(deadline=None)
+def test_packing_is_reversible_anywhere(sequences, data):
+    packed, gaps, offsets = pack_sequences(sequences)
+    text = "".join(sequences)
+    start = data.draw(st.integers(0, len(text)))
+    stop = data.draw(st.integers(start, len(text)))
+    out = np.empty(stop - start, dtype=np.uint8)
+    unpack(packed, gaps, start, stop, out)
+    assert "".join("ACGTN"[code] for code in out) == text[start:stop]
+    assert offsets.tolist() == np.cumsum([0, *map(len, sequences)]).tolist()
+
+
+def test_checksum_follows_content(folder, tmp_path):
+    records = list_genomes(folder)
+    same = [GenomeStore.build(records, tmp_path / name).checksum for name in "xy"]
+    assert same[0] == same[1]
+    other = [GenomeRecord(r.path, r.label + "2", r.domain) for r in records]
+    assert GenomeStore.build(other, tmp_path / "z").checksum != same[0]
+
+
+def test_catalog_and_split_choose_genomes(folder):
+    assert [r.label for r in list_genomes(folder, split="dev")] == ["V"]
+    assert [r.domain for r in list_genomes(folder)] == ["bacteria", "bacteria", "virus"]
+    with pytest.raises(ValueError, match="No genomes"):
+        list_genomes(folder, split="test")
+
+
+def test_without_catalog_each_file_is_a_species(folder):
+    (folder / "catalog.tsv").unlink()
+    records = list_genomes(folder)
+    assert [r.label for r in records] == ["bacteria/a.fna", "bacteria/b.fna.gz", "virus/v.fa"]
+    assert [r.domain for r in records] == ["bacteria", "bacteria", "virus"]
+    with pytest.raises(ValueError, match="catalog"):
+        list_genomes(folder, split="train")
+
+
+def test_labels_from_a_mapping(folder):
+    records = list_genomes(folder, labels={"virus/v.fa": "phage"})
+    assert [(r.label, r.domain) for r in records] == [("phage", "virus")]
+    with pytest.raises(FileNotFoundError, match=r"none\.fa does not exist"):
+        list_genomes(folder, labels={"none.fa": "x"})
+    with pytest.raises(ValueError, match="not both"):
+        list_genomes(folder, labels={}, catalog=folder / "catalog.tsv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path\tspecies\nx\ty\n", "no column 'label'"),
+        ("path\tlabel\nbacteria/a.fna\n", "line 2: 1 columns, expected 2"),
+        ("path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
+    ],
+)
+def test_bad_catalog(folder, text, message):
+    (folder / "catalog.tsv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list_genomes(folder)
+
+
+def test_empty_lines_of_a_catalog_are_skipped(folder):
+    catalog = folder / "catalog.tsv"
+    expected = list_genomes(folder)
+    catalog.write_text(catalog.read_text().replace("\n", "\n\n") + "  \n")
+    assert list_genomes(folder) == expected
+
+
+def test_bad_genomes_name_file_and_record(folder, tmp_path):
+    (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
+    with pytest.raises(ValueError, match=r"bad\.fa, record 'two' \(number 2\)"):
+        GenomeStore.build([GenomeRecord(str(folder / "bad.fa"), "x")], tmp_path / "store")
+    with pytest.raises(ValueError, match="no sequence of at least 5000 bases"):
+        GenomeStore.build(list_genomes(folder), tmp_path / "store", min_piece=5000)
+    with pytest.raises(ValueError, match="At least one genome"):
+        GenomeStore.build([], tmp_path / "store")
+    with pytest.raises(ValueError, match="min_piece"):
+        GenomeStore.build([], tmp_path / "store", min_piece=1)
+    a, b, _ = list_genomes(folder)
+    with pytest.raises(ValueError, match="two domains"):
+        GenomeStore.build([a, GenomeRecord(b.path, "A", "virus")], tmp_path / "store")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["genomes"]  # nothing is left over
+
+
+def test_existing_stores_are_kept_unless_told_otherwise(folder, tmp_path):
+    store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        GenomeStore.build(list_genomes(folder), tmp_path / "store")
+    replaced = GenomeStore.build(
+        list_genomes(folder, split="dev"), tmp_path / "store", overwrite=True
+    )
+    assert replaced.checksum != store.checksum
+    with pytest.raises(FileExistsError, match="no genome store"):
+        GenomeStore.build(list_genomes(folder), folder / "virus", overwrite=True)
+    assert (folder / "virus" / "v.fa").is_file()
+
+
+def test_damaged_stores_are_refused(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no genome store"):
+        GenomeStore(tmp_path)
+    store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
+    index = json.loads((store.folder / "index.json").read_text())
+    (store.folder / "index.json").write_text(json.dumps(index | {"format": 99}))
+    with pytest.raises(ValueError, match="format 99, expected 1"):
+        GenomeStore(store.folder)
+    (store.folder / "index.json").write_text(json.dumps(index))
+    data = (store.folder / "bases.2bit").read_bytes()
+    (store.folder / "bases.2bit").write_bytes(data[:-5])
+    with pytest.raises(ValueError, match="damaged"):
+        GenomeStore(store.folder)

@@ -1,0 +1,204 @@
+import logging
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from tqdm.auto import tqdm
+
+from dnaembed import DNABertSEmbedder, clear_memory_cache, reverse_complement
+from dnaembed.backbones import DnaBertBackbone
+from dnaembed.utils import _progress
+from dnaembed.utils.estimator_checks import check_sequence_transformer
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    clear_memory_cache()
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """Sequences that a transformer embedded, in order of arrival."""
+    seen = []
+    featurize = DnaBertBackbone.featurize
+
+    def counting(self, sequences):
+        seen.extend(sequences)
+        return featurize(self, sequences)
+
+    monkeypatch.setattr(DnaBertBackbone, "featurize", counting)
+    return seen
+
+
+def test_checks_of_sequence_transformers(tiny_dnabert_folder):
+    check_sequence_transformer(DNABertSEmbedder(tiny_dnabert_folder))
+
+
+def test_checks_of_sequence_transformers_for_the_default_model():
+    check_sequence_transformer(DNABertSEmbedder())
+
+
+def test_each_distinct_sequence_is_embedded_once(tiny_dnabert_folder, reads, embedded):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder).fit(reads)
+    rows = embedder.transform([*reads, *reads, reads[0].lower()])
+    assert sorted(embedded) == sorted(reads)
+    assert (rows[12:24] == rows[:12]).all()
+    assert (rows[24] == rows[0]).all()
+    clone(embedder).fit_transform(reads[:5])
+    assert len(embedded) == len(reads)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"strand": "both"}, {"window_size": 60}, {"dtype": "bfloat16"}, {"cache": None}],
+)
+def test_the_cache_tells_settings_apart(tiny_dnabert_folder, reads, embedded, change):
+    plain = DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)
+    before = len(embedded)
+    changed = DNABertSEmbedder(tiny_dnabert_folder, **change).fit_transform(reads)
+    assert len(embedded) > before
+    assert (change == {"cache": None}) == np.allclose(plain, changed, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"normalize": True}, {"batch_tokens": 64}, {"n_jobs": 2}])
+def test_what_does_not_change_the_embedding_does_not_miss(
+    tiny_dnabert_folder, reads, embedded, change
+):
+    DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)
+    before = len(embedded)
+    DNABertSEmbedder(tiny_dnabert_folder, **change).fit_transform(reads)
+    assert len(embedded) == before
+
+
+def test_cache_on_disk_serves_the_next_run(tiny_dnabert_folder, reads, embedded, tmp_path):
+    first = DNABertSEmbedder(tiny_dnabert_folder, cache=tmp_path).fit_transform(reads)
+    again = DNABertSEmbedder(tiny_dnabert_folder, cache=str(tmp_path)).fit_transform(reads)
+    assert len(embedded) == len(reads)
+    assert (first == again).all()
+
+
+def test_strands_and_normalisation(tiny_dnabert_folder, reads):
+    both = DNABertSEmbedder(tiny_dnabert_folder, strand="both", normalize=True)
+    rows = both.fit_transform(reads)
+    others = both.transform([reverse_complement(read) for read in reads])
+    assert rows == pytest.approx(others, abs=1e-5)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_default_model_sees_no_strand_and_takes_reads_without_information(reads):
+    embedder = DNABertSEmbedder().fit(reads)
+    others = [reverse_complement(read) for read in reads]
+    assert embedder.transform(reads) == pytest.approx(embedder.transform(others), abs=1e-5)
+    assert np.isfinite(embedder.transform(["N" * 50, "A", "ACGT" * 5000])).all()
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_pickles_without_the_pretrained_weights(tiny_dnabert_folder, reads, fitted, tmp_path):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder)
+    if fitted:
+        embedder.fit(reads)
+    data = pickle.dumps(embedder)
+    assert len(data) < 5000
+    joblib.dump(embedder, tmp_path / "embedder.joblib")
+    if fitted:
+        rows = embedder.transform(reads)
+        assert (pickle.loads(data).transform(reads) == rows).all()
+        assert (joblib.load(tmp_path / "embedder.joblib").transform(reads) == rows).all()
+
+
+class Scale(BaseEstimator):
+    """A fine-tuner that can be checked: multiplies all weights."""
+
+    def __init__(self, factor=2.0):
+        self.factor = factor
+
+    def fine_tune(self, backbone, sequences, y=None, *, random_state=None):
+        self.n_sequences_ = len(sequences)
+        self.y_ = y
+        with torch.no_grad():
+            for parameter in backbone.model.parameters():
+                parameter.mul_(self.factor)
+        return backbone
+
+
+def test_fine_tuning_changes_a_copy_and_travels_in_the_pickle(tiny_dnabert_folder, reads, tmp_path):
+    plain = DNABertSEmbedder(tiny_dnabert_folder)
+    rows = plain.fit_transform(reads)
+    tuner = Scale()
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=tuner).fit(reads, [1] * len(reads))
+    tuned = embedder.transform(reads)
+    assert not np.allclose(tuned, rows)
+    assert not hasattr(tuner, "y_")
+    assert embedder.fine_tuner_.y_ == [1] * len(reads)
+    clear_memory_cache()
+    assert (plain.transform(reads) == rows).all()
+    assert (pickle.loads(pickle.dumps(embedder)).transform(reads) == tuned).all()
+    embedder.save_model(tmp_path / "tuned")
+    loaded = DNABertSEmbedder(tmp_path / "tuned").fit_transform(reads)
+    assert (loaded == tuned).all()
+
+
+def test_fine_tuner_parameters_are_nested(tiny_dnabert_folder):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=Scale())
+    embedder.set_params(fine_tuner__factor=3.0)
+    assert embedder.get_params()["fine_tuner__factor"] == 3.0
+
+
+def test_refitting_without_fine_tuner_forgets_the_tuned_model(tiny_dnabert_folder, reads):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=Scale()).fit(reads)
+    embedder.set_params(fine_tuner=None)
+    rows = embedder.fit_transform(reads)
+    assert (rows == DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)).all()
+    assert not hasattr(embedder, "fine_tuner_")
+
+
+def test_set_output_keeps_index_and_names(tiny_dnabert_folder, reads):
+    series = pd.Series(reads, index=[f"read_{i}" for i in range(len(reads))])
+    embedder = DNABertSEmbedder(tiny_dnabert_folder).set_output(transform="pandas")
+    frame = embedder.fit_transform(series)
+    assert frame.index.tolist() == series.index.tolist()
+    assert frame.columns[0] == "dnabertsembedder0"
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.INFO])
+def test_progress_follows_the_log_level(tiny_dnabert_folder, reads, level, caplog, monkeypatch):
+    bars = []
+
+    class Recorded(tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            bars.append(self.disable)  # closing a bar disables it
+
+    monkeypatch.setattr(_progress, "tqdm", Recorded)
+    with caplog.at_level(level, logger="dnaembed"):
+        DNABertSEmbedder(tiny_dnabert_folder, cache=None).fit_transform(reads)
+    assert bars == [level == logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"model": 5}, ValueError, "'model' parameter"),
+        ({"strand": "reverse"}, ValueError, "'strand' parameter"),
+        ({"window_size": 0}, ValueError, "'window_size' parameter"),
+        ({"dtype": "float8"}, ValueError, "'dtype' parameter"),
+        ({"device": "abacus"}, ValueError, "not a torch device"),
+        ({"fine_tuner": "yes"}, ValueError, "'fine_tuner' parameter"),
+        ({"model": "no-such-model"}, FileNotFoundError, "no-such-model"),
+    ],
+)
+def test_bad_parameters(parameters, error, message):
+    with pytest.raises(error, match=message):
+        DNABertSEmbedder(**parameters).fit(["ACGT"])
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        DNABertSEmbedder().transform(["ACGT"])
+    with pytest.raises(NotFittedError):
+        DNABertSEmbedder().save_model("somewhere")

@@ -1,0 +1,186 @@
+"""Files of any size: the rows are those of `transform`, whatever happens on the way."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+
+from dnaembed import DNABertSEmbedder
+from dnaembed.embedding import _files
+from dnaembed.io import SequenceFileError, _resumable, merge_shards, read_embeddings
+from dnaembed.training import ContrastiveFineTuner
+from tests.helpers.dna import random_dna
+
+
+@pytest.fixture(autouse=True)
+def many_small_blocks(monkeypatch):
+    monkeypatch.setattr(_files, "BLOCK_BYTES", 1500)
+    monkeypatch.setattr(_resumable, "_SECONDS_BETWEEN_COMMITS", 0)
+
+
+def write_fasta(path, sequences):
+    path.write_text("".join(f">r{i} x\n{s}\n" for i, s in enumerate(sequences)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("default", {}),
+        ("default", {"window_size": 100}),
+        ("default", {"n_jobs": 2}),
+        ("default", {"normalize": True}),
+        ("default", {"batch_tokens": 3}),
+        ("tiny", {}),
+        ("tiny", {"n_jobs": 2, "strand": "both"}),
+        ("tiny", {"window_size": 90}),
+    ],
+)
+def test_rows_are_those_of_transform(tmp_path, tiny_dnabert_folder, model, options):
+    sequences = random_dna(60, alphabet="ACGTN")
+    model = tiny_dnabert_folder if model == "tiny" else model
+    embedder = DNABertSEmbedder(model, device="cpu", cache=None, **options)
+    path = write_fasta(tmp_path / "x.fa", sequences)
+    rows = embedder.embed_file(path, tmp_path / "x.npy")
+    assert isinstance(rows, np.memmap)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
+    assert read_embeddings(tmp_path / "x.npy")[0] == [f"r{i}" for i in range(60)]
+
+
+@given(st.lists(st.text("ACGTN", min_size=1, max_size=300), min_size=1, max_size=12))
+def test_any_sequences(tmp_path_factory, sequences):
+    folder = tmp_path_factory.mktemp("any")
+    embedder = DNABertSEmbedder(device="cpu", cache=None)
+    rows = embedder.embed_file(write_fasta(folder / "x.fa", sequences), folder / "x.npy")
+    np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
+
+
+def test_float16_and_streams(tmp_path):
+    sequences = random_dna(20)
+    path = write_fasta(tmp_path / "x.fa", sequences)
+    embedder = DNABertSEmbedder(device="cpu")
+    rows = embedder.embed_file(path, tmp_path / "x.npy")
+    half = embedder.embed_file(io.BytesIO(path.read_bytes()), tmp_path / "h.npy", dtype="float16")
+    assert half.dtype == np.float16
+    np.testing.assert_allclose(half, rows, atol=1e-3)
+    twice = embedder.embed_file([path, path], tmp_path / "t.npy", duplicate_ids="allow")
+    np.testing.assert_allclose(twice, np.vstack([rows, rows]), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_shards_merge_exactly(tmp_path, n_jobs):
+    path = write_fasta(tmp_path / "x.fa", random_dna(300))
+    embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs)
+    whole = embedder.embed_file(path, tmp_path / "whole.npy")
+    parts = [tmp_path / f"part{i}.npy" for i in (1, 2, 3, 4, 5, 6)]
+    for i, part in enumerate(parts, 1):
+        embedder.embed_file(path, part, shard=f"{i}/6")
+    assert merge_shards(parts, tmp_path / "all.npy") == 300
+    ids, rows = read_embeddings(tmp_path / "all.npy")
+    assert ids == read_embeddings(tmp_path / "whole.npy")[0]
+    np.testing.assert_allclose(rows, whole, atol=2e-6)
+
+
+class Stop(Exception):  # noqa: N818 - no error, a stand-in for whatever stops a process
+    """Raised in the middle of the work."""
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_nothing_is_embedded_twice(tmp_path, monkeypatch, n_jobs):
+    sequences = random_dna(60)
+    path, output = write_fasta(tmp_path / "x.fa", sequences), tmp_path / "x.npy"
+    embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs, cache=None)
+    embed_block = _files.embed_block
+    done = []
+
+    def stopping(backbone, block, options):
+        if len(done) in (4, 9):
+            done.append(None)
+            raise Stop
+        done.append(len(block))
+        return embed_block(backbone, block, options)
+
+    monkeypatch.setattr(_files, "embed_block", stopping)
+    for _ in range(2):
+        with pytest.raises(Stop):
+            embedder.embed_file(path, output)
+        assert not output.exists()
+    rows = embedder.embed_file(path, output)
+    np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
+    assert not (tmp_path / "x.npy.partial").exists()
+    if n_jobs == 1:
+        assert sum(filter(None, done)) == len(sequences)
+
+
+def test_a_changed_input_is_noticed(tmp_path, monkeypatch):
+    sequences = random_dna(60)
+    path, output = write_fasta(tmp_path / "x.fa", sequences), tmp_path / "x.npy"
+    broken = path.read_text() + ">bad\nAC*GT\n"
+    path.write_text(broken)
+    embedder = DNABertSEmbedder(device="cpu", cache=None)
+    with pytest.raises(SequenceFileError, match=r"'bad' .number 61.: '\*' at position 3"):
+        embedder.embed_file(path, output)
+    # The part that was done is another now; or there is less of it.
+    mended = broken.replace("AC*GT", "ACGGT")
+    for changed in (mended.replace("A", "C", 2), mended[:300]):
+        path.write_text(changed)
+        with pytest.raises(SequenceFileError, match=r"are not those that .* was made from"):
+            embedder.embed_file(path, output)
+    assert not output.exists()
+    # A mended rest is no reason to begin again.
+    path.write_text(mended)
+    rows = embedder.embed_file(path, output)
+    np.testing.assert_allclose(rows, embedder.fit_transform([*sequences, "ACGGT"]), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int8"}, 'dtype must be "float32" or "float16"'),
+        ({"shard": "5/4"}, "shard must be I/N"),
+        ({"duplicate_ids": "maybe"}, 'duplicate_ids must be "error" or "allow"'),
+        ({"output": "x.tsv"}, r"ends in \.npy"),
+        ({"paths": []}, "At least one sequence file is required"),
+    ],
+)
+def test_bad_parameters(tmp_path, options, message):
+    path = write_fasta(tmp_path / "x.fa", ["ACGT"])
+    output = tmp_path / options.pop("output", "x.npy")
+    with pytest.raises(ValueError, match=message):
+        DNABertSEmbedder().embed_file(options.pop("paths", path), output, **options)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.fa"]
+
+
+def test_missing_files_and_bad_embedders(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        DNABertSEmbedder().embed_file(tmp_path / "no.fa", tmp_path / "x.npy")
+    path = write_fasta(tmp_path / "x.fa", ["ACGT"])
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        DNABertSEmbedder().embed_file(path, tmp_path / "no" / "x.npy")
+    with pytest.raises(ValueError, match="'strand' parameter"):
+        DNABertSEmbedder(strand="left").embed_file(path, tmp_path / "x.npy")
+    with pytest.raises(NotFittedError):
+        DNABertSEmbedder(fine_tuner=ContrastiveFineTuner()).embed_file(path, tmp_path / "x.npy")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.fa"]
+
+
+def test_progress_tells_sequences_a_second(tmp_path, caplog, monkeypatch):
+    shown = []
+    bar = _files.progress
+
+    def watched(**options):
+        result = bar(**options)
+        shown.append((options, result))
+        return result
+
+    monkeypatch.setattr(_files, "progress", watched)
+    path = write_fasta(tmp_path / "x.fa", random_dna(40))
+    with caplog.at_level("INFO", "dnaembed"):
+        DNABertSEmbedder(device="cpu").embed_file(path, tmp_path / "x.npy")
+    ((options, result),) = shown
+    assert options["total"] == path.stat().st_size == result.n
+    assert result.postfix.startswith("40 sequences, ")

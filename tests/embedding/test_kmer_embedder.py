@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
+
+from dnaembed import KmerEmbedder, reverse_complement
+from dnaembed.composition import kmer_names
+from dnaembed.utils.estimator_checks import parametrize_with_sequence_checks
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@parametrize_with_sequence_checks(
+    [KmerEmbedder(), KmerEmbedder(method="raw"), KmerEmbedder(method="tnf-k")]
+)
+def test_checks_of_sequence_transformers(estimator, check):
+    check(estimator)
+
+
+def test_raw_is_the_tnf_of_the_reference():
+    golden = json.loads((DATA / "tnf.json").read_text())
+    embedder = KmerEmbedder(method="raw", dtype="float64")
+    assert embedder.fit_transform(golden["sequences"]) == pytest.approx(
+        np.array(golden["tnf"]), abs=1e-12
+    )
+
+
+def test_raw_columns_stand_in_the_reference_order():
+    # The k-mer ATCG occurs once; A, T, C, G are the digits 0 to 3 there.
+    row = KmerEmbedder(method="raw").fit_transform(["ATCG"])[0]
+    assert np.flatnonzero(row).tolist() == [0 * 64 + 1 * 16 + 2 * 4 + 3]
+
+
+@given(st.lists(st.text("ACGTN", min_size=1, max_size=80), min_size=1, max_size=5))
+def test_canonical_and_tnf_k_are_finite_and_see_no_strand(sequences):
+    others = [reverse_complement(sequence) for sequence in sequences]
+    for method in ("canonical", "tnf-k"):
+        embedder = KmerEmbedder(method=method).fit(sequences)
+        rows = embedder.transform(sequences)
+        assert np.isfinite(rows).all()
+        assert rows == pytest.approx(embedder.transform(others), abs=1e-6)
+
+
+def test_canonical_profile_by_hand():
+    # AAAC: one AA/TT pair twice and AC/GT once among three dinucleotides.
+    row = KmerEmbedder(k=2, dtype="float64").fit_transform(["AAAC"])[0]
+    expected = dict.fromkeys(kmer_names(2), 0.0) | {"AA": 2 / 3, "AC": 1 / 3}
+    palindromes = {"AT", "CG", "GC", "TA"}
+    for name, value in zip(kmer_names(2), row, strict=True):
+        uniform = (1 if name in palindromes else 2) / 16
+        assert value == pytest.approx(np.sqrt(expected[name]) - np.sqrt(uniform))
+
+
+def test_sequences_without_kmers_are_zeros():
+    for method in ("canonical", "raw", "tnf-k"):
+        assert not KmerEmbedder(method=method).fit_transform(["NNNNNNNN", "ACG"]).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "k", "n"), [("raw", 3, 64), ("canonical", 5, 512), ("tnf-k", 4, 103)]
+)
+def test_shapes_and_names(method, k, n):
+    embedder = KmerEmbedder(k=k, method=method)
+    assert embedder.fit_transform(["ACGTACGTAC"] * 2).shape == (2, n)
+    assert len(embedder.get_feature_names_out()) == n
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"k": 0}, "'k' parameter"),
+        ({"method": "4-mers"}, "'method' parameter"),
+        ({"method": "tnf-k", "k": 7}, "takes k from 2 to 6, got k=7"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        KmerEmbedder(**parameters).fit(["ACGT"])
+
+
+def test_unfitted():
+    with pytest.raises(NotFittedError):
+        KmerEmbedder().transform(["ACGT"])

@@ -1,0 +1,9 @@
+"""Random DNA."""
+
+import numpy as np
+
+
+def random_dna(n, low=50, high=400, seed=0, alphabet="ACGT"):
+    """Return n random sequences of low to high - 1 bases."""
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list(alphabet), rng.integers(low, high))) for _ in range(n)]

@@ -1,0 +1,225 @@
+"""Code of the documentation, found and run as a reader would: down the page, in one folder."""
+
+import argparse
+import ast
+import math
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from dnaembed.cli import main
+from dnaembed.cli._main import _parser
+
+_BLOCK = re.compile(r"^( *)\.\. (?:code-block|code):: (python|console|sh)\s*$")
+_NOT_RUN = re.compile(r"^ *\.\. not run: (\S.*)$")
+_RESULT = re.compile(r"# -> (.*)$")
+# Clusters of a few hundred reads may differ by so much between machines.
+_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block: where it begins, and why it is not run, if it is not."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    not_run: str | None
+
+
+def blocks_of_rst(path):
+    """Return the blocks of Python and shell commands of a page."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = []
+    reason = None
+    i = 0
+    while i < len(lines):
+        note = _NOT_RUN.match(lines[i])
+        start = _BLOCK.match(lines[i])
+        if note:
+            reason = note[1]
+        elif start:
+            body, end = _indented(lines, i + 1, len(start[1]))
+            found.append(Block(path.name, i + 1, start[2], body, reason))
+            reason = None
+            i = end
+            continue
+        elif lines[i].strip():
+            reason = None  # a note is about the block that follows at once
+        i += 1
+    return found
+
+
+def blocks_of_markdown(path):
+    """Return the blocks of Python and shell commands of a Markdown page."""
+    text = path.read_text(encoding="utf-8")
+    pattern = re.compile(r"(?:<!-- not run: (.*?) -->\n+)?```(python|sh)\n(.*?)```", re.DOTALL)
+    return [
+        Block(path.name, text[: match.start(2)].count("\n") + 1, match[2], match[3], match[1])
+        for match in pattern.finditer(text)
+    ]
+
+
+def _indented(lines, start, depth):
+    end = start
+    while end < len(lines) and (
+        not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > depth
+    ):
+        end += 1
+    body = lines[start:end]
+    while body and (not body[0].strip() or re.match(r"^ *:\w+:", body[0])):
+        body = body[1:]
+    margin = min((len(x) - len(x.lstrip()) for x in body if x.strip()), default=0)
+    return "\n".join(x[margin:] for x in body).rstrip() + "\n", end
+
+
+def run_python(block, namespace):
+    """Run a block statement by statement; compare what ``# ->`` promises."""
+    lines = block.text.splitlines()
+    for node in ast.parse(block.text).body:
+        name = f"<{block.page}, line {block.line}>"
+        promise = _RESULT.search(lines[node.end_lineno - 1])
+        if promise is None:
+            exec(compile(ast.Module([node], []), name, "exec"), namespace)
+            continue
+        assert isinstance(node, ast.Expr), f"{name}: '# ->' belongs to an expression"
+        shown = node.value
+        if isinstance(shown, ast.Call) and getattr(shown.func, "id", "") == "print":
+            shown = shown.args[0]
+        value = eval(compile(ast.Expression(shown), name, "eval"), namespace)
+        assert agrees(value, promise[1].strip()), f"{name}: {promise[1]} promised, got {value!r}"
+
+
+def agrees(value, promise):
+    """Tell whether a value is as the page says: numbers nearly, all else to the letter."""
+    try:
+        said = ast.literal_eval(promise)
+    except (SyntaxError, ValueError):
+        return str(value) == promise
+    if isinstance(said, float):
+        return isinstance(value, float | np.floating) and math.isclose(
+            value, said, abs_tol=_TOLERANCE
+        )
+    return bool(value == said)
+
+
+@dataclass
+class Command:
+    """A line after a prompt, and the output that the page shows."""
+
+    words: list
+    shown: list
+
+
+def commands_of(block):
+    """Return the commands of a shell block."""
+    commands = []
+    for line in block.text.replace("\\\n", " ").splitlines():
+        if block.language == "console":
+            if line.startswith("$ "):
+                commands += [Command(part, []) for part in _split(line[2:])]
+            elif line.strip():
+                commands[-1].shown.append(line.rstrip())
+        elif line.strip() and not line.startswith("#"):
+            commands += [Command(part, []) for part in _split(line)]
+    return commands
+
+
+def _split(line):
+    words = shlex.split(line, comments=True)
+    parts = [[]]
+    for word in words:
+        if word == "&&":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return parts
+
+
+def check_command(command, extras):
+    """Check a command that is not run as far as that goes: its options, or the extras it names."""
+    words = command.words
+    if words[0] == "dnaembed":
+        _parser().parse_args(words[1:])
+    elif words[:2] == ["pip", "install"]:
+        named = re.findall(r"\[([\w,-]+)\]", " ".join(words))
+        unknown = {extra for group in named for extra in group.split(",")} - extras
+        assert not unknown, f"no such extras: {unknown}"
+    elif words[:2] == ["python", "-m"]:
+        module = words[2].split(".")
+        assert module[0] != "dnaembed" or _exists(module), f"no module {words[2]}"
+    elif words[0] == "python":
+        assert (Path(__file__).parents[2] / words[1]).is_file(), f"no file {words[1]}"
+    elif "dnaembed" in words:  # behind torchrun -m, or at the end of a pipe
+        _parser().parse_args(words[words.index("dnaembed") + 1 :])
+
+
+def _exists(module):
+    path = Path(__file__).parents[2].joinpath(*module)
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def run_command(command, capsys):
+    """Run a command in this process; look for the lines that the page shows."""
+    if command.words[0] == "head":
+        output = Path(command.words[-1]).read_text()
+    else:
+        capsys.readouterr()
+        status = main([*command.words[1:]])
+        out, err = capsys.readouterr()
+        assert status == 0, f"{shlex.join(command.words)}: {err}"
+        output = out + err
+    lines = [line.split() for line in output.splitlines()]
+    for line in command.shown:
+        words = line.split()
+        assert any(
+            len(words) == len(other) and all(map(_alike, other, words)) for other in lines
+        ), f"{shlex.join(command.words)} says no {line!r}"
+
+
+def _alike(word, promise):
+    """Compare words of output: with a decimal point as numbers, else to the letter."""
+    try:
+        return word == promise or ("." in promise and agrees(float(word), promise))
+    except ValueError:
+        return False
+
+
+_RUN = ("dnaembed", "head")  # the rest is looked at only
+
+
+def run_page(blocks, capsys, extras):
+    """Run the blocks of a page in order, in the current folder."""
+    # A module, with a file, as transformers 5.0 looks up the classes of models in theirs.
+    module = ModuleType("page")
+    module.__file__ = __file__
+    sys.modules["page"] = module
+    try:
+        _run_blocks(blocks, vars(module), capsys, extras)
+    finally:
+        del sys.modules["page"]
+
+
+def _run_blocks(blocks, namespace, capsys, extras):
+    for block in blocks:
+        try:
+            if block.language == "python":
+                if block.not_run is None:
+                    run_python(block, namespace)
+                else:
+                    compile(block.text, block.page, "exec")
+                continue
+            for command in commands_of(block):
+                if block.not_run is None and command.words[0] in _RUN:
+                    run_command(command, capsys)
+                else:
+                    check_command(command, extras)
+        except (Exception, argparse.ArgumentError, SystemExit) as error:
+            error.add_note(f"{block.page}, line {block.line}")
+            raise

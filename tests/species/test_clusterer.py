@@ -1,0 +1,562 @@
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, normalize
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from dnaembed import KmerEmbedder, SpeciesClusterer
+from dnaembed.species._abundance import fit_abundance_scale
+from dnaembed.species._graph import neighbor_graph, ranked_bins
+from dnaembed.species._min_similarity import distinct_bins, neighbor_similarity
+from dnaembed.species._neighbors import nearest_neighbors
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def species_mixture(n_species, n_features, spread, *, sizes=(10, 60), relatives=0.0, seed=0):
+    """Rows around random directions, of which some are related, in unequal numbers."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(n_species, n_features))
+    genera = rng.normal(size=(max(2, n_species // 4), n_features))
+    centers = normalize(centers + relatives * genera[rng.integers(len(genera), size=n_species)])
+    y = np.repeat(np.arange(n_species), rng.integers(*sizes, size=n_species))
+    noise = rng.normal(size=(len(y), n_features)) * spread / np.sqrt(n_features)
+    return (centers[y] + noise).astype(np.float32), y
+
+
+def reads_of(genomes, n, length=300, seed=0):
+    """Reads of made-up genomes that differ in how often they use each base."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(genomes)), n)
+    return ["".join(rng.choice(list("ACGT"), length, p=genomes[i])) for i in y], y
+
+
+GENOMES = ([0.7, 0.1, 0.1, 0.1], [0.1, 0.4, 0.4, 0.1], [0.45, 0.05, 0.45, 0.05])
+
+
+@parametrize_with_checks([SpeciesClusterer()])
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_sklearn_runs_all_its_checks():
+    # 1 would mean that the tags keep the numbers away; a new version may bring more.
+    assert len(list(estimator_checks_generator(SpeciesClusterer()))) >= 46
+
+
+# --- K-means ---
+
+
+def test_kmeans_protocol_of_the_paper():
+    X, _ = species_mixture(12, 16, 0.8)
+    clusterer = SpeciesClusterer(12, init="random", n_init=3, max_iter=1000, random_state=3)
+    reference = KMeans(12, init="random", n_init=3, max_iter=1000, random_state=3)
+    np.testing.assert_array_equal(clusterer.fit_predict(X), reference.fit_predict(normalize(X)))
+    np.testing.assert_array_equal(clusterer.cluster_centers_, reference.cluster_centers_)
+    assert clusterer.n_iter_ == reference.n_iter_
+    assert clusterer.n_clusters_ == 12
+    assert not hasattr(clusterer, "min_similarity_")
+
+
+def test_kmeans_finds_species_whatever_the_length_of_rows():
+    X, y = species_mixture(10, 32, 0.6)
+    X *= np.random.default_rng(0).uniform(0.1, 10, size=(len(X), 1)).astype(np.float32)
+    assert adjusted_rand_score(y, SpeciesClusterer(10, random_state=0).fit_predict(X)) == 1
+
+
+def test_kmeans_predict_agrees_with_fit():
+    X, _ = species_mixture(6, 16, 0.5)
+    clusterer = SpeciesClusterer(6, random_state=0).fit(X)
+    np.testing.assert_array_equal(clusterer.predict(X), clusterer.labels_)
+
+
+def test_fewer_rows_than_clusters_is_a_clear_error():
+    with pytest.raises(ValueError, match="n_samples=2 should be >= n_clusters=3"):
+        SpeciesClusterer(3).fit([[1.0, 0.0], [0.0, 1.0]])
+
+
+def test_kmeans_of_equal_rows():
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        clusterer = SpeciesClusterer(3, random_state=0).fit(np.ones((5, 4)))
+    assert (clusterer.labels_ == 0).all()
+
+
+# --- bins ---
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_bins_of_the_reference(case):
+    golden = np.load(DATA / "binning.npz")
+    clusterer = SpeciesClusterer(
+        min_similarity=float(golden[f"{case}_min_similarity"]),
+        min_bin_size=int(golden[f"{case}_min_bin_size"]),
+    ).fit(golden[f"{case}_X"])
+    table = contingency_matrix(golden[f"{case}_labels"], clusterer.labels_) > 0
+    assert (table.sum(axis=0) == 1).all()
+    assert (table.sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(golden[f"{case}_labels"] == -1, clusterer.labels_ == -1)
+
+
+def test_bins_have_no_name_for_strays():
+    X = np.r_[np.repeat(np.eye(4)[:2], 15, axis=0), np.eye(4)[2:]]
+    clusterer = SpeciesClusterer(min_similarity=0.9).fit(X)
+    assert clusterer.labels_.tolist() == [0] * 15 + [1] * 15 + [-1, -1]
+    assert clusterer.n_clusters_ == 2
+    np.testing.assert_allclose(clusterer.cluster_centers_, np.eye(4)[:2])
+    assert clusterer.min_similarity_ == 0.9
+    assert clusterer.n_iter_ == 4
+
+
+def test_new_reads_join_bins_or_none():
+    X = np.repeat(np.eye(3)[:2], 10, axis=0)
+    clusterer = SpeciesClusterer(min_similarity=0.8).fit(X)
+    new = [[5, 1, 0], [0.1, 0.9, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert clusterer.predict(new).tolist() == [0, 1, -1, -1, -1]
+
+
+def test_prediction_in_small_blocks(monkeypatch):
+    X, _ = species_mixture(10, 16, 0.5)
+    clusterer = SpeciesClusterer(min_similarity=0.6).fit(X)
+    expected = clusterer.predict(X)
+    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 256)
+    np.testing.assert_array_equal(clusterer.predict(X), expected)
+    assert np.mean(expected == clusterer.labels_) > 0.95
+
+
+def test_no_bins_at_all():
+    clusterer = SpeciesClusterer(min_similarity=0.9, min_bin_size=5).fit(np.eye(3))
+    assert clusterer.labels_.tolist() == [-1, -1, -1]
+    assert clusterer.n_clusters_ == 0
+    assert clusterer.cluster_centers_.shape == (0, 3)
+    assert clusterer.predict(np.eye(3)).tolist() == [-1, -1, -1]
+
+
+@pytest.mark.parametrize("min_similarity", ["auto", "neighbors", 0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ones((1, 3)),
+        np.ones((4, 3)),
+        np.zeros((4, 3)),
+        np.zeros((40, 3)),
+        np.ones((40, 3)),
+        np.ones((40, 1)),
+        np.r_[np.zeros((20, 2)), np.ones((20, 2))],
+        -np.eye(12),
+    ],
+    ids=["one", "few", "few zeros", "zeros", "equal", "column", "half zeros", "strangers"],
+)
+def test_small_and_odd_data(X, min_similarity):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clusterer = SpeciesClusterer(
+            method="kmedoid", min_similarity=min_similarity, random_state=0
+        ).fit(X)
+    assert clusterer.labels_.shape == (len(X),)
+    assert clusterer.labels_.max() == clusterer.n_clusters_ - 1
+    assert 0 <= clusterer.min_similarity_ <= 1
+    assert clusterer.predict(X).shape == (len(X),)
+
+
+def test_same_seed_same_bins(monkeypatch):
+    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 200)  # so that rows are drawn
+    X, _ = species_mixture(15, 16, 0.7)
+    a, b, c = (SpeciesClusterer(method="kmedoid", random_state=seed).fit(X) for seed in (5, 5, 6))
+    assert a.min_similarity_ == b.min_similarity_ != c.min_similarity_
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+
+
+# --- the threshold without labels ---
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        {"n_species": 30, "n_features": 64, "spread": 0.5},
+        {"n_species": 30, "n_features": 64, "spread": 0.9},
+        {"n_species": 30, "n_features": 128, "spread": 1.2},
+        {"n_species": 40, "n_features": 64, "spread": 0.6, "relatives": 1.0},
+        {"n_species": 3, "n_features": 32, "spread": 0.7, "sizes": (20, 60)},
+        {"n_species": 30, "n_features": 64, "spread": 0.8, "sizes": (10, 150)},
+        {"n_species": 8, "n_features": 8, "spread": 0.3, "sizes": (20, 60)},
+    ],
+    ids=["tight", "middling", "loose", "related", "three", "unequal", "few dimensions"],
+)
+def test_estimated_threshold_recovers_species(mixture):
+    X, y = species_mixture(**mixture)
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.95
+    assert np.mean(clusterer.labels_ == -1) < 0.05
+
+
+def test_estimated_threshold_with_all_similarities_high():
+    # Mean-pooled embeddings share a large common part.
+    X, y = species_mixture(30, 64, 0.9)
+    X += 0.3
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
+    assert clusterer.min_similarity_ > 0.7
+
+
+def test_estimated_threshold_leaves_strays_out():
+    X, y = species_mixture(20, 64, 0.7)
+    strays = np.random.default_rng(1).normal(size=(len(X) // 6, 64)).astype(np.float32)
+    labels = SpeciesClusterer(method="kmedoid", random_state=0).fit_predict(np.r_[X, strays])
+    assert adjusted_rand_score(y, labels[: len(X)]) > 0.95
+    assert np.mean(labels[len(X) :] == -1) > 0.8
+
+
+def test_single_species_stays_together():
+    rng = np.random.default_rng(0)
+    X = 1 + rng.normal(size=(300, 64))
+    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
+    assert clusterer.n_clusters_ == 1
+    assert np.mean(clusterer.labels_ == 0) > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_estimate_from_a_part_of_the_rows(seed, monkeypatch):
+    X, y = species_mixture(20, 32, 0.6, sizes=(20, 60))
+    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 300)
+    labels = SpeciesClusterer(method="kmedoid", random_state=seed).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.9
+
+
+def test_neighbors_are_those_of_drawn_rows(monkeypatch):
+    X = normalize(species_mixture(10, 32, 0.3, sizes=(40, 60))[0])
+    every = neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(0))
+    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 200)
+    some = [
+        neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(seed))
+        for seed in (0, 0, 1)
+    ]
+    assert some[0] == some[1] != some[2]
+    assert some == pytest.approx([every] * 3, abs=0.02)
+
+
+def test_distinct_bins_counts_what_is_apart():
+    X = np.repeat(np.eye(3), 4, axis=0)
+    y = np.repeat([0, 1, 2], 4)
+    assert distinct_bins(X, y) == (3.0, 1.0)
+    assert distinct_bins(X, np.where(y == 2, -1, y)) == (pytest.approx(2 * 2 / 3), 1.0)
+    halves = np.arange(12) // 2
+    assert distinct_bins(X, halves) == (0.0, 0.0)
+    assert distinct_bins(X, np.zeros(12, dtype=int)) == (0.0, 0.0)
+    assert distinct_bins(X, np.full(12, -1)) == (0.0, 0.0)
+
+
+# --- sequences ---
+
+
+@pytest.mark.parametrize("n_clusters", [3, None])
+def test_sequences_go_through_a_clone_of_the_embedder(n_clusters):
+    reads, y = reads_of(GENOMES, 15)
+    embedder = KmerEmbedder(k=2)
+    clusterer = SpeciesClusterer(n_clusters, embedder=embedder, random_state=0).fit(reads)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
+    assert clusterer.embedder_ is not embedder
+    assert not hasattr(embedder, "_n_features_out")
+    assert not hasattr(clusterer, "n_features_in_")
+    by_hand = clone(clusterer).fit(KmerEmbedder(k=2).fit_transform(reads))
+    np.testing.assert_array_equal(by_hand.labels_, clusterer.labels_)
+    assert not hasattr(by_hand, "embedder_")
+    new, y_new = reads_of(GENOMES, 5, seed=1)
+    assert adjusted_rand_score(y_new, clusterer.predict(pd.Series(new))) > 0.8
+
+
+def test_kinds_are_not_mixed():
+    reads, _ = reads_of(GENOMES, 5)
+    on_reads = SpeciesClusterer(2, embedder=KmerEmbedder(k=2), random_state=0).fit(reads)
+    with pytest.raises(ValueError, match="was fitted on DNA sequences"):
+        on_reads.predict(np.ones((2, 10)))
+    on_numbers = SpeciesClusterer(2, random_state=0).fit(np.eye(3))
+    with pytest.raises(ValueError, match="was fitted on embeddings, got DNA sequences"):
+        on_numbers.predict(reads)
+
+
+def test_fitting_again_forgets_the_first_fit():
+    reads, _ = reads_of(GENOMES, 5)
+    clusterer = SpeciesClusterer(embedder=KmerEmbedder(k=2), min_similarity=0.5, min_bin_size=2)
+    clusterer.fit(np.eye(4))
+    clusterer.set_params(n_clusters=2, random_state=0).fit(reads)
+    assert not hasattr(clusterer, "min_similarity_")
+    assert not hasattr(clusterer, "n_features_in_")
+    clusterer.fit(np.eye(4))
+    assert not hasattr(clusterer, "embedder_")
+    assert clusterer.n_features_in_ == 4
+
+
+def test_predict_needs_fit():
+    with pytest.raises(NotFittedError):
+        SpeciesClusterer().predict(["ACGT"])
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"n_clusters": 0}, {"min_similarity": 1.5}, {"min_similarity": "high"}]
+)
+def test_bad_parameters_are_named(parameters):
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
+        SpeciesClusterer(**parameters).fit(np.eye(3))
+
+
+# --- graph and HDBSCAN ---
+
+
+@parametrize_with_checks([SpeciesClusterer(method="hdbscan"), SpeciesClusterer(method="kmedoid")])
+def test_sklearn_checks_of_methods(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("method", ["graph", "hdbscan", "auto"])
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        {"n_species": 20, "n_features": 64, "spread": 0.5, "sizes": (20, 60)},
+        {"n_species": 3, "n_features": 32, "spread": 0.5, "sizes": (20, 60)},
+        {"n_species": 20, "n_features": 64, "spread": 0.6, "sizes": (20, 150)},
+    ],
+    ids=["many", "three", "unequal"],
+)
+def test_other_methods_recover_species(method, mixture):
+    X, y = species_mixture(**mixture)
+    clusterer = SpeciesClusterer(method=method, random_state=0).fit(X)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
+    assert clusterer.n_clusters_ == mixture["n_species"]
+    sizes = np.bincount(clusterer.labels_[clusterer.labels_ >= 0])
+    assert (np.diff(sizes) <= 0).all()
+    assert sizes.min() >= 10
+    assert not hasattr(clusterer, "min_similarity_")
+    again = clusterer.predict(X)
+    assert adjusted_rand_score(y[again >= 0], again[again >= 0]) > 0.9
+    assert clusterer.predict(-X[:5]).tolist() == [-1] * 5
+
+
+@pytest.mark.parametrize("method", ["graph", "hdbscan"])
+def test_other_methods_same_seed_same_bins(method):
+    X, _ = species_mixture(15, 64, 1.5)
+    a, b = (SpeciesClusterer(method=method, random_state=3).fit(X) for _ in range(2))
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+    np.testing.assert_array_equal(a.predict(X), b.predict(X))
+
+
+@pytest.mark.parametrize("method", ["graph", "hdbscan"])
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.ones((1, 3)),
+        np.ones((4, 3)),
+        np.zeros((4, 3)),
+        np.ones((40, 3)),
+        np.zeros((40, 3)),
+        np.ones((40, 1)),
+        np.r_[np.zeros((20, 2)), np.ones((20, 2))],
+        -np.eye(12),
+        np.eye(30),
+    ],
+)
+@pytest.mark.parametrize("min_bin_size", [1, 10])
+def test_other_methods_on_small_and_odd_data(method, X, min_bin_size):
+    clusterer = SpeciesClusterer(method=method, min_bin_size=min_bin_size, random_state=0).fit(X)
+    assert clusterer.labels_.shape == (len(X),)
+    assert clusterer.labels_.max() == clusterer.n_clusters_ - 1
+    assert clusterer.predict(X).shape == (len(X),)
+    if method == "graph":
+        assert (clusterer.labels_[~X.any(axis=1)] == -1).all()
+
+
+def test_graph_leaves_strays_out_and_cloud_together():
+    X, y = species_mixture(20, 64, 0.7, sizes=(20, 60))
+    strays = np.random.default_rng(1).normal(size=(len(X) // 10, 64)).astype(np.float32)
+    labels = SpeciesClusterer(method="graph", random_state=0).fit_predict(np.r_[X, strays])
+    assert adjusted_rand_score(y, labels[: len(X)]) > 0.9
+    assert np.mean(labels[len(X) :] == -1) > 0.7
+    cloud = 1 + np.random.default_rng(0).normal(size=(300, 64))
+    assert SpeciesClusterer(method="graph", random_state=0).fit(cloud).n_clusters_ == 1
+
+
+def test_threshold_asks_for_the_kmedoid():
+    X, _ = species_mixture(4, 16, 0.3)
+    for parameters in ({"min_similarity": 0.6}, {"min_similarity": "neighbors"}):
+        assert SpeciesClusterer(**parameters).fit(X).min_similarity_ > 0
+    graph = SpeciesClusterer(min_similarity=0.6, method="graph", random_state=0).fit(X)
+    assert graph.bin_limits_.shape == (graph.n_clusters_,)
+    graph.set_params(method="kmedoid").fit(X)
+    assert not hasattr(graph, "bin_limits_")
+
+
+def test_resolution_gives_more_bins():
+    X, _ = species_mixture(10, 32, 0.8, sizes=(30, 60))
+    n = [
+        SpeciesClusterer(resolution=r, min_bin_size=2, random_state=0).fit(X).n_clusters_
+        for r in (1, 30)
+    ]
+    assert n[0] < n[1]
+
+
+def test_graph_names_the_extra_that_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sknetwork.clustering", None)
+    with pytest.raises(ImportError, match=r'needs sknetwork: pip install "dnaembed\[graph\]"'):
+        SpeciesClusterer(method="graph").fit(np.eye(5))
+
+
+def test_large_species_are_not_cut_to_pieces():
+    X, y = species_mixture(2, 64, 0.9, sizes=(1200, 1400))
+    labels = SpeciesClusterer(method="graph", random_state=0).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.95
+
+
+def test_neighbor_graph_by_hand():
+    # Two pairs: each row's only neighbour is its twin, and they share both.
+    X = np.array([[1.0, 0], [1.0, 0], [0, 1.0], [0, 1.0]])
+    graph = neighbor_graph(*nearest_neighbors(X, 1)).toarray()
+    expected = np.kron(np.eye(2), [[0, 1], [1, 0]])
+    np.testing.assert_allclose(graph, expected)
+
+
+def test_nearest_neighbors_in_blocks(monkeypatch):
+    X, _ = species_mixture(5, 8, 0.5)
+    X = normalize(X)
+    products = X @ X.T
+    np.fill_diagonal(products, -np.inf)
+    expected = np.sort(np.argsort(-products, axis=1)[:, :4], axis=1)
+    monkeypatch.setattr("dnaembed.species._neighbors._TILE", 7)
+    indices, similarities = nearest_neighbors(X, 4)
+    np.testing.assert_array_equal(np.sort(indices, axis=1), expected)
+    np.testing.assert_allclose(similarities, np.take_along_axis(products, indices, 1), atol=1e-6)
+
+
+def test_neighbors_threshold_is_what_most_rows_have():
+    X, y = species_mixture(10, 64, 0.7, sizes=(20, 60))
+    X = normalize(X)
+    found = neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(0))
+    near = np.sort(X @ X.T, axis=1)[:, -10]
+    assert np.mean(near >= found) == pytest.approx(0.7, abs=0.01)
+    labels = SpeciesClusterer(min_similarity="neighbors").fit_predict(X)
+    assert adjusted_rand_score(y[labels >= 0], labels[labels >= 0]) > 0.9
+
+
+def test_ranked_bins():
+    assert ranked_bins(np.array([3, 0, 0, -1, 3, 3, 1]), 2).tolist() == [0, 1, 1, -1, 0, 0, -1]
+    assert ranked_bins(np.array([-1, -1]), 1).tolist() == [-1, -1]
+
+
+@pytest.mark.slow
+def test_twenty_thousand_contigs():
+    X, y = species_mixture(200, 128, 0.8, sizes=(50, 150))
+    clusterer = SpeciesClusterer(random_state=0).fit(X[:20_000])
+    assert adjusted_rand_score(y[:20_000], clusterer.labels_) > 0.9
+
+
+# --- abundances ---
+
+
+def coverage_of(y, n_metagenomes, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    means = np.exp(np.random.default_rng(99).normal(0, 1.5, (y.max() + 1, n_metagenomes)))
+    return means[y] * np.exp(rng.normal(0, noise, (len(y), n_metagenomes)))
+
+
+@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+def test_abundance_tells_apart_what_sequence_does_not(method):
+    X, y = species_mixture(6, 32, 0.4, sizes=(30, 50))
+    twins = normalize(X) + 0 * y[:, None]
+    twins[y == 1] = twins[y == 0][np.arange((y == 1).sum()) % (y == 0).sum()]
+    coverage = coverage_of(y, 4, 0.1)
+    clusterer = SpeciesClusterer(method=method, random_state=0)
+    without = clusterer.fit(twins).labels_
+    assert adjusted_rand_score(y, without) < 0.9
+    joined = clusterer.fit(twins, abundance=pd.DataFrame(coverage))
+    assert adjusted_rand_score(y, joined.labels_) > 0.95
+    found = joined.predict(twins, abundance=coverage)
+    assert adjusted_rand_score(y[found >= 0], found[found >= 0]) > 0.95
+
+
+def test_weight_of_abundance():
+    X, y = species_mixture(6, 32, 0.4, sizes=(30, 50))
+    coverage = coverage_of(np.random.default_rng(5).permutation(y), 4, 0.1)  # of other groups
+    plain = SpeciesClusterer(random_state=0).fit(X)
+    none = SpeciesClusterer(abundance_weight=0, random_state=0).fit(X, abundance=coverage)
+    np.testing.assert_array_equal(plain.labels_, none.labels_)
+    alone = SpeciesClusterer(abundance_weight=1, random_state=0).fit(X, abundance=coverage)
+    assert adjusted_rand_score(y, alone.labels_) < 0.2
+
+
+def test_abundance_with_kmeans_and_sequences():
+    reads, y = reads_of(GENOMES, 15)
+    clusterer = SpeciesClusterer(3, embedder=KmerEmbedder(k=2), random_state=0)
+    labels = clusterer.fit_predict(reads, abundance=coverage_of(y, 2, 0.1))
+    assert adjusted_rand_score(y, labels) > 0.9
+    assert clusterer.cluster_centers_.shape == (3, 10 + 4)
+
+
+def test_abundance_scale():
+    coverage = np.array([[0.0, 5.0], [1.0, 5.0], [100.0, 5.0]])
+    scale = fit_abundance_scale(coverage)
+    rows = scale.rows(coverage)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1)
+    similarities = rows @ rows.T
+    # Nothing to tell in the second sample; rarest and most abundant are opposite in the first.
+    assert similarities[0, 2] == pytest.approx(0.5)
+    assert similarities[0, 2] < similarities[0, 1] < 1
+    np.testing.assert_allclose(scale.rows(coverage * 1), rows)
+    assert np.isfinite(fit_abundance_scale(np.zeros((4, 2))).rows(np.ones((1, 2)))).all()
+
+
+def test_bad_abundance():
+    X, y = species_mixture(3, 16, 0.3)
+    coverage = coverage_of(y, 2, 0.1)
+    clusterer = SpeciesClusterer(min_similarity=0.5)
+    for bad, message in (
+        (coverage[:-1], f"abundance must have one row for each of the {len(X)} sequences"),
+        (-coverage, "abundance must not be negative, got -.* in row 0, column 0"),
+        (np.where(coverage == coverage[0, 0], np.nan, coverage), "Input abundance contains NaN"),
+        (coverage[:, 0], "Expected 2D array, got 1D array"),
+        (np.full(coverage.shape, "x"), "could not convert string"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clusterer.fit(X, abundance=bad)
+    clusterer.fit(X, abundance=coverage)
+    with pytest.raises(ValueError, match="was fitted with abundance, got none"):
+        clusterer.predict(X)
+    with pytest.raises(
+        ValueError, match="abundance has 1 columns, but SpeciesClusterer was fitted"
+    ):
+        clusterer.predict(X, abundance=coverage[:, :1])
+    with pytest.raises(ValueError, match="was fitted without abundance, got some"):
+        clusterer.fit(X).predict(X, abundance=coverage)
+
+
+def test_abundance_can_be_routed():
+    with sklearn.config_context(enable_metadata_routing=True):
+        clusterer = SpeciesClusterer(min_similarity=0.5).set_fit_request(abundance=True)
+        X, y = species_mixture(3, 16, 0.3)
+        pipeline = make_pipeline(FunctionTransformer(), clusterer)
+        pipeline.fit(X, abundance=coverage_of(y, 2, 0.1))
+        assert clusterer.get_metadata_routing().fit.requests == {"abundance": True}
+        assert pipeline[-1].cluster_centers_.shape[1] == 16 + 4
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"method": "best"},
+        {"n_neighbors": 0},
+        {"neighbors": "few"},
+        {"resolution": 0.0},
+        {"abundance_weight": 1.5},
+    ],
+)
+def test_bad_parameters_of_bins_are_named(parameters):
+    with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
+        SpeciesClusterer(**parameters).fit(np.eye(3))

@@ -1,0 +1,206 @@
+"""The mixin on a toy estimator; what users see of it is in test_few_shot and test_clusterer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+
+from dnaembed import DNABertSEmbedder, KmerEmbedder
+from dnaembed.species._inputs import SequencesOrEmbeddingsMixin, holds_sequences
+
+READS = ["ACGT", "GGNA", "TTTT"]
+
+
+class Toy(SequencesOrEmbeddingsMixin, BaseEstimator):
+    """Keeps what it is given."""
+
+    def __init__(self, embedder=None):
+        self.embedder = embedder
+
+    def fit(self, X, y=None):
+        self.embeddings_ = self._fit_inputs(X)
+        return self
+
+
+class Lengths(TransformerMixin, BaseEstimator):
+    """Embeds a sequence as its length, in the type asked for, and keeps what it was fitted on."""
+
+    def __init__(self, dtype="float64"):
+        self.dtype = dtype
+
+    def fit(self, X, y=None):
+        self.seen_ = list(X), y
+        return self
+
+    def transform(self, X):
+        return np.array([[len(s)] for s in X]).astype(self.dtype)
+
+
+class OnlyFitAndTransform(BaseEstimator):
+    """As `Lengths`, without fit_transform."""
+
+    def fit(self, X, y=None):
+        self.seen_ = list(X), y
+        return self
+
+    def transform(self, X):
+        return np.array([[len(s)] for s in X], dtype=float)
+
+
+class OwnFitTransform(Lengths):
+    def fit_transform(self, X, y=None):
+        return -self.fit(X, y).transform(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        ("ACGT", True),
+        (b"ACGT", True),
+        (["ACGT"], True),
+        ([None, "ACGT"], True),
+        ([["ACGT"], ["AC"]], True),
+        (np.array([b"ACGT"]), True),
+        (np.array([[None], ["ACGT"]], dtype=object), True),
+        (pd.DataFrame({"s": ["ACGT"]}), True),
+        ([], False),
+        ([1.0, 2.0], False),
+        ([[1.0], [2.0]], False),
+        (np.eye(2), False),
+        (np.eye(2).astype(object), False),
+        (pd.DataFrame(np.eye(2)), False),
+        (None, False),
+        (3, False),
+    ],
+)
+def test_strings_are_told_from_numbers(X, expected):
+    assert holds_sequences(X) is expected
+
+
+def test_sequences_are_cleaned_before_they_are_embedded():
+    toy = Toy(Lengths()).fit(["ac-gu", " ry "])
+    assert toy.embeddings_.tolist() == [[4], [2]]
+    assert toy.embedder_.seen_ == (["ACGT", "NN"], None)
+    assert toy._check_inputs(["a-c"]).tolist() == [[2]]
+    with pytest.raises(ValueError, match="sequence 1: '!' at position 1"):
+        toy._check_inputs(["A", "!"])
+
+
+def test_an_embedder_without_fit_transform_is_fitted_and_asked():
+    X, y = Toy(OnlyFitAndTransform())._fit_inputs_and_targets(READS, [0, 1, 1])
+    assert X.tolist() == [[4], [4], [4]]
+    assert y.tolist() == [0, 1, 1]
+    toy = Toy(OnlyFitAndTransform())
+    toy._fit_inputs_and_targets(READS, [0, 1, 1])
+    sequences, labels = toy.embedder_.seen_
+    assert sequences == READS
+    assert labels.tolist() == [0, 1, 1]
+
+
+def test_fit_transform_is_preferred():
+    toy = Toy(OwnFitTransform())
+    X, _ = toy._fit_inputs_and_targets(READS, ["a", "b", "b"])
+    assert X.tolist() == [[-4], [-4], [-4]]
+    assert toy.embedder_.seen_[1].tolist() == ["a", "b", "b"]
+
+
+def test_a_frozen_embedder_is_not_fitted_again():
+    fitted = Lengths().fit(["A"])
+    toy = Toy(FrozenEstimator(fitted)).fit(READS)
+    assert fitted.seen_ == (["A"], None)
+    assert toy.embeddings_.tolist() == [[4], [4], [4]]
+
+
+def test_none_stands_for_the_default_embedder():
+    toy = Toy().fit(READS)
+    assert isinstance(toy.embedder_, DNABertSEmbedder)
+    np.testing.assert_array_equal(toy.embeddings_, DNABertSEmbedder().fit_transform(READS))
+
+
+@pytest.mark.parametrize(
+    ("stored", "computed"),
+    [("float16", "float32"), ("float32", "float32"), ("float64", "float64"), ("int64", "float64")],
+)
+def test_precision_of_embeddings(stored, computed):
+    X = np.array([[1], [2]]).astype(stored)
+    # Half precision is widened as little as computing asks for, whether embeddings were made
+    # beforehand or come from an embedder.
+    assert Toy().fit(X).embeddings_.dtype == computed
+    assert Toy()._fit_inputs_and_targets(X, [0, 1])[0].dtype == computed
+    toy = Toy().fit(np.ones((3, 1)))
+    assert toy._check_inputs(X).dtype == computed
+    toy = Toy(Lengths(stored)).fit(READS)
+    assert toy.embeddings_.dtype == computed
+    assert toy._check_inputs(READS).dtype == computed
+
+
+def test_what_an_embedder_returns_is_checked():
+    class Broken(Lengths):
+        def transform(self, X):
+            return np.full((len(X), 1), np.nan)
+
+    with pytest.raises(ValueError, match="Input embeddings contains NaN"):
+        Toy(Broken()).fit(READS)
+
+
+def test_labels_must_be_there_and_match():
+    toy = Toy(Lengths())
+    with pytest.raises(ValueError, match=r"^This Toy estimator requires y to be passed"):
+        toy._fit_inputs_and_targets(READS, None)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        toy._fit_inputs_and_targets(READS, [0, 1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        toy._fit_inputs_and_targets(np.eye(3), [0, 1])
+    with pytest.warns(UserWarning, match="column-vector y was passed"):
+        _, y = toy._fit_inputs_and_targets(READS, [[0], [1], [1]])
+    assert y.tolist() == [0, 1, 1]
+
+
+def test_predicting_the_other_kind_names_both():
+    on_reads = Toy(Lengths()).fit(READS)
+    for X in (np.ones((2, 1)), [[1.0]], None):
+        with pytest.raises(ValueError, match=r"^This Toy was fitted on DNA sequences, got .*gs\.$"):
+            on_reads._check_inputs(X)
+    on_numbers = Toy().fit(np.eye(3))
+    with pytest.raises(ValueError, match=r"^This Toy was fitted on embeddings, got .*ces\.$"):
+        on_numbers._check_inputs(READS)
+    with pytest.raises(ValueError, match="X has 2 features, but Toy is expecting 3"):
+        on_numbers._check_inputs(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("empty", [[], ()])
+def test_no_sequences_are_called_that(empty):
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        Toy(Lengths()).fit(READS)._check_inputs(empty)
+
+
+def test_an_earlier_fit_is_forgotten_even_when_the_next_one_fails():
+    frame = pd.DataFrame(np.eye(3), columns=list("abc"))
+    toy = Toy(Lengths()).fit(frame)
+    assert toy.n_features_in_ == 3
+    assert toy.feature_names_in_.tolist() == list("abc")
+    with pytest.raises(TypeError, match="position 1"):
+        toy.fit(["A", None])
+    assert not hasattr(toy, "n_features_in_")
+    assert not hasattr(toy, "feature_names_in_")
+    toy.fit(READS)
+    toy._fit_inputs_and_targets(frame, [0, 1, 2])
+    assert not hasattr(toy, "embedder_")
+    toy._fit_inputs_and_targets(READS, [0, 1, 2])
+    assert not hasattr(toy, "n_features_in_")
+
+
+def test_a_clone_of_the_embedder_is_fitted():
+    embedder = KmerEmbedder(k=2)
+    toy = Toy(embedder).fit(READS)
+    assert toy.embedder_ is not embedder
+    assert toy.embedder_.k == 2
+
+
+def test_tags_say_that_strings_are_taken():
+    tags = get_tags(Toy()).input_tags
+    assert tags.string is True
+    assert tags.two_d_array is True
+    assert tags.one_d_array is False

@@ -1,0 +1,183 @@
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.preprocessing import normalize
+
+from dnaembed.species import _kmedoid
+from dnaembed.species._kmedoid import modified_kmedoid, row_blocks, similarity_sums
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def same_bins(a, b):
+    """Whether two labelings differ by the names of the bins only (-1 is not a name)."""
+    one_to_one = (contingency_matrix(a, b) > 0).sum(axis=0).max() == 1
+    one_to_one &= (contingency_matrix(a, b) > 0).sum(axis=1).max() == 1
+    return bool(one_to_one and ((a == -1) == (b == -1)).all())
+
+
+def dense_kmedoid(X, min_similarity, min_bin_size, max_iter):
+    """The definition, step by step, with all similarities at hand."""
+    similarities = X @ X.T
+    similarities[similarities < min_similarity] = 0
+    density = similarities.sum(axis=1)
+    bins = np.full(len(X), -1)
+    for number in range(max_iter):
+        if (bins >= 0).all() or density.max() <= -100:
+            break
+        seed = density.argmax()
+        density[seed] = -100
+        center = X[seed]
+        for _ in range(3):
+            taken = np.flatnonzero((bins < 0) & (X @ center >= min_similarity))
+            if not len(taken):
+                break
+            center = X[taken].mean(axis=0)
+        bins[taken] = number
+        density -= similarities[:, taken].sum(axis=1)
+        density[taken] = -100
+    for number in np.unique(bins):
+        if np.count_nonzero(bins == number) < min_bin_size:
+            bins[bins == number] = -1
+    return bins
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(_kmedoid, "_BLOCK_BYTES", 4096)
+
+
+def check_golden(case):
+    golden = np.load(DATA / "binning.npz")
+    bins = modified_kmedoid(
+        golden[f"{case}_X"],
+        golden[f"{case}_min_similarity"],
+        min_bin_size=int(golden[f"{case}_min_bin_size"]),
+        max_iter=1000,
+    )
+    assert same_bins(bins.labels, golden[f"{case}_labels"])
+    assert len(bins.centers) == len(np.unique(golden[f"{case}_labels"])) - 1
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_bins_of_the_reference(case):
+    check_golden(case)
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_bins_of_the_reference_in_small_blocks(case, small_blocks):
+    check_golden(case)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_species=st.integers(1, 8),
+    spread=st.floats(0.1, 2.0),
+    min_similarity=st.floats(0.05, 0.95),
+    min_bin_size=st.integers(1, 6),
+    max_iter=st.sampled_from([1, 3, 1000]),
+)
+def test_equals_the_dense_definition(
+    seed, n_species, spread, min_similarity, min_bin_size, max_iter
+):
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(n_species, 6))
+    X = normalize(centers[rng.integers(n_species, size=80)] + spread * rng.normal(size=(80, 6)))
+    bins = modified_kmedoid(X, min_similarity, min_bin_size=min_bin_size, max_iter=max_iter)
+    assert same_bins(bins.labels, dense_kmedoid(X, min_similarity, min_bin_size, max_iter))
+    for number, center in enumerate(bins.centers):
+        np.testing.assert_allclose(center, X[bins.labels == number].mean(axis=0), atol=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    X=arrays(
+        np.float32, st.tuples(st.integers(1, 25), st.integers(1, 3)), elements=st.integers(-2, 2)
+    ),
+    min_similarity=st.floats(0, 1),
+    min_bin_size=st.integers(1, 30),
+)
+def test_any_rows_give_consecutive_bins_of_the_size_asked_for(X, min_similarity, min_bin_size):
+    bins = modified_kmedoid(normalize(X), min_similarity, min_bin_size=min_bin_size, max_iter=1000)
+    assert bins.labels.shape == (len(X),)
+    assert np.isfinite(bins.centers).all()
+    assert set(bins.labels) - {-1} == set(range(len(bins.centers)))
+    sizes = np.bincount(bins.labels[bins.labels >= 0])
+    assert (sizes >= min_bin_size).all()
+    assert 1 <= bins.n_rounds <= len(X)
+
+
+def test_zeros_belong_nowhere():
+    X = np.array([[1.0, 0], [0, 0], [1, 0], [0, 0]])
+    assert modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=9).labels.tolist() == [0, -1, 0, -1]
+
+
+def test_equal_rows_are_one_bin():
+    X = normalize(np.ones((20, 7), dtype=np.float32))
+    assert (modified_kmedoid(X, 0.9, min_bin_size=20, max_iter=9).labels == 0).all()
+
+
+def test_max_iter_leaves_the_rest_unbinned():
+    X = np.repeat(np.eye(3), [5, 4, 3], axis=0)
+    bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=2)
+    assert bins.labels.tolist() == [0] * 5 + [1] * 4 + [-1] * 3
+    assert bins.n_rounds == 2
+
+
+def test_single_precision_rows_keep_their_type():
+    bins = modified_kmedoid(np.eye(3, dtype=np.float32), 0.5, min_bin_size=1, max_iter=9)
+    assert bins.centers.dtype == np.float32
+
+
+def test_no_bins_are_centers_of_the_same_type_and_width():
+    bins = modified_kmedoid(np.eye(3, dtype=np.float32), 0.5, min_bin_size=2, max_iter=9)
+    assert bins.labels.tolist() == [-1, -1, -1]
+    assert bins.centers.shape == (0, 3)
+    assert bins.centers.dtype == np.float32
+
+
+def test_the_threshold_itself_is_similar_enough():
+    X = np.array([[1.0, 0], [0.6, 0.8]])
+    assert modified_kmedoid(X, 0.6, min_bin_size=1, max_iter=9).labels.tolist() == [0, 0]
+
+
+def test_rows_of_zeros_each_are_a_round():
+    X = np.array([[0.0, 0], [1, 0], [0, 0], [0, 1], [0, 0]])
+    bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=9)
+    assert bins.labels.tolist() == [-1, 0, -1, 1, -1]
+    assert bins.n_rounds == 5
+    assert modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=4).n_rounds == 4
+
+
+def test_sums_of_similarities():
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(11, 4)), rng.normal(size=(7, 4))
+    S = A @ B.T
+    np.testing.assert_allclose(similarity_sums(A, B, 0.3), np.where(S >= 0.3, S, 0).sum(axis=1))
+
+
+@pytest.mark.parametrize("row_bytes", [0, 1, 4096, 10**12])
+def test_blocks_cover_all_rows_once(row_bytes, small_blocks):
+    blocks = list(row_blocks(100, row_bytes))
+    np.testing.assert_array_equal(np.concatenate([np.arange(100)[b] for b in blocks]), range(100))
+
+
+def test_memory_does_not_grow_with_the_square():
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(60, 32))
+    y = rng.integers(60, size=12_000)
+    X = normalize(centers[y] + 0.2 * rng.normal(size=(12_000, 32))).astype(np.float32)
+    tracemalloc.start()
+    bins = modified_kmedoid(X, 0.7, min_bin_size=10, max_iter=1000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert adjusted_rand_score(y, bins.labels) > 0.95
+    assert peak < 0.25 * 4 * len(X) ** 2

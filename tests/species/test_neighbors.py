@@ -1,0 +1,157 @@
+import logging
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import normalize
+
+from dnaembed import SpeciesClusterer
+from dnaembed.benchmark._mixture import embedding_mixture
+from dnaembed.species import _neighbors
+from dnaembed.species._neighbors import (
+    add_similar,
+    approximate_neighbors,
+    find_neighbors,
+    nearest_neighbors,
+    own_similarity_sums,
+)
+
+
+def recall(found, exact):
+    shared = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
+    return np.sum(shared) / exact.size
+
+
+# Small whole numbers have exact products, and many ties.
+@settings(deadline=None, max_examples=60)
+@given(
+    X=arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.integers(2, 23), st.integers(1, 3)),
+        elements=st.integers(-3, 3),
+    ),
+    n_neighbors=st.integers(1, 22),
+    tile=st.integers(1, 30),
+)
+def test_neighbors_are_the_first_of_the_most_similar(X, n_neighbors, tile):
+    n_neighbors = min(n_neighbors, len(X) - 1)
+    products = (X @ X.T).astype(float)
+    np.fill_diagonal(products, -np.inf)
+    expected = np.argsort(-products, axis=1, kind="stable")[:, :n_neighbors]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_neighbors, "_TILE", tile)
+        indices, similarities = nearest_neighbors(X, n_neighbors)
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(similarities, np.take_along_axis(products, expected, axis=1))
+    assert similarities.dtype == X.dtype
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 40),
+    min_similarity=st.floats(-0.5, 1),
+    tile=st.integers(1, 50),
+)
+def test_sums_do_not_depend_on_tiles(seed, n, min_similarity, tile):
+    X = np.random.default_rng(seed).normal(size=(n, 3))
+    products = X @ X.T
+    expected = np.where(products >= min_similarity, products, 0).sum(axis=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_neighbors, "_TILE", tile)
+        np.testing.assert_allclose(own_similarity_sums(X, min_similarity), expected, atol=1e-12)
+
+
+def test_similarities_added_to_rows_and_columns():
+    products = np.array([[0.5, 0.2, 0.9], [0.4, 0.5, 0.1]], dtype=np.float32)
+    rows, columns = np.ones(2), np.zeros(3)
+    add_similar(products, 0.5, rows, columns)
+    np.testing.assert_allclose(rows, [2.4, 1.5])
+    np.testing.assert_allclose(columns, [0.5, 0.5, 0.9])
+    add_similar(products, 0.5, rows)
+    np.testing.assert_allclose(rows, [3.8, 2.0])
+
+
+@pytest.mark.slow  # pynndescent compiles itself
+def test_approximate_neighbors_are_nearly_the_exact_ones():
+    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
+    X, y = embedding_mixture(3000, 64, 20, seed=1)
+    exact, similarities = nearest_neighbors(X, 15)
+    found, products = approximate_neighbors(X, 15, np.random.RandomState(0))
+    assert recall(found, exact) > 0.95
+    assert (found != np.arange(len(X))[:, None]).all()
+    assert (np.diff(products, axis=1) <= 0).all()
+    np.testing.assert_allclose(products[:, 0], similarities[:, 0], atol=0.2)
+    rows = np.arange(len(X))[:, None]
+    np.testing.assert_allclose(products, (X[rows] * X[found]).sum(axis=2), atol=1e-6)
+    again, _ = approximate_neighbors(X, 15, np.random.RandomState(0))
+    np.testing.assert_array_equal(found, again)
+    bins = [
+        SpeciesClusterer(neighbors=how, random_state=0).fit_predict(X)
+        for how in ("exact", "approximate")
+    ]
+    scores = [adjusted_rand_score(y[b >= 0], b[b >= 0]) for b in bins]
+    assert scores[0] == pytest.approx(scores[1], abs=0.05)
+
+
+@pytest.mark.slow  # pynndescent compiles itself
+@pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(30), np.repeat(np.eye(9), 20, axis=0)])
+def test_approximate_neighbors_of_odd_rows(X):
+    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
+    n_neighbors = min(5, len(X) - 1)
+    indices, similarities = approximate_neighbors(X, n_neighbors, np.random.RandomState(0))
+    assert indices.shape == similarities.shape == (len(X), n_neighbors)
+    assert ((indices >= 0) & (indices < len(X))).all()
+    assert np.isfinite(similarities).all()
+
+
+@pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(20), np.eye(2), np.ones((3, 1))])
+def test_approximate_is_exact_for_few_rows(X):
+    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
+    bins = [
+        SpeciesClusterer(neighbors=how, min_bin_size=2, random_state=0).fit_predict(X)
+        for how in ("exact", "approximate")
+    ]
+    np.testing.assert_array_equal(*bins)
+
+
+def test_auto_is_exact_up_to_a_size(monkeypatch, caplog):
+    calls = []
+    monkeypatch.setattr(_neighbors, "EXACT_ROWS", 10)
+    monkeypatch.setattr(_neighbors, "_TILE", 5)
+    monkeypatch.setattr(_neighbors, "_pynndescent", lambda: None)
+    monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda X, k: calls.append("exact"))
+    monkeypatch.setattr(
+        _neighbors, "approximate_neighbors", lambda X, k, r: calls.append("approximate")
+    )
+    monkeypatch.setattr(_neighbors, "find_spec", lambda name: object())
+    state = np.random.RandomState(0)
+    for n, how in ((10, "auto"), (11, "auto"), (11, "exact"), (10, "approximate")):
+        find_neighbors(np.ones((n, 2)), 1, how=how, random_state=state)
+    assert calls == ["exact", "approximate", "exact", "approximate"]
+    monkeypatch.setattr(_neighbors, "find_spec", lambda name: None)
+    with caplog.at_level(logging.INFO, "dnaembed"):
+        find_neighbors(np.ones((11, 2)), 1, how="auto", random_state=state)
+    assert calls[-1] == "exact"
+    assert 'pip install "dnaembed[ann]"' in caplog.text
+
+
+def test_approximate_names_the_extra_that_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynndescent", None)
+    with pytest.raises(ImportError, match=r'needs pynndescent: pip install "dnaembed\[ann\]"'):
+        SpeciesClusterer(neighbors="approximate").fit(np.eye(5))
+
+
+def test_memory_of_neighbors_does_not_grow_with_the_square():
+    X = normalize(np.random.default_rng(0).normal(size=(8000, 8))).astype(np.float32)
+    nearest_neighbors(X[:10], 3)  # compiled
+    tracemalloc.start()
+    nearest_neighbors(X, 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.1 * 4 * len(X) ** 2

@@ -1,0 +1,147 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from dnaembed import SpeciesClusterer
+from dnaembed.benchmark._mixture import embedding_mixture
+from dnaembed.io import SequenceFileError
+from dnaembed.species._saved import EmbeddingSource, _digest, load_clusters, save_clusters
+
+SOURCE = EmbeddingSource("0123456789abcdef", 5000, True, "folder/of model")
+
+
+def fitted(**parameters):
+    X, _ = embedding_mixture(300, 16, 4)
+    return SpeciesClusterer(random_state=0, **parameters).fit(X), X
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"n_clusters": 4}, {}, {"method": "kmedoid"}, {"method": "hdbscan"}, {"min_similarity": 1.0}],
+)
+@pytest.mark.parametrize("source", [SOURCE, None])
+def test_what_is_saved_assigns_as_before(tmp_path, parameters, source):
+    clusterer, X = fitted(**parameters)
+    save_clusters(tmp_path / "saved", clusterer, source)
+    loaded, found = load_clusters(tmp_path / "saved")
+    assert found == source
+    new = np.concatenate([X, -X[:5], embedding_mixture(50, 16, 4, seed=1)[0]])
+    np.testing.assert_array_equal(loaded.predict(new), clusterer.predict(new))
+    assert loaded.n_clusters_ == clusterer.n_clusters_
+    assert loaded.n_clusters == clusterer.n_clusters
+    with pytest.raises(ValueError, match="16 features"):
+        loaded.predict(new[:, :5])
+
+
+def test_abundances_are_kept(tmp_path):
+    X, _ = embedding_mixture(300, 16, 4)
+    coverage = np.random.default_rng(0).uniform(size=(300, 3))
+    clusterer = SpeciesClusterer(abundance_weight=0.3, random_state=0).fit(X, abundance=coverage)
+    save_clusters(tmp_path / "saved", clusterer, None)
+    loaded, _ = load_clusters(tmp_path / "saved")
+    np.testing.assert_array_equal(
+        loaded.predict(X, abundance=coverage), clusterer.predict(X, abundance=coverage)
+    )
+    with pytest.raises(ValueError, match="was fitted with abundance, got none"):
+        loaded.predict(X)
+
+
+def test_sources_agree_by_what_changes_embeddings():
+    assert SOURCE.agrees_with(EmbeddingSource(SOURCE.fingerprint, 5000, True, "another name"))
+    assert not SOURCE.agrees_with(EmbeddingSource("other", 5000, True, SOURCE.model))
+    assert not SOURCE.agrees_with(EmbeddingSource(SOURCE.fingerprint, None, True, SOURCE.model))
+    assert not SOURCE.agrees_with(EmbeddingSource(SOURCE.fingerprint, 5000, False, SOURCE.model))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "clusters"
+    save_clusters(path, fitted(n_clusters=4)[0], SOURCE)
+    return path
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_any_damage_is_noticed(saved, data):
+    content = bytearray(saved.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    else:
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+    path = saved.with_name("damaged")
+    path.write_bytes(content)
+    message = ""
+    try:
+        loaded, source = load_clusters(path)
+    except SequenceFileError as error:
+        message = str(error)
+    if message:
+        assert str(path) in message
+        assert "\n" not in message
+        return
+    # A blank in the header of the format may change and mean the same.
+    expected, _ = load_clusters(saved)
+    np.testing.assert_array_equal(loaded.cluster_centers_, expected.cluster_centers_)
+    assert source == SOURCE
+
+
+@pytest.mark.parametrize("content", [b"", b"id\tcluster\nr1\t0\n", bytes(100), b"\x93NUMPY" * 50])
+def test_other_files(tmp_path, content):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(SequenceFileError, match="x is no file of --save, or damaged"):
+        load_clusters(tmp_path / "x")
+
+
+def test_missing_file_and_weights_of_a_model(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_clusters(tmp_path / "x")
+    save_file({"centers": np.eye(3)}, tmp_path / "x")
+    with pytest.raises(SequenceFileError, match="x holds no clusters that were saved by --save"):
+        load_clusters(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "tensors", "message"),
+    [
+        ({"version": 99}, {}, "was saved by a later version"),
+        ({"n_features": 17}, {}, "17 columns are expected"),
+        ({"n_features": "many"}, {}, "is damaged: invalid literal"),
+        ({"embedding": {"fingerprint": "x"}}, {}, "is damaged: EmbeddingSource"),
+        ({"version": None}, {}, "is damaged"),
+        ({}, {"centers": np.full((4, 16), np.nan)}, "is damaged"),
+        ({}, {"centers": np.ones(16)}, "is damaged"),
+        ({}, {"centers": np.ones((0, 16))}, "there is no cluster"),
+        ({}, {"bin_limits": np.ones(3)}, r"limits of shape \(3,\)"),
+        ({}, {"abundance_means": np.ones(2)}, "is damaged: 'abundance_low'"),
+        (
+            {},
+            {
+                f"abundance_{name}": np.ones(n)
+                for name, n in (("means", 2), ("low", 2), ("high", 3))
+            },
+            "is damaged: the abundances have different numbers of samples",
+        ),
+    ],
+)
+def test_contents_that_make_no_sense(tmp_path, saved, changes, tensors, message):
+    content = load_file(saved) | tensors
+    clusterer = fitted(n_clusters=4)[0]
+    text = json.dumps(
+        {
+            "version": 1,
+            "n_features": clusterer.n_features_in_,
+            "n_clusters": 4,
+            "abundance_weight": 0.5,
+            "embedding": None,
+        }
+        | changes
+    )
+    metadata = {"format": "dnaembed clusters", "settings": text, "sha256": _digest(text, content)}
+    save_file(content, tmp_path / "x", metadata=metadata)
+    with pytest.raises(SequenceFileError, match=message):
+        load_clusters(tmp_path / "x")

@@ -1,0 +1,88 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Thread
+
+import pytest
+import torch
+
+from dnaembed.embedding import _engine
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.utils._threads import _limit_mkl, limit_threads
+
+
+@pytest.fixture
+def two_threads():
+    """Two cores for torch, even where the machine or the environment gives one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def mkl_limit():
+    before = _limit_mkl(0)
+    _limit_mkl(before)
+    return before
+
+
+def test_the_limit_holds_in_one_thread_only(two_threads):
+    both_are_in = Barrier(2, timeout=60)
+
+    def limited():
+        with limit_threads(1):
+            both_are_in.wait()
+            inside = torch.get_num_threads(), mkl_limit()
+            both_are_in.wait()
+        return inside, (torch.get_num_threads(), mkl_limit())
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(limited)
+        both_are_in.wait()
+        assert torch.get_num_threads() == 2
+        free = mkl_limit()
+        both_are_in.wait()
+        inside, after = future.result()
+    assert inside == (1, min(free, 1))
+    assert after == (2, free)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_new_thread_is_limited_before_its_first_operation(two_threads):
+    seen = []
+
+    def work():
+        with limit_threads(1):
+            torch.ones(4) @ torch.ones(4)
+            seen.append(torch.get_num_threads())
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [1]
+
+
+def test_the_limit_ends_with_an_error_and_never_rises(two_threads):
+    def fail():
+        assert torch.get_num_threads() == 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), limit_threads(1), limit_threads(2):
+        fail()
+    assert torch.get_num_threads() == 2
+
+
+def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, reads, monkeypatch):
+    seen = []
+    forward = _engine._forward
+
+    def spy(*args):
+        seen.append(torch.get_num_threads())
+        return forward(*args)
+
+    monkeypatch.setattr(_engine, "_forward", spy)
+    embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)  # a single chunk
+    assert set(seen) == {2}
+    monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 700)
+    seen.clear()
+    embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2

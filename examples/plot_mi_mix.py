@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from dnaembed.backbones import Mixing, load_backbone
 from dnaembed.datasets import load_demo_reads
-from dnaembed.training import ReadPairs, draw_mixing, mi_mix, weighted_simclr
+from dnaembed.training import ReadPairs, mi_mix, weighted_simclr
 
 reads = load_demo_reads()
 species = np.unique(reads.labels)
@@ -68,10 +68,12 @@ print(f"Weighted SimCLR: {weighted_simclr(z1, z2, temperature=temperature):.2f}"
 # Three things are drawn for the whole batch: a hidden layer, a partner for each read, and the share
 # that a read keeps of itself, from one half to one.
 
-draw = draw_mixing(8, backbone.n_mixing_layers, seed=0, step=3)
-permutation, shares = torch.from_numpy(draw.permutation), torch.from_numpy(draw.coefficients)
-print(f"mixed at the input of layer {draw.layer} of {backbone.n_mixing_layers}")
-for i, (j, share) in enumerate(zip(draw.permutation, draw.coefficients, strict=True)):
+rng = np.random.default_rng(0)
+layer = int(rng.integers(backbone.n_mixing_layers))
+permutation = torch.from_numpy(rng.permutation(8))
+shares = torch.from_numpy(rng.uniform(0.5, 1, 8).astype(np.float32))
+print(f"mixed at the input of layer {layer} of {backbone.n_mixing_layers}")
+for i, (j, share) in enumerate(zip(permutation.tolist(), shares.tolist(), strict=True)):
     print(f"{share:4.0%} {names[i]:15} {1 - share:4.0%} {names[j]}")
 
 # %%
@@ -79,7 +81,7 @@ for i, (j, share) in enumerate(zip(draw.permutation, draw.coefficients, strict=T
 # alone. The target of a mixture: its own partner by the share, the partner of the other read by the
 # rest.
 
-mixed = embed(view1, Mixing(draw.layer, permutation, shares))
+mixed = embed(view1, Mixing(layer, permutation, shares))
 targets = torch.diag(shares)
 targets[torch.arange(8), permutation] += 1 - shares
 for views, name in ((mixed, "mixed views"), (z1, "unmixed views")):
@@ -180,16 +182,8 @@ trainer.train()
 # question, and a harder one. It cannot fall to zero either: a target that is divided between two
 # leaves at least its entropy.
 
-entropy = (
-    np.mean(
-        [
-            -np.sum(c * np.log(c) + (1 - c) * np.log1p(-c))
-            for step in range(200)
-            for c in [draw_mixing(64, 2, seed=0, step=step).coefficients.clip(0, 1 - 1e-6)]
-        ]
-    )
-    / 64
-)
+c = rng.uniform(0.5, 1, 10_000)
+entropy = -np.mean(c * np.log(c) + (1 - c) * np.log1p(-c))
 print(f"least MI-Mix loss there could be, on average: {entropy:.2f}")
 figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for phase, label, color, marker in (

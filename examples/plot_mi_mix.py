@@ -100,10 +100,10 @@ low = float((z1 @ z2.T).min())
 for axis, values, title, limits, label in (
     (axes[0], z1 @ z2.T, "not mixed", (low, 1), "cosine similarity"),
     (axes[1], targets, "targets", (0, 1), "share"),
-    (axes[2], mixed @ z2.T, f"mixed at layer {draw.layer}", (low, 1), "cosine similarity"),
+    (axes[2], mixed @ z2.T, f"mixed at layer {layer}", (low, 1), "cosine similarity"),
 ):
     picture = axis.imshow(values.numpy(), cmap="cividis", vmin=limits[0], vmax=limits[1])
-    axis.scatter(draw.permutation, range(8), s=90, facecolors="none", edgecolors="white")
+    axis.scatter(permutation, range(8), s=90, facecolors="none", edgecolors="white")
     axis.set_xticks(range(8), names, rotation=90, style="italic")
     axis.set(title=title, xlabel="view 2")
     figure.colorbar(picture, ax=axis, label=label, shrink=0.7)
@@ -117,7 +117,7 @@ plt.show()
 #
 # The first read and its partner in the mixing, with any share, at each of the two layers.
 
-i, j = 0, int(draw.permutation[0])
+i, j = 0, int(permutation[0])
 grid = np.linspace(0, 1, 41)
 figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for layer, line in zip(range(backbone.n_mixing_layers), ["-", "--"], strict=True):

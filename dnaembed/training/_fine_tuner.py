@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._sequences import check_sequences
@@ -228,6 +228,7 @@ class ContrastiveFineTuner(BaseEstimator):
                 f"min_length={self.min_length} is greater than max_length={self.max_length}."
             )
         reads = check_sequences(X)
+        check_consistent_length(reads, y)
         numbers = number_labels(y if y is None else column_or_1d(y), len(reads))
         usable = _usable(reads, numbers, self.min_read_length)
         if not usable.any():
@@ -296,7 +297,7 @@ class ContrastiveFineTuner(BaseEstimator):
         own = {name: getattr(self, name) for name in _OF_THE_TRAINER}
         return TrainingConfig(
             **own,
-            learning_rate=learning_rate,
+            learning_rate=rate,
             warmup=0.1,
             weight_decay=0.0,
             seed=seed,

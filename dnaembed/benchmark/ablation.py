@@ -13,14 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 import numpy as np
 
 from ..backbones import Backbone
 from ..embedding._engine import EmbedOptions, embed_sequences
-from ..training import ContrastiveTrainer, GenomeStore, list_genomes
-from ..training._config import Loss
+from ..training import LOSSES, ContrastiveTrainer, GenomeStore, list_genomes
 from ..training._recipe import (
     DEFAULTS,
     make_backbone,
@@ -45,7 +43,7 @@ def run_ablation(
     recipe: str | Path,
     output: str | Path,
     *,
-    losses: Sequence[str] = get_args(Loss),
+    losses: Sequence[str] = tuple(LOSSES),
     seeds: Sequence[int] = (0, 1, 2),
     n_reads: int = 50,
 ) -> list[dict[str, str]]:
@@ -119,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="recipe")
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--losses", nargs="+", default=list(get_args(Loss)))
+    parser.add_argument("--losses", nargs="+", default=list(LOSSES))
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run_ablation(args.genomes, args.config, args.output, losses=args.losses, seeds=args.seeds)

@@ -35,7 +35,6 @@ from dnaembed.training import (
     ReadPairs,
     TrainingConfig,
     add_errors,
-    draw_mixing,
     list_genomes,
 )
 from tests.helpers.random_models import random_dnabert
@@ -201,10 +200,6 @@ JOBS = {
     "GenomePairs": _genome_pairs,
     "make_species_dataset": _species_dataset,
     "add_errors": lambda seed: add_errors(READS, 0.1, random_state=seed),
-    "draw_mixing": lambda seed: [
-        draw_mixing(6, 3, seed=seed, step=2).permutation,
-        draw_mixing(6, 3, seed=seed, step=2).coefficients,
-    ],
     "ContrastiveTrainer": trained,
     "ContrastiveTrainer, in pieces": lambda seed: trained(seed, budget=5, loss="mi_mix"),
 }

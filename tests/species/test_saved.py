@@ -21,7 +21,13 @@ def fitted(**parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"n_clusters": 4}, {}, {"method": "kmedoid"}, {"method": "hdbscan"}, {"min_similarity": 1.0}],
+    [
+        {"n_clusters": 4},
+        {},
+        {"min_similarity": 0.7},
+        {"method": "hdbscan"},
+        {"min_similarity": 1.0},
+    ],
 )
 @pytest.mark.parametrize("source", [SOURCE, None])
 def test_what_is_saved_assigns_as_before(tmp_path, parameters, source):

@@ -1,4 +1,4 @@
-"""Speed of the transformer on a CPU: ``python -m dnaembed.benchmark.transformer_speed -o FILE``.
+"""Speed of the transformer on a CPU: ``python docs/benchmarks/transformer_speed.py -o FILE``.
 
 An encoder of the size of DNABERT-S (random weights) on reads of 0.5 to 10 kb: the authors'
 evaluation loop, written anew, beside ours in float32, bfloat16 and int8, in one run. The loop takes
@@ -27,14 +27,14 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
-from ..backbones._device import move
-from ..backbones.dnabert import alibi_slopes
-from ..backbones.dnabert._modeling import DnaBertLayer
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ._memory import MemoryWatch
-from ._rows import write_rows
-from ._timed_transformer import agreement, flops, random_transformer
+from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+from dnaembed.backbones._device import move
+from dnaembed.backbones.dnabert import alibi_slopes
+from dnaembed.backbones.dnabert._modeling import DnaBertLayer
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.benchmark._memory import MemoryWatch
+from _shared import write_rows
+from _shared import agreement, flops, random_transformer
 
 _COLUMNS = (
     "threads",
@@ -272,7 +272,7 @@ def _threads(n_threads: int) -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.transformer_speed",
+        prog="python docs/benchmarks/transformer_speed.py",
         description=__doc__.split("\n")[0],
     )
     parser.add_argument("-o", "--output", required=True, help="CSV file")

@@ -1,4 +1,4 @@
-"""What a GPU makes of it: ``python -m dnaembed.benchmark.gpu -o docs/results/gpu.csv``.
+"""What a GPU makes of it: ``python docs/benchmarks/gpu.py -o docs/results/gpu.csv``.
 
 An encoder of the size of DNABERT-S on reads of 2 kb and 10 kb: the loop of the authors' evaluation
 script (padded batches of 20 in the order of the file, attention and its bias in plain operations,
@@ -27,12 +27,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..backbones import DnaBertBackbone
-from ..backbones._device import DTYPES, move, resolve_device
-from ..backbones.dnabert import _flex_attention
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ._rows import write_rows
-from ._timed_transformer import agreement, flops, random_transformer
+from dnaembed.backbones import DnaBertBackbone
+from dnaembed.backbones._device import DTYPES, move, resolve_device
+from dnaembed.backbones.dnabert import _flex_attention
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from _shared import write_rows
+from _shared import agreement, flops, random_transformer
 
 _COLUMNS = (
     "case",
@@ -276,7 +276,7 @@ def _agreement(rows: np.ndarray, reference: np.ndarray) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.gpu", description=__doc__.split("\n")[0]
+        prog="python docs/benchmarks/gpu.py", description=__doc__.split("\n")[0]
     )
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")

@@ -1,4 +1,4 @@
-"""Time and memory of clusters and bins: ``python -m dnaembed.benchmark.clustering_speed -o FILE``.
+"""Time and memory of clusters and bins: ``python docs/benchmarks/clustering_speed.py -o FILE``.
 
 Rows that lie as embeddings of reads do are clustered by K-means and binned without a number of
 bins, in one half and the whole of a number of rows, each in a process of its own that reads them
@@ -26,11 +26,11 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from .. import SpeciesClusterer
-from ..metrics import min_similarity_from_labels
-from ..species._neighbors import find_neighbors
-from ._mixture import embedding_mixture
-from ._rows import write_rows
+from dnaembed import SpeciesClusterer
+from dnaembed.metrics import min_similarity_from_labels
+from dnaembed.species._neighbors import find_neighbors
+from _shared import embedding_mixture
+from _shared import write_rows
 
 logger = logging.getLogger("dnaembed")
 
@@ -336,7 +336,7 @@ def peak_mb() -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.clustering_speed", description=__doc__.split("\n")[0]
+        prog="python docs/benchmarks/clustering_speed.py", description=__doc__.split("\n")[0]
     )
     parser.add_argument("-o", "--output", default="clustering_speed.csv", help="CSV file")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""How fast embedders are in memory: ``python -m dnaembed.benchmark.embedder_speed -o FILE.csv``.
+"""How fast embedders are in memory: ``python docs/benchmarks/embedder_speed.py -o FILE.csv``.
 
 The bundled model, the k-mer embedders and a transformer of the size of DNABERT-S beside the plain
 Python loop over tetranucleotides that evaluation scripts use, on one thread, in one run. The
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..embedding._embedder import DNABertSEmbedder
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ..embedding._kmer_embedder import KmerEmbedder
-from ._rows import write_rows
-from ._timed_transformer import random_transformer
+from dnaembed.embedding._embedder import DNABertSEmbedder
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.embedding._kmer_embedder import KmerEmbedder
+from _shared import write_rows
+from _shared import random_transformer
 
 _COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
 _LENGTH = 5000
@@ -111,7 +111,7 @@ def _median_seconds(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.embedder_speed", description=__doc__.split("\n")[0]
+        prog="python docs/benchmarks/embedder_speed.py", description=__doc__.split("\n")[0]
     )
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--reads", type=int, default=2000, help="of 5 kb (default: 2000)")

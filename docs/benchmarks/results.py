@@ -1,6 +1,6 @@
 """The results page: every embedder, set and protocol, from a folder of genomes in one command.
 
-``python -m dnaembed.benchmark.results GENOMES -o docs/results``
+``python docs/benchmarks/results.py GENOMES -o docs/results``
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from ..datasets._species import read_genomes, sample_reads
-from ..utils._atomic import atomic_output
-from ._benchmark import benchmark
-from ._embedders import default_embedders
-from ._results import BenchmarkResult
+from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.utils._atomic import atomic_output
+from dnaembed.benchmark import benchmark
+from dnaembed.benchmark._embedders import default_embedders
+from dnaembed.benchmark._results import BenchmarkResult
 
 logger = logging.getLogger("dnaembed")
 
@@ -162,7 +162,7 @@ def training_reads(
 
     The genomes are packed into `store_folder` once.
     """
-    from ..training import GenomePairs, GenomeStore, list_genomes
+    from dnaembed.training import GenomePairs, GenomeStore, list_genomes
 
     if (store_folder / "index.json").is_file():
         store = GenomeStore(store_folder)
@@ -343,7 +343,7 @@ def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see ``--help``."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.results",
+        prog="python docs/benchmarks/results.py",
         description="Score the bundled model and its baselines on reads of held-out genomes, and "
         "write the tables and pictures of the results page.",
     )
@@ -390,7 +390,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from ..embedding._embedder import DNABertSEmbedder
+    from dnaembed.embedding._embedder import DNABertSEmbedder
 
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -436,7 +436,7 @@ def _write_pictures(
     embedders: Mapping[str, Any],
     training: tuple[list[str], np.ndarray],
 ) -> None:
-    from ._pictures import save_pictures
+    from dnaembed.benchmark._pictures import save_pictures
 
     first = next(iter(sets))
     shown = {name: embedders[name] for name in ("raw TNF", LDA, MODEL) if name in embedders}

@@ -1,8 +1,8 @@
-"""How fast everything is: ``python -m dnaembed.benchmark.speed -o docs/results``.
+"""How fast everything is: ``python docs/benchmarks/speed.py -o docs/results``.
 
 One run, one machine: files to embeddings, embedders in memory, a transformer on the CPU, clusters
 and bins, each beside its peers. Nothing else should be running. `--only` chooses parts; the GPU has
-a benchmark of its own, ``python -m dnaembed.benchmark.gpu``.
+a benchmark of its own, ``python docs/benchmarks/gpu.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..utils._atomic import atomic_output
+from dnaembed.utils._atomic import atomic_output
 
 #: Module and table of each part.
 PARTS = {
@@ -55,7 +55,7 @@ def _processor() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts one after the other, each in a process of its own."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.speed", description=(__doc__ or "").split("\n")[0]
+        prog="python docs/benchmarks/speed.py", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="for the CSV files")
     parser.add_argument(

@@ -74,7 +74,7 @@ class ShrunkenDiscriminants(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self : object
             The fitted transformer.
         """
-        from ..training._fit_profile import discriminants
+        from dnaembed.training._fit_profile import discriminants
 
         X, y = validate_data(self, X, y, dtype=np.float64)
         classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..utils._atomic import atomic_output
+from dnaembed.utils._atomic import atomic_output
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

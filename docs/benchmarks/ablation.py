@@ -1,6 +1,6 @@
 """The ablation of the loss: what the curriculum and the mixing bring, on the bundled recipe.
 
-``python -m dnaembed.benchmark.ablation GENOMES --config RECIPE -o docs/results/ablation.csv``
+``python docs/benchmarks/ablation.py GENOMES --config RECIPE -o docs/results/ablation.csv``
 trains the model of a recipe with each loss and seed on split ``train`` and scores it on split
 ``dev``. A run that was killed goes on: rows that the file has are not made again.
 """
@@ -17,11 +17,11 @@ from typing import get_args
 
 import numpy as np
 
-from ..backbones import Backbone
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ..training import ContrastiveTrainer, GenomeStore, list_genomes
-from ..training._config import Loss
-from ..training._recipe import (
+from dnaembed.backbones import Backbone
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.training import ContrastiveTrainer, GenomeStore, list_genomes
+from dnaembed.training._config import Loss
+from dnaembed.training._recipe import (
     DEFAULTS,
     make_backbone,
     make_config,
@@ -29,9 +29,9 @@ from ..training._recipe import (
     merge_recipes,
     read_recipe,
 )
-from ._protocols import clustering_scores, few_shot_scores
-from ._rows import read_rows, write_rows
-from .results import genome_sets
+from dnaembed.benchmark import clustering_scores, few_shot_scores
+from _shared import read_rows, write_rows
+from results import genome_sets
 
 logger = logging.getLogger("dnaembed")
 
@@ -113,7 +113,7 @@ def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ablation from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.ablation", description=__doc__.split("\n")[0]
+        prog="python docs/benchmarks/ablation.py", description=__doc__.split("\n")[0]
     )
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("--config", required=True, help="recipe")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
-from ..utils._randomness import seeded
+from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
+from dnaembed.utils._randomness import seeded
 
 
 def random_transformer(

@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from .._sequences import check_sequences
-from ..embedding._kmer_embedder import KmerEmbedder
-from ..embedding._mixin import SequenceTransformerMixin
-from ..utils._progress import progress
-from ..utils._randomness import seeded
+from dnaembed._sequences import check_sequences
+from dnaembed.embedding._kmer_embedder import KmerEmbedder
+from dnaembed.embedding._mixin import SequenceTransformerMixin
+from dnaembed.utils._progress import progress
+from dnaembed.utils._randomness import seeded
 
 _DROPOUT = 0.2
 _LEAST_DISTANCE = 1e-6  # squared: log(1 - exp(-d)) has no value at 0

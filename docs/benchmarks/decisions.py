@@ -1,6 +1,6 @@
 """What the defaults of bins and of unknown species were chosen by.
 
-``python -m dnaembed.benchmark.decisions GENOMES -o docs/results`` bins reads of the split ``dev``
+``python docs/benchmarks/decisions.py GENOMES -o docs/results`` bins reads of the split ``dev``
 by each method, beside the paper's K-medoid with its labelled threshold, and tells reads of known
 species from those of held-out genera. It writes ``binning.csv`` and ``novelty.csv``.
 """
@@ -19,10 +19,10 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.preprocessing import normalize
 
-from .. import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
-from ..datasets._species import read_genomes, sample_reads
-from ..metrics import count_above, min_similarity_from_labels, species_f1_recall
-from ._rows import write_rows
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
+from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.metrics import count_above, min_similarity_from_labels, species_f1_recall
+from _shared import write_rows
 
 logger = logging.getLogger("dnaembed")
 
@@ -253,7 +253,7 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.decisions", description=__doc__.split("\n")[0]
+        prog="python docs/benchmarks/decisions.py", description=__doc__.split("\n")[0]
     )
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("-o", "--output", required=True, help="folder for the two files")

@@ -1,4 +1,4 @@
-"""How fast files become embeddings: ``python -m dnaembed.benchmark.file_speed -o FILE.csv``.
+"""How fast files become embeddings: ``python docs/benchmarks/file_speed.py -o FILE.csv``.
 
 Reads in FASTA.gz go to float32 embeddings of the bundled model on disk, beside what only reads
 them, what only reads and counts, and the loop over bases that evaluation scripts use. Each case
@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from ..composition import kmer_counts
-from ..composition._counting import count_bases, n_kmers
-from ..io import iter_sequences
-from ..io._blocks import iter_blocks
-from ._rows import write_rows
-from .embedder_speed import python_loop_tnf
+from dnaembed.composition import kmer_counts
+from dnaembed.composition._counting import count_bases, n_kmers
+from dnaembed.io import iter_sequences
+from dnaembed.io._blocks import iter_blocks
+from _shared import write_rows
+from embedder_speed import python_loop_tnf
 
 COLUMNS = (
     "case",
@@ -229,7 +229,7 @@ def _blocks_and_count(source: Any) -> None:
 
 
 def _embed(source: Any, dtype: str = "float32") -> None:
-    from .. import DNABertSEmbedder
+    from dnaembed import DNABertSEmbedder
 
     n_jobs = len(_cores())
     with tempfile.TemporaryDirectory() as folder:
@@ -252,7 +252,7 @@ _WORK: dict[str, Callable[[Any], object]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.file_speed", description=(__doc__ or "").split("\n")[0]
+        prog="python docs/benchmarks/file_speed.py", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("-o", "--output", help="CSV file")
     parser.add_argument("--reads", type=int, default=20_000, help="of 5 kb (default: 20,000)")

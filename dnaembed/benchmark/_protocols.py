@@ -53,7 +53,7 @@ def clustering_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     n_repeats : int, default=5
@@ -101,7 +101,7 @@ def few_shot_scores(
     first_seed: int = 0,
     allow_fewer: bool = False,
 ) -> dict[int, float]:
-    """Score a classifier that learns from few labelled sequences a species.
+    """Score a classifier that learns from few labelled sequences per species.
 
     Columns are standardised over all sequences. For each seed the sequences are permuted; the
     first ones of each species are for learning (logistic regression, C=0.5), the last ones for
@@ -110,13 +110,13 @@ def few_shot_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
-        Numbers of labelled sequences a species.
+        Numbers of labelled sequences per species.
     n_test : int, default=80
-        Test sequences a species.
+        Test sequences per species.
     n_repeats : int, default=5
         Number of seeds.
     first_seed : int, default=0
@@ -151,7 +151,7 @@ def few_shot_scores(
             return {}
     elif counts.min() < max(shots) + n_test:
         raise ValueError(
-            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} a "
+            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} per "
             f"species; {species[counts.argmin()]!s} has {counts.min()}."
         )
     # Single precision is too coarse for the solver to converge on.
@@ -189,14 +189,14 @@ def binning_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     min_similarity : float
         From `dnaembed.metrics.min_similarity_from_labels`, on other sequences: the paper takes
         those of ``clustering_0.tsv`` of the same domain.
     min_bin_size : int, default=10
-        Smaller bins are given up.
+        Smaller bins are dissolved.
     max_iter : int, default=1000
         Most bins tried.
 
@@ -224,8 +224,8 @@ def binning_scores(
 
 
 @dataclass(frozen=True)
-class SuiteOptions:
-    """What the protocols can be asked; see `dnaembed.benchmark.benchmark`."""
+class Options:
+    """What a protocol can be asked; see `dnaembed.benchmark.benchmark`."""
 
     n_repeats: int = 1
     shots: tuple[int, ...] = (1, 2, 5, 10, 20)
@@ -238,13 +238,13 @@ class SuiteOptions:
         return asdict(self)
 
 
-def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -> dict:
+def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     return clustering_scores(
         rows, reads.labels, n_repeats=options.n_repeats, first_seed=seed * options.n_repeats
     )
 
 
-def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -> dict:
+def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     scores = few_shot_scores(
         rows,
         reads.labels,
@@ -257,7 +257,7 @@ def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) 
     return {f"f1@{n_shots}": value for n_shots, value in scores.items()}
 
 
-def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -> dict:
+def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     """Bin half of the species with the threshold of the other half, and the other way round."""
     rows = unit_length(rows)
     species, codes, counts = np.unique(reads.labels, return_inverse=True, return_counts=True)
@@ -300,7 +300,7 @@ def default_min_bin_size(counts: np.ndarray) -> int:
     return int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
 
 
-def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -> dict:
+def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     scores = {
         "species": retrieval_score(
             rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed
@@ -310,7 +310,7 @@ def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions)
     return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
-def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -> dict:
+def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     scores = {}
     for rank, names in reads.get("lineage", {}).items():
         names = np.asarray(names)
@@ -335,8 +335,9 @@ def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: SuiteOptions) -
     return scores
 
 
-Protocol = Callable[[np.ndarray, Bunch, int, SuiteOptions], Mapping[str, float]]
+Protocol = Callable[[np.ndarray, Bunch, int, Options], Mapping[str, float]]
 
+#: Protocols by name. One of your own, registered here, is cached, repeated and tabulated too.
 PROTOCOLS: dict[str, Protocol] = {
     "clustering": _clustering,
     "few_shot": _few_shot,

@@ -7,7 +7,6 @@ trains the model of a recipe with each loss and seed on split ``train`` and scor
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,8 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 
 import numpy as np
+from _shared import arguments, read_rows, write_rows
+from results import genome_sets
 
 from dnaembed.backbones import Backbone
+from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.training import ContrastiveTrainer, GenomeStore, list_genomes
 from dnaembed.training._config import Loss
@@ -29,9 +31,6 @@ from dnaembed.training._recipe import (
     merge_recipes,
     read_recipe,
 )
-from dnaembed.benchmark import clustering_scores, few_shot_scores
-from _shared import read_rows, write_rows
-from results import genome_sets
 
 logger = logging.getLogger("dnaembed")
 
@@ -112,16 +111,13 @@ def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ablation from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python docs/benchmarks/ablation.py", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("--config", required=True, help="recipe")
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--losses", nargs="+", default=list(get_args(Loss)))
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     run_ablation(args.genomes, args.config, args.output, losses=args.losses, seeds=args.seeds)
     return 0
 

@@ -7,7 +7,6 @@ transformer's weights are random, which does not change its speed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +14,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from _shared import arguments, random_reads, random_transformer, write_rows
 from threadpoolctl import threadpool_limits
 
 from dnaembed.embedding._embedder import DNABertSEmbedder
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.embedding._kmer_embedder import KmerEmbedder
-from _shared import write_rows
-from _shared import random_transformer
 
 _COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
 _LENGTH = 5000
@@ -69,8 +67,7 @@ def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dic
         A row an embedder.
     """
     rng = np.random.default_rng(seed)
-    letters = rng.choice(np.frombuffer(b"ACGT", dtype=np.uint8), (n_reads, _LENGTH))
-    reads = [row.tobytes().decode() for row in letters]
+    reads = random_reads(rng, [_LENGTH] * n_reads)
     bundled = DNABertSEmbedder(cache=None, device="cpu").fit(reads[:1])
     transformer = random_transformer(reads[:100])
     embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
@@ -110,9 +107,7 @@ def _median_seconds(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python docs/benchmarks/embedder_speed.py", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--reads", type=int, default=2000, help="of 5 kb (default: 2000)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")

@@ -7,7 +7,6 @@ a benchmark of its own, ``python docs/benchmarks/gpu.py``.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import subprocess
@@ -15,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+
+from _shared import arguments
 
 from dnaembed.utils._atomic import atomic_output
 
@@ -54,9 +55,7 @@ def _processor() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts one after the other, each in a process of its own."""
-    parser = argparse.ArgumentParser(
-        prog="python docs/benchmarks/speed.py", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="for the CSV files")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts (default: all)"
@@ -65,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     for part in args.only:
-        command = ["-m", f"{__package__}.{PARTS[part]}", "-o", str(folder / f"speed_{part}.csv")]
+        script = Path(__file__).with_name(f"{PARTS[part]}.py")
+        command = [str(script), "-o", str(folder / f"speed_{part}.csv")]
         subprocess.run([sys.executable, *command], check=True)
     with atomic_output(folder / "speed_machine.txt") as beside:
         beside.write_text(machine() + "\n", encoding="utf-8")

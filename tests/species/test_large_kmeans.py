@@ -7,11 +7,11 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.datasets import load_demo_reads
 from dnaembed.species import _clusterer, _large_kmeans
 from dnaembed.species._large_kmeans import large_kmeans
 from dnaembed.species._unit_rows import UnitRows
+from tests.helpers.benchmarks import embedding_mixture
 
 
 @pytest.fixture

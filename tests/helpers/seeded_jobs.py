@@ -25,7 +25,7 @@ from dnaembed.backbones import (
     KmerProfileModel,
     train_bpe_tokenizer,
 )
-from dnaembed.benchmark import KmerNet, clustering_scores, few_shot_scores
+from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.datasets import make_species_dataset
 from dnaembed.training import (
     ContrastiveFineTuner,
@@ -177,11 +177,6 @@ JOBS = {
     ),
     "K-medoid": _clustered(min_similarity=0.9),
     "HDBSCAN": _clustered(method="hdbscan"),
-    "KmerNet": lambda seed: (
-        KmerNet(embedding_size=4, hidden_size=16, n_epochs=2, random_state=seed)
-        .fit(READS, Y)
-        .transform(READS)
-    ),
     "clustering_scores": lambda seed: clustering_scores(
         KmerEmbedder(k=3).fit_transform(READS), Y, n_repeats=2, first_seed=seed
     ),

@@ -9,7 +9,6 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from dnaembed import SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.species import _neighbors
 from dnaembed.species._neighbors import (
     add_similar,
@@ -18,6 +17,7 @@ from dnaembed.species._neighbors import (
     nearest_neighbors,
     own_similarity_sums,
 )
+from tests.helpers.benchmarks import embedding_mixture
 
 
 def recall(found, exact):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from dnaembed import SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.io import SequenceFileError
 from dnaembed.species._saved import EmbeddingSource, _digest, load_clusters, save_clusters
+from tests.helpers.benchmarks import embedding_mixture
 
 SOURCE = EmbeddingSource("0123456789abcdef", 5000, True, "folder/of model")
 

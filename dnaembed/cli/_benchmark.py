@@ -28,9 +28,8 @@ _SHORT_NAMES = {
     "canonical": "canonical TNF",
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
-    "kmer-net": "k-mer net",
 }
-_SUPERVISED = ("lda", "kmer-net")
+_SUPERVISED = ("lda",)
 _PROTOCOLS = ("clustering", "few_shot", "binning", "retrieval")
 
 
@@ -63,8 +62,7 @@ def add_parser(subparsers: Any) -> None:
         "--training",
         nargs=2,
         metavar=("READS", "LABELS.tsv"),
-        help="labelled reads of other species, to fit pca, lda and kmer-net on (the last two need "
-        "them)",
+        help="labelled reads of other species, to fit pca and lda on (which needs them)",
     )
     parser.add_argument(
         "--protocol",

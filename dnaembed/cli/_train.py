@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._common import new_parser, positive_int
-
-if TYPE_CHECKING:
-    from ..training import GenomeStore
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
@@ -43,7 +35,6 @@ _OPTIONS = (
     ("budget", "training", "budget"),
     ("checkpoint_every", "training", "checkpoint_every"),
     ("eval_every", "training", "eval_every"),
-    ("patience", "training", "patience"),
     ("workers", "training", "n_workers"),
 )
 
@@ -109,68 +100,28 @@ def add_parser(subparsers: Any) -> None:
     training.add_argument("--checkpoint-every", type=positive_int, metavar="N", help="steps")
     training.add_argument("--eval-every", type=positive_int, metavar="N", help="steps")
     training.add_argument(
-        "--patience", type=positive_int, metavar="N", help="stop after N validations without gain"
-    )
-    training.add_argument(
         "--workers", type=positive_int, metavar="N", help="threads that prepare batches"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from ..backbones import load_backbone
-    from ..backbones._device import move, resolve_device
-    from ..training import ContrastiveTrainer
-    from ..training._processes import process_state
-    from ..training._recipe import (
-        DEFAULTS,
-        check_finish,
-        finish_backbone,
-        make_backbone,
-        make_config,
-        make_pairs,
-        merge_recipes,
-        read_recipe,
-    )
+    from ..training import train_model
+    from ..training._recipe import merge_recipes, read_recipe
 
-    processes = process_state(None if args.device == "auto" else args.device)
-    output = Path(args.output)
     given = read_recipe(args.config) if args.config else {}
-    recipe = merge_recipes(DEFAULTS, given, _from_options(args))
-    config = make_config(recipe["training"], seed=args.seed)
-    if processes.is_main_process:
-        _open_run(args, output, recipe)
-    processes.wait_for_everyone()
-    main = processes.is_main_process
-    store = _store(args, args.split, output / "genomes", main)
-    source = make_pairs(store, recipe["pairs"], seed=args.seed)
-    validation = None
-    if args.validation_split is not None:
-        other = _store(args, args.validation_split, output / "validation-genomes", main)
-        # Other species, and so other domains perhaps: all labels weigh the same.
-        section = {k: v for k, v in recipe["pairs"].items() if k not in ("seed", "domain_weights")}
-        validation = make_pairs(other, section, seed=args.seed + 1)
-    start = output / "start"
-    if main and not start.exists():
-        make_backbone(recipe["model"], source, seed=args.seed).save(start)
-    processes.wait_for_everyone()
-    backbone = load_backbone(start)
-    check_finish(recipe, backbone)
-    trainer = ContrastiveTrainer(
-        backbone,
-        source,
-        config,
-        validation_source=validation,
-        output_dir=output,
-        device=None if args.device == "auto" else resolve_device(args.device),
+    train_model(
+        args.genomes,
+        merge_recipes(given, _from_options(args)),
+        args.output,
+        catalog=args.catalog,
+        labels=args.labels,
+        split=args.split,
+        validation_split=args.validation_split,
+        resume=args.resume,
+        device=args.device,
+        seed=args.seed,
     )
-    backbone = trainer.train(resume=args.resume)
-    if main:
-        move(backbone.model, "cpu")
-        real = {name: value for name, value in recipe["pairs"].items() if name != "virtual_share"}
-        backbone = finish_backbone(backbone, recipe, make_pairs(store, real, seed=args.seed))
-        backbone.save(output / "model")
-        logger.info("Wrote %s.", output / "model")
     return 0
 
 
@@ -183,51 +134,6 @@ def _from_options(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
         if value is not None:
             recipe.setdefault(section, {})[name] = value
     return recipe
-
-
-def _open_run(args: argparse.Namespace, output: Path, recipe: dict[str, dict[str, Any]]) -> None:
-    """Make the folder of the run, or check that it is the run to go on with."""
-    from ..utils._atomic import atomic_output
-
-    content = {
-        "genomes": str(Path(args.genomes).resolve()),
-        "catalog": args.catalog,
-        "labels": args.labels,
-        "split": args.split,
-        "validation_split": args.validation_split,
-        "seed": args.seed,
-    } | recipe
-    content = json.loads(json.dumps(content))
-    note = output / "recipe.json"
-    if note.exists():
-        if not args.resume:
-            raise FileExistsError(f"{output} holds a run; use --resume, or another folder.")
-        if (output / "model").exists():
-            raise FileExistsError(f"{output} holds a run that is complete: see {output / 'model'}.")
-        before = json.loads(note.read_text(encoding="utf-8"))
-        # Hyperparameters are the business of the trainer: some may change.
-        changed = [k for k in content if k != "training" and content[k] != before.get(k)]
-        if changed:
-            raise ValueError(f"{output} was begun with other values of {', '.join(changed)}.")
-    elif output.exists() and any(output.iterdir()):
-        raise FileExistsError(f"{output} exists and holds something else than a run.")
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_output(note) as beside:
-        beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-
-
-def _store(args: argparse.Namespace, split: str | None, folder: Path, main: bool) -> GenomeStore:
-    """Pack the genomes, once for all processes and runs."""
-    from ..io import read_labels
-    from ..training import GenomeStore, list_genomes
-    from ..training._processes import process_state
-
-    if main and not folder.exists():
-        labels = read_labels(args.labels) if args.labels else None
-        genomes = list_genomes(args.genomes, catalog=args.catalog, split=split, labels=labels)
-        GenomeStore.build(genomes, folder)
-    process_state().wait_for_everyone()
-    return GenomeStore(folder)
 
 
 def _natural(text: str) -> int:

@@ -345,7 +345,7 @@ def test_temperature_improves_probabilities_of_new_reads(C, too_sure, n_species)
         centers = np.random.default_rng(7).normal(size=(n_species, 10))
         return centers[y] + np.random.default_rng(seed).normal(0, 1.5, (len(y), 10)), y
 
-    X, y = overlapping(12, 0)
+    X, y = overlapping(15, 0)
     new, truth = overlapping(300, 1)
     parameters = {"classifier": LogisticRegression(C=C, max_iter=9999)}
     plain = FewShotSpeciesClassifier(**parameters).fit(X, y).predict_proba(new)

@@ -47,7 +47,7 @@ def two_threads():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=["default", "kmer-composition", "transformer"])
+@pytest.fixture(scope="module", params=["default", "transformer"])
 def backbone(request):
     return tiny_transformer() if request.param == "transformer" else load_backbone(request.param)
 

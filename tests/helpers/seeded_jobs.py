@@ -163,8 +163,7 @@ JOBS = {
         KmerEmbedder(method=method).fit_transform(READS) for method in ("canonical", "raw", "tnf-k")
     ],
     "DNABertSEmbedder": lambda seed: [
-        DNABertSEmbedder(model, cache=None, device="cpu").fit_transform(READS)
-        for model in ("default", "kmer-composition")
+        DNABertSEmbedder(cache=None, device="cpu").fit_transform(READS),
     ],
     "DNABertSEmbedder, fine-tuned": _fine_tuned_embedder,
     "FewShotSpeciesClassifier": _classified,

@@ -16,11 +16,11 @@ from sklearn.preprocessing import FunctionTransformer, normalize
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.species import _clusterer
 from dnaembed.species._abundance import fit_abundance_scale
 from dnaembed.species._graph import neighbor_graph, ranked_bins, separation_of_bins
 from dnaembed.species._neighbors import nearest_neighbors
+from tests.helpers.benchmarks import embedding_mixture
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from .._sequences import normalize_sequence
 from ..io import SequenceFileError
 from ..io._streams import name_of
-from ..io._tables import _lines
+from ..io._tables import lines_of
 from ..utils._progress import progress
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ def load_dnabert_s_tsv(
     (['line_2', 'line_3'], ['ACGTT', 'GGCA'], ['17', '4'])
     """
     name = name_of(path)
-    lines = _lines(path, name)
+    lines = lines_of(path, name)
     _, header = next(lines, (1, ""))
     columns = [column.strip().lower() for column in header.split("\t")]
     for needed in ("sequence", "label"):

@@ -270,7 +270,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         output : path-like
             A name that ends in ``.npy``. The identifiers go beside it, into ``.ids.txt``, one a
             line, and a ``.manifest.json`` that says what the rows were made by. Until all is
-            done, everything lies in the folder ``OUT.npy.partial``.
+            done, everything lies in the folder ``OUT.npy.parts``.
         dtype : {"float32", "float16"}, default="float32"
             Of the file.
         shard : str, default=None

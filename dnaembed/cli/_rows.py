@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from ._options import OUTPUT_FILE, Embedding, panel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,30 +22,42 @@ logger = logging.getLogger("dnaembed")
 _ROWS_AT_A_TIME = 1 << 14
 
 
-def add_row_options(parser: argparse.ArgumentParser, *, what: str, rows_help: str) -> None:
-    """Add the options about embeddings made before and about new reads."""
-    group = parser.add_argument_group("scale")
-    group.add_argument("--embeddings", metavar="ROWS.npy", help=rows_help)
-    group.add_argument(
-        "--save",
-        metavar="FILE",
-        help=f"keep the {what} there, as safetensors, for --assign",
-    )
-    group.add_argument(
-        "--assign",
-        metavar="FILE",
-        help=f"sort into the {what} of an earlier --save, found with the same model, instead of "
-        "finding new ones",
-    )
+@dataclass(frozen=True)
+class Scale:
+    """Embeddings made before, and groups for new sequences."""
 
+    embeddings: Annotated[
+        str | None,
+        panel(
+            "Scale",
+            metavar="ROWS.npy",
+            help="Take the embeddings that dnaembed embed wrote, by their identifiers; they stay "
+            "on disk as far as possible.",
+        ),
+    ] = None
+    save: Annotated[
+        str | None,
+        panel("Scale", metavar="FILE", help="Keep the groups there, as safetensors, for --assign."),
+        OUTPUT_FILE,
+    ] = None
+    assign: Annotated[
+        str | None,
+        panel(
+            "Scale",
+            metavar="FILE",
+            help="Sort into the groups of an earlier --save, found with the same model, instead of "
+            "finding new ones.",
+        ),
+    ] = None
 
-def refuse_options(args: argparse.Namespace, given: dict[str, bool]) -> None:
-    """Raise if ``--assign`` comes with an option about how groups are found."""
-    for option, is_given in {"--save": args.save is not None, **given}.items():
-        if args.assign is not None and is_given:
-            raise ValueError(
-                f"--assign {args.assign} takes the groups as they were saved, without {option}."
-            )
+    def refuse_with_assign(self, **given: object) -> None:
+        """Raise if ``--assign`` comes with an option about how groups are found."""
+        for name, value in {"save": self.save, **given}.items():
+            if self.assign is not None and value is not None:
+                raise ValueError(
+                    f"--assign {self.assign} takes the groups as they were saved, without "
+                    f"--{name.replace('_', '-')}."
+                )
 
 
 def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]:
@@ -82,7 +96,7 @@ def rows_of(
     return rows[[place[identifier] for identifier in ids]]
 
 
-def source_of_model(args: argparse.Namespace, embedder: DNABertSEmbedder) -> EmbeddingSource:
+def source_of_model(embedding: Embedding, embedder: DNABertSEmbedder) -> EmbeddingSource:
     """Describe what a fitted embedder makes of sequences."""
     from ..species._saved import EmbeddingSource
 
@@ -90,8 +104,8 @@ def source_of_model(args: argparse.Namespace, embedder: DNABertSEmbedder) -> Emb
     return EmbeddingSource(
         fingerprint=backbone.fingerprint(),
         window_size=backbone.window_size,
-        both_strands=args.strand == "both",
-        model=str(args.model),
+        both_strands=embedding.strand == "both",
+        model=embedding.model,
     )
 
 

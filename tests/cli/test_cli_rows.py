@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnaembed.cli import _common as common
-from dnaembed.cli import main
+from dnaembed.cli import _options, main
 from dnaembed.io import read_embeddings, read_labels, read_sequences, write_embeddings
 from tests.cli.test_cli import fails, fasta, species_like
 
@@ -44,7 +43,7 @@ def test_cluster_embeddings(tmp_path, reads, rows, model, options):
 def test_cluster_embeds_piece_by_piece(tmp_path, reads, model, monkeypatch):
     a, b = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
     assert main(["cluster", reads, "-k", "2", "-o", a, *model]) == 0
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 5)
+    monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 5)
     assert main(["cluster", reads, "-k", "2", "-o", b, *model]) == 0
     assert labels(a) == labels(b)
 
@@ -55,7 +54,7 @@ def test_cluster_assigns_new_reads(tmp_path, reads, rows, model, options, monkey
     assert main(["cluster", reads, *options, "-o", old, "--save", saved, *model]) == 0
     new = fasta(tmp_path / "new.fa", [f"n{i}" for i in range(8)], species_like(4, seed=1))
     output = str(tmp_path / "new.tsv")
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 3)
+    monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 3)
     assert main(["cluster", new, "--assign", saved, "-o", output, *model]) == 0
     assert list(read_labels(output)) == [f"n{i}" for i in range(8)]
     found = labels(output)

@@ -86,7 +86,7 @@ def _explain(error: Any) -> str:
         return f"{error.message.rstrip('.')}. Did you mean {' or '.join(error.possibilities)}?"
     message = " ".join(error.format_message().split())
     # Typer checks values by pydantic, whose messages leave out what was given.
-    problems = getattr(error.__cause__, "errors", list)()
+    problems: list[Any] = getattr(error.__cause__, "errors", list)()
     if problems:
         message = message.replace("Value error, ", "").rstrip(".")
         given = repr(problems[0]["input"])

@@ -1,4 +1,4 @@
-"""How good bins and clusters are, as the DNABERT-S paper measures it.
+"""How good bins, clusters and neighbourhoods are: the scores of the DNABERT-S paper, and others.
 
 What scikit-learn has is not here: the paper's purity is `sklearn.metrics.homogeneity_score`, its
 completeness `completeness_score`, its ARI `adjusted_rand_score` and its NMI
@@ -15,14 +15,24 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .species._kmedoid import row_blocks
 from .utils._rows import unit_length
 
 __all__ = [
     "center_similarities",
     "count_above",
+    "genome_recovery_scores",
     "min_similarity_from_labels",
+    "retrieval_score",
     "species_f1_recall",
+    "species_silhouette",
 ]
+
+#: Thresholds of the paper, of F1 and recall.
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# Of genomes recovered, as AMBER has them.
+_COMPLETENESS = (0.5, 0.7, 0.9)
+_CONTAMINATION = (0.05, 0.1)
 
 
 def center_similarities(X: Any, y: Any) -> np.ndarray:
@@ -131,9 +141,7 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
     return f1, recall
 
 
-def count_above(
-    scores: Any, thresholds: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-) -> np.ndarray:
+def count_above(scores: Any, thresholds: Sequence[float] = THRESHOLDS) -> np.ndarray:
     """Count the species whose score is above each threshold.
 
     Parameters
@@ -156,3 +164,194 @@ def count_above(
     """
     scores = np.asarray(scores, dtype=np.float64)
     return np.count_nonzero(scores[:, None] > np.asarray(thresholds), axis=0)
+
+
+def genome_recovery_scores(
+    labels: np.ndarray, bins: np.ndarray, lengths: np.ndarray
+) -> dict[str, float]:
+    """Score bins in base pairs.
+
+    A bin stands for the genome that most of its base pairs are of. Its completeness is the share
+    of that genome's base pairs that it holds, its contamination the share of its own base pairs
+    that are of other genomes.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Genome, or species, of each sequence.
+    bins : ndarray of shape (n,)
+        Bin of each; -1 for none.
+    lengths : ndarray of shape (n,)
+        Base pairs of each.
+
+    Returns
+    -------
+    dict of str to float
+        - ``purity_bp``: share of the binned base pairs that are of the genome of their bin;
+        - ``completeness_bp``: share of all base pairs that lie in the bin with most of their
+          genome;
+        - ``mean_purity_bp``: mean purity of the bins, each counted the same;
+        - ``mean_completeness_bp``: mean over all genomes of the completeness of the bins that
+          stand for it (CAMI 1: a genome that no bin stands for counts as 0; one with several
+          bins counts once for each);
+        - ``binned_bp``: share of all base pairs that are in a bin;
+        - ``genomes>50%<10%`` and so on: bins of more than 50 (70, 90) % completeness and less
+          than 10 (5) % contamination, which are as many genomes.
+
+        Purities are nan if there is no bin.
+
+    References
+    ----------
+    .. [1] Meyer et al., "AMBER: Assessment of Metagenome BinnERs", GigaScience 7 (2018), giy069.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.metrics import genome_recovery_scores
+    >>> scores = genome_recovery_scores(
+    ...     np.array(["a", "a", "b"]), np.array([0, 0, -1]), np.array([600, 400, 500])
+    ... )
+    >>> scores["purity_bp"], scores["genomes>90%<5%"]
+    (1.0, 1.0)
+    """
+    check_consistent_length(labels, bins, lengths)
+    lengths = np.asarray(lengths, dtype=np.float64)
+    genomes, genome_of = np.unique(labels, return_inverse=True)
+    genome_bp = np.bincount(genome_of, weights=lengths)
+    binned = np.asarray(bins) != -1
+    counts = {
+        f"genomes>{100 * c:.0f}%<{100 * t:.0f}%": 0.0 for t in _CONTAMINATION for c in _COMPLETENESS
+    }
+    if not binned.any():
+        return {
+            "purity_bp": float("nan"),
+            "completeness_bp": 0.0,
+            "mean_purity_bp": float("nan"),
+            "mean_completeness_bp": 0.0,
+            "binned_bp": 0.0,
+            **counts,
+        }
+    _, bin_of = np.unique(np.asarray(bins)[binned], return_inverse=True)
+    shared = np.zeros((len(genomes), bin_of.max() + 1))
+    np.add.at(shared, (genome_of[binned], bin_of), lengths[binned])
+    stands_for = shared.argmax(axis=0)
+    inside = shared.max(axis=0)
+    purity = inside / shared.sum(axis=0)
+    completeness = inside / genome_bp[stands_for]
+    n_unfound = len(genomes) - len(np.unique(stands_for))
+    for most in _CONTAMINATION:
+        for least in _COMPLETENESS:
+            good = (completeness > least) & (1 - purity < most)
+            counts[f"genomes>{100 * least:.0f}%<{100 * most:.0f}%"] = float(good.sum())
+    return {
+        "purity_bp": float(inside.sum() / shared.sum()),
+        "completeness_bp": float(shared.max(axis=1).sum() / genome_bp.sum()),
+        "mean_purity_bp": float(purity.mean()),
+        "mean_completeness_bp": float(completeness.sum() / (len(completeness) + n_unfound)),
+        "binned_bp": float(shared.sum() / genome_bp.sum()),
+        **counts,
+    }
+
+
+def retrieval_score(
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    *,
+    exclude: np.ndarray | None = None,
+    max_queries: int | None = None,
+    random_state: int | None = 0,
+) -> float:
+    """Ask of each sequence whether its nearest neighbour is of the same species.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence, n at least 2; neighbours are those of the largest cosine similarity.
+    labels : ndarray of shape (n,)
+        Species of each; those without company are searched among, and not asked.
+    exclude : ndarray of shape (n,), default=None
+        A sequence does not count as a neighbour of those with the same value here. With genera as
+        `labels` and species here: does a sequence of an unknown species find its genus?
+    max_queries : int, default=None
+        Ask so many sequences only, drawn at random.
+    random_state : int or None, default=0
+        Seed of the draw.
+
+    Returns
+    -------
+    float
+        Share of the sequences asked, from 0 to 1; nan if none could have found company.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.metrics import retrieval_score
+    >>> rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.2, 0.8]])
+    >>> retrieval_score(rows, np.array(["a", "a", "b", "a"]))
+    0.6666666666666666
+    """
+    rows = unit_length(embeddings)
+    _, codes = np.unique(labels, return_inverse=True)
+    _, apart = np.unique(np.arange(len(rows)) if exclude is None else exclude, return_inverse=True)
+    both = codes * (apart.max() + 1) + apart
+    # Company: sequences of the label that are not excluded.
+    company = np.bincount(codes)[codes] - np.bincount(both)[both]
+    queries = np.flatnonzero(company > 0)
+    if max_queries is not None and len(queries) > max_queries:
+        chosen = np.random.default_rng(random_state).choice(queries, max_queries, replace=False)
+        queries = np.sort(chosen)
+    if not len(queries):
+        return float("nan")
+    correct = 0
+    for block in row_blocks(len(queries), len(rows) * rows.itemsize):
+        asked = queries[block]
+        similarities = rows[asked] @ rows.T
+        similarities[apart[asked][:, np.newaxis] == apart] = -np.inf
+        correct += int((codes[similarities.argmax(axis=1)] == codes[asked]).sum())
+    return correct / len(queries)
+
+
+def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
+    """Compute the mean silhouette of species in cosine distance.
+
+    The same as ``sklearn.metrics.silhouette_score(embeddings, labels, metric="cosine")``, without
+    the distances of all pairs: the mean cosine similarity of a row to the rows of a species is its
+    product with their mean.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row a sequence; rows of zeros are at distance 1 from all.
+    labels : ndarray of shape (n,)
+        Species of each, at least two of them.
+
+    Returns
+    -------
+    float
+        From -1 to 1; a species of one sequence counts as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.metrics import species_silhouette
+    >>> species_silhouette(np.repeat(np.eye(2), 3, axis=0), np.repeat(["a", "b"], 3))
+    1.0
+    """
+    rows = unit_length(np.asarray(embeddings, dtype=np.float64))
+    species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(species) < 2:
+        raise ValueError(f"At least two species are required, got {len(species)}.")
+    sums = np.zeros((len(species), rows.shape[1]))
+    np.add.at(sums, codes, rows)
+    distances = 1 - rows @ (sums / counts[:, np.newaxis]).T
+    own = np.arange(len(rows)), codes
+    # The distance of a row to itself is not counted; it is 0, or 1 for a row of zeros.
+    to_itself = 1 - np.einsum("ij,ij->i", rows, rows)
+    others = np.maximum(counts[codes] - 1, 1)
+    within = (distances[own] * counts[codes] - to_itself) / others
+    distances[own] = np.inf
+    nearest = distances.min(axis=1)
+    larger = np.maximum(within, nearest)
+    scores = np.divide(nearest - within, larger, out=np.zeros(len(rows)), where=larger > 0)
+    scores[counts[codes] == 1] = 0
+    return float(scores.mean())

@@ -54,8 +54,8 @@ for n_steps in steps[1:]:
 # the model learns to know each *read*, and pushes reads of one species apart like all others. The
 # loss cannot tell: judge an adapted model by labelled reads, if only by a few.
 #
-# With enough reads it is the other way round. These are the figures of ``python -m
-# dnaembed.benchmark.fine_tuning``: species of genera that the model was not trained on, about 3,900
+# With enough reads it is the other way round. These are the figures of ``python
+# docs/benchmarks/fine_tuning.py``: species of genera that the model was not trained on, about 3,900
 # reads of 78 labels, three draws each, before and after 300 steps. (The virus sets in that table
 # have under 1,000 reads: the model stays as it is.)
 

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from dnaembed.backbones import Mixing, load_backbone
 from dnaembed.datasets import load_demo_reads
-from dnaembed.training import ReadPairs, draw_mixing, mi_mix, weighted_simclr
+from dnaembed.training import ReadPairs, mi_mix, weighted_simclr
 
 reads = load_demo_reads()
 species = np.unique(reads.labels)
@@ -68,10 +68,12 @@ print(f"Weighted SimCLR: {weighted_simclr(z1, z2, temperature=temperature):.2f}"
 # Three things are drawn for the whole batch: a hidden layer, a partner for each read, and the share
 # that a read keeps of itself, from one half to one.
 
-draw = draw_mixing(8, backbone.n_mixing_layers, seed=0, step=3)
-permutation, shares = torch.from_numpy(draw.permutation), torch.from_numpy(draw.coefficients)
-print(f"mixed at the input of layer {draw.layer} of {backbone.n_mixing_layers}")
-for i, (j, share) in enumerate(zip(draw.permutation, draw.coefficients, strict=True)):
+rng = np.random.default_rng(0)
+layer = int(rng.integers(backbone.n_mixing_layers))
+permutation = torch.from_numpy(rng.permutation(8))
+shares = torch.from_numpy(rng.uniform(0.5, 1, 8).astype(np.float32))
+print(f"mixed at the input of layer {layer} of {backbone.n_mixing_layers}")
+for i, (j, share) in enumerate(zip(permutation.tolist(), shares.tolist(), strict=True)):
     print(f"{share:4.0%} {names[i]:15} {1 - share:4.0%} {names[j]}")
 
 # %%
@@ -79,7 +81,7 @@ for i, (j, share) in enumerate(zip(draw.permutation, draw.coefficients, strict=T
 # alone. The target of a mixture: its own partner by the share, the partner of the other read by the
 # rest.
 
-mixed = embed(view1, Mixing(draw.layer, permutation, shares))
+mixed = embed(view1, Mixing(layer, permutation, shares))
 targets = torch.diag(shares)
 targets[torch.arange(8), permutation] += 1 - shares
 for views, name in ((mixed, "mixed views"), (z1, "unmixed views")):
@@ -98,10 +100,10 @@ low = float((z1 @ z2.T).min())
 for axis, values, title, limits, label in (
     (axes[0], z1 @ z2.T, "not mixed", (low, 1), "cosine similarity"),
     (axes[1], targets, "targets", (0, 1), "share"),
-    (axes[2], mixed @ z2.T, f"mixed at layer {draw.layer}", (low, 1), "cosine similarity"),
+    (axes[2], mixed @ z2.T, f"mixed at layer {layer}", (low, 1), "cosine similarity"),
 ):
     picture = axis.imshow(values.numpy(), cmap="cividis", vmin=limits[0], vmax=limits[1])
-    axis.scatter(draw.permutation, range(8), s=90, facecolors="none", edgecolors="white")
+    axis.scatter(permutation, range(8), s=90, facecolors="none", edgecolors="white")
     axis.set_xticks(range(8), names, rotation=90, style="italic")
     axis.set(title=title, xlabel="view 2")
     figure.colorbar(picture, ax=axis, label=label, shrink=0.7)
@@ -115,7 +117,7 @@ plt.show()
 #
 # The first read and its partner in the mixing, with any share, at each of the two layers.
 
-i, j = 0, int(draw.permutation[0])
+i, j = 0, int(permutation[0])
 grid = np.linspace(0, 1, 41)
 figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for layer, line in zip(range(backbone.n_mixing_layers), ["-", "--"], strict=True):
@@ -180,16 +182,8 @@ trainer.train()
 # question, and a harder one. It cannot fall to zero either: a target that is divided between two
 # leaves at least its entropy.
 
-entropy = (
-    np.mean(
-        [
-            -np.sum(c * np.log(c) + (1 - c) * np.log1p(-c))
-            for step in range(200)
-            for c in [draw_mixing(64, 2, seed=0, step=step).coefficients.clip(0, 1 - 1e-6)]
-        ]
-    )
-    / 64
-)
+c = rng.uniform(0.5, 1, 10_000)
+entropy = -np.mean(c * np.log(c) + (1 - c) * np.log1p(-c))
 print(f"least MI-Mix loss there could be, on average: {entropy:.2f}")
 figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for phase, label, color, marker in (

@@ -39,7 +39,6 @@ from dnaembed import (
 )
 from dnaembed.backbones import DnaBertBackbone
 from dnaembed.datasets import load_demo_reads
-from dnaembed.metrics import min_similarity_from_labels, species_f1_recall
 from dnaembed.utils.estimator_checks import (
     check_sequence_transformer,
     parametrize_with_sequence_checks,
@@ -299,25 +298,6 @@ def test_folds_in_processes(labelled):
     classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
     alone = cross_val_score(classifier, reads, y, cv=3)
     np.testing.assert_array_equal(cross_val_score(classifier, reads, y, cv=3, n_jobs=2), alone)
-
-
-# --- the threshold, on real reads ---
-
-
-@pytest.mark.parametrize("method", ["canonical", "raw"])
-def test_bins_of_real_reads_without_labels(method):
-    reads = load_demo_reads()
-    X = KmerEmbedder(method=method).fit_transform(reads.sequences)
-
-    def mean_f1(min_similarity):
-        clusterer = SpeciesClusterer(
-            method="kmedoid", min_similarity=min_similarity, random_state=0
-        )
-        return species_f1_recall(reads.labels, clusterer.fit_predict(X))[0].mean()
-
-    with_labels = mean_f1(min_similarity_from_labels(X, reads.labels))
-    best = max(map(mean_f1, np.arange(0.5, 0.96, 0.05)))
-    assert mean_f1("auto") > 0.9 * max(with_labels, best)
 
 
 @pytest.mark.slow

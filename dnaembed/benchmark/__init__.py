@@ -1,19 +1,15 @@
 """How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
+from ..metrics import genome_recovery_scores, retrieval_score, species_silhouette
 from ._benchmark import benchmark
-from ._discriminants import ShrunkenDiscriminants
 from ._embedders import default_embedders
-from ._genome_recovery import genome_recovery_scores
-from ._kmer_net import KmerNet
-from ._neighbourhoods import retrieval_score, species_silhouette
 from ._pictures import plot_bars, plot_few_shot, plot_similarities
-from ._protocols import binning_scores, clustering_scores, few_shot_scores
+from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
 from ._results import BenchmarkResult
 
 __all__ = [
+    "PROTOCOLS",
     "BenchmarkResult",
-    "KmerNet",
-    "ShrunkenDiscriminants",
     "benchmark",
     "binning_scores",
     "clustering_scores",

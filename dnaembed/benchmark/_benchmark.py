@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import Bunch, check_consistent_length
 
 from .._sequences import check_sequences
-from ..utils._atomic import atomic_output
 from ..utils._progress import progress
-from ._embedders import (
-    Embedder,
-    check_embedders,
-    embedder_digest,
-    sequences_digest,
-    timed_transform,
-)
+from ._embedders import Embedder, check_embedders, identity, timed_transform
+from ._protocols import PROTOCOLS, Options, Protocol, check_protocols
 from ._results import BenchmarkResult, versions
-from ._suite import PROTOCOLS, SuiteOptions, check_protocols
 
 logger = logging.getLogger("dnaembed")
 
 # Of what is cached: raised when a protocol, or how costs are measured, changes.
-_FORMAT = 1
-_COST_FORMAT = 2
+_FORMAT = 3
 
 
 def benchmark(
@@ -64,7 +53,7 @@ def benchmark(
         models, as a mapping by name, or a list of names of models or of pairs (name, embedder).
         None: those of `default_embedders`.
     protocols : sequence of str, default=None
-        Some of "clustering", "few_shot", "binning", "retrieval", "lineage"; all if None.
+        Some of the names in `PROTOCOLS`; all if None.
     training : tuple (sequences, labels), default=None
         Labelled reads of *other* species to fit embedders on. Without, an embedder is fitted on
         the sequences of the set that it embeds, never on their labels, and the default
@@ -72,22 +61,23 @@ def benchmark(
     n_repeats : int, default=1
         Seeds of K-means and of the draw of shots for each set of reads; the paper has 5.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
-        Numbers of labelled sequences a species; those over half of the smallest species of a set
+        Numbers of labelled sequences per species; those over half of the smallest species of a set
         are left out.
     n_test : int, default=80
-        Test sequences a species; a species with fewer is tested on what it has besides the shots.
+        Test sequences per species; a species with fewer is tested on what it has besides the shots.
     min_bin_size : int, default=None
-        Smaller bins are given up. None: the paper's 10, but no more than a third of the median
+        Smaller bins are dissolved. None: the paper's 10, but no more than a third of the median
         species.
     percentile : float, default=70
         Of the similarities to species' centres: the threshold of binning. It is taken from half
         of the species (drawn by seed) to bin the other half, and the other way round; counts are
         of both halves together.
     cache : path, default=None
-        Folder where scores are kept. What is found there is not computed again: a benchmark that
-        was killed goes on. Scores are found by content (sequences, labels, parameters and
-        weights of the embedder, options), not by name. The code of an embedder of your own is not
-        looked at: take another folder when you change it.
+        Folder where `joblib.Memory` keeps embeddings and scores. What is found there is not
+        computed again, so that a benchmark that was killed continues. They are found by content
+        (sequences, labels, parameters and weights of the embedder, options), not by name. The
+        code of an embedder or a protocol of your own is not looked at: take another folder when
+        you change it, and trust what is in the folder, since it is read as pickles.
     n_jobs : int, default=None
         Pairs of an embedder and a set scored at a time, in processes of joblib.
 
@@ -104,7 +94,7 @@ def benchmark(
     neighbour shares, and their ``silhouette``; "lineage" for each rank that is known the ARI of
     as many clusters as there are names, and the share of sequences whose nearest neighbour of
     another species shares the name. "embedding", which is always there, gives seconds, megabases
-    a second, and by how many megabytes the memory of the process grew.
+    per second, and by how many megabytes the memory of the process grew.
 
     Examples
     --------
@@ -131,90 +121,44 @@ def benchmark(
         supervised=fitted_on is not None,
         n_reads=min(n_fitted) if fitted_on is None else len(fitted_on[0]),
     )
-    options = SuiteOptions(n_repeats, tuple(shots), n_test, min_bin_size, percentile)
-    store = _Scores(cache)
-    jobs = []
-    training_digest = "" if fitted_on is None else sequences_digest(*fitted_on)
-    embedder_digests = {name: embedder_digest(e) for name, e in checked.items()}
-    for set_name, bunches in draws.items():
-        for seed, reads in enumerate(bunches):
-            set_digest = _set_digest(reads)
-            for name in checked:
-                base = [_FORMAT, embedder_digests[name], training_digest, set_digest]
-                keys = {p: _key(*base, p, seed, options.as_dict()) for p in names}
-                keys["embedding"] = _key(*base, "embedding", _COST_FORMAT)
-                jobs.append(_Job(name, set_name, seed, reads, keys))
-    missing = [job for job in jobs if not all(store.has(key) for key in job.keys.values())]
-    if len(missing) < len(jobs):
-        logger.info("%d of %d parts are done already.", len(jobs) - len(missing), len(jobs))
-    ready = _fit_embedders(checked, fitted_on, {job.embedder for job in missing})
-    tasks = (delayed(_run)(ready[job.embedder], job, options, store) for job in missing)
-    results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks)
-    computed: dict[str, Mapping[str, float]] = {}
-    for part in progress(results, total=len(missing), description="Benchmark", unit="part"):
-        computed |= part
-    records = []
-    for job in jobs:
-        for protocol, key in job.keys.items():
-            scores = computed[key] if key in computed else store.get(key)
-            for score, value in (scores or {}).items():
-                records.append(
-                    {
-                        "embedder": job.embedder,
-                        "set": job.set_name,
-                        "protocol": protocol,
-                        "score": score,
-                        "seed": job.seed,
-                        "value": value,
-                    }
-                )
+    options = Options(n_repeats, tuple(shots), n_test, min_bin_size, percentile)
+    memory = Memory(cache, verbose=0)
+    embed = memory.cache(_embed, ignore=["embedder", "is_fitted"])
+    identities = {name: identity(embedder) for name, embedder in checked.items()}
+    training_hash = joblib.hash(fitted_on)
+    jobs = [
+        (name, set_name, seed, reads)
+        for set_name, bunches in draws.items()
+        for seed, reads in enumerate(bunches)
+        for name in checked
+    ]
+    keys = [(identities[job[0]], training_hash, job[3].sequences, _FORMAT) for job in jobs]
+    is_done = [embed.check_call_in_cache(None, False, *key) for key in keys]
+    if any(is_done):
+        logger.info("%d of %d sets are embedded already.", sum(is_done), len(jobs))
+    missing = {job[0] for job, done in zip(jobs, is_done, strict=True) if not done}
+    ready = {
+        name: _fit(name, embedder, fitted_on) if name in missing else embedder
+        for name, embedder in checked.items()
+    }
+    registered = {protocol: PROTOCOLS[protocol] for protocol in names}
+    is_fitted = fitted_on is not None
+    tasks = (
+        delayed(_run)(memory, ready[job[0]], is_fitted, key, job, registered, options)
+        for job, key in zip(jobs, keys, strict=True)
+    )
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    parts = progress(results, total=len(jobs), description="Benchmark", unit="part")
     about = {
         "versions": versions(),
         "options": options.as_dict(),
         "protocols": names,
         "embedders": {name: repr(e) for name, e in checked.items()},
-        "embedder_digests": embedder_digests,
+        "embedder_digests": identities,
         "sets": {name: [_described(reads) for reads in bunches] for name, bunches in draws.items()},
         "n_training": 0 if fitted_on is None else len(fitted_on[0]),
     }
-    return BenchmarkResult(records, about)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """An embedder on one draw of a set, and where the scores of each protocol are kept."""
-
-    embedder: str
-    set_name: str
-    seed: int
-    reads: Bunch
-    keys: Mapping[str, str]
-
-
-class _Scores:
-    """Scores in small JSON files named by key; a damaged one counts as absent."""
-
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self._folder = None if folder is None else Path(folder)
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-
-    def has(self, key: str) -> bool:
-        return self.get(key) is not None
-
-    def get(self, key: str) -> dict[str, float] | None:
-        if self._folder is None:
-            return None
-        try:
-            scores = json.loads((self._folder / f"{key}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return scores if isinstance(scores, dict) else None
-
-    def put(self, key: str, scores: Mapping[str, float]) -> None:
-        if self._folder is not None:
-            with atomic_output(self._folder / f"{key}.json") as path:
-                path.write_text(json.dumps(dict(scores)), encoding="utf-8")
+    return BenchmarkResult([record for part in parts for record in part], about)
 
 
 def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
@@ -240,15 +184,6 @@ def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
     return draws
 
 
-def _set_digest(reads: Bunch) -> str:
-    parts = [part for rank, names in sorted(reads.lineage.items()) for part in ([rank], names)]
-    return sequences_digest(reads.sequences, reads.labels, *parts)
-
-
-def _key(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
-
-
 def _described(reads: Bunch) -> dict[str, Any]:
     _, counts = np.unique(reads.labels, return_counts=True)
     return {
@@ -256,26 +191,18 @@ def _described(reads: Bunch) -> dict[str, Any]:
         "n_labels": len(counts),
         "least_reads_a_label": int(counts.min()),
         "bases": sum(map(len, reads.sequences)),
-        "sha256": _set_digest(reads),
+        "hash": joblib.hash(reads),
     }
 
 
-def _fit_embedders(
-    embedders: Mapping[str, Any],
-    training: tuple[list[str], np.ndarray] | None,
-    needed: set[str],
-) -> dict[str, Any]:
-    """Fit once what is fitted on the training reads; the rest is fitted on each set."""
-    ready = {}
-    for name in embedders:
-        if name in needed:
-            embedder = clone(embedders[name])
-            if training is not None:
-                logger.info("Fitting %s on %d reads.", name, len(training[0]))
-                with _naming(name):
-                    embedder.fit(*training)
-            ready[name] = embedder, training is not None
-    return ready
+def _fit(name: str, embedder: Any, training: tuple[list[str], np.ndarray] | None) -> Any:
+    """Fit on the training reads, where there are any; else it is fitted on each set."""
+    embedder = clone(embedder)
+    if training is not None:
+        logger.info("Fitting %s on %d reads.", name, len(training[0]))
+        with _naming(name):
+            embedder.fit(*training)
+    return embedder
 
 
 @contextmanager
@@ -289,29 +216,60 @@ def _naming(embedder: str) -> Iterator[None]:
 
 
 def _run(
-    ready: tuple[Any, bool], job: _Job, options: SuiteOptions, store: _Scores
-) -> dict[str, dict[str, float]]:
-    embedder, is_fitted = ready
-    done: dict[str, dict[str, float]] = {}
-    rows: np.ndarray | None = None
-    for protocol, key in [("embedding", job.keys["embedding"]), *job.keys.items()]:
-        if key in done or store.has(key):
-            continue
-        if rows is None:
-            with _naming(job.embedder):
-                if not is_fitted:
-                    embedder.fit(job.reads.sequences)
-                rows, cost = timed_transform(embedder, job.reads.sequences)
-            bases = sum(map(len, job.reads.sequences))
-        if protocol == "embedding":
-            scores = {
-                "seconds": cost.seconds,
-                "mb_per_second": bases / 1e6 / max(cost.seconds, 1e-9),
-                "peak_mb": cost.peak_mb,
-                "columns": float(rows.shape[1]),
-            }
-        else:
-            scores = dict(PROTOCOLS[protocol](rows, job.reads, job.seed, options))
-        store.put(key, scores)
-        done[key] = scores
-    return done
+    memory: Memory,
+    embedder: Any,
+    is_fitted: bool,
+    key: tuple[Any, ...],
+    job: tuple[str, str, int, Bunch],
+    protocols: Mapping[str, Protocol],
+    options: Options,
+) -> list[dict[str, Any]]:
+    """Embed one draw of a set and score it: a record for each score."""
+    name, set_name, seed, reads = job
+    embed = memory.cache(_embed, ignore=["embedder", "is_fitted"])
+    score = memory.cache(_score, ignore=["function"])
+    with _naming(name):
+        rows, cost = embed(embedder, is_fitted, *key)
+    found = {
+        protocol: score(function, protocol, rows, reads, seed, options, _FORMAT)
+        for protocol, function in protocols.items()
+    }
+    return [
+        {
+            "embedder": name,
+            "set": set_name,
+            "protocol": protocol,
+            "score": score_name,
+            "seed": seed,
+            "value": value,
+        }
+        for protocol, scores in (found | {"embedding": cost}).items()
+        for score_name, value in scores.items()
+    ]
+
+
+def _embed(
+    embedder: Any,
+    is_fitted: bool,
+    embedder_identity: str,
+    training_hash: str,
+    sequences: list[str],
+    version: int,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Return embeddings and what they took; the identity stands for the embedder."""
+    if not is_fitted:
+        embedder.fit(sequences)
+    return timed_transform(embedder, sequences)
+
+
+def _score(
+    function: Protocol,
+    protocol: str,
+    rows: np.ndarray,
+    reads: Bunch,
+    seed: int,
+    options: Options,
+    version: int,
+) -> dict[str, float]:
+    """Return the scores of a protocol; its name stands for the function."""
+    return dict(function(rows, reads, seed, options))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import hashlib
 import logging
 import pickle
 import secrets
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline, make_union
 
 from ..embedding._kmer_embedder import KmerEmbedder
-from ._discriminants import ShrunkenDiscriminants
 from ._memory import MemoryWatch
 
 logger = logging.getLogger("dnaembed")
@@ -51,10 +47,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         - ``canonical TNF``: square-rooted and centred frequencies of canonical 4-mers, the best
           without training;
         - ``PCA of 4+5-mers``: 64 principal components of canonical 4- and 5-mers;
-        - ``LDA of 4+5-mers``: their shrunken linear discriminants, 128 directions (`supervised`
-          only);
-        - ``k-mer net``: `KmerNet`, our training of the NeurIPS 2024 recipe, for 10 epochs
-          (`supervised` only);
+        - ``LDA of 4+5-mers``: their shrunken linear discriminants (`supervised` only);
         - ``dnaembed``: `DNABertSEmbedder` with `model`.
 
     Examples
@@ -70,10 +63,8 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         _PCA: make_pipeline(_profiles(4, 5), PCA(_N_COMPONENTS, random_state=0)),
     }
     if supervised:
-        from ._kmer_net import KmerNet
-
-        embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), ShrunkenDiscriminants())
-        embedders["k-mer net"] = KmerNet(n_epochs=10, random_state=0)
+        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3)
+        embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), lda)
     if model is not None:
         from ..embedding._embedder import DNABertSEmbedder
 
@@ -130,58 +121,32 @@ def _name_of(embedder: Embedder) -> str:
     return embedder if isinstance(embedder, str) else type(embedder).__name__
 
 
-def embedder_digest(embedder: Any) -> str:
-    """Digest what an embedder is before it is fitted: parameters, and weights of models."""
-    try:
-        content = str(joblib.hash(clone(embedder)))
-    except pickle.PicklingError:
-        content = secrets.token_hex()  # of a class or function that only this run knows
-    digest = hashlib.sha256(content.encode())
+def identity(embedder: Any) -> str:
+    """Hash what an embedder is before it is fitted: parameters, and weights of models."""
+    from ..embedding._embedder import DNABertSEmbedder
+
     parts = [embedder]
     if hasattr(embedder, "get_params"):
         parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]
-    from ..embedding._embedder import DNABertSEmbedder
-
-    for part in parts:
-        if isinstance(part, DNABertSEmbedder):
-            digest.update(part._backbone().fingerprint().encode())
-    return digest.hexdigest()
-
-
-def sequences_digest(sequences: Sequence[str], *labels: Iterable[Any]) -> str:
-    """Digest sequences and any labels of them."""
-    digest = hashlib.sha256()
-    for values in (sequences, *labels):
-        for value in values:
-            data = str(value).encode()
-            digest.update(len(data).to_bytes(8, "little"))
-            digest.update(data)
-    return digest.hexdigest()
+    models = [part for part in parts if isinstance(part, DNABertSEmbedder)]
+    try:
+        content = joblib.hash(clone(embedder))
+    except pickle.PicklingError:
+        content = secrets.token_hex()  # of a class or function that only this run knows
+    return str(joblib.hash([content, *(model._backbone().fingerprint() for model in models)]))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What embedding took."""
-
-    seconds: float
-    peak_mb: float
-
-
-def timed_transform(embedder: Any, sequences: Sequence[str]) -> tuple[np.ndarray, Cost]:
+def timed_transform(embedder: Any, sequences: Sequence[str]) -> tuple[np.ndarray, dict[str, float]]:
     """Embed sequences; measure the time and by how much memory grew at most."""
     embedder.transform(sequences[:1])  # compiled and loaded before the clock starts
-    _return_free_memory()
+    gc.collect()
     with MemoryWatch() as memory:
         start = time.perf_counter()
         rows = np.asarray(embedder.transform(sequences))
-        seconds = time.perf_counter() - start
-    return rows, Cost(seconds, memory.growth / 1e6)
-
-
-def _return_free_memory() -> None:
-    """Give freed memory back to the system, or what comes next would seem to need none."""
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-        if trim is not None:
-            trim(0)
+        seconds = max(time.perf_counter() - start, 1e-9)
+    return rows, {
+        "seconds": seconds,
+        "mb_per_second": sum(map(len, sequences)) / 1e6 / seconds,
+        "peak_mb": memory.growth / 1e6,
+        "columns": float(rows.shape[1]),
+    }

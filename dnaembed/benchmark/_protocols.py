@@ -7,7 +7,9 @@ Bioinformatics 41 (2025), i255, and the authors' evaluation code.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -20,12 +22,24 @@ from sklearn.metrics import (
     normalized_mutual_info_score,
 )
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
 
-from ..metrics import count_above, species_f1_recall
+from ..metrics import (
+    THRESHOLDS,
+    count_above,
+    genome_recovery_scores,
+    min_similarity_from_labels,
+    retrieval_score,
+    species_f1_recall,
+    species_silhouette,
+)
 from ..species._kmedoid import modified_kmedoid
 from ..utils._rows import unit_length
 
-_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_LEAST_BIN = 2
+_MOST_QUERIES = 2000
+# Rows of a species that are all alike are exactly as similar as the threshold.
+_ROUNDING = 1e-6
 
 
 def clustering_scores(
@@ -39,7 +53,7 @@ def clustering_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     n_repeats : int, default=5
@@ -87,7 +101,7 @@ def few_shot_scores(
     first_seed: int = 0,
     allow_fewer: bool = False,
 ) -> dict[int, float]:
-    """Score a classifier that learns from few labelled sequences a species.
+    """Score a classifier that learns from few labelled sequences per species.
 
     Columns are standardised over all sequences. For each seed the sequences are permuted; the
     first ones of each species are for learning (logistic regression, C=0.5), the last ones for
@@ -96,13 +110,13 @@ def few_shot_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
-        Numbers of labelled sequences a species.
+        Numbers of labelled sequences per species.
     n_test : int, default=80
-        Test sequences a species.
+        Test sequences per species.
     n_repeats : int, default=5
         Number of seeds.
     first_seed : int, default=0
@@ -137,7 +151,7 @@ def few_shot_scores(
             return {}
     elif counts.min() < max(shots) + n_test:
         raise ValueError(
-            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} a "
+            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} per "
             f"species; {species[counts.argmin()]!s} has {counts.min()}."
         )
     # Single precision is too coarse for the solver to converge on.
@@ -175,14 +189,14 @@ def binning_scores(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     min_similarity : float
         From `dnaembed.metrics.min_similarity_from_labels`, on other sequences: the paper takes
         those of ``clustering_0.tsv`` of the same domain.
     min_bin_size : int, default=10
-        Smaller bins are given up.
+        Smaller bins are dissolved.
     max_iter : int, default=1000
         Most bins tried.
 
@@ -204,6 +218,141 @@ def binning_scores(
     ).labels
     f1, recall = species_f1_recall(labels, found)
     return {
-        name: dict(zip(_THRESHOLDS, count_above(scores, _THRESHOLDS).tolist(), strict=True))
+        name: dict(zip(THRESHOLDS, count_above(scores, THRESHOLDS).tolist(), strict=True))
         for name, scores in (("f1", f1), ("recall", recall))
     }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a protocol can be asked; see `dnaembed.benchmark.benchmark`."""
+
+    n_repeats: int = 1
+    shots: tuple[int, ...] = (1, 2, 5, 10, 20)
+    n_test: int = 80
+    min_bin_size: int | None = None
+    percentile: float = 70.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options as JSON can hold them."""
+        return asdict(self)
+
+
+def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
+    return clustering_scores(
+        rows, reads.labels, n_repeats=options.n_repeats, first_seed=seed * options.n_repeats
+    )
+
+
+def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
+    scores = few_shot_scores(
+        rows,
+        reads.labels,
+        shots=options.shots,
+        n_test=options.n_test,
+        n_repeats=options.n_repeats,
+        first_seed=seed * options.n_repeats,
+        allow_fewer=True,
+    )
+    return {f"f1@{n_shots}": value for n_shots, value in scores.items()}
+
+
+def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
+    """Bin half of the species with the threshold of the other half, and the other way round."""
+    rows = unit_length(rows)
+    species, codes, counts = np.unique(reads.labels, return_inverse=True, return_counts=True)
+    if len(species) < 2:
+        return {}
+    min_bin_size = options.min_bin_size
+    if min_bin_size is None:
+        min_bin_size = default_min_bin_size(counts)
+    order = np.random.default_rng(seed).permutation(len(species))
+    in_first = np.isin(codes, order[: len(species) // 2])
+    bins = np.full(len(rows), -1)
+    f1, recall = [], []
+    for here in (in_first, ~in_first):
+        threshold = min_similarity_from_labels(
+            rows[~here], codes[~here], percentile=options.percentile
+        )
+        found = modified_kmedoid(
+            rows[here],
+            float(np.clip(threshold - _ROUNDING, 0, 1)),
+            min_bin_size=min_bin_size,
+            max_iter=len(rows),
+        ).labels
+        some_f1, some_recall = species_f1_recall(codes[here], found)
+        f1.append(some_f1)
+        recall.append(some_recall)
+        bins[here] = np.where(found >= 0, found + bins.max() + 1, -1)
+    scores: dict[str, float] = {}
+    for name, values in (("f1", f1), ("recall", recall)):
+        above = count_above(np.concatenate(values), THRESHOLDS)
+        for least, count in zip(THRESHOLDS, above, strict=True):
+            scores[f"{name}>{least}"] = float(count)
+    lengths = np.array([len(sequence) for sequence in reads.sequences])
+    scores |= genome_recovery_scores(reads.labels, bins, lengths)
+    scores["binned"] = float((bins >= 0).mean())
+    return scores
+
+
+def default_min_bin_size(counts: np.ndarray) -> int:
+    """Return the paper's 10, or a third of the median species where those are small."""
+    return int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
+
+
+def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
+    scores = {
+        "species": retrieval_score(
+            rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed
+        ),
+        "silhouette": species_silhouette(rows, reads.labels),
+    }
+    return {name: value for name, value in scores.items() if not np.isnan(value)}
+
+
+def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
+    scores = {}
+    for rank, names in reads.get("lineage", {}).items():
+        names = np.asarray(names)
+        known = names != ""
+        if len(np.unique(names[known])) < 2:
+            continue
+        here = rows[known]
+        found = clustering_scores(
+            here, names[known], n_repeats=options.n_repeats, first_seed=seed * options.n_repeats
+        )
+        scores[f"{rank} ari"] = found["ari"]
+        # Neighbours of the same species would say nothing about the genus.
+        retrieved = retrieval_score(
+            here,
+            names[known],
+            exclude=np.asarray(reads.labels)[known],
+            max_queries=_MOST_QUERIES,
+            random_state=seed,
+        )
+        if not np.isnan(retrieved):
+            scores[f"{rank} retrieval"] = retrieved
+    return scores
+
+
+Protocol = Callable[[np.ndarray, Bunch, int, Options], Mapping[str, float]]
+
+#: Protocols by name. One of your own, registered here, is cached, repeated and tabulated too.
+PROTOCOLS: dict[str, Protocol] = {
+    "clustering": _clustering,
+    "few_shot": _few_shot,
+    "binning": _binning,
+    "retrieval": _retrieval,
+    "lineage": _lineage,
+}
+
+
+def check_protocols(protocols: Sequence[str] | None) -> list[str]:
+    """Return the names of protocols; all of them for None."""
+    if protocols is None:
+        return list(PROTOCOLS)
+    names = [protocols] if isinstance(protocols, str) else list(protocols)
+    unknown = [name for name in names if name not in PROTOCOLS]
+    if unknown or not names:
+        raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
+    return names

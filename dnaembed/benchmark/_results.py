@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import platform
@@ -15,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..utils._atomic import atomic_output
-from ..utils._optional import import_optional
 
 _LIBRARIES = ("dnaembed", "numpy", "scikit-learn", "scipy", "torch", "transformers", "numba")
 
@@ -35,7 +32,7 @@ MAIN_SCORES = (
 )
 _SMALLER_IS_BETTER = {"seconds", "peak_mb"}
 _NO_RANKING = {"columns", "binned", "binned_bp"}
-_COLUMNS = ("embedder", "set", "protocol", "score", "mean", "std", "n")
+_KEYS = ["embedder", "set", "protocol", "score"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class BenchmarkResult:
         return list(dict.fromkeys(f"{r['protocol']} {r['score']}" for r in self.records))
 
     def values(self, embedder: str, set_name: str, score: str) -> list[float]:
-        """Return the values of one score, one a seed.
+        """Return the values of one score, one per seed.
 
         Parameters
         ----------
@@ -105,28 +102,8 @@ class BenchmarkResult:
         values = self.values(embedder, set_name, score)
         return float(np.mean(values)) if values else float("nan")
 
-    def summary(self) -> list[dict[str, Any]]:
-        """Return mean, standard deviation and number of seeds of each score.
-
-        Returns
-        -------
-        list of dict
-            With ``embedder``, ``set``, ``protocol``, ``score``, ``mean``, ``std`` (of the sample;
-            nan for a single seed) and ``n``.
-        """
-        groups: dict[tuple[str, str, str, str], list[float]] = {}
-        for r in self.records:
-            key = (r["embedder"], r["set"], r["protocol"], r["score"])
-            groups.setdefault(key, []).append(r["value"])
-        rows = []
-        for key, values in groups.items():
-            std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-            row = (*key, float(np.mean(values)), std, len(values))
-            rows.append(dict(zip(_COLUMNS, row, strict=True)))
-        return rows
-
     def to_frame(self, *, summary: bool = False) -> Any:
-        """Return the records, or their summary, as a pandas DataFrame (extra ``tables``).
+        """Return the records, or their summary, as a pandas DataFrame.
 
         Parameters
         ----------
@@ -136,10 +113,16 @@ class BenchmarkResult:
         Returns
         -------
         pandas.DataFrame
-            A column for each key of `records` or `summary`.
+            A column for each key of `records`; or ``embedder``, ``set``, ``protocol``, ``score``,
+            ``mean``, ``std`` (of the sample; nan for a single seed) and ``n``.
         """
-        pandas = import_optional("pandas", extra="tables", purpose="A DataFrame")
-        return pandas.DataFrame(self.summary() if summary else self.records)
+        import pandas as pd
+
+        frame = pd.DataFrame(self.records, columns=[*_KEYS, "seed", "value"])
+        if not summary:
+            return frame
+        values = frame.groupby(_KEYS, sort=False)["value"]
+        return values.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
 
     def to_csv(self, path: str | os.PathLike[str], *, summary: bool = False) -> None:
         """Write the records, or their summary, as a CSV file.
@@ -151,12 +134,8 @@ class BenchmarkResult:
         summary : bool, default=False
             Means and spreads instead of single values.
         """
-        columns = _COLUMNS if summary else ("embedder", "set", "protocol", "score", "seed", "value")
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.summary() if summary else self.records)
-        _write(path, text.getvalue())
+        frame = self.to_frame(summary=summary)
+        _write(path, frame.to_csv(index=False, na_rep="nan", lineterminator="\n"))
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write everything, with versions, options and digests of the data, as JSON.
@@ -173,7 +152,7 @@ class BenchmarkResult:
         _write(path, f'{{"about": {about},\n"records": [\n{records}\n]}}\n')
 
     def to_markdown(self, scores: Sequence[str] | None = None) -> str:
-        """Return a table for each set, an embedder a row, the best of each column in bold.
+        """Return a table for each set, one row per embedder, the best of each column in bold.
 
         Parameters
         ----------

@@ -31,9 +31,8 @@ _SHORT_NAMES = {
     "canonical": "canonical TNF",
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
-    "kmer-net": "k-mer net",
 }
-_SUPERVISED = ("lda", "kmer-net")
+_SUPERVISED = ("lda",)
 
 
 @command(_EXAMPLES)
@@ -57,8 +56,7 @@ def benchmark(
         tuple[str, str] | None,
         Option(
             metavar="READS LABELS.tsv",
-            help="Labelled reads of other species, to fit pca, lda and kmer-net on (the last two "
-            "need them).",
+            help="Labelled reads of other species, to fit pca and lda on (which needs them).",
         ),
     ] = None,
     protocol: Annotated[
@@ -81,7 +79,7 @@ def benchmark(
     interrupted resumes.
     """
     folder = _check_folder(output, force)
-    from ..benchmark import benchmark
+    from ..benchmark import PROTOCOLS, benchmark
     from ..utils._atomic import atomic_output
 
     test = _labelled(reading, reads, labels)
@@ -95,7 +93,7 @@ def benchmark(
     result = benchmark(
         {name: test},
         embedders,
-        protocols=protocol or "all",
+        protocols=protocol or [name for name in PROTOCOLS if name != "lineage"],
         training=other,
         n_repeats=repeats,
         cache=folder / ".cache",
@@ -170,11 +168,6 @@ def _draw(
     embedders: dict[str, Any] | None,
     training: Any,
 ) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        logger.warning('No pictures: matplotlib is missing. pip install "dnaembed[plot]"')
-        return
     from ..benchmark._embedders import check_embedders
     from ..benchmark._pictures import save_pictures
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from typer import Argument, Option
 
 from ._app import command
 from ._options import Budget, Device, MixedPrecision, Seed, panel
-
-if TYPE_CHECKING:
-    from ..training import GenomeStore
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
@@ -81,10 +72,6 @@ class Training:
         int | None, panel("Training", min=1, metavar="N", help="Steps.")
     ] = None
     eval_every: Annotated[int | None, panel("Training", min=1, metavar="N", help="Steps.")] = None
-    patience: Annotated[
-        int | None,
-        panel("Training", min=1, metavar="N", help="Stop after N validations without gain."),
-    ] = None
     n_workers: Annotated[
         int | None,
         panel("Training", "--workers", min=1, metavar="N", help="Threads that prepare batches."),
@@ -115,6 +102,9 @@ def train(
     It learns that pieces of genomes of one species lie close together, by curriculum contrastive
     learning on pieces drawn anew at every step.
     """
+    from ..training import train_model
+    from ..training._recipe import merge_recipes, read_recipe
+
     if model is not None and architecture is not None:
         raise ValueError("--model has its own architecture: give one of --model, --architecture.")
     sections = {
@@ -125,114 +115,16 @@ def train(
         section: {name: value for name, value in values.items() if value is not None}
         for section, values in sections.items()
     }
-    args = SimpleNamespace(
-        genomes=genomes,
-        output=output,
+    given = read_recipe(config) if config is not None else {}
+    train_model(
+        genomes,
+        merge_recipes(given, {section: values for section, values in options.items() if values}),
+        output,
+        catalog=data.catalog,
+        labels=data.labels,
+        split=data.split,
+        validation_split=data.validation_split,
         resume=resume,
-        config=config,
         device=device,
         seed=seed,
-        **asdict(data),
     )
-    _run(args, {section: values for section, values in options.items() if values})
-
-
-def _run(args: SimpleNamespace, options: dict[str, dict[str, Any]]) -> None:
-    from ..backbones import load_backbone
-    from ..backbones._device import move, resolve_device
-    from ..training import ContrastiveTrainer
-    from ..training._processes import process_state
-    from ..training._recipe import (
-        DEFAULTS,
-        check_finish,
-        finish_backbone,
-        make_backbone,
-        make_config,
-        make_pairs,
-        merge_recipes,
-        read_recipe,
-    )
-
-    processes = process_state(None if args.device == "auto" else args.device)
-    output = Path(args.output)
-    given = read_recipe(args.config) if args.config else {}
-    recipe = merge_recipes(DEFAULTS, given, options)
-    config = make_config(recipe["training"], seed=args.seed)
-    if processes.is_main_process:
-        _open_run(args, output, recipe)
-    processes.wait_for_everyone()
-    main = processes.is_main_process
-    store = _store(args, args.split, output / "genomes", main)
-    source = make_pairs(store, recipe["pairs"], seed=args.seed)
-    validation = None
-    if args.validation_split is not None:
-        other = _store(args, args.validation_split, output / "validation-genomes", main)
-        # Other species, and so other domains perhaps: all labels weigh the same.
-        section = {k: v for k, v in recipe["pairs"].items() if k not in ("seed", "domain_weights")}
-        validation = make_pairs(other, section, seed=args.seed + 1)
-    start = output / "start"
-    if main and not start.exists():
-        make_backbone(recipe["model"], source, seed=args.seed).save(start)
-    processes.wait_for_everyone()
-    backbone = load_backbone(start)
-    check_finish(recipe, backbone)
-    trainer = ContrastiveTrainer(
-        backbone,
-        source,
-        config,
-        validation_source=validation,
-        output_dir=output,
-        device=None if args.device == "auto" else resolve_device(args.device),
-    )
-    backbone = trainer.train(resume=args.resume)
-    if main:
-        move(backbone.model, "cpu")
-        real = {name: value for name, value in recipe["pairs"].items() if name != "virtual_share"}
-        backbone = finish_backbone(backbone, recipe, make_pairs(store, real, seed=args.seed))
-        backbone.save(output / "model")
-        logger.info("Wrote %s.", output / "model")
-
-
-def _open_run(args: SimpleNamespace, output: Path, recipe: dict[str, dict[str, Any]]) -> None:
-    """Make the folder of the run, or check that it is the run to go on with."""
-    from ..utils._atomic import atomic_output
-
-    content = {
-        "genomes": str(Path(args.genomes).resolve()),
-        "catalog": args.catalog,
-        "labels": args.labels,
-        "split": args.split,
-        "validation_split": args.validation_split,
-        "seed": args.seed,
-    } | recipe
-    content = json.loads(json.dumps(content))
-    note = output / "recipe.json"
-    if note.exists():
-        if not args.resume:
-            raise FileExistsError(f"{output} holds a run; use --resume, or another folder.")
-        if (output / "model").exists():
-            raise FileExistsError(f"{output} holds a run that is complete: see {output / 'model'}.")
-        before = json.loads(note.read_text(encoding="utf-8"))
-        # Hyperparameters are the business of the trainer: some may change.
-        changed = [k for k in content if k != "training" and content[k] != before.get(k)]
-        if changed:
-            raise ValueError(f"{output} was begun with other values of {', '.join(changed)}.")
-    elif output.exists() and any(output.iterdir()):
-        raise FileExistsError(f"{output} exists and holds something else than a run.")
-    output.mkdir(parents=True, exist_ok=True)
-    with atomic_output(note) as beside:
-        beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-
-
-def _store(args: SimpleNamespace, split: str | None, folder: Path, main: bool) -> GenomeStore:
-    """Pack the genomes, once for all processes and runs."""
-    from ..io import read_labels
-    from ..training import GenomeStore, list_genomes
-    from ..training._processes import process_state
-
-    if main and not folder.exists():
-        labels = read_labels(args.labels) if args.labels else None
-        genomes = list_genomes(args.genomes, catalog=args.catalog, split=split, labels=labels)
-        GenomeStore.build(genomes, folder)
-    process_state().wait_for_everyone()
-    return GenomeStore(folder)

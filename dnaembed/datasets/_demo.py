@@ -14,7 +14,7 @@ from sklearn.utils import Bunch
 from ..io import labels_of, read_labels, read_sequences, write_labels
 from ..utils._atomic import atomic_folder
 
-_KNOWN = 5  # labelled reads a species
+_KNOWN = 5  # labelled reads per species
 _SAMPLES = 3  # columns of the made-up coverages
 _SAVED = """\
 # Reads to try dnaembed on
@@ -34,9 +34,9 @@ Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial 
 def load_demo_reads(*, errors: bool = False) -> Bunch:
     """Load real genome fragments of 10 bacteria.
 
-    Fragments of 2 to 6 kb from either strand, 40 a species. Three pairs of close species are among
-    them. No download: the reads are part of the package, with their provenance in ``README.md``
-    beside them.
+    Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
+    No download: the reads are part of the package, with their provenance in ``README.md`` beside
+    them.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
 
     Notes
     -----
-    The folder holds ``reads.fastq.gz`` (35 reads a species, their qualities invented),
-    ``known.fasta`` with ``known.tsv`` (5 other reads a species, and their species),
+    The folder holds ``reads.fastq.gz`` (35 reads per species, their qualities invented),
+    ``known.fasta`` with ``known.tsv`` (5 other reads per species, and their species),
     ``species.tsv`` (the species of ``reads.fastq.gz``), ``coverage.tsv`` (invented coverages in 3
     samples) and ``genomes/`` with ``catalog.tsv`` (as `dnaembed.training.list_genomes` reads it).
 

@@ -1,4 +1,4 @@
-"""Genomes on disk in two bits a base: a hundred thousand of them need no memory."""
+"""Genomes on disk in two bits per base: a hundred thousand of them need no memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnaio
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
+from ..utils._atomic import atomic_folder
 from ..utils._progress import progress
 from ._read_errors import LETTERS
 
@@ -27,6 +27,7 @@ logger = logging.getLogger("dnaembed")
 _FORMAT = 1
 _SUFFIXES = (".fa", ".fna", ".fasta", ".fas")
 _COMPRESSED = ("", ".gz", ".bz2", ".xz", ".zst")
+RANKS = ("superkingdom", "kingdom", "phylum", "class", "order", "family", "genus")
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,14 @@ class GenomeRecord:
         Species: genomes of one label make positive pairs with each other.
     domain : str, default=""
         Coarse group by which labels can be weighted, for example ``"virus"``.
+    lineage : mapping of str to str, default={}
+        Name at each taxonomic rank that the catalogue has a column for, "" where unknown.
     """
 
     path: str
     label: str
     domain: str = ""
+    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 def list_genomes(
@@ -60,7 +64,7 @@ def list_genomes(
     Parameters
     ----------
     folder : path
-        Folder with one FASTA file a genome (``.fa``, ``.fna``, ``.fasta``, ``.fas``, and these
+        Folder with one FASTA file per genome (``.fa``, ``.fna``, ``.fasta``, ``.fas``, and these
         with ``.gz``, ``.bz2``, ``.xz`` or ``.zst``), in sub-folders or not.
     catalog : path, default=None
         Tab-separated table with a header and at least the columns ``path`` (relative to `folder`)
@@ -108,7 +112,7 @@ def list_genomes(
 
 
 class GenomeStore:
-    """Genomes in two bits a base, memory-mapped from disk.
+    """Genomes in two bits per base, memory-mapped from disk.
 
     Opened read-only: any number of processes may share one. Make it with `build`.
 
@@ -132,7 +136,7 @@ class GenomeStore:
     piece_offsets : ndarray of shape (n_pieces + 1,), int64
         First base of each piece (a contiguous sequence of a genome).
     packed : ndarray of uint8, memory-mapped
-        Four bases a byte, the first in the lowest bits; 0 stands where the base is not known.
+        Four bases per byte, the first in the lowest bits; 0 stands where the base is not known.
     gaps : ndarray of shape (n_gaps, 2), int64
         First base and end of each run of N.
     checksum : str
@@ -145,7 +149,7 @@ class GenomeStore:
             index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise FileNotFoundError(
-                f"{self.folder} holds no genome store: index.json expected."
+                f"{self.folder} does not hold a genome store: index.json expected."
             ) from None
         if index.get("format") != _FORMAT:
             raise ValueError(
@@ -208,24 +212,23 @@ class GenomeStore:
         FileExistsError
             If `folder` exists and may not be replaced.
         ValueError
-            If a genome has no sequence of `min_piece` bases, or holds what is not DNA.
+            If no genome has a sequence of `min_piece` bases, or one holds what is not DNA.
+
+        Warns
+        -----
+        UserWarning
+            If genomes without such a sequence were left out; the warning counts them.
         """
         if min_piece < 2:
             raise ValueError(f"min_piece must be at least 2, got {min_piece}.")
         folder = Path(folder)
         if folder.exists() and not overwrite:
             raise FileExistsError(f"{folder} exists; pass overwrite=True to replace it.")
+        if folder.exists() and not (folder / "index.json").is_file():
+            raise FileExistsError(f"{folder} is not a genome store, and is left as it is.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with atomic_folder(folder) as beside:
             _write(list(genomes), beside, min_piece)
-            if folder.exists():
-                if not (folder / "index.json").is_file():
-                    raise FileExistsError(f"{folder} is no genome store, and is left as it is.")
-                shutil.rmtree(folder)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
         return cls(folder)
 
     def sequence(self, start: int, stop: int) -> str:
@@ -278,7 +281,9 @@ def _read_catalog(folder: Path, catalog: Path, split: str | None) -> list[Genome
         if not row["label"]:
             raise ValueError(f"{catalog}, line {number}: {row['path']} has no label.")
         _check_exists(folder / row["path"])
-        records.append(GenomeRecord(str(folder / row["path"]), row["label"], row.get("domain", "")))
+        lineage = {rank: row[rank] for rank in RANKS if rank in row}
+        path = str(folder / row["path"])
+        records.append(GenomeRecord(path, row["label"], row.get("domain", ""), lineage))
     return records
 
 
@@ -288,12 +293,16 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     names: list[str] = []
     genome_labels, genome_pieces, offsets, gaps = [], [0], [0], []
     digest = hashlib.sha256()
+    too_short: list[str] = []
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
         for genome in progress(
             genomes, total=len(genomes), description="Packing genomes", unit="genome"
         ):
-            pieces = _read_pieces(genome.path, min_piece)
+            pieces = read_pieces(genome.path, min_piece)
+            if not pieces:
+                too_short.append(genome.path)
+                continue
             for codes in pieces:
                 gaps.append(_runs_of_n(codes) + offsets[-1])
                 offsets.append(offsets[-1] + codes.size)
@@ -320,8 +329,20 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
             ).tobytes()
             digest.update(packed)
             file.write(packed)
+    if not names and too_short:
+        raise ValueError(
+            f"None of the {len(too_short)} genomes has a sequence of at least {min_piece} bases, "
+            f"{too_short[0]} the first of them."
+        )
     if not names:
         raise ValueError("At least one genome is required.")
+    if too_short:
+        warnings.warn(
+            f"{len(too_short)} of {len(genomes)} genomes have no sequence of at least {min_piece} "
+            f"bases and are left out, {too_short[0]} the first of them.",
+            UserWarning,
+            stacklevel=4,
+        )
     arrays = {
         "genome_labels": np.array(genome_labels, dtype=np.int64),
         "genome_pieces": np.array(genome_pieces, dtype=np.int64),
@@ -338,7 +359,8 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     logger.info("Packed %d genomes of %d labels, %d bases.", len(names), len(labels), offsets[-1])
 
 
-def _read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:
+def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:
+    """Read the sequences of a genome that have `min_piece` bases, as codes."""
     pieces = []
     with dnaio.open(path) as reader:
         for number, record in enumerate(reader, start=1):
@@ -348,8 +370,6 @@ def _read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:
             text = normalize_sequence(record.sequence, where=where).encode("ascii")
             if len(text) >= min_piece:
                 pieces.append(BASE_CODES[np.frombuffer(text, dtype=np.uint8)])
-    if not pieces:
-        raise ValueError(f"{path} has no sequence of at least {min_piece} bases.")
     return pieces
 
 

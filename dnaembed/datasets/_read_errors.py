@@ -20,7 +20,7 @@ _LONGEST_RUN = 8  # beyond it a run is not more error-prone
 class ErrorModel:
     """Kinds of errors of a long-read sequencer.
 
-    The rate of errors a base is given when errors are added; this says how they divide.
+    The rate of errors per base is given when errors are added; this says how they divide.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def add_errors(
     sequences : sequence of str
         Sequences in ``ACGTN``; an N stays.
     rate : float or array-like of shape (n_sequences,)
-        Expected errors a base, from 0 to 0.5.
+        Expected errors per base, from 0 to 0.5.
     model : ErrorModel, default=None
         How errors divide into kinds; None means ``ErrorModel()``.
     random_state : int, numpy Generator or None, default=None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +18,18 @@ from ..io import SequenceFileError
 from ..io._streams import name_of
 from ..io._tables import _lines
 from ..utils._progress import progress
-
-if TYPE_CHECKING:
-    from ._read_errors import ErrorModel
+from ._genomes import RANKS, list_genomes, read_pieces
+from ._read_errors import LETTERS, ErrorModel, add_errors
 
 logger = logging.getLogger("dnaembed")
 
-_RANKS = ("superkingdom", "kingdom", "phylum", "class", "order", "family", "genus")
 _LOGNORMAL_SIGMA = 1.0
 _COMPLEMENT = np.array([3, 2, 1, 0, 4], dtype=np.uint8)
 
 
 @dataclass(frozen=True)
 class Genome:
-    """A genome in memory: one array of base codes (A, C, G, T, N are 0 to 4) a piece."""
+    """A genome in memory: one array of base codes (A, C, G, T, N are 0 to 4) per piece."""
 
     name: str
     label: str
@@ -60,7 +57,7 @@ def make_species_dataset(
     Parameters
     ----------
     genomes_folder : path
-        One FASTA file a genome, with a ``catalog.tsv`` or without; see
+        One FASTA file per genome, with a ``catalog.tsv`` or without; see
         `dnaembed.training.list_genomes`.
     split : str, default=None
         Take only genomes with this value in column ``split`` of the catalogue.
@@ -68,13 +65,13 @@ def make_species_dataset(
         Take only genomes of these domains (column ``domain``, or names of sub-folders); all if
         None.
     n_reads : int, default=100
-        Reads a label (a species), where its genomes are long enough; see Notes.
+        Reads per label (a species), where its genomes are long enough; see Notes.
     min_reads : int, default=1
         Labels that give fewer are left out.
     length : tuple of int, default=(2000, 10000)
         Lengths in bp are log-uniform between these two, before errors.
     error_rate : float or tuple of float, default=0.0
-        Errors a base of all reads; or uniform between two values, drawn for each read.
+        Errors per base of all reads; or uniform between two values, drawn for each read.
     error_model : ErrorModel, default=None
         How errors divide into kinds; None means ``ErrorModel()``.
     abundance : {"even", "lognormal"}, default="even"
@@ -144,8 +141,6 @@ def read_genomes(
     min_piece: int = 2,
 ) -> list[Genome]:
     """Read the genomes of a folder that have a piece of `min_piece` bases into memory."""
-    from ._genomes import _read_pieces, list_genomes
-
     folder = Path(folder)
     records = list_genomes(folder, split=split)
     if domains is not None:
@@ -154,23 +149,13 @@ def read_genomes(
         records = [record for record in records if record.domain in wanted]
         if not records:
             raise ValueError(f"No genomes of domains {sorted(wanted)}; there are {sorted(known)}.")
-    lineages = _lineages(folder / "catalog.tsv")
     genomes = []
     for record in progress(records, total=len(records), description="Genomes", unit="genome"):
         name = Path(record.path).relative_to(folder).as_posix()
-        pieces = [piece for piece in _read_pieces(record.path, 2) if piece.size >= min_piece]
+        pieces = read_pieces(record.path, min_piece)
         if pieces:
-            lineage = lineages.get(name, {})
-            genomes.append(Genome(name, record.label, pieces, record.domain, lineage))
+            genomes.append(Genome(name, record.label, pieces, record.domain, record.lineage))
     return genomes
-
-
-def _lineages(catalog: Path) -> dict[str, dict[str, str]]:
-    if not catalog.is_file():
-        return {}
-    with catalog.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return {row["path"]: {r: row[r] or "" for r in _RANKS if r in row} for row in rows}
 
 
 def sample_reads(
@@ -186,8 +171,6 @@ def sample_reads(
     random_state: int | np.random.Generator | None = 0,
 ) -> Bunch:
     """Cut reads out of genomes in memory; see `make_species_dataset`."""
-    from ._read_errors import LETTERS, add_errors
-
     low, high = length
     if not 1 <= low <= high:
         raise ValueError(f"length must be a pair 1 <= low <= high, got {length}.")
@@ -241,7 +224,7 @@ def sample_reads(
     if most > 0:
         rate = rng.uniform(least, most, len(sequences))
         sequences = add_errors(sequences, rate, model=error_model, random_state=rng)
-    ranks = [rank for rank in _RANKS if any(rank in genome.lineage for genome in origins)]
+    ranks = [rank for rank in RANKS if any(rank in genome.lineage for genome in origins)]
     return Bunch(
         ids=[f"read_{i}" for i in range(1, len(sequences) + 1)],
         sequences=sequences,
@@ -373,8 +356,7 @@ def load_dnabert_s_tsv(
     kept = np.flatnonzero(counts[codes] >= min_reads) if len(species) else np.empty(0, dtype=int)
     if not len(kept):
         raise SequenceFileError(
-            f"{name} holds no sequences of {min_length} bp or more in labels of {min_reads} or "
-            "more."
+            f"{name} has no sequences of {min_length} bp or more in labels of {min_reads} or more."
         )
     return Bunch(
         ids=[ids[i] for i in kept],

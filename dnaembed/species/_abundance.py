@@ -28,7 +28,7 @@ class AbundanceScale:
     high: np.ndarray
 
     def rows(self, abundance: np.ndarray) -> np.ndarray:
-        """Return an array of shape (n_samples, 2 * number of metagenomic samples)."""
+        """Return an array of shape (n_samples, 2 * n_profiles)."""
         span = self.high - self.low
         place = (_logarithms(abundance, self.means) - self.low) / np.where(span > 0, span, 1)
         angles = np.clip(place, 0, 1) * np.pi / 2
@@ -48,7 +48,7 @@ def _logarithms(abundance: np.ndarray, means: np.ndarray) -> np.ndarray:
 
 
 def check_abundance(abundance: Any, *, n_samples: int) -> np.ndarray:
-    """Return abundances as a float64 array of shape (n_samples, number of metagenomic samples)."""
+    """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
     array = check_array(abundance, dtype=np.float64, input_name="abundance")
     if len(array) != n_samples:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -18,9 +18,15 @@ from ._abundance import AbundanceScale, check_abundance, fit_abundance_scale
 from ._graph import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid, row_blocks
-from ._large_kmeans import LARGE_ROWS, large_kmeans
-from ._min_similarity import estimate_min_similarity, neighbor_similarity
 from ._unit_rows import UnitRows
+
+# Rows above which K-means reads them a batch at a time, so that they may stay on disk.
+LARGE_ROWS = 100_000
+# Rows in a batch, and rows that K-means starts on: per cluster, and at the least.
+_BATCH_ROWS_PER_CLUSTER, _BATCH_ROWS = 20, 10_000
+_START_ROWS_PER_CLUSTER, _START_ROWS = 30, 50_000
+_START_ITERATIONS = 30
+_MAX_PASSES = 10  # over all rows
 
 
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
@@ -42,17 +48,16 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         default parameters. Not used if `fit` is given embeddings.
 
     method : {"auto", "graph", "kmedoid", "hdbscan"}, default="auto"
-        How bins are found. ``"graph"``: the Leiden algorithm on a graph of nearest neighbours;
-        needs scikit-network. ``"kmedoid"``: the modified K-medoid of the DNABERT-S paper.
+        How bins are found. ``"graph"``: the Leiden algorithm on a graph of nearest neighbours.
+        ``"kmedoid"``: the modified K-medoid of the DNABERT-S paper, which needs `min_similarity`.
         ``"hdbscan"``: dense regions. ``"auto"``: ``"kmedoid"`` if `min_similarity` is given,
         else ``"graph"``, which found the most species. Only without `n_clusters`.
 
-    min_similarity : float, "auto" or "neighbors", default="auto"
+    min_similarity : float, default=None
         Cosine similarity, from 0 to 1, that the reads of a bin have on average: higher gives
-        smaller, purer bins and more reads without one. ``"auto"`` and ``"neighbors"`` estimate it
-        from the embeddings alone, by how distinct the bins are or by how near the neighbours of a
-        read are; `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads of the
-        same kind, as the paper does. Only for the K-medoid.
+        smaller, purer bins and more reads without one. As the paper does,
+        `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads of the same
+        kind. Only for the K-medoid.
 
     n_neighbors : int, default=15
         Neighbours that a read is linked to; only for the graph.
@@ -60,8 +65,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     neighbors : {"auto", "exact", "approximate"}, default="auto"
         How neighbours are found; only for the graph. ``"exact"``: all pairs are compared, a block
         at a time, in a time that grows with the square of the number of reads. ``"approximate"``:
-        nearest-neighbour descent, which needs pynndescent. ``"auto"``: exact up to 200,000 reads,
-        and above where pynndescent is not installed.
+        nearest-neighbour descent. ``"auto"``: exact up to 200,000 reads.
 
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
@@ -72,7 +76,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
 
     min_bin_size : int, default=10
-        Smaller bins are given up: their reads have label -1. Only without `n_clusters`.
+        Smaller bins are discarded: their reads have label -1. Only without `n_clusters`.
 
     init : {"k-means++", "random"}, default="k-means++"
         First centres of K-means. The paper has ``"random"``.
@@ -85,13 +89,13 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         then have label -1.
 
     tol : float, default=1e-4
-        Movement of the centres, relative to the variance of the data, at which K-means stops; with
-        more than 100,000 reads, the share by which the squared distances still fall.
+        Movement of the centres, relative to the variance of the data, at which K-means stops; not
+        used with more than 100,000 reads.
 
     random_state : int, RandomState instance or None, default=None
         First centres of K-means, and the reads that it starts on if there are many; the order in
-        which the graph is searched, and its approximate neighbours; which 2,000 reads of more
-        ``min_similarity="auto"`` looks at. An int makes results reproducible.
+        which the graph is searched, and its approximate neighbours. An int makes results
+        reproducible.
 
     Attributes
     ----------
@@ -101,7 +105,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
         Means of the clusters' embeddings of unit length; with abundances, of these joined with
-        two columns a sample.
+        two columns per sequenced sample.
 
     n_clusters_ : int
         Number of clusters or bins.
@@ -137,14 +141,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     The modified K-medoid starts a bin at the read with the largest sum of similarities of at least
     `min_similarity`, three times takes in the reads at least that similar to the bin's mean and
-    moves the mean, and goes on with the reads that are left. Similarities are computed in blocks:
+    moves the mean, and continues with the reads that are left. Similarities are computed in blocks:
     memory grows with the number of reads, not with its square.
-
-    ``min_similarity="auto"`` bins (at most 2,000 of) the reads at 32 thresholds, and takes the one
-    that gives the most distinct bins: the sum over bins of how much more similar their reads are
-    to each other than to the nearest other bin, times the share of reads that have a bin.
-    ``"neighbors"`` takes what 70 % of the reads have as similarity to the last of their
-    ``min_bin_size - 1`` nearest neighbours: more and smaller bins, and more reads without one.
 
     The graph [2]_ links each read to its nearest neighbours; a link weighs as much as the two
     reads share neighbours (Jaccard index). Reads that are far less similar to the centre of their
@@ -153,8 +151,9 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     Sizes. No method holds similarities of all pairs of reads. K-means reads embeddings a block at a
     time above 100,000 reads, so that they may be memory-mapped (``np.load(path, mmap_mode="r")``):
-    it makes its `n_init` starts on 50,000 of them (or 30 a cluster), and goes on from the best with
-    all of them, in a time that grows with their number. The others hold one copy of the embeddings.
+    it makes its `n_init` starts on 50,000 of them (or 30 per cluster), and moves the best centres
+    by :class:`sklearn.cluster.MiniBatchKMeans` on batches of all reads, in a time that grows with
+    their number. The others hold one copy of the embeddings.
     The graph and the K-medoid compare all pairs: four times the time for twice the reads, minutes
     for 100,000; with approximate neighbours the graph takes millions. HDBSCAN compares all pairs
     outside matrix products: it is for up to some 50,000 reads. `predict` works in blocks, and is
@@ -204,10 +203,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
         "embedder": [HasMethods(["fit", "transform"]), None],
         "method": [StrOptions({"auto", "graph", "kmedoid", "hdbscan"})],
-        "min_similarity": [
-            StrOptions({"auto", "neighbors"}),
-            Interval(Real, 0, 1, closed="both"),
-        ],
+        "min_similarity": [Interval(Real, 0, 1, closed="both"), None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
         "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
@@ -226,7 +222,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         *,
         embedder: Any = None,
         method: str = "auto",
-        min_similarity: float | str = "auto",
+        min_similarity: float | None = None,
         n_neighbors: int = 15,
         neighbors: str = "auto",
         resolution: float | str = "auto",
@@ -264,8 +260,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             DNA sequences, or embeddings.
         y : None
             Ignored.
-        abundance : array-like of shape (n_samples, n_metagenomes), default=None
-            How abundant each read or contig is in each of a number of sequenced samples, such as
+        abundance : array-like of shape (n_samples, n_profiles), default=None
+            How abundant each read or contig is in each of `n_profiles` sequenced samples, such as
             its mean coverage there; at least 0. Joined with the embedding.
 
         Returns
@@ -304,15 +300,32 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.n_iter_ = kmeans.n_iter_
 
     def _fit_many(self, rows: UnitRows, n_clusters: int) -> None:
-        self.labels_, self.cluster_centers_, self.n_iter_ = large_kmeans(
-            rows,
+        random_state = check_random_state(self.random_state)
+        n_drawn = min(len(rows), max(_START_ROWS, _START_ROWS_PER_CLUSTER * n_clusters))
+        drawn = np.sort(random_state.choice(len(rows), n_drawn, replace=False))
+        start = KMeans(
             n_clusters,
             init=self.init,
             n_init=self.n_init,
-            max_iter=self.max_iter,
+            max_iter=min(self.max_iter, _START_ITERATIONS),
             tol=self.tol,
-            random_state=check_random_state(self.random_state),
+            random_state=random_state,
+        ).fit(rows[drawn].astype(np.float32, copy=False))
+        kmeans = MiniBatchKMeans(
+            n_clusters, init=start.cluster_centers_, n_init=1, random_state=random_state
         )
+        size = max(_BATCH_ROWS, _BATCH_ROWS_PER_CLUSTER * n_clusters)
+        batches = [slice(first, first + size) for first in range(0, len(rows), size)]
+        self.n_iter_ = min(self.max_iter, _MAX_PASSES)
+        with progress(total=self.n_iter_ * len(rows), description="K-means", unit=" rows") as bar:
+            for _ in range(self.n_iter_):
+                # In another order each time, as files are often sorted.
+                for i in random_state.permutation(len(batches)):
+                    batch = rows[batches[i]].astype(np.float32, copy=False)
+                    kmeans.partial_fit(batch)
+                    bar.update(len(batch))
+        self.cluster_centers_ = kmeans.cluster_centers_
+        self.labels_ = self._assign(rows, None).astype(np.int32)
 
     _abundance_scale: AbundanceScale
 
@@ -324,7 +337,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     def _fit_bins(self, embeddings: np.ndarray) -> None:
         method = self.method
         if method == "auto":
-            method = "graph" if self.min_similarity == "auto" else "kmedoid"
+            method = "graph" if self.min_similarity is None else "kmedoid"
         if method == "kmedoid":
             self._fit_medoids(embeddings)
             return
@@ -348,17 +361,12 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.n_iter_ = 1
 
     def _fit_medoids(self, embeddings: np.ndarray) -> None:
-        if isinstance(self.min_similarity, str):
-            estimate = (
-                estimate_min_similarity if self.min_similarity == "auto" else neighbor_similarity
+        if self.min_similarity is None:
+            raise ValueError(
+                'method="kmedoid" needs min_similarity, from 0 to 1, got None: '
+                "dnaembed.metrics.min_similarity_from_labels finds one from labelled sequences."
             )
-            self.min_similarity_ = estimate(
-                embeddings,
-                min_bin_size=self.min_bin_size,
-                random_state=check_random_state(self.random_state),
-            )
-        else:
-            self.min_similarity_ = float(self.min_similarity)
+        self.min_similarity_ = float(self.min_similarity)
         bins = modified_kmedoid(
             embeddings,
             self.min_similarity_,
@@ -376,7 +384,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         ----------
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences or embeddings: the same kind as in `fit`.
-        abundance : array-like of shape (n_samples, n_metagenomes), default=None
+        abundance : array-like of shape (n_samples, n_profiles), default=None
             Abundances in the samples that `fit` was given, if it was given any.
 
         Returns
@@ -396,20 +404,22 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             )
         if abundance is not None:
             abundance = check_abundance(abundance, n_samples=len(embeddings))
-            n_metagenomes = len(self._abundance_scale.means)
-            if abundance.shape[1] != n_metagenomes:
+            n_profiles = len(self._abundance_scale.means)
+            if abundance.shape[1] != n_profiles:
                 raise ValueError(
                     f"abundance has {abundance.shape[1]} columns, but {type(self).__name__} was "
-                    f"fitted with {n_metagenomes}."
+                    f"fitted with {n_profiles}."
                 )
         rows = self._unit_rows(embeddings, abundance)
-        centers = self.cluster_centers_
         if hasattr(self, "bin_limits_"):
-            limits = self.bin_limits_
-        elif hasattr(self, "min_similarity_"):
-            limits = np.full(len(centers), self.min_similarity_)
-        else:
-            limits = None
+            return self._assign(rows, self.bin_limits_)
+        if hasattr(self, "min_similarity_"):
+            return self._assign(rows, np.full(len(self.cluster_centers_), self.min_similarity_))
+        return self._assign(rows, None)
+
+    def _assign(self, rows: UnitRows, limits: np.ndarray | None) -> np.ndarray:
+        """Give each row its nearest centre; with limits, -1 where it is less similar than that."""
+        centers = self.cluster_centers_
         labels = np.empty(len(rows), dtype=np.intp)
         row_bytes = max(rows.row_bytes, len(centers) * centers.itemsize)
         with progress(total=len(rows), description="Assigning", unit=" rows") as bar:

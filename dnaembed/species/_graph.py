@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 
+import graspologic_native
 import numpy as np
 from scipy import sparse
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
 
-from ..utils._optional import import_optional
-from ._min_similarity import distinct_bins, members_of_bins
 from ._neighbors import find_neighbors
 
 logger = logging.getLogger("dnaembed")
@@ -23,6 +22,7 @@ ROWS_PER_RESOLUTION = 500
 _LEAST_SEPARATION = 0.15
 # Far out, as in Tukey's box plots: three times the middle half of the bin below it.
 _FENCE = 3.0
+_LEIDEN_ITERATIONS = 2  # the second raises modularity a little, the third hardly
 _PAIRS_AT_A_TIME = 1 << 14
 _HDBSCAN_COMPONENTS = 20
 _HDBSCAN_NEIGHBORS = 3
@@ -75,7 +75,7 @@ def graph_bins(
         Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1;
         halved while the bins do not stand out from each other, and at last a single bin.
     min_bin_size : int
-        Smaller bins are given up.
+        Smaller bins are discarded.
     random_state : RandomState
 
     Returns
@@ -88,9 +88,6 @@ def graph_bins(
     .. [1] Traag, Waltman & van Eck, "From Louvain to Leiden: guaranteeing well-connected
        communities", Scientific Reports 9 (2019), 5233.
     """
-    clustering = import_optional(
-        "sknetwork.clustering", extra="graph", purpose='SpeciesClusterer(method="graph")'
-    )
     labels = np.full(len(X), -1)
     present = np.flatnonzero(np.einsum("ij,ij->i", X, X) > 0)
     rows = X[present]
@@ -101,31 +98,96 @@ def graph_bins(
     graph = neighbor_graph(
         *find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
     )
-    chosen = max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else resolution
+    chosen = (
+        max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else float(resolution)
+    )
     seed = int(random_state.randint(2**31 - 1))
+    # Too large a resolution cuts large species into pieces, which resemble each other; too small a
+    # one merges species without a sign of it. So start high, and halve while there are pieces.
     while True:
-        labels[present] = np.arange(len(rows))
-        if graph.nnz:
-            leiden = clustering.Leiden(
-                resolution=float(chosen), modularity="newman", random_state=seed
-            )
-            labels[present] = leiden.fit_predict(sparse.csr_matrix(graph))
+        labels[present] = communities(graph, chosen, seed)
         labels = ranked_bins(labels, min_bin_size)
-        # Whoever sets a resolution gets the bins of that resolution.
+        # Who sets a resolution gets the bins of that resolution.
         if resolution != "auto" or labels.max() < 1:
             break
-        if distinct_bins(X, labels)[1] >= _LEAST_SEPARATION:
+        if separation_of_bins(X, labels) >= _LEAST_SEPARATION:
             break
         if chosen == 1:
+            # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
             logger.info("Bins do not stand out from each other; rows are kept together.")
             labels[present] = 0
             break
-        chosen = max(1.0, float(chosen) / 2)  # pieces of larger species
-    # Each row is linked to something: what its bin resembles far less than the others is a stray.
+        chosen = max(1.0, chosen / 2)
+    # Each row is linked to something, so strays are in bins, too: they are far from the centre.
     centers, limits = centers_and_limits(X, labels)
     for members, center, limit in zip(members_of_bins(labels), centers, limits, strict=True):
         labels[members[X[members] @ center < limit]] = -1
     return ranked_bins(labels, min_bin_size)
+
+
+def communities(graph: sparse.csr_array, resolution: float, seed: int) -> np.ndarray:
+    """Cut a graph into communities by the Leiden algorithm.
+
+    Returns
+    -------
+    ndarray of shape (n_nodes,), int
+        Nodes without links are communities of their own.
+    """
+    n_nodes = graph.shape[0]
+    labels = np.arange(n_nodes)
+    if graph.nnz:
+        _, found = graspologic_native.leiden_csr(
+            graph.indptr.astype(np.int64),
+            graph.indices.astype(np.int32),
+            graph.data,
+            n_nodes,
+            resolution=resolution,
+            iterations=_LEIDEN_ITERATIONS,
+            seed=seed,
+        )
+        labels[list(found)] = list(found.values())
+    return labels
+
+
+def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
+    """Say how distinct bins are from each other.
+
+    The separation of a bin is a silhouette of its mean pair: ``(a - b) / (1 - b)``, with `a` the
+    mean similarity of two of its rows and `b` that of one of its rows and one of the nearest other
+    bin; at least 0.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Rows of unit length.
+    labels : ndarray of shape (n_samples,)
+        Bins, -1 for rows without one.
+
+    Returns
+    -------
+    float
+        Mean of the separations; 0 with fewer than two bins.
+    """
+    if labels.max() < 1:
+        return 0.0
+    sizes = np.bincount(labels[labels >= 0])
+    centers = np.stack([X[rows].mean(axis=0, dtype=np.float64) for rows in members_of_bins(labels)])
+    between = centers @ centers.T
+    # The similarity of a row to itself, 1, says nothing.
+    within = (np.diag(between) * sizes - 1) / np.maximum(sizes - 1, 1)
+    np.fill_diagonal(between, -np.inf)
+    nearest = between.max(axis=1)
+    separation = np.clip((within - nearest) / np.maximum(1 - nearest, 1e-9), 0, 1)
+    return float(separation.mean())
+
+
+def members_of_bins(labels: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each bin, from bin 0, in ascending order."""
+    binned = np.flatnonzero(labels >= 0)
+    if not len(binned):
+        return []
+    rows = binned[np.argsort(labels[binned], kind="stable")]
+    return np.split(rows, np.cumsum(np.bincount(labels[binned]))[:-1])
 
 
 def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +211,7 @@ def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 
 
 def hdbscan_bins(X: np.ndarray, *, min_bin_size: int, seed: int) -> np.ndarray:
-    """Bin rows by HDBSCAN, on the principal components that it can cope with.
+    """Bin rows by HDBSCAN, on the first principal components.
 
     Returns
     -------
@@ -180,7 +242,7 @@ def hdbscan_bins(X: np.ndarray, *, min_bin_size: int, seed: int) -> np.ndarray:
 
 
 def ranked_bins(labels: np.ndarray, min_bin_size: int) -> np.ndarray:
-    """Give small bins up, and number the others from the largest."""
+    """Discard small bins, and number the others from the largest."""
     binned = labels >= 0
     ranked = np.full(len(labels), -1)
     if not binned.any():

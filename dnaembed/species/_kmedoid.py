@@ -25,7 +25,7 @@ class Bins:
 def modified_kmedoid(
     X: np.ndarray, min_similarity: float, *, min_bin_size: int, max_iter: int
 ) -> Bins:
-    """Bin rows around the densest ones, one bin a round.
+    """Bin rows around the densest ones, one bin per round.
 
     The density of a row is the sum of its similarities (dot products) of at least `min_similarity`
     to the rows that have no bin yet. A round starts at the densest row; three times it takes the
@@ -40,7 +40,7 @@ def modified_kmedoid(
     min_similarity : float
         From 0 to 1.
     min_bin_size : int
-        Smaller bins are given up: their rows have label -1.
+        Smaller bins are discarded: their rows have label -1.
     max_iter : int
         Most rounds; rows that are left have label -1.
 
@@ -118,6 +118,6 @@ def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.n
 
 
 def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
-    """Cut rows into slices whose results, of `row_bytes` a row, fit in a fixed memory."""
+    """Cut rows into slices whose results, of `row_bytes` per row, fit in a fixed memory."""
     step = max(1, _BLOCK_BYTES // max(1, row_bytes))
     return (slice(start, start + step) for start in range(0, n_rows, step))

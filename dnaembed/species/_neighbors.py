@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
-from types import ModuleType
 
 import numba
 import numpy as np
 
-from ..utils._optional import import_optional
 from ..utils._progress import progress
-
-logger = logging.getLogger("dnaembed")
 
 # Rows up to which "auto" is exact: about two minutes of two cores at 384 columns, four times as
 # much for twice the rows.
@@ -36,27 +30,17 @@ def find_neighbors(
     n_neighbors : int
         Less than n_samples.
     how : {"auto", "exact", "approximate"}
-        "auto" is exact up to 200,000 rows, and above where pynndescent is not installed. Up to
-        2,048 rows "approximate" is exact, too.
+        "auto" is exact up to 200,000 rows. Up to 2,048 rows "approximate" is exact, too.
     random_state : RandomState
         For the approximate ones.
 
     Returns
     -------
     indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        From the most similar; a row is no neighbour of itself.
+        From the most similar; a row is not a neighbour of itself.
     """
-    if how == "approximate":
-        _pynndescent()  # its absence should not show with the first large file only
     if how == "auto":
-        large = len(X) > EXACT_ROWS
-        how = "approximate" if large and find_spec("pynndescent") is not None else "exact"
-        if large and how == "exact":
-            logger.info(
-                "Exact neighbours of %s rows take long; with pynndescent they are approximated: "
-                'pip install "dnaembed[ann]".',
-                f"{len(X):,}",
-            )
+        how = "approximate" if len(X) > EXACT_ROWS else "exact"
     # Few rows take no time, and descent may not find enough among them.
     if how == "exact" or len(X) <= _TILE:
         return nearest_neighbors(X, n_neighbors)
@@ -72,7 +56,7 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.n
     Returns
     -------
     indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        From the most similar; a row is no neighbour of itself.
+        From the most similar; a row is not a neighbour of itself.
     """
     indices = np.zeros((len(X), n_neighbors), dtype=np.intp)
     similarities = np.full((len(X), n_neighbors), -np.inf, dtype=X.dtype)
@@ -99,10 +83,11 @@ def approximate_neighbors(
     .. [1] Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic
        similarity measures", WWW 2011.
     """
-    pynndescent = _pynndescent()
+    import pynndescent  # takes a second, and few need it
+
     rows = np.ascontiguousarray(X, dtype=np.float32)
     with warnings.catch_warnings():
-        # Rows without enough similar ones are no trouble here.
+        # Rows without enough similar ones do no harm here.
         warnings.filterwarnings("ignore", message="Failed to correctly find n_neighbors")
         # One more, as a row finds itself.
         found, _ = pynndescent.NNDescent(
@@ -124,12 +109,6 @@ def approximate_neighbors(
         indices[start : start + _TILE] = np.take_along_axis(some, order, axis=1)
         similarities[start : start + _TILE] = np.take_along_axis(products, order, axis=1)
     return np.maximum(indices, 0), similarities
-
-
-def _pynndescent() -> ModuleType:
-    return import_optional(
-        "pynndescent", extra="ann", purpose='SpeciesClusterer(neighbors="approximate")'
-    )
 
 
 def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:

@@ -82,14 +82,19 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
         mine = distances[codes[several] == code]
         weight = len(mine) / (len(mine) + _COMMON_WEIGHT)
         limits[code] = weight * np.quantile(mine, keep) + (1 - weight) * common
-    limits = np.maximum(limits, 1e-6)  # equal reads: only what is equal as well is known
+    # Where a species' reads are equal, only what is equal as well is known.
+    limits = np.maximum(limits, 1e-6)
+    # The limits were set by distances to a read's own species. A read may be nearer to another one,
+    # so fewer than the wanted share have a score above 1. Score left-out reads as `scores` would.
     scores = np.empty(len(several))
     for block in row_blocks(len(several), len(counts) * rows.itemsize):
         which = several[block]
         ratios = np.maximum(1 - rows[which] @ centers.T, 0) / limits
         ratios[np.arange(len(which)), codes[which]] = distances[block] / limits[codes[which]]
         scores[block] = ratios.min(axis=1)
-    # "higher" is a score that exists: no more than the wanted share lies above it.
+    # One factor for all limits then makes it the wanted share; "higher" is a score that exists, so
+    # that no more than this share lies above it.
     scale = max(float(np.quantile(scores, keep, method="higher")), tiny)
+    # The scaled limits must not shrink to nothing either, or rounding makes a known read new.
     scale = max(scale, 1e-6 / float(limits.max()))
     return Novelty(centers, limits * scale, np.sort(scores / scale))

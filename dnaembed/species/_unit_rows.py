@@ -17,7 +17,7 @@ class UnitRows:
     ----------
     embeddings : ndarray of shape (n_samples, n_features)
         May be memory-mapped.
-    abundance : ndarray of shape (n_samples, n_metagenomes), default=None
+    abundance : ndarray of shape (n_samples, n_profiles), default=None
     scale : AbundanceScale, default=None
         With `abundance`.
     weight : float, default=0

@@ -5,21 +5,21 @@ from ..datasets._read_errors import ErrorModel, add_errors
 from ._config import TrainingConfig
 from ._fine_tuner import ContrastiveFineTuner
 from ._fit_profile import add_linear_part, fit_profile_statistics
-from ._head import ProjectionHead
-from ._losses import alignment, i_mix, mi_mix, supcon, uniformity, weighted_simclr
-from ._mixing import MixingDraw, draw_mixing
-from ._pair_batch import PairBatch, PairSource
-from ._pairs import GenomePairs, ReadPairs
+from ._losses import LOSSES, Loss, alignment, i_mix, mi_mix, supcon, uniformity, weighted_simclr
+from ._pairs import GenomePairs, PairBatch, PairSource, ReadPairs
+from ._recipe import train_model
+from ._step import ProjectionHead
 from ._trainer import ContrastiveTrainer
 
 __all__ = [
+    "LOSSES",
     "ContrastiveFineTuner",
     "ContrastiveTrainer",
     "ErrorModel",
     "GenomePairs",
     "GenomeRecord",
     "GenomeStore",
-    "MixingDraw",
+    "Loss",
     "PairBatch",
     "PairSource",
     "ProjectionHead",
@@ -28,12 +28,12 @@ __all__ = [
     "add_errors",
     "add_linear_part",
     "alignment",
-    "draw_mixing",
     "fit_profile_statistics",
     "i_mix",
     "list_genomes",
     "mi_mix",
     "supcon",
+    "train_model",
     "uniformity",
     "weighted_simclr",
 ]

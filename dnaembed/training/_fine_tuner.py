@@ -1,12 +1,4 @@
-"""`ContrastiveFineTuner`: adapt a model to the reads at hand, with labels or without.
-
-What `DNABertSEmbedder` calls (everything else is the business of this module)::
-
-    fine_tune(backbone, X, y=None, *, random_state=None) -> Backbone          # fit
-    partial_fine_tune(backbone, X, y=None, *, random_state=None) -> Backbone  # partial_fit
-
-Both leave `backbone` as it is and return another one.
-"""
+"""`ContrastiveFineTuner`: adapt a model to the reads at hand, with labels or without."""
 
 from __future__ import annotations
 
@@ -24,9 +16,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._sequences import check_sequences
 from ..backbones import Backbone, KmerProfileBackbone
 from ._config import TrainingConfig
-from ._pairs import ReadPairs
+from ._pairs import ReadPairs, number_labels
 from ._trainer import ContrastiveTrainer
 from ._weights import assign
+
+_OF_THE_TRAINER = (
+    "n_steps",
+    "batch_size",
+    "loss",
+    "temperature",
+    "head_size",
+    "anchor",
+    "n_trainable_layers",
+    "mixed_precision",
+    "gradient_checkpointing",
+    "budget",
+)
 
 
 class ContrastiveFineTuner(BaseEstimator):
@@ -44,15 +49,15 @@ class ContrastiveFineTuner(BaseEstimator):
         Optimiser steps.
 
     batch_size : int, default=128
-        Pairs in a step.
+        Pairs per step.
 
     learning_rate : float or "auto", default="auto"
         Highest learning rate; it rises over the first tenth of the steps and falls with a cosine.
         ``"auto"`` is what measured best with k-mer models: 5e-4 without labels, 3e-5 with them, as
         there are few labelled reads as a rule. It is 1e-5 for transformers.
 
-    loss : {"weighted_simclr", "c2lr", "mi_mix", "i_mix", "supcon"}, default="weighted_simclr"
-        See `TrainingConfig`.
+    loss : str, default="weighted_simclr"
+        A name in `LOSSES`.
 
     temperature : float, default=0.05
         Of the loss.
@@ -66,7 +71,7 @@ class ContrastiveFineTuner(BaseEstimator):
         way back.
 
     n_trainable_layers : int, default=None
-        Train only so many of the last hidden layers. None trains all.
+        Last hidden layers to train. None trains all.
 
     min_length, max_length : int, default=800, 10000
         Lengths, in bases, of the pieces of reads; as far as a read is long enough.
@@ -82,7 +87,7 @@ class ContrastiveFineTuner(BaseEstimator):
         from less than 1,000; better from 390 labelled reads, and no better from 160.
 
     error_rate : float, default=0.0
-        Further sequencing errors a base, up to so many, in each piece.
+        Highest rate of further sequencing errors per base, in each piece.
 
     mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Precision of the matrix products.
@@ -120,7 +125,7 @@ class ContrastiveFineTuner(BaseEstimator):
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "loss": [StrOptions({"weighted_simclr", "c2lr", "mi_mix", "i_mix", "supcon"})],
+        "loss": [str],  # `TrainingConfig` knows which
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "head_size": [Interval(Integral, 1, None, closed="left"), None],
         "anchor": [Interval(Real, 0, None, closed="left")],
@@ -208,7 +213,7 @@ class ContrastiveFineTuner(BaseEstimator):
     def partial_fine_tune(
         self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
     ) -> Backbone:
-        """Go on from a fine-tuned model with more reads; see `fine_tune` for the parameters.
+        """Continue from a fine-tuned model with more reads; see `fine_tune` for the parameters.
 
         The projection head, if there is one, is kept; the anchor is where this call starts.
         """
@@ -223,7 +228,8 @@ class ContrastiveFineTuner(BaseEstimator):
                 f"min_length={self.min_length} is greater than max_length={self.max_length}."
             )
         reads = check_sequences(X)
-        numbers = _numbers(y, len(reads))
+        check_consistent_length(reads, y)
+        numbers = number_labels(y if y is None else column_or_1d(y), len(reads))
         usable = _usable(reads, numbers, self.min_read_length)
         if not usable.any():
             raise ValueError(
@@ -287,45 +293,16 @@ class ContrastiveFineTuner(BaseEstimator):
             return 1e-5
         return 3e-5 if labelled else 5e-4
 
-    def _config(self, learning_rate: float, seed: int) -> TrainingConfig:
-        return TrainingConfig.from_dict(
-            {
-                name: getattr(self, name)
-                for name in (
-                    "n_steps",
-                    "batch_size",
-                    "loss",
-                    "temperature",
-                    "head_size",
-                    "anchor",
-                    "n_trainable_layers",
-                    "mixed_precision",
-                    "gradient_checkpointing",
-                    "budget",
-                )
-            }
-            | {
-                "learning_rate": learning_rate,
-                "warmup": 0.1,
-                "weight_decay": 0.0,
-                "seed": seed,
-                "log_every": 10,
-            }
+    def _config(self, rate: float, seed: int) -> TrainingConfig:
+        own = {name: getattr(self, name) for name in _OF_THE_TRAINER}
+        return TrainingConfig(
+            **own,
+            learning_rate=rate,
+            warmup=0.1,
+            weight_decay=0.0,
+            seed=seed,
+            log_every=10,
         )
-
-
-def _numbers(y: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
-    """Number the labels from 0; -1 is unknown."""
-    if y is None:
-        return np.full(n_reads, -1, dtype=np.int64)
-    labels = column_or_1d(y)
-    check_consistent_length(np.empty(n_reads), labels)
-    known = np.ones(n_reads, dtype=bool)
-    if np.issubdtype(labels.dtype, np.signedinteger):
-        known = labels >= 0
-    numbers = np.full(n_reads, -1, dtype=np.int64)
-    numbers[known] = np.unique(labels[known], return_inverse=True)[1]
-    return numbers
 
 
 def _usable(

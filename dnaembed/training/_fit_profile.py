@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 
 from ..backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ..utils._progress import progress
-from ._pair_batch import PairSource
+from ._pairs import PairSource
 
 _RIDGE = 1e-3
 

@@ -6,6 +6,10 @@ similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negat
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
@@ -37,7 +41,7 @@ def weighted_simclr(
     temperature : float
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair. Views of pairs with the same label are no negatives of each other.
+        Species of each pair. Views of pairs with the same label are not negatives of each other.
         Negative values are unknown labels, different from all others. None: all are unknown.
 
     Returns
@@ -113,7 +117,7 @@ def mi_mix(
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
         Species of each pair; negative: unknown. A candidate with the label of row ``i`` or of row
-        ``permutation[i]`` is no negative of anchor ``i``. (``permutation[i]`` itself, as one of
+        ``permutation[i]`` is not a negative of anchor ``i``. (``permutation[i]`` itself, as one of
         the two targets, always stays in the denominator: without it the loss had no lower bound.)
 
     Returns
@@ -125,6 +129,11 @@ def mi_mix(
     ------
     ValueError
         If the shapes do not agree or the temperature is not positive.
+
+    Notes
+    -----
+    ``"i_mix"`` is the same loss of anchors that the trainer mixed at the input (Lee et al.,
+    "i-Mix: a domain-agnostic strategy for contrastive representation learning", ICLR 2021).
 
     References
     ----------
@@ -159,48 +168,6 @@ def mi_mix(
     share = coefficients.to(z1.dtype)
     mixed = share * positives + (1 - share) * similarities[rows, permutation]
     return (log_denominator - mixed).mean()
-
-
-def i_mix(
-    z1: Tensor,
-    z2: Tensor,
-    permutation: Tensor,
-    coefficients: Tensor,
-    *,
-    temperature: float,
-    labels: Tensor | None = None,
-) -> Tensor:
-    """Compute the i-Mix loss: `mi_mix` for anchors that were mixed at the input (layer 0).
-
-    The formula is the same, and so are the parameters; only where the trainer mixes differs. It
-    has a name of its own so that an ablation can ask for it.
-
-    Parameters
-    ----------
-    z1 : Tensor of shape (n, d)
-        Unit vectors of the views mixed at the input.
-    z2 : Tensor of shape (n, d)
-        Unit vectors of the other views.
-    permutation : Tensor of shape (n,), int64
-        Partners, as in `mi_mix`.
-    coefficients : Tensor of shape (n,)
-        Shares, from 0 to 1.
-    temperature : float
-        Divides the similarities.
-    labels : Tensor of shape (n,), int64, default=None
-        Species, as in `mi_mix`.
-
-    Returns
-    -------
-    Tensor
-        A scalar.
-
-    References
-    ----------
-    Lee et al., "i-Mix: a domain-agnostic strategy for contrastive representation learning",
-    ICLR 2021.
-    """
-    return mi_mix(z1, z2, permutation, coefficients, temperature=temperature, labels=labels)
 
 
 def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None = None) -> Tensor:
@@ -254,6 +221,60 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
     log_share = log_softmax(similarities.masked_fill(own, _NEVER), dim=1)
     per_anchor = log_share.masked_fill(~positive, 0.0).sum(1) / positive.sum(1)
     return -per_anchor.mean()
+
+
+# What differs is the layer: i-Mix mixes at the input of the first one.
+i_mix = mi_mix
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss as the trainer uses it: an entry of `LOSSES`.
+
+    Parameters
+    ----------
+    function : callable
+        Called with ``z1, z2, temperature=..., labels=...``, and with ``permutation, coefficients``
+        after the views if the views 1 are mixed; returns a scalar. See `supcon` and `mi_mix`.
+    mixed_layers : {"none", "first", "all"}, default="none"
+        Hidden layers of which one is drawn in each step, to mix the views 1 at its input.
+    phases : tuple of str, default=()
+        Of a curriculum: the losses before and after ``phase_split`` of the steps. `function` and
+        `mixed_layers` are then those of the second.
+
+    Examples
+    --------
+    >>> from dnaembed.training import LOSSES, Loss, TrainingConfig, supcon
+    >>> LOSSES["my_loss"] = Loss(supcon)
+    >>> TrainingConfig(loss="my_loss").loss_at(0)
+    'my_loss'
+    >>> del LOSSES["my_loss"]
+    """
+
+    function: Callable[..., Tensor]
+    mixed_layers: Literal["none", "first", "all"] = "none"
+    phases: tuple[str, ...] = ()
+
+    @property
+    def mixes(self) -> bool:
+        """Whether views 1 are mixed."""
+        return self.mixed_layers != "none"
+
+
+#: The losses by name: every value of ``loss=`` in the package.
+LOSSES: dict[str, Loss] = {
+    "c2lr": Loss(mi_mix, "all", phases=("weighted_simclr", "mi_mix")),
+    "weighted_simclr": Loss(weighted_simclr),
+    "mi_mix": Loss(mi_mix, "all"),
+    "i_mix": Loss(i_mix, "first"),
+    "supcon": Loss(supcon),
+}
+
+
+def unmixed(name: str) -> str:
+    """Name the loss that validates one that may mix: of its phases, the first that does not."""
+    names = LOSSES[name].phases or (name,)
+    return next((one for one in names if not LOSSES[one].mixes), "weighted_simclr")
 
 
 def alignment(z1: Tensor, z2: Tensor) -> Tensor:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
-from ..datasets._genomes import GenomeStore, pack_sequences, unpack
-from ..datasets._read_errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
-from ._pair_batch import PairBatch
+from ..datasets._genomes import GenomeStore, pack_sequences
+from ..datasets._read_errors import LETTERS, ErrorModel, check_rates
+from ._pieces import place_pieces, read_pieces
 
 Positive = Literal["piece", "same", "reverse_complement", "mutation"]
-_POSITIVES = ("piece", "same", "reverse_complement", "mutation")
-
 
 # A context is a base between its neighbours, as a number in base 4; a kind of substitution is the
 # number, less one, to add to the base. On the other strand, which is read backwards:
@@ -28,8 +25,43 @@ _CONTEXT_SHAPE = 0.3
 
 
 @dataclass(frozen=True)
+class PairBatch:
+    """Two views of each of a number of species.
+
+    Attributes
+    ----------
+    view1, view2 : list of str
+        Normalised sequences (characters out of ``ACGTN``); ``view1[i]`` and ``view2[i]`` are a
+        positive pair.
+    labels : ndarray of shape (n_pairs,), int64, or None
+        The species of each pair, so that two pairs of one species are not pushed apart; negative
+        values and None stand for unknown.
+    """
+
+    view1: list[str]
+    view2: list[str]
+    labels: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.view1)
+
+
+@runtime_checkable
+class PairSource(Protocol):
+    """Anything that draws pairs, as a pure function of a step and a number.
+
+    The result of `sample` depends only on the seed of the source, `step` and `n_pairs`. The
+    trainer may therefore draw ahead in another thread, and a run that was cut off and resumed
+    sees the same pairs as one that was not.
+    """
+
+    def sample(self, step: int, n_pairs: int) -> PairBatch:
+        """Draw the pairs of one step."""
+
+
+@dataclass(frozen=True)
 class _Pool:
-    """Sequences in two bits a base, grouped by source (a genome, a read) and by label."""
+    """Sequences in two bits per base, grouped by source (a genome, a read) and by label."""
 
     packed: NDArray[np.uint8]
     gaps: NDArray[np.int64]
@@ -63,8 +95,8 @@ class _PiecePairs:
         if len(error_rate) != 2 or error_rate[0] > error_rate[1]:
             raise ValueError(f"error_rate must be a pair (low, high), got {error_rate}.")
         check_rates(np.array([*error_rate, mutation_rate], dtype=np.float64))
-        if positive not in _POSITIVES:
-            raise ValueError(f"positive must be one of {_POSITIVES}, got {positive!r}.")
+        if positive not in get_args(Positive):
+            raise ValueError(f"positive must be one of {get_args(Positive)}, got {positive!r}.")
         if seed < 0:
             raise ValueError(f"seed must be >= 0, got {seed}.")
         if not 0 <= virtual_share <= 1:
@@ -98,7 +130,7 @@ class _PiecePairs:
         step : int
             Number of the step, from 0.
         n_pairs : int
-            How many pairs.
+            Number of pairs.
 
         Returns
         -------
@@ -138,7 +170,7 @@ class _PiecePairs:
         labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
         labels = np.minimum(labels, len(self._cumulative) - 1).astype(np.int64)
         spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
-        _place_pieces(
+        place_pieces(
             labels,
             self._by_label,
             self._first,
@@ -161,7 +193,7 @@ class _PiecePairs:
         labels = np.where(virtual, len(self._cumulative) + np.arange(n_pairs), labels)
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
-        used = _read_pieces(
+        used = read_pieces(
             pool.packed,
             pool.gaps,
             spans,
@@ -207,7 +239,7 @@ class GenomePairs(_PiecePairs):
         Lengths are log-uniform between these, in bases. Pieces of a genome too short for both
         views share what there is.
     error_rate : tuple of float, default=(0.0, 0.1)
-        Errors a base are uniform between these two, drawn for each view.
+        Errors per base are uniform between these two, drawn for each view.
     error_model : ErrorModel, default=None
         How errors divide into kinds.
     domain_weights : mapping of str to float, default=None
@@ -216,14 +248,14 @@ class GenomePairs(_PiecePairs):
         What view 2 is: another piece, or, for ablation, the very same read (what differs is then
         the dropout of the model), its reverse complement, or a mutated copy.
     mutation_rate : float, default=0.05
-        Errors a base of a mutated copy.
+        Errors per base of a mutated copy.
     virtual_share : float, default=0.0
         Share of pairs that stand for a species that does not exist: both views evolve by one
         process of substitutions, drawn anew, whose rates depend on a base and its neighbours and
         are the same on both strands. It has a label of its own. A few hundred species are soon
         known by heart; these are never the same, and they are near relatives of the real ones.
     virtual_divergence : tuple of float, default=(0.05, 0.2)
-        Substitutions a base are uniform between these two, drawn for each virtual species. Below
+        Substitutions per base are uniform between these two, drawn for each virtual species. Below
         0.05 it would be a strain.
     seed : int, default=0
         Same seed, same pairs.
@@ -305,13 +337,13 @@ class ReadPairs(_PiecePairs):
     min_length, max_length : int, default=800, 10000
         Lengths of pieces are log-uniform between these, as far as the read is long enough.
     error_rate : tuple of float, default=(0.0, 0.0)
-        Further errors a base are uniform between these two, drawn for each view.
+        Further errors per base are uniform between these two, drawn for each view.
     error_model : ErrorModel, default=None
         How errors divide into kinds.
     positive : {"piece", "same", "reverse_complement", "mutation"}, default="piece"
         What view 2 is; see `GenomePairs`.
     mutation_rate : float, default=0.05
-        Errors a base of a mutated copy.
+        Errors per base of a mutated copy.
     seed : int, default=0
         Same seed, same pairs.
 
@@ -347,7 +379,9 @@ class ReadPairs(_PiecePairs):
         for i, read in enumerate(reads):
             if len(read) < 2:
                 raise ValueError(f"sequence {i} has {len(read)} base; a pair needs at least 2.")
-        numbers = _number_labels(labels, len(reads))
+        numbers = number_labels(labels, len(reads))
+        unknown = numbers < 0  # a number of its own for each
+        numbers[unknown] = numbers.max(initial=-1) + 1 + np.arange(unknown.sum())
         packed, gaps, offsets = pack_sequences(reads)
         super().__init__(
             _Pool(packed, gaps, offsets, np.arange(len(reads) + 1), numbers),
@@ -362,126 +396,24 @@ class ReadPairs(_PiecePairs):
         )
 
 
-def _number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
-    """Number labels from 0; every read of unknown species gets a number of its own."""
+def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
+    """Number labels from 0 in sorted order; -1 is unknown, as are all without labels.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_reads,) or None
+        Of any kind that sorts; negative integers are unknown.
+    n_reads : int
+        Number of labels that are expected.
+    """
+    numbers = np.full(n_reads, -1, dtype=np.int64)
     if labels is None:
-        return np.arange(n_reads, dtype=np.int64)
+        return numbers
     values = np.asarray(labels)
     if values.shape != (n_reads,):
         raise ValueError(f"{n_reads} sequences need {n_reads} labels, got shape {values.shape}.")
     known = np.ones(n_reads, dtype=bool)
     if np.issubdtype(values.dtype, np.signedinteger):
         known = values >= 0
-    classes, inverse = np.unique(values[known], return_inverse=True)
-    numbers = np.empty(n_reads, dtype=np.int64)
-    numbers[known] = inverse
-    numbers[~known] = len(classes) + np.arange(n_reads - known.sum())
+    numbers[known] = np.unique(values[known], return_inverse=True)[1]
     return numbers
-
-
-@numba.njit(nogil=True, cache=True)
-def _place_pieces(  # type: ignore[no-untyped-def]
-    labels, by_label, first, genome_pieces, piece_offsets, lengths, uniforms, spans
-):
-    """Choose genome, sequence and place of both views of each pair."""
-    n = labels.size
-    for i in range(n):
-        label = labels[i]
-        n_genomes = first[label + 1] - first[label]
-        pieces = np.empty(2, dtype=np.int64)
-        for view in range(2):
-            genome = by_label[first[label] + int(uniforms[i, view] * n_genomes)]
-            low, high = genome_pieces[genome], genome_pieces[genome + 1]
-            # A base of the genome, so that its sequences are drawn by length.
-            begin, end = piece_offsets[low], piece_offsets[high]
-            base = begin + int(uniforms[i, 2 + view] * (end - begin))
-            pieces[view] = (
-                np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
-            )
-        _place_two(
-            piece_offsets[pieces[0]],
-            piece_offsets[pieces[0] + 1],
-            piece_offsets[pieces[1]],
-            piece_offsets[pieces[1] + 1],
-            pieces[0] == pieces[1],
-            lengths[i, 0],
-            lengths[i, 1],
-            uniforms[i, 4],
-            uniforms[i, 5],
-            spans[i],
-            spans[n + i],
-        )
-
-
-@numba.njit(nogil=True, cache=True)
-def _place_two(  # type: ignore[no-untyped-def]
-    begin1, end1, begin2, end2, same, length1, length2, u1, u2, span1, span2
-):
-    """Place one piece in each of two sequences, or two that do not overlap in one."""
-    if not same:
-        length1 = min(length1, end1 - begin1)
-        length2 = min(length2, end2 - begin2)
-        span1[0] = begin1 + int(u1 * (end1 - begin1 - length1 + 1))
-        span2[0] = begin2 + int(u2 * (end2 - begin2 - length2 + 1))
-    else:
-        size = end1 - begin1
-        if length1 + length2 > size:  # both shrink alike
-            length1 = max(1, min(size - 1, length1 * size // (length1 + length2)))
-            length2 = size - length1
-        # Two sorted places in what is free; which view comes first is drawn by their order.
-        free = size - length1 - length2
-        a, b = int(u1 * (free + 1)), int(u2 * (free + 1))
-        if u1 <= u2:
-            span1[0], span2[0] = begin1 + a, begin1 + b + length1
-        else:
-            span2[0], span1[0] = begin1 + b, begin1 + a + length2
-    span1[1] = span1[0] + length1
-    span2[1] = span2[0] + length2
-
-
-@numba.njit(nogil=True, cache=True)
-def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
-    """Substitute bases in place at rates that depend on both neighbours in the original."""
-    previous = codes[0]
-    for j in range(1, n - 1):
-        base = codes[j]
-        if previous < 4 and base < 4 and codes[j + 1] < 4:
-            context = 16 * previous + 4 * base + codes[j + 1]
-            u = (random_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
-            if u < table[context, 2]:
-                kind = 1
-                while u >= table[context, kind - 1]:
-                    kind += 1
-                codes[j] = (base + kind) & 3
-        previous = base
-
-
-@numba.njit(nogil=True, cache=True)
-def _read_pieces(  # type: ignore[no-untyped-def]
-    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
-):
-    """Unpack, turn, corrupt and write out pieces; return the number of letters."""
-    used = 0
-    longest = 1
-    for i in range(spans.shape[0]):
-        longest = max(longest, spans[i, 1] - spans[i, 0])
-    codes = np.empty(longest, dtype=np.uint8)
-    state = np.empty(1, dtype=np.uint64)
-    for i in range(spans.shape[0]):
-        n = spans[i, 1] - spans[i, 0]
-        unpack(packed, gaps, spans[i, 0], spans[i, 1], codes)
-        state[0] = seeds[i]
-        if virtual[i % virtual.size]:
-            _evolve(codes, n, tables[i % virtual.size], state)
-        if strands[i]:
-            for j in range(n // 2):
-                codes[j], codes[n - 1 - j] = codes[n - 1 - j], codes[j]
-            for j in range(n):
-                if codes[j] < 4:
-                    codes[j] = 3 - codes[j]
-        m = corrupt(codes, n, rates[i], model, state, out[used:])
-        for j in range(used, used + m):
-            out[j] = letters[out[j]]
-        lengths[i] = m
-        used += m
-    return used

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..backbones import Backbone, Mixing
 from ._config import TrainingConfig
-from ._mixing import MixingDraw, draw_mixing
-from ._pair_batch import PairBatch, PairSource
+from ._losses import LOSSES
+from ._pairs import PairBatch, PairSource
 
 T = TypeVar("T")
 
@@ -44,10 +44,10 @@ class Chunk:
         """Return a copy on a device."""
         mixing = self.mixing
         if mixing is not None:
-            mixing = replace(
-                mixing,
-                permutation=mixing.permutation.to(device, non_blocking=True),
-                coefficients=mixing.coefficients.to(device, non_blocking=True),
+            mixing = Mixing(
+                mixing.layer,
+                mixing.permutation.to(device, non_blocking=True),
+                mixing.coefficients.to(device, non_blocking=True),
             )
         inputs = {
             name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()
@@ -67,15 +67,30 @@ class PreparedStep:
         Together they hold each view of this process once.
     labels : Tensor of shape (n_pairs,), int64, or None
         Of the whole batch.
-    permutation, coefficients : Tensor of shape (n_pairs,) or None
-        Of the whole batch; None where nothing is mixed.
+    mixing : Mixing or None
+        In terms of the pairs of the whole batch, over all processes; None where nothing is mixed.
     """
 
     loss: str
     chunks: list[Chunk]
     labels: Tensor | None
-    permutation: Tensor | None
-    coefficients: Tensor | None
+    mixing: Mixing | None
+
+
+def draw_mixing(n_pairs: int, n_layers: int, *, seed: int, step: int, alpha: float = 1.0) -> Mixing:
+    """Draw layer, permutation and coefficients of one step, for the whole batch.
+
+    The layer is uniform over the `n_layers`, the coefficients are ``max(c, 1 - c)`` with ``c ~
+    Beta(alpha, alpha)``, and the permutation is uniform over the whole batch. Everything depends on
+    the arguments alone: each process draws the same, so partners are row numbers of the gathered
+    batch whatever the number of processes.
+    """
+    rng = np.random.default_rng((seed, step))
+    layer = int(rng.integers(n_layers))
+    share = rng.beta(alpha, alpha, size=n_pairs)
+    permutation = torch.from_numpy(rng.permutation(n_pairs).astype(np.int64))
+    shares = np.maximum(share, 1 - share).astype(np.float32)
+    return Mixing(layer, permutation, torch.from_numpy(shares))
 
 
 def prepare_step(
@@ -99,23 +114,22 @@ def prepare_step(
     share = config.batch_size // n_processes
     own = range(process * share, (process + 1) * share)
     draw = None
-    if loss in ("mi_mix", "i_mix"):
-        n_layers = 1 if loss == "i_mix" else backbone.n_mixing_layers
+    partner = {i: i for i in own}
+    if (entry := LOSSES[loss]).mixes:
+        n_layers = 1 if entry.mixed_layers == "first" else backbone.n_mixing_layers
         draw = draw_mixing(
             config.batch_size, n_layers, seed=config.seed, step=step, alpha=config.mixing_alpha
         )
+        partner = {i: int(draw.permutation[i]) for i in own}
     # Sequences are numbered: view 1 of the whole batch, then view 2.
     wanted = [*own, *(config.batch_size + i for i in own)]
-    if draw is not None:
-        inside = set(wanted)
-        wanted += sorted({int(draw.permutation[i]) for i in own} - inside)
+    wanted += sorted(set(partner.values()) - set(wanted))
     sequences = [
         batch.view1[i] if i < config.batch_size else batch.view2[i - config.batch_size]
         for i in wanted
     ]
     features = dict(zip(wanted, backbone.featurize(sequences), strict=True))
     position = {number: row for row, number in enumerate(wanted[: 2 * share])}
-    partner = {i: i if draw is None else int(draw.permutation[i]) for i in own}
     costs = {number: backbone.cost(f) for number, f in features.items()}
     chunks = [
         _chunk(backbone, kept, extra, features, position, partner, draw)
@@ -125,8 +139,7 @@ def prepare_step(
         loss=loss,
         chunks=chunks,
         labels=None if batch.labels is None else torch.from_numpy(np.asarray(batch.labels)),
-        permutation=None if draw is None else torch.from_numpy(draw.permutation),
-        coefficients=None if draw is None else torch.from_numpy(draw.coefficients),
+        mixing=draw,
     )
 
 
@@ -183,19 +196,19 @@ def _chunk(
     features: dict[int, NDArray],
     position: dict[int, int],
     partner: dict[int, int],
-    draw: MixingDraw | None,
+    draw: Mixing | None,
 ) -> Chunk:
     mixing = None
     if draw is not None:
         row = {number: i for i, number in enumerate([*kept, *extra])}
-        permutation = np.arange(len(row))
+        permutation = torch.arange(len(row))
         # Views 2 and added partners are mixed with nothing: they keep all of themselves.
-        coefficients = np.ones(len(row), dtype=np.float32)
+        coefficients = torch.ones(len(row))
         for i, number in enumerate(kept):
             if number in partner:
                 permutation[i] = row[partner[number]]
                 coefficients[i] = draw.coefficients[number]
-        mixing = Mixing(draw.layer, torch.from_numpy(permutation), torch.from_numpy(coefficients))
+        mixing = Mixing(draw.layer, permutation, coefficients)
     inputs = backbone.collate([features[i] for i in [*kept, *extra]])
     return Chunk(torch.tensor([position[i] for i in kept]), inputs, mixing)
 

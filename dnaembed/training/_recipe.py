@@ -1,8 +1,9 @@
-"""Recipes: what `dnaembed train` needs to make a model again from a folder of genomes."""
+"""Recipes, and `train_model`: from a folder of genomes to a model."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -24,14 +25,19 @@ from ..backbones import (
     load_backbone,
     train_bpe_tokenizer,
 )
-from ..backbones._device import DTYPES, move
-from ..datasets._genomes import GenomeStore
+from ..backbones._device import DTYPES, move, resolve_device
+from ..datasets._genomes import GenomeStore, list_genomes
 from ..datasets._read_errors import ErrorModel
+from ..io import read_labels
+from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed, seeded
-from ._config import TrainingConfig
+from ._config import TrainingConfig, check_names
 from ._fit_profile import add_linear_part, fit_profile_statistics
-from ._pair_batch import PairSource
-from ._pairs import GenomePairs
+from ._pairs import GenomePairs, PairSource
+from ._step import join_processes
+from ._trainer import ContrastiveTrainer
+
+logger = logging.getLogger("dnaembed")
 
 #: What a recipe says by default: the sections that a recipe file may have.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -42,12 +48,155 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "output": {"dtype": "float32"},
 }
 
-_NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source"})
+_NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source", "store"})
 
 # Pieces from which a tokenizer is trained: from steps that no training reaches.
 _FIRST_STEP = 2**40
 _TOKENIZER_BATCHES = 16
 _TOKENIZER_PAIRS = 256
+
+
+def train_model(
+    genomes: str | os.PathLike[str],
+    recipe: Mapping[str, Mapping[str, Any]] | None = None,
+    output: str | os.PathLike[str] = "run",
+    *,
+    catalog: str | os.PathLike[str] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    validation_split: str | None = None,
+    resume: bool = False,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Backbone:
+    """Train a model on a folder of genomes, as ``dnaembed train`` does.
+
+    Parameters
+    ----------
+    genomes : path-like
+        Folder of genomes; see `list_genomes`.
+    recipe : mapping of str to mapping, default=None
+        Sections ``model``, ``pairs``, ``training``, ``linear`` and ``output``, with the values
+        that differ from the defaults; see :doc:`/guide/training`. None: a k-mer model.
+    output : path-like, default="run"
+        New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
+        the course of the loss.
+    catalog : path-like, default=None
+        Table of the genomes; ``catalog.tsv`` among them if None.
+    labels : path-like, default=None
+        Table with path and species of each genome, in place of a catalogue.
+    split : str, default=None
+        Train on this split of the catalogue only.
+    validation_split : str, default=None
+        Measure the loss on this split, of other species.
+    resume : bool, default=False
+        Continue the run in `output` from its newest checkpoint.
+    device : str or torch.device, default=None
+        Where to compute; the best there is if None or "auto".
+    seed : int, default=0
+        Of the weights, the pairs and the training, where the recipe has no seed of its own.
+
+    Returns
+    -------
+    Backbone
+        The trained model. In a run of several processes, only the first one has the linear part
+        of a k-mer model and the precision of the section ``output``.
+
+    Raises
+    ------
+    FileExistsError
+        If `output` holds a run and `resume` is false, or a run that is complete.
+    ValueError
+        If the recipe has unknown names or values out of range, or differs from that of the run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dnaembed.datasets import save_demo_reads
+    >>> from dnaembed.training import train_model
+    >>> recipe = {
+    ...     "model": {"k": [3], "hidden_size": 16, "intermediate_size": 16},
+    ...     "pairs": {"min_length": 500, "max_length": 1000},
+    ...     "training": {"n_steps": 2, "batch_size": 8},
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_demo_reads(f"{folder}/demo")
+    ...     model = train_model(f"{folder}/demo/genomes", recipe, f"{folder}/run")
+    >>> type(model).__name__
+    'KmerProfileBackbone'
+    """
+    run = Path(output)
+    device = None if device is None or str(device) == "auto" else resolve_device(str(device))
+    processes = join_processes(device)
+    merged = merge_recipes(DEFAULTS, recipe or {})
+    config = make_config(merged["training"], seed=seed)
+    if processes.is_first:
+        given = {
+            "genomes": str(Path(genomes).resolve()),
+            "catalog": None if catalog is None else os.fspath(catalog),
+            "labels": None if labels is None else os.fspath(labels),
+            "split": split,
+            "validation_split": validation_split,
+            "seed": seed,
+        }
+        _open_run(run, given | merged, resume)
+    processes.wait()
+
+    def pack(split: str | None, name: str) -> GenomeStore:
+        # Once for all processes and runs.
+        if processes.is_first and not (run / name).exists():
+            names = None if labels is None else read_labels(labels)
+            records = list_genomes(genomes, catalog=catalog, split=split, labels=names)
+            GenomeStore.build(records, run / name)
+        processes.wait()
+        return GenomeStore(run / name)
+
+    store = pack(split, "genomes")
+    source = make_pairs(store, merged["pairs"], seed=seed)
+    validation = None
+    if validation_split is not None:
+        # Other species, and so other domains perhaps: all labels weigh the same.
+        section = {k: v for k, v in merged["pairs"].items() if k not in ("seed", "domain_weights")}
+        validation = make_pairs(
+            pack(validation_split, "validation-genomes"), section, seed=seed + 1
+        )
+    if processes.is_first and not (run / "start").exists():
+        make_backbone(merged["model"], source, seed=seed).save(run / "start")
+    processes.wait()
+    backbone = load_backbone(run / "start")
+    check_finish(merged, backbone)
+    trainer = ContrastiveTrainer(
+        backbone, source, config, validation_source=validation, output_dir=run, device=device
+    )
+    backbone = trainer.train(resume=resume)
+    move(backbone.model, "cpu")
+    if processes.is_first:
+        real = {name: value for name, value in merged["pairs"].items() if name != "virtual_share"}
+        backbone = finish_backbone(backbone, merged, make_pairs(store, real, seed=seed))
+        backbone.save(run / "model")
+        logger.info("Wrote %s.", run / "model")
+    return backbone
+
+
+def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
+    """Make the folder of a run, or check that it is the run to continue."""
+    content = json.loads(json.dumps(content))
+    note = run / "recipe.json"
+    if note.exists():
+        if not resume:
+            raise FileExistsError(f"{run} holds a run; resume it, or use another folder.")
+        if (run / "model").exists():
+            raise FileExistsError(f"{run} holds a run that is complete: see {run / 'model'}.")
+        before = json.loads(note.read_text(encoding="utf-8"))
+        # Hyperparameters are the business of the trainer: some may change.
+        changed = [k for k in content if k != "training" and content[k] != before.get(k)]
+        if changed:
+            raise ValueError(f"{run} was begun with other values of {', '.join(changed)}.")
+    elif run.exists() and any(run.iterdir()):
+        raise FileExistsError(f"{run} exists and holds something else than a run.")
+    run.mkdir(parents=True, exist_ok=True)
+    with atomic_output(note) as beside:
+        beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -108,10 +257,7 @@ def merge_recipes(*recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
 def make_pairs(store: GenomeStore, section: Mapping[str, Any], *, seed: int) -> GenomePairs:
     """Make the pair source of a recipe; an own ``seed`` in the section wins."""
     values = {"seed": seed} | dict(section)
-    known = [name for name in signature(GenomePairs).parameters if name != "store"]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ValueError(f"Unknown parameters of pairs {unknown}; there are {known}.")
+    _check_section(values, GenomePairs, "parameters of pairs")
     for name, value in values.items():
         if isinstance(value, list):
             values[name] = tuple(value)
@@ -151,13 +297,13 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         return load_backbone(path, **values)
     architecture = values.pop("architecture", "kmer_profile")
     if architecture == "kmer_profile":
-        _check_names(values, KmerProfileConfig, "the model")
+        _check_section(values, KmerProfileConfig, "parameters of the model")
         with seeded(derive_seed(seed), torch.device("cpu")):
             kmer = KmerProfileBackbone(KmerProfileModel(KmerProfileConfig(**values)).eval())
         fit_profile_statistics(kmer, source)
         return kmer
     if architecture == "dnabert":
-        _check_names(values, DnaBertConfig, "the model")
+        _check_section(values, DnaBertConfig, "parameters of the model")
         tokenizer = train_bpe_tokenizer(_pieces(source), vocab_size=values.get("vocab_size", 4096))
         values["vocab_size"] = tokenizer.get_vocab_size()
         with seeded(derive_seed(seed), torch.device("cpu")):
@@ -174,7 +320,7 @@ def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) ->
     if recipe["linear"]:
         if not isinstance(backbone, KmerProfileBackbone):
             raise ValueError("Only a k-mer profile model has a linear part.")
-        _check_names(recipe["linear"], add_linear_part, "the linear part")
+        _check_section(recipe["linear"], add_linear_part, "parameters of the linear part")
 
 
 def finish_backbone(
@@ -207,11 +353,9 @@ def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:
     return TrainingConfig.from_dict({"seed": seed} | dict(section))
 
 
-def _check_names(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
-    known = [n for n in signature(function).parameters if n not in _NOT_IN_A_RECIPE]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ValueError(f"Unknown parameters of {what} {unknown}; there are {known}.")
+def _check_section(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
+    known = [name for name in signature(function).parameters if name not in _NOT_IN_A_RECIPE]
+    check_names(values, known, what)
 
 
 def _pieces(source: PairSource) -> Iterator[str]:

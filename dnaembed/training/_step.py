@@ -1,23 +1,120 @@
-"""Loss and gradients of one step over the whole batch: all processes, all chunks."""
+"""Loss and gradients of one step over the whole batch: all chunks, in all processes."""
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from accelerate.utils import gather, reduce
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.functional import normalize
 
 from ..backbones import Backbone
+from ..backbones._device import resolve_device
 from ..utils._randomness import derive_seed, own_generators, seeded
 from ._config import TrainingConfig
-from ._losses import i_mix, mi_mix, supcon, weighted_simclr
+from ._losses import LOSSES
 from ._prepare import Chunk, PreparedStep
-from ._processes import process_state
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class ProjectionHead(nn.Sequential):
+    """Map embeddings to the unit vectors that the loss compares.
+
+    ``Linear(d, d, no bias) - ReLU - Linear(d, out, no bias)``, then L2 normalisation; with `size`
+    None only the normalisation, so that the loss acts on the embedding itself. The weights are
+    named as in the head that the authors of DNABERT-S save: ``0.weight`` and ``2.weight``.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Columns of the embedding, ``d``.
+    size : int or None, default=128
+        Columns of the result, ``out``.
+    seed : int, default=0
+        Of the initial weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.training import ProjectionHead
+    >>> head = ProjectionHead(8, 4)
+    >>> list(head.state_dict()), head(torch.ones(2, 8)).shape
+    (['0.weight', '2.weight'], torch.Size([2, 4]))
+    """
+
+    def __init__(self, embedding_size: int, size: int | None = 128, *, seed: int = 0) -> None:
+        # Layers draw their weights from the global generator: lend them one of our own.
+        with seeded(seed, torch.device("cpu")):
+            if size is None:
+                super().__init__()
+            else:
+                super().__init__(
+                    nn.Linear(embedding_size, embedding_size, bias=False),
+                    nn.ReLU(),
+                    nn.Linear(embedding_size, size, bias=False),
+                )
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return unit vectors, in float32 at least, of shape (n, size)."""
+        projected = super().forward(embeddings)
+        wide = torch.promote_types(projected.dtype, torch.float32)
+        return normalize(projected.to(wide), dim=1)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The place of this process among those that train together.
+
+    Attributes
+    ----------
+    index : int
+        Rank of this process; the first writes.
+    number : int
+        How many there are.
+    """
+
+    index: int = 0
+    number: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes."""
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.number > 1:
+            distributed.barrier()
+
+    def device(self, device: str | torch.device | None) -> torch.device:
+        """Return where this process computes: among several, each has a GPU of its own."""
+        chosen = resolve_device("auto") if device is None else torch.device(device)
+        if self.number > 1 and chosen.type == "cuda" and chosen.index is None:
+            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(chosen)  # for messages that are not tensors
+        return chosen
+
+
+def join_processes(device: str | torch.device | None = None) -> Processes:
+    """Join the processes that ``torchrun`` started; without it, this one is alone.
+
+    Parameters
+    ----------
+    device : str or torch.device, default=None
+        Where the caller will compute, as far as it knows: decides how processes talk.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+            return Processes()
+        kind = resolve_device("auto").type if device is None else torch.device(device).type
+        distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
+    processes = Processes(distributed.get_rank(), distributed.get_world_size())
+    processes.device(device)
+    return processes
 
 
 @dataclass(frozen=True)
@@ -40,11 +137,11 @@ class StepOutput:
 class ContrastiveStep:
     """Computes loss and gradients; holds nothing that changes from step to step.
 
-    A contrastive loss is no sum over examples, so neither averaging the gradients of processes nor
+    A contrastive loss is not a sum over examples: neither averaging the gradients of processes nor
     adding those of smaller batches gives that of the whole. Instead (GradCache):
 
     1. every process embeds its rows, chunk by chunk;
-    2. the unit vectors, a few numbers a row, are gathered: every process computes the loss of the
+    2. the unit vectors, a few numbers per row, are gathered: every process computes the loss of the
        whole batch and its gradient with respect to all vectors;
     3. each process takes that gradient at its own rows back through the model, chunk by chunk
        (embedding again, with the same dropout, if there was more than one), and the gradients of
@@ -74,7 +171,7 @@ class ContrastiveStep:
         self.head = head
         self.config = config
         self.device = device
-        self.processes = process_state(device)
+        self.processes = join_processes(device)
 
     def gradients(
         self, prepared: PreparedStep, step: int, scaler: torch.amp.GradScaler | None = None
@@ -82,8 +179,7 @@ class ContrastiveStep:
         """Add the gradients of a step to the weights, scaled if there is a scaler."""
         chunks = [chunk.to(self.device) for chunk in prepared.chunks]
         seeds = [
-            derive_seed(self.config.seed, step, self.processes.process_index, i)
-            for i in range(len(chunks))
+            derive_seed(self.config.seed, step, self.processes.index, i) for i in range(len(chunks))
         ]
         at_once = len(chunks) == 1
         with torch.set_grad_enabled(at_once):
@@ -97,7 +193,7 @@ class ContrastiveStep:
         z1, z2 = self._gather(own)
         z1.requires_grad_()
         z2.requires_grad_()
-        loss = self._loss(prepared, z1, z2, step)
+        loss = self._loss(prepared, z1, z2)
         (loss if scaler is None else scaler.scale(loss)).backward()
         gradient = self._own_gradient(z1, z2)
         for i, (chunk, seed) in enumerate(zip(chunks, seeds, strict=True)):
@@ -110,7 +206,7 @@ class ContrastiveStep:
         return StepOutput(loss.detach(), z1.detach(), z2.detach())
 
     @torch.no_grad()
-    def evaluate(self, prepared: PreparedStep, step: int) -> StepOutput:
+    def evaluate(self, prepared: PreparedStep) -> StepOutput:
         """Compute the loss alone; the modules are in evaluation mode."""
         chunks = [chunk.to(self.device) for chunk in prepared.chunks]
         parts = [self._forward(chunk, seed=0) for chunk in chunks]
@@ -118,7 +214,7 @@ class ContrastiveStep:
         for chunk, part in zip(chunks, parts, strict=True):
             own[chunk.rows] = part
         z1, z2 = self._gather(own)
-        return StepOutput(self._loss(prepared, z1, z2, step), z1, z2)
+        return StepOutput(self._loss(prepared, z1, z2), z1, z2)
 
     def _forward(self, chunk: Chunk, seed: int) -> Tensor:
         dtype = _AUTOCAST.get(self.config.mixed_precision)
@@ -132,11 +228,13 @@ class ContrastiveStep:
 
     def _gather(self, own: Tensor) -> tuple[Tensor, Tensor]:
         """Return the views 1 and 2 of the whole batch from those of this process."""
-        n = self.processes.num_processes
+        n = self.processes.number
         if n == 1:
             half = len(own) // 2
             return own[:half], own[half:]
-        everyone = gather(own).reshape(n, 2, len(own) // 2, -1)
+        parts = [torch.empty_like(own) for _ in range(n)]
+        distributed.all_gather(parts, own)
+        everyone = torch.stack(parts).reshape(n, 2, len(own) // 2, -1)
         return (
             everyone[:, 0].flatten(0, 1).contiguous(),
             everyone[:, 1].flatten(0, 1).contiguous(),
@@ -147,29 +245,21 @@ class ContrastiveStep:
         for z in (z1, z2):
             # Without any negative in the batch the loss does not depend on the vectors.
             gradient = torch.zeros_like(z) if z.grad is None else z.grad
-            size = len(z) // self.processes.num_processes
-            start = self.processes.process_index * size
+            size = len(z) // self.processes.number
+            start = self.processes.index * size
             gradients.append(gradient[start : start + size])
         return torch.cat(gradients)
 
-    def _loss(self, prepared: PreparedStep, z1: Tensor, z2: Tensor, step: int) -> Tensor:
-        temperature = self.config.temperature_at(step)
+    def _loss(self, prepared: PreparedStep, z1: Tensor, z2: Tensor) -> Tensor:
         labels = None if prepared.labels is None else prepared.labels.to(self.device)
-        if prepared.permutation is not None and prepared.coefficients is not None:
-            mixed = i_mix if prepared.loss == "i_mix" else mi_mix
-            return mixed(
-                z1,
-                z2,
-                prepared.permutation.to(self.device),
-                prepared.coefficients.to(self.device),
-                temperature=temperature,
-                labels=labels,
-            )
-        whole = supcon if prepared.loss == "supcon" else weighted_simclr
-        return whole(z1, z2, temperature=temperature, labels=labels)
+        views = [z1, z2]
+        if (mixing := prepared.mixing) is not None:
+            views += [mixing.permutation.to(self.device), mixing.coefficients.to(self.device)]
+        function = LOSSES[prepared.loss].function
+        return function(*views, temperature=self.config.temperature, labels=labels)
 
     def _add_over_processes(self) -> None:
-        if self.processes.num_processes == 1:
+        if self.processes.number == 1:
             return
         trained = [
             p
@@ -180,6 +270,6 @@ class ContrastiveStep:
         flat = torch.cat(
             [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained]
         )
-        total = reduce(flat, reduction="sum")
-        for p, part in zip(trained, total.split([p.numel() for p in trained]), strict=True):
+        distributed.all_reduce(flat)
+        for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
             p.grad = part.view_as(p).clone()

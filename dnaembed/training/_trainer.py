@@ -5,32 +5,27 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast, broadcast_object_list
-from torch import Tensor
+from torch import Tensor, distributed
 
 from ..backbones import Backbone
 from ..backbones._device import move
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import Checkpoint, latest_checkpoint, write_checkpoint
-from ._config import TrainingConfig
-from ._head import ProjectionHead
-from ._log import CsvLog, TensorBoardLog
-from ._losses import alignment, uniformity
-from ._pair_batch import PairSource
+from ._checkpoint import Checkpoint, CsvLog, latest_checkpoint, write_checkpoint
+from ._config import TrainingConfig, saved_config
+from ._losses import LOSSES, alignment, uniformity, unmixed
+from ._pairs import PairSource
 from ._prepare import PreparedStep, ahead, prepare_step
-from ._processes import default_device, process_state
-from ._step import ContrastiveStep, StepOutput
+from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
 from ._weights import (
     assign,
     checkpointed,
@@ -43,6 +38,10 @@ from ._weights import (
 
 logger = logging.getLogger("dnaembed")
 
+_MAX_NORM = 1.0  # longer gradients are shortened to this
+_VALIDATION_STEPS = 4  # of the validation source, the same each time
+_SHOWN = ("loss", "alignment", "uniformity")
+
 
 class ContrastiveTrainer:
     """Train a backbone so that sequences of one species lie close together.
@@ -50,17 +49,16 @@ class ContrastiveTrainer:
     The default is Curriculum Contrastive Learning (C2LR): Weighted SimCLR for the first third of
     the steps, Manifold Instance Mixup for the rest.
 
-    It stands on accelerate, which brings devices and processes (``accelerate launch`` and
-    ``torchrun`` work unchanged), and not on transformers' ``Trainer``: that one adds up losses of
-    examples over accumulation steps and averages gradients over processes, but a contrastive loss
-    belongs to the batch as a whole. Here unit vectors are gathered over all processes and the loss,
-    its negatives, its masks and its mixing permutation are those of the whole batch, so that
-    neither the number of processes, but for the draws of dropout, nor that of chunks (`budget`)
-    changes the result.
+    With ``torchrun`` it trains in several processes. It is not built on transformers' ``Trainer``,
+    which adds up losses of examples over accumulation steps and averages gradients over processes:
+    a contrastive loss belongs to the batch as a whole. Here unit vectors are gathered over all
+    processes and the loss, its negatives, its masks and its mixing permutation are those of the
+    whole batch, so that neither the number of processes, but for the draws of dropout, nor that of
+    chunks (`budget`) changes the result.
 
     Every step is a pure function of the weights, the seeds and the step number: pairs, mixing and
     dropout are drawn from generators keyed by the step, never from a global one. A run that was
-    killed and goes on gives the same weights, bit for bit on a CPU.
+    killed and resumed gives the same weights, bit for bit on a CPU.
 
     Parameters
     ----------
@@ -73,15 +71,11 @@ class ContrastiveTrainer:
     validation_source : PairSource, default=None
         Pairs of other species; its first steps are used, the same in each validation. The loss of
         unmixed pairs in evaluation mode is what `validation_loss` means.
-    evaluate : callable, default=None
-        Called with the backbone, in evaluation mode and with the weights that would be returned, at
-        each validation of the main process; returns numbers by name for the log and for
-        ``config.monitor``.
     output_dir : path-like, default=None
         Folder for ``log.csv``, ``validation.csv``, ``training.json``, ``checkpoints`` and ``best``.
         None writes nothing.
     device : str or torch.device, default=None
-        None takes what accelerate finds.
+        None takes the best there is, a GPU of its own for each process.
 
     Attributes
     ----------
@@ -92,7 +86,7 @@ class ContrastiveTrainer:
     step : int
         Steps done.
     history, validations : list of dict
-        What was logged, a row each.
+        What was logged, in rows.
     best : dict or None
         The row of `validations` whose weights are best.
 
@@ -114,35 +108,27 @@ class ContrastiveTrainer:
         config: TrainingConfig | None = None,
         *,
         validation_source: PairSource | None = None,
-        evaluate: Callable[[Backbone], Mapping[str, float]] | None = None,
         output_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         config = config or TrainingConfig()
-        self.processes = process_state(device)
-        _check_config(config, backbone, self.processes.num_processes)
-        if config.patience is not None or config.monitor != "validation_loss":
-            _check_validation(config, validation_source, evaluate)
+        self.processes = join_processes(device)
+        _check_config(config, backbone, self.processes.number)
         if config.checkpoint_every is not None and output_dir is None:
             raise ValueError("checkpoint_every needs an output_dir.")
         self.config = config
         self.backbone = backbone
         self.source = source
         self.validation_source = validation_source
-        self.evaluate = evaluate
         self.output_dir = None if output_dir is None else Path(output_dir)
-        self.device = torch.device(device or default_device(self.processes))
+        self.device = self.processes.device(device)
         self.head = ProjectionHead(
-            backbone.embedding_size,
-            config.head_size,
-            config.head_hidden_size,
-            seed=derive_seed(config.seed),
+            backbone.embedding_size, config.head_size, seed=derive_seed(config.seed)
         )
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        self._n_worse = 0
         self._best_weights: list[Tensor] | None = None
         move(backbone.model, self.device)
         self.head.to(self.device)
@@ -173,7 +159,7 @@ class ContrastiveTrainer:
         Parameters
         ----------
         resume : bool, default=False
-            Go on from the newest checkpoint in `output_dir`; from the start if there is none.
+            Continue from the newest checkpoint in `output_dir`; start if there is none.
 
         Returns
         -------
@@ -201,23 +187,20 @@ class ContrastiveTrainer:
                 parameter.requires_grad_(True)
             self._optimizer.zero_grad()
             self.backbone.model.eval()
-            for log in logs.values():
-                if isinstance(log, TensorBoardLog):
-                    log.close()
         if self._best_weights is not None:
             assign(self._encoder_weights, self._best_weights)
         elif self._average is not None:
             assign(self._weights, self._average)
         return self.backbone
 
-    def _run(self, logs: dict[str, CsvLog | TensorBoardLog]) -> None:
+    def _run(self, logs: dict[str, CsvLog]) -> None:
         config = self.config
         steps = ahead(self._prepare, range(self.step, config.n_steps), config.n_workers)
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._training_mode()
         with closing(steps), bar:
-            while self.step < config.n_steps and not self._should_stop():
+            while self.step < config.n_steps:
                 prepared = next(steps)
                 output, norm = self._update(prepared)
                 self.step += 1
@@ -228,21 +211,23 @@ class ContrastiveTrainer:
                     self.history.append(row)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in _SHOWN}, refresh=False)
                     if "train" in logs:
-                        _write(logs, "train", row)
+                        logs["train"].write(row)
                 if last or (config.eval_every and self.step % config.eval_every == 0):
                     self._validate(logs)
                 if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
                     self._save()
 
-    def _prepare(self, step: int) -> PreparedStep:
+    def _prepare(
+        self, step: int, source: PairSource | None = None, loss: str | None = None
+    ) -> PreparedStep:
         return prepare_step(
             self.backbone,
-            self.source,
+            source or self.source,
             self.config,
             step,
-            loss=self.config.loss_at(step),
-            process=self.processes.process_index,
-            n_processes=self.processes.num_processes,
+            loss=loss or self.config.loss_at(step),
+            process=self.processes.index,
+            n_processes=self.processes.number,
         )
 
     def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
@@ -253,7 +238,7 @@ class ContrastiveTrainer:
         self._optimizer.zero_grad()
         output = self._compute.gradients(prepared, self.step, self._scaler)
         self._scaler.unscale_(self._optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._weights, config.max_grad_norm or float("inf"))
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, _MAX_NORM)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._anchor is not None:
@@ -274,10 +259,10 @@ class ContrastiveTrainer:
                 "mixed_precision."
             )
         near = alignment(output.z1, output.z2)
-        if prepared.permutation is not None and prepared.coefficients is not None:
+        if prepared.mixing is not None:
             # A mixed view belongs to two others, as in the loss.
-            share = prepared.coefficients.to(self.device)
-            other = output.z2[prepared.permutation.to(self.device)]
+            share = prepared.mixing.coefficients.to(self.device)
+            other = output.z2[prepared.mixing.permutation.to(self.device)]
             own = (output.z1 - output.z2).square().sum(1)
             near = (share * own + (1 - share) * (output.z1 - other).square().sum(1)).mean()
         factor = self.config.learning_rate_factor(self.step - 1)
@@ -292,68 +277,43 @@ class ContrastiveTrainer:
             "seconds": seconds,
         }
 
-    def _validate(self, logs: dict[str, CsvLog | TensorBoardLog]) -> None:
-        if self.validation_source is None and self.evaluate is None:
+    def _validate(self, logs: dict[str, CsvLog]) -> None:
+        if self.validation_source is None:
             return
         self.backbone.model.eval()
         self.head.eval()
-        row: dict[str, Any] = {"step": self.step}
         with exchanged(self._weights, self._average):
-            if self.validation_source is not None:
-                row |= self._validation_loss(self.validation_source)
-            if self.evaluate is not None and self.processes.is_main_process:
-                row |= {name: float(v) for name, v in self.evaluate(self.backbone).items()}
-            # All processes take the decisions of one.
-            row = broadcast_object_list([row])[0] if self.processes.num_processes > 1 else row
-            self._compare(row)
+            rows = [{"step": self.step} | self._validation_loss(self.validation_source)]
+            if self.processes.number > 1:  # all take the decisions of the first
+                distributed.broadcast_object_list(rows)
+            self._keep_if_best(rows[0])
         self._training_mode()
-        self.validations.append(row)
+        self.validations.append(rows[0])
         if "validation" in logs:
-            _write(logs, "validation", row)
+            logs["validation"].write(rows[0])
 
-    def _validation_loss(self, source: PairSource) -> dict[str, float]:
-        # Unmixed and at the last temperature, so that values are comparable over the whole run.
-        loss = "supcon" if self.config.loss == "supcon" else "weighted_simclr"
-        config = replace(self.config, final_temperature=None)
+    def _validation_loss(self, source: PairSource) -> dict[str, Any]:
         sums = torch.zeros(3)
-        for step in range(config.n_validation_batches):
-            prepared = prepare_step(
-                self.backbone,
-                source,
-                config,
-                step,
-                loss=loss,
-                process=self.processes.process_index,
-                n_processes=self.processes.num_processes,
-            )
-            output = self._compute.evaluate(prepared, self.config.n_steps - 1)
+        for step in range(_VALIDATION_STEPS):
+            # Unmixed, so that values are comparable over the whole run.
+            prepared = self._prepare(step, source, unmixed(self.config.loss))
+            output = self._compute.evaluate(prepared)
             sums += torch.stack(
                 [output.loss, alignment(output.z1, output.z2), uniformity(output.z2)]
             ).cpu()
         names = ("validation_loss", "validation_alignment", "validation_uniformity")
-        return dict(zip(names, (sums / config.n_validation_batches).tolist(), strict=True))
+        return dict(zip(names, (sums / _VALIDATION_STEPS).tolist(), strict=True))
 
-    def _compare(self, row: dict[str, Any]) -> None:
+    def _keep_if_best(self, row: dict[str, Any]) -> None:
         """Keep the weights in use if they are the best so far."""
-        name = self.config.monitor
-        if name not in row:
-            raise ValueError(f"monitor={name!r} is not among what was measured: {sorted(row)}.")
-        sign = 1 if self.config.greater_is_better else -1
-        if self.best is not None and sign * row[name] <= sign * self.best[name]:
-            self._n_worse += 1
+        if self.best is not None and row["validation_loss"] >= self.best["validation_loss"]:
             return
-        self.best, self._n_worse = row, 0
+        self.best = row
         self._best_weights = copies(self._encoder_weights)
-        if self.output_dir is not None and self.processes.is_main_process:
+        if self.output_dir is not None and self.processes.is_first:
             with atomic_folder(self.output_dir / "best") as beside:
                 self.backbone.save(beside / "model")
                 (beside / "validation.json").write_text(json.dumps(row), encoding="utf-8")
-
-    def _should_stop(self) -> bool:
-        if self.config.patience is None or self._n_worse < self.config.patience:
-            return False
-        logger.info("Stopped at step %d: no better validation for %d.", self.step, self._n_worse)
-        return True
 
     def _training_mode(self) -> None:
         self.backbone.model.train()
@@ -375,30 +335,28 @@ class ContrastiveTrainer:
 
     def _same_start(self) -> None:
         """Give all processes the weights of the first."""
-        if self.processes.num_processes > 1:
+        if self.processes.number > 1:
             flat = torch.cat([p.detach().flatten() for p in self._weights])
-            parts = broadcast(flat).split([p.numel() for p in self._weights])
+            distributed.broadcast(flat, 0)
+            parts = flat.split([p.numel() for p in self._weights])
             pairs = zip(self._weights, parts, strict=True)
             assign(self._weights, [part.view_as(p) for p, part in pairs])
 
-    def _open_logs(self) -> dict[str, CsvLog | TensorBoardLog]:
-        if self.output_dir is None or not self.processes.is_main_process:
+    def _open_logs(self) -> dict[str, CsvLog]:
+        if self.output_dir is None or not self.processes.is_first:
             return {}
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        content = {"config": self.config.to_dict(), "n_processes": self.processes.num_processes}
+        content = {"config": self.config.to_dict(), "n_processes": self.processes.number}
         with atomic_output(self.output_dir / "training.json") as beside:
             beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
         after = self.step if self.step else -1
-        logs: dict[str, CsvLog | TensorBoardLog] = {
+        return {
             "train": CsvLog(self.output_dir / "log.csv", after=after),
             "validation": CsvLog(self.output_dir / "validation.csv", after=after),
         }
-        if self.config.tensorboard:
-            logs["tensorboard"] = TensorBoardLog(self.output_dir / "tensorboard")
-        return logs
 
     def _save(self) -> None:
-        if self.output_dir is None or not self.processes.is_main_process:
+        if self.output_dir is None or not self.processes.is_first:
             return
         tensors = {f"model.{name}": t for name, t in self.backbone.model.state_dict().items()}
         tensors |= {f"head.{name}": t for name, t in self.head.state_dict().items()}
@@ -416,19 +374,12 @@ class ContrastiveTrainer:
             "history": self.history,
             "validations": self.validations,
             "best": self.best,
-            "n_worse": self._n_worse,
         }
-        write_checkpoint(
-            self.output_dir / "checkpoints",
-            self.step,
-            tensors,
-            state,
-            n_kept=self.config.n_checkpoints,
-        )
+        write_checkpoint(self.output_dir / "checkpoints", self.step, tensors, state)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
-        changed = self.config.differences(TrainingConfig.from_dict(state["config"]))
+        changed = self.config.differences(saved_config(state["config"]))
         if changed:
             raise ValueError(
                 f"The checkpoint of step {checkpoint.step} was written with other values of "
@@ -454,11 +405,7 @@ class ContrastiveTrainer:
         self.history = state["history"]
         self.validations = state["validations"]
         self.best = state["best"]
-        self._n_worse = state["n_worse"]
-        logger.info("Going on from the checkpoint of step %d.", self.step)
-
-
-_SHOWN = ("loss", "alignment", "uniformity")
+        logger.info("Continuing from the checkpoint of step %d.", self.step)
 
 
 def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) -> None:
@@ -466,32 +413,16 @@ def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) 
         raise ValueError(
             f"batch_size={config.batch_size} cannot be divided by {n_processes} processes."
         )
-    if config.loss in ("c2lr", "mi_mix", "i_mix") and backbone.n_mixing_layers < 1:
+    if LOSSES[config.loss].mixes and backbone.n_mixing_layers < 1:
+        others = [name for name, loss in LOSSES.items() if not loss.mixes]
         raise ValueError(
             f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
-            "use 'weighted_simclr' or 'supcon'."
+            f"use one of {others}."
         )
     if config.gradient_checkpointing and not backbone.model.supports_gradient_checkpointing:
         raise ValueError(
             f"gradient_checkpointing is not possible with {type(backbone.model).__name__}."
         )
-
-
-def _check_validation(
-    config: TrainingConfig,
-    validation_source: PairSource | None,
-    evaluate: Callable[[Backbone], Mapping[str, float]] | None,
-) -> None:
-    if validation_source is None and evaluate is None:
-        raise ValueError("patience and monitor need a validation_source or evaluate.")
-    if config.patience is not None and config.eval_every is None:
-        raise ValueError("patience needs eval_every.")
-
-
-def _write(logs: dict[str, CsvLog | TensorBoardLog], name: str, row: dict[str, Any]) -> None:
-    logs[name].write(row)
-    if "tensorboard" in logs:
-        logs["tensorboard"].write(row)
 
 
 def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

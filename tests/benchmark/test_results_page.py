@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-
-from dnaembed.benchmark import BenchmarkResult
 from dnaembed.benchmark.results import (
     SETS,
     genome_sets,
     main,
     write_results,
 )
+
+from dnaembed.benchmark import BenchmarkResult
 
 
 @pytest.fixture(scope="module")

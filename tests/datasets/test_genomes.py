@@ -131,7 +131,7 @@ def test_bad_genomes_name_file_and_record(folder, tmp_path):
     (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
     with pytest.raises(ValueError, match=r"bad\.fa, record 'two' \(number 2\)"):
         GenomeStore.build([GenomeRecord(str(folder / "bad.fa"), "x")], tmp_path / "store")
-    with pytest.raises(ValueError, match="no sequence of at least 5000 bases"):
+    with pytest.raises(ValueError, match="None of the 3 genomes has a sequence of at least 5000 b"):
         GenomeStore.build(list_genomes(folder), tmp_path / "store", min_piece=5000)
     with pytest.raises(ValueError, match="At least one genome"):
         GenomeStore.build([], tmp_path / "store")
@@ -143,6 +143,14 @@ def test_bad_genomes_name_file_and_record(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["genomes"]  # nothing is left over
 
 
+def test_short_genomes_are_left_out_with_one_warning(folder, tmp_path):
+    with pytest.warns(UserWarning, match=r"2 of 3 genomes have no sequence of at least 1020") as w:
+        store = GenomeStore.build(list_genomes(folder), tmp_path / "store", min_piece=1020)
+    assert len(w) == 1
+    assert store.labels == ["V"]
+    assert store.genome_pieces.tolist() == [0, 1]
+
+
 def test_existing_stores_are_kept_unless_told_otherwise(folder, tmp_path):
     store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -151,13 +159,13 @@ def test_existing_stores_are_kept_unless_told_otherwise(folder, tmp_path):
         list_genomes(folder, split="dev"), tmp_path / "store", overwrite=True
     )
     assert replaced.checksum != store.checksum
-    with pytest.raises(FileExistsError, match="no genome store"):
+    with pytest.raises(FileExistsError, match="not a genome store"):
         GenomeStore.build(list_genomes(folder), folder / "virus", overwrite=True)
     assert (folder / "virus" / "v.fa").is_file()
 
 
 def test_damaged_stores_are_refused(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no genome store"):
+    with pytest.raises(FileNotFoundError, match="does not hold a genome store"):
         GenomeStore(tmp_path)
     store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
     index = json.loads((store.folder / "index.json").read_text())

@@ -252,7 +252,7 @@ def test_authors_filters(tmp_path):
         ("sequence\tlabel\nACGT\t\n", "line 2: the label is empty"),
         ("sequence\tlabel\nACGT\t1\nAC!T\t1\n", "line 3"),
         ("sequence\tlabel\n\t1\n", "line 2"),
-        ("sequence\tlabel\n", "holds no sequences"),
+        ("sequence\tlabel\n", "has no sequences"),
     ],
 )
 def test_authors_files_that_are_not(tmp_path, text, message):

@@ -31,7 +31,6 @@ TRAINING = {
     "batch_size": 8,
     "log_every": 1,
     "checkpoint_every": 3,
-    "n_checkpoints": 2,
     "ema_decay": 0.9,
     "anchor": 0.1,
     "head_size": 8,

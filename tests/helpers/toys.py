@@ -1,5 +1,6 @@
 """A tiny backbone and a tiny pair source: what the trainer needs and nothing else."""
 
+import csv
 import hashlib
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from dnaembed.backbones import Backbone
-from dnaembed.training import PairBatch
+from dnaembed.training import ContrastiveTrainer, PairBatch, TrainingConfig
 
 
 class ToyConfig(PretrainedConfig):
@@ -118,3 +119,35 @@ def weights(trainer):
     named = dict(trainer.backbone.model.state_dict())
     named |= {f"head.{name}": tensor for name, tensor in trainer.head.state_dict().items()}
     return {name: tensor.clone() for name, tensor in named.items()}
+
+
+def make_trainer(
+    tmp_path=None, *, dropout=0.0, source=None, n_layers=3, validation_source=None, **config
+):
+    config = {"n_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1} | config
+    return ContrastiveTrainer(
+        ToyBackbone(dropout=dropout, num_hidden_layers=n_layers),
+        source or ToySource(),
+        TrainingConfig(**config),
+        validation_source=validation_source,
+        output_dir=tmp_path,
+        device="cpu",
+    )
+
+
+def gradients(trainer, step):
+    """Return the output of a step and the gradients of all weights."""
+    trainer._training_mode()
+    output = trainer._compute.gradients(trainer._prepare(step), step)
+    return output, [p.grad.clone() for p in trainer._weights]
+
+
+def same(one, other):
+    """Tell whether two mappings hold the same tensors."""
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def read_rows(path):
+    """Read a CSV file as one mapping per row."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

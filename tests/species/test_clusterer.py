@@ -1,4 +1,4 @@
-import sys
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from dnaembed.benchmark._mixture import embedding_mixture
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -16,9 +17,9 @@ from sklearn.preprocessing import FunctionTransformer, normalize
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
+from dnaembed.species import _clusterer
 from dnaembed.species._abundance import fit_abundance_scale
-from dnaembed.species._graph import neighbor_graph, ranked_bins
-from dnaembed.species._min_similarity import distinct_bins, neighbor_similarity
+from dnaembed.species._graph import neighbor_graph, ranked_bins, separation_of_bins
 from dnaembed.species._neighbors import nearest_neighbors
 
 DATA = Path(__file__).parents[1] / "data"
@@ -92,6 +93,75 @@ def test_kmeans_of_equal_rows():
     assert (clusterer.labels_ == 0).all()
 
 
+# --- K-means on many rows, as if 1,000 were many ---
+
+
+@pytest.fixture
+def many(monkeypatch):
+    monkeypatch.setattr(_clusterer, "LARGE_ROWS", 1000)
+    monkeypatch.setattr(_clusterer, "_START_ROWS", 800)
+    monkeypatch.setattr(_clusterer, "_BATCH_ROWS", 500)
+
+
+def inertia(X, clusterer):
+    return ((normalize(X) - clusterer.cluster_centers_[clusterer.labels_]) ** 2).sum()
+
+
+def test_many_rows_are_clustered_as_well(many):
+    X, y = embedding_mixture(6000, 48, 20, seed=2)
+    clusterer = SpeciesClusterer(20, random_state=0).fit(X)
+    full = KMeans(20, n_init=10, max_iter=1000, random_state=0).fit(X)
+    assert inertia(X, clusterer) < 1.02 * full.inertia_
+    scores = [adjusted_rand_score(y, labels) for labels in (clusterer.labels_, full.labels_)]
+    assert scores[0] > scores[1] - 0.05
+    assert clusterer.labels_.dtype == full.labels_.dtype
+    assert clusterer.n_iter_ > 1
+    np.testing.assert_array_equal(clusterer.predict(X), clusterer.labels_)
+    again = SpeciesClusterer(20, random_state=0).fit(X)
+    np.testing.assert_array_equal(again.labels_, clusterer.labels_)
+
+
+def test_up_to_the_size_scikit_learn_has_all_rows(many):
+    X, _ = embedding_mixture(1000, 16, 5)
+    clusterer = SpeciesClusterer(5, random_state=0).fit(X)
+    reference = KMeans(5, n_init=10, max_iter=1000, random_state=0).fit(normalize(X))
+    np.testing.assert_array_equal(clusterer.labels_, reference.labels_)
+
+
+def test_lengths_and_types_of_many_rows(many):
+    X, _ = embedding_mixture(2000, 32, 5)
+    expected = SpeciesClusterer(5, random_state=0).fit_predict(X)
+    scaled = X.astype(np.float64) * np.random.default_rng(0).uniform(0.1, 10, (len(X), 1))
+    for rows in (X.astype(np.float64), scaled, X.astype(np.float16)):
+        clusterer = SpeciesClusterer(5, random_state=0).fit(rows)
+        assert adjusted_rand_score(expected, clusterer.labels_) > 0.99
+        assert clusterer.cluster_centers_.dtype == np.float32
+
+
+def test_abundance_of_many_rows(many):
+    X, y = embedding_mixture(2000, 32, 6)
+    coverage = np.exp(np.random.default_rng(0).normal(size=(6, 3)))[y]
+    clusterer = SpeciesClusterer(6, random_state=0).fit(X, abundance=coverage)
+    assert clusterer.cluster_centers_.shape == (6, 32 + 2 * 3)
+    np.testing.assert_array_equal(clusterer.predict(X, abundance=coverage), clusterer.labels_)
+    assert adjusted_rand_score(y, clusterer.labels_) > 0.8
+
+
+def test_memory_mapped_rows_are_not_copied(many, tmp_path, monkeypatch):
+    X, _ = embedding_mixture(20_000, 64, 10)
+    np.save(tmp_path / "rows.npy", X)
+    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 1 << 16)
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    tracemalloc.start()
+    clusterer = SpeciesClusterer(10, n_init=1, random_state=0).fit(rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 3
+    np.testing.assert_array_equal(
+        SpeciesClusterer(10, n_init=1, random_state=0).fit_predict(X), clusterer.labels_
+    )
+
+
 # --- bins ---
 
 
@@ -142,7 +212,7 @@ def test_no_bins_at_all():
     assert clusterer.predict(np.eye(3)).tolist() == [-1, -1, -1]
 
 
-@pytest.mark.parametrize("min_similarity", ["auto", "neighbors", 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("min_similarity", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
     "X",
     [
@@ -169,91 +239,13 @@ def test_small_and_odd_data(X, min_similarity):
     assert clusterer.predict(X).shape == (len(X),)
 
 
-def test_same_seed_same_bins(monkeypatch):
-    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 200)  # so that rows are drawn
-    X, _ = species_mixture(15, 16, 0.7)
-    a, b, c = (SpeciesClusterer(method="kmedoid", random_state=seed).fit(X) for seed in (5, 5, 6))
-    assert a.min_similarity_ == b.min_similarity_ != c.min_similarity_
-    np.testing.assert_array_equal(a.labels_, b.labels_)
-
-
-# --- the threshold without labels ---
-
-
-@pytest.mark.parametrize(
-    "mixture",
-    [
-        {"n_species": 30, "n_features": 64, "spread": 0.5},
-        {"n_species": 30, "n_features": 64, "spread": 0.9},
-        {"n_species": 30, "n_features": 128, "spread": 1.2},
-        {"n_species": 40, "n_features": 64, "spread": 0.6, "relatives": 1.0},
-        {"n_species": 3, "n_features": 32, "spread": 0.7, "sizes": (20, 60)},
-        {"n_species": 30, "n_features": 64, "spread": 0.8, "sizes": (10, 150)},
-        {"n_species": 8, "n_features": 8, "spread": 0.3, "sizes": (20, 60)},
-    ],
-    ids=["tight", "middling", "loose", "related", "three", "unequal", "few dimensions"],
-)
-def test_estimated_threshold_recovers_species(mixture):
-    X, y = species_mixture(**mixture)
-    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
-    assert adjusted_rand_score(y, clusterer.labels_) > 0.95
-    assert np.mean(clusterer.labels_ == -1) < 0.05
-
-
-def test_estimated_threshold_with_all_similarities_high():
-    # Mean-pooled embeddings share a large common part.
-    X, y = species_mixture(30, 64, 0.9)
-    X += 0.3
-    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
-    assert adjusted_rand_score(y, clusterer.labels_) > 0.9
-    assert clusterer.min_similarity_ > 0.7
-
-
-def test_estimated_threshold_leaves_strays_out():
-    X, y = species_mixture(20, 64, 0.7)
-    strays = np.random.default_rng(1).normal(size=(len(X) // 6, 64)).astype(np.float32)
-    labels = SpeciesClusterer(method="kmedoid", random_state=0).fit_predict(np.r_[X, strays])
-    assert adjusted_rand_score(y, labels[: len(X)]) > 0.95
-    assert np.mean(labels[len(X) :] == -1) > 0.8
-
-
-def test_single_species_stays_together():
-    rng = np.random.default_rng(0)
-    X = 1 + rng.normal(size=(300, 64))
-    clusterer = SpeciesClusterer(method="kmedoid", random_state=0).fit(X)
-    assert clusterer.n_clusters_ == 1
-    assert np.mean(clusterer.labels_ == 0) > 0.95
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_estimate_from_a_part_of_the_rows(seed, monkeypatch):
-    X, y = species_mixture(20, 32, 0.6, sizes=(20, 60))
-    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 300)
-    labels = SpeciesClusterer(method="kmedoid", random_state=seed).fit_predict(X)
-    assert adjusted_rand_score(y, labels) > 0.9
-
-
-def test_neighbors_are_those_of_drawn_rows(monkeypatch):
-    X = normalize(species_mixture(10, 32, 0.3, sizes=(40, 60))[0])
-    every = neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(0))
-    monkeypatch.setattr("dnaembed.species._min_similarity._MAX_ROWS", 200)
-    some = [
-        neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(seed))
-        for seed in (0, 0, 1)
-    ]
-    assert some[0] == some[1] != some[2]
-    assert some == pytest.approx([every] * 3, abs=0.02)
-
-
-def test_distinct_bins_counts_what_is_apart():
+def test_separation_of_bins():
     X = np.repeat(np.eye(3), 4, axis=0)
     y = np.repeat([0, 1, 2], 4)
-    assert distinct_bins(X, y) == (3.0, 1.0)
-    assert distinct_bins(X, np.where(y == 2, -1, y)) == (pytest.approx(2 * 2 / 3), 1.0)
-    halves = np.arange(12) // 2
-    assert distinct_bins(X, halves) == (0.0, 0.0)
-    assert distinct_bins(X, np.zeros(12, dtype=int)) == (0.0, 0.0)
-    assert distinct_bins(X, np.full(12, -1)) == (0.0, 0.0)
+    assert separation_of_bins(X, y) == 1
+    assert separation_of_bins(X, np.where(y == 2, -1, y)) == 1
+    for nothing in (np.arange(12) // 2, np.zeros(12, dtype=int), np.full(12, -1)):
+        assert separation_of_bins(X, nothing) == 0
 
 
 # --- sequences ---
@@ -313,7 +305,7 @@ def test_bad_parameters_are_named(parameters):
 # --- graph and HDBSCAN ---
 
 
-@parametrize_with_checks([SpeciesClusterer(method="hdbscan"), SpeciesClusterer(method="kmedoid")])
+@parametrize_with_checks([SpeciesClusterer(method="hdbscan"), SpeciesClusterer(min_similarity=0.5)])
 def test_sklearn_checks_of_methods(estimator, check):
     check(estimator)
 
@@ -387,8 +379,9 @@ def test_graph_leaves_strays_out_and_cloud_together():
 
 def test_threshold_asks_for_the_kmedoid():
     X, _ = species_mixture(4, 16, 0.3)
-    for parameters in ({"min_similarity": 0.6}, {"min_similarity": "neighbors"}):
-        assert SpeciesClusterer(**parameters).fit(X).min_similarity_ > 0
+    assert SpeciesClusterer(min_similarity=0.6).fit(X).min_similarity_ == 0.6
+    with pytest.raises(ValueError, match="needs min_similarity, from 0 to 1, got None"):
+        SpeciesClusterer(method="kmedoid").fit(X)
     graph = SpeciesClusterer(min_similarity=0.6, method="graph", random_state=0).fit(X)
     assert graph.bin_limits_.shape == (graph.n_clusters_,)
     graph.set_params(method="kmedoid").fit(X)
@@ -402,12 +395,6 @@ def test_resolution_gives_more_bins():
         for r in (1, 30)
     ]
     assert n[0] < n[1]
-
-
-def test_graph_names_the_extra_that_it_needs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sknetwork.clustering", None)
-    with pytest.raises(ImportError, match=r'needs sknetwork: pip install "dnaembed\[graph\]"'):
-        SpeciesClusterer(method="graph").fit(np.eye(5))
 
 
 def test_large_species_are_not_cut_to_pieces():
@@ -436,16 +423,6 @@ def test_nearest_neighbors_in_blocks(monkeypatch):
     np.testing.assert_allclose(similarities, np.take_along_axis(products, indices, 1), atol=1e-6)
 
 
-def test_neighbors_threshold_is_what_most_rows_have():
-    X, y = species_mixture(10, 64, 0.7, sizes=(20, 60))
-    X = normalize(X)
-    found = neighbor_similarity(X, min_bin_size=10, random_state=np.random.RandomState(0))
-    near = np.sort(X @ X.T, axis=1)[:, -10]
-    assert np.mean(near >= found) == pytest.approx(0.7, abs=0.01)
-    labels = SpeciesClusterer(min_similarity="neighbors").fit_predict(X)
-    assert adjusted_rand_score(y[labels >= 0], labels[labels >= 0]) > 0.9
-
-
 def test_ranked_bins():
     assert ranked_bins(np.array([3, 0, 0, -1, 3, 3, 1]), 2).tolist() == [0, 1, 1, -1, 0, 0, -1]
     assert ranked_bins(np.array([-1, -1]), 1).tolist() == [-1, -1]
@@ -461,10 +438,10 @@ def test_twenty_thousand_contigs():
 # --- abundances ---
 
 
-def coverage_of(y, n_metagenomes, noise, seed=0):
+def coverage_of(y, n_profiles, noise, seed=0):
     rng = np.random.default_rng(seed)
-    means = np.exp(np.random.default_rng(99).normal(0, 1.5, (y.max() + 1, n_metagenomes)))
-    return means[y] * np.exp(rng.normal(0, noise, (len(y), n_metagenomes)))
+    means = np.exp(np.random.default_rng(99).normal(0, 1.5, (y.max() + 1, n_profiles)))
+    return means[y] * np.exp(rng.normal(0, noise, (len(y), n_profiles)))
 
 
 @pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
@@ -473,7 +450,8 @@ def test_abundance_tells_apart_what_sequence_does_not(method):
     twins = normalize(X) + 0 * y[:, None]
     twins[y == 1] = twins[y == 0][np.arange((y == 1).sum()) % (y == 0).sum()]
     coverage = coverage_of(y, 4, 0.1)
-    clusterer = SpeciesClusterer(method=method, random_state=0)
+    threshold = 0.85 if method == "kmedoid" else None
+    clusterer = SpeciesClusterer(method=method, min_similarity=threshold, random_state=0)
     without = clusterer.fit(twins).labels_
     assert adjusted_rand_score(y, without) < 0.9
     joined = clusterer.fit(twins, abundance=pd.DataFrame(coverage))

@@ -1,5 +1,3 @@
-import logging
-import sys
 import tracemalloc
 
 import numpy as np
@@ -11,7 +9,6 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
 from dnaembed import SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.species import _neighbors
 from dnaembed.species._neighbors import (
     add_similar,
@@ -20,6 +17,7 @@ from dnaembed.species._neighbors import (
     nearest_neighbors,
     own_similarity_sums,
 )
+from tests.helpers.benchmarks import embedding_mixture
 
 
 def recall(found, exact):
@@ -79,7 +77,6 @@ def test_similarities_added_to_rows_and_columns():
 
 @pytest.mark.slow  # pynndescent compiles itself
 def test_approximate_neighbors_are_nearly_the_exact_ones():
-    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
     X, y = embedding_mixture(3000, 64, 20, seed=1)
     exact, similarities = nearest_neighbors(X, 15)
     found, products = approximate_neighbors(X, 15, np.random.RandomState(0))
@@ -102,7 +99,6 @@ def test_approximate_neighbors_are_nearly_the_exact_ones():
 @pytest.mark.slow  # pynndescent compiles itself
 @pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(30), np.repeat(np.eye(9), 20, axis=0)])
 def test_approximate_neighbors_of_odd_rows(X):
-    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
     n_neighbors = min(5, len(X) - 1)
     indices, similarities = approximate_neighbors(X, n_neighbors, np.random.RandomState(0))
     assert indices.shape == similarities.shape == (len(X), n_neighbors)
@@ -112,7 +108,6 @@ def test_approximate_neighbors_of_odd_rows(X):
 
 @pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(20), np.eye(2), np.ones((3, 1))])
 def test_approximate_is_exact_for_few_rows(X):
-    pytest.importorskip("pynndescent", reason="pynndescent (extra ann) is not installed")
     bins = [
         SpeciesClusterer(neighbors=how, min_bin_size=2, random_state=0).fit_predict(X)
         for how in ("exact", "approximate")
@@ -120,31 +115,18 @@ def test_approximate_is_exact_for_few_rows(X):
     np.testing.assert_array_equal(*bins)
 
 
-def test_auto_is_exact_up_to_a_size(monkeypatch, caplog):
+def test_auto_is_exact_up_to_a_size(monkeypatch):
     calls = []
     monkeypatch.setattr(_neighbors, "EXACT_ROWS", 10)
     monkeypatch.setattr(_neighbors, "_TILE", 5)
-    monkeypatch.setattr(_neighbors, "_pynndescent", lambda: None)
     monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda X, k: calls.append("exact"))
     monkeypatch.setattr(
         _neighbors, "approximate_neighbors", lambda X, k, r: calls.append("approximate")
     )
-    monkeypatch.setattr(_neighbors, "find_spec", lambda name: object())
     state = np.random.RandomState(0)
     for n, how in ((10, "auto"), (11, "auto"), (11, "exact"), (10, "approximate")):
         find_neighbors(np.ones((n, 2)), 1, how=how, random_state=state)
     assert calls == ["exact", "approximate", "exact", "approximate"]
-    monkeypatch.setattr(_neighbors, "find_spec", lambda name: None)
-    with caplog.at_level(logging.INFO, "dnaembed"):
-        find_neighbors(np.ones((11, 2)), 1, how="auto", random_state=state)
-    assert calls[-1] == "exact"
-    assert 'pip install "dnaembed[ann]"' in caplog.text
-
-
-def test_approximate_names_the_extra_that_it_needs(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynndescent", None)
-    with pytest.raises(ImportError, match=r'needs pynndescent: pip install "dnaembed\[ann\]"'):
-        SpeciesClusterer(neighbors="approximate").fit(np.eye(5))
 
 
 def test_memory_of_neighbors_does_not_grow_with_the_square():

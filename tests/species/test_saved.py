@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from dnaembed import SpeciesClusterer
-from dnaembed.benchmark._mixture import embedding_mixture
 from dnaembed.io import SequenceFileError
 from dnaembed.species._saved import EmbeddingSource, _digest, load_clusters, save_clusters
+from tests.helpers.benchmarks import embedding_mixture
 
 SOURCE = EmbeddingSource("0123456789abcdef", 5000, True, "folder/of model")
 
@@ -21,7 +21,13 @@ def fitted(**parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"n_clusters": 4}, {}, {"method": "kmedoid"}, {"method": "hdbscan"}, {"min_similarity": 1.0}],
+    [
+        {"n_clusters": 4},
+        {},
+        {"min_similarity": 0.7},
+        {"method": "hdbscan"},
+        {"min_similarity": 1.0},
+    ],
 )
 @pytest.mark.parametrize("source", [SOURCE, None])
 def test_what_is_saved_assigns_as_before(tmp_path, parameters, source):

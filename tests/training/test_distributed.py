@@ -6,7 +6,7 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing as mp
-from accelerate import PartialState
+from torch import distributed
 
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
 from tests.helpers.toys import ToyBackbone, ToySource, weights
@@ -69,14 +69,13 @@ def work(rank, folder, port):
     # starts elsewhere, and must be given the weights of the first.
     results = {name: run(name, seed=rank, folder=folder / name) for name in CONFIGS}
     torch.save(results, folder / f"{rank}.pt")
-    state = PartialState()
-    assert state.num_processes == 2
+    assert distributed.get_world_size() == 2
     try:
         ContrastiveTrainer(ToyBackbone(), ToySource(), TrainingConfig(batch_size=5), device="cpu")
     except ValueError as error:
         (folder / f"{rank}.txt").write_text(str(error))
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    distributed.barrier()
+    distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")

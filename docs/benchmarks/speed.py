@@ -1,13 +1,12 @@
-"""How fast everything is: ``python -m dnaembed.benchmark.speed -o docs/results``.
+"""How fast everything is: ``python docs/benchmarks/speed.py -o docs/results``.
 
 One run, one machine: files to embeddings, embedders in memory, a transformer on the CPU, clusters
 and bins, each beside its peers. Nothing else should be running. `--only` chooses parts; the GPU has
-a benchmark of its own, ``python -m dnaembed.benchmark.gpu``.
+a benchmark of its own, ``python docs/benchmarks/gpu.py``.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import subprocess
@@ -16,7 +15,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from ..utils._atomic import atomic_output
+from _shared import arguments
+
+from dnaembed.utils._atomic import atomic_output
 
 #: Module and table of each part.
 PARTS = {
@@ -54,9 +55,7 @@ def _processor() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts one after the other, each in a process of its own."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.speed", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="for the CSV files")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts (default: all)"
@@ -65,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
     for part in args.only:
-        command = ["-m", f"{__package__}.{PARTS[part]}", "-o", str(folder / f"speed_{part}.csv")]
+        script = Path(__file__).with_name(f"{PARTS[part]}.py")
+        command = [str(script), "-o", str(folder / f"speed_{part}.csv")]
         subprocess.run([sys.executable, *command], check=True)
     with atomic_output(folder / "speed_machine.txt") as beside:
         beside.write_text(machine() + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
-"""What a GPU makes of it: ``python -m dnaembed.benchmark.gpu -o docs/results/gpu.csv``.
+"""What a GPU makes of it: ``python docs/benchmarks/gpu.py -o docs/results/gpu.csv``.
 
 An encoder of the size of DNABERT-S on reads of 2 kb and 10 kb: the loop of the authors' evaluation
 script (padded batches of 20 in the order of the file, attention and its bias in plain operations,
-float32) beside ours in each precision, with compiled layers, with other batches. Every case says
+float32) beside ours in each precision and with other batches. Every case says
 how much it computes a second beside plain matrix products in bfloat16, and how far its embeddings
 are from those of the authors' loop. A case that fails is a row that says why; cases for which the
 time is up are rows that say so.
@@ -13,7 +13,6 @@ skips: random weights attend to nothing in particular, which lets it skip the mo
 
 from __future__ import annotations
 
-import argparse
 import platform
 import sys
 import time
@@ -26,13 +25,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _shared import agreement, arguments, flops, random_reads, random_transformer, write_rows
 
-from ..backbones import DnaBertBackbone
-from ..backbones._device import DTYPES, move, resolve_device
-from ..backbones.dnabert import _flex_attention
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ._rows import write_rows
-from ._timed_transformer import agreement, flops, random_transformer
+from dnaembed.backbones import DnaBertBackbone
+from dnaembed.backbones._device import DTYPES, move, resolve_device
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
     "case",
@@ -62,16 +59,12 @@ class Case:
     name: str
     dtype: str = "bfloat16"
     budget: int | None = None
-    compile_layers: bool = False
-    skip_far: bool = True
 
 
 CASES = (
     Case("ours", "float32"),
     Case("ours"),
     Case("ours", "float16"),
-    Case("ours, all keys", skip_far=False),
-    Case("ours, compiled layers", compile_layers=True),
     *(Case("ours, other batches", budget=1 << power) for power in (13, 14, 16, 17)),
 )
 
@@ -156,7 +149,8 @@ def measure(
     rows = [{"case": "matrix products", "dtype": "bfloat16", "note": note}]
     rng = np.random.default_rng(seed)
     for length in lengths:
-        reads = _random_reads(rng, length, max(4, round(megabases * 1e6 / length)))
+        n_reads = max(4, round(megabases * 1e6 / length))
+        reads = random_reads(rng, rng.integers(length * 4 // 5, length * 6 // 5 + 1, n_reads))
         few = reads[: max(2, len(reads) // 4)]
         tokens = [len(ids) for ids in backbone.featurize(reads)]
         operations = flops(backbone.model.config, tokens)
@@ -203,12 +197,6 @@ def measure(
     return rows
 
 
-def _random_reads(rng: np.random.Generator, length: int, n_reads: int) -> list[str]:
-    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
-    sizes = rng.integers(length - length // 5, length + length // 5 + 1, n_reads)
-    return [rng.choice(letters, size).tobytes().decode() for size in sizes]
-
-
 def _ours(backbone: DnaBertBackbone, reads: Sequence[str], case: Case) -> np.ndarray:
     return embed_sequences(backbone, reads, EmbedOptions(budget=case.budget))
 
@@ -217,18 +205,16 @@ def _ours(backbone: DnaBertBackbone, reads: Sequence[str], case: Case) -> np.nda
 def _set_up(backbone: DnaBertBackbone, case: Case, *, eager: bool) -> Iterator[DnaBertBackbone]:
     """Set precision and attention for one case; put them back."""
     ready = copy(backbone)
-    ready.compile_layers = case.compile_layers
     config = backbone.model.config
-    before = config._attn_implementation, _flex_attention.SKIP_FAR
+    before = config._attn_implementation
     # Float32 is kept beside: what another precision has rounded off does not come back.
     weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     try:
-        config._attn_implementation = "eager" if eager else before[0]
-        _flex_attention.SKIP_FAR = case.skip_far
+        config._attn_implementation = "eager" if eager else before
         move(backbone.model, dtype=DTYPES[case.dtype])
         yield ready
     finally:
-        config._attn_implementation, _flex_attention.SKIP_FAR = before
+        config._attn_implementation = before
         move(backbone.model, dtype=torch.float32)
         backbone.model.load_state_dict(weights)
 
@@ -275,9 +261,7 @@ def _agreement(rows: np.ndarray, reference: np.ndarray) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.gpu", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
     parser.add_argument("--model", help="folder of a transformer (default: random weights)")
@@ -301,7 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     if args.model is None:
-        backbone = random_transformer(_random_reads(np.random.default_rng(1), 5_000, 100))
+        backbone = random_transformer(random_reads(np.random.default_rng(1), [5_000] * 100))
     else:
         backbone = DnaBertBackbone.from_folder(args.model)
     move(backbone.model, device)

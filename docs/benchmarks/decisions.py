@@ -1,13 +1,12 @@
 """What the defaults of bins and of unknown species were chosen by.
 
-``python -m dnaembed.benchmark.decisions GENOMES -o docs/results`` bins reads of the split ``dev``
+``python docs/benchmarks/decisions.py GENOMES -o docs/results`` bins reads of the split ``dev``
 by each method, beside the paper's K-medoid with its labelled threshold, and tells reads of known
 species from those of held-out genera. It writes ``binning.csv`` and ``novelty.csv``.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from _shared import arguments, write_rows
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from sklearn.preprocessing import normalize
 
-from .. import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
-from ..datasets._species import read_genomes, sample_reads
-from ..metrics import count_above, min_similarity_from_labels, species_f1_recall
-from ._rows import write_rows
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
+from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.metrics import count_above, min_similarity_from_labels, species_f1_recall
 
 logger = logging.getLogger("dnaembed")
 
@@ -252,15 +251,12 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.decisions", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("-o", "--output", required=True, help="folder for the two files")
     parser.add_argument("--model", default="default", help="name or folder of the model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     embedder = DNABertSEmbedder(args.model)
     binning, novelty = measure(args.genomes, embedder, seeds=args.seeds)
     _write(Path(args.output) / "binning.csv", binning)

@@ -1,4 +1,4 @@
-"""How fast embedders are in memory: ``python -m dnaembed.benchmark.embedder_speed -o FILE.csv``.
+"""How fast embedders are in memory: ``python docs/benchmarks/embedder_speed.py -o FILE.csv``.
 
 The bundled model, the k-mer embedders and a transformer of the size of DNABERT-S beside the plain
 Python loop over tetranucleotides that evaluation scripts use, on one thread, in one run. The
@@ -7,7 +7,6 @@ transformer's weights are random, which does not change its speed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +14,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from _shared import arguments, random_reads, random_transformer, write_rows
 from threadpoolctl import threadpool_limits
 
-from ..embedding._embedder import DNABertSEmbedder
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ..embedding._kmer_embedder import KmerEmbedder
-from ._rows import write_rows
-from ._timed_transformer import random_transformer
+from dnaembed.embedding._embedder import DNABertSEmbedder
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.embedding._kmer_embedder import KmerEmbedder
 
 _COLUMNS = ("embedder", "reads", "megabases", "seconds", "megabases per second", "times the loop")
 _LENGTH = 5000
@@ -69,8 +67,7 @@ def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dic
         A row an embedder.
     """
     rng = np.random.default_rng(seed)
-    letters = rng.choice(np.frombuffer(b"ACGT", dtype=np.uint8), (n_reads, _LENGTH))
-    reads = [row.tobytes().decode() for row in letters]
+    reads = random_reads(rng, [_LENGTH] * n_reads)
     bundled = DNABertSEmbedder(cache=None, device="cpu").fit(reads[:1])
     transformer = random_transformer(reads[:100])
     embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
@@ -110,9 +107,7 @@ def _median_seconds(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.embedder_speed", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--reads", type=int, default=2000, help="of 5 kb (default: 2000)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")

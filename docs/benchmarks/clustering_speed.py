@@ -1,4 +1,4 @@
-"""Time and memory of clusters and bins: ``python -m dnaembed.benchmark.clustering_speed -o FILE``.
+"""Time and memory of clusters and bins: ``python docs/benchmarks/clustering_speed.py -o FILE``.
 
 Rows that lie as embeddings of reads do are clustered by K-means and binned without a number of
 bins, in one half and the whole of a number of rows, each in a process of its own that reads them
@@ -8,7 +8,6 @@ K-medoid of the DNABERT-S paper with all similarities in memory, on fewer rows.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import resource
@@ -22,15 +21,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from _shared import arguments, embedding_mixture, write_rows
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from .. import SpeciesClusterer
-from ..metrics import min_similarity_from_labels
-from ..species._neighbors import find_neighbors
-from ._mixture import embedding_mixture
-from ._rows import write_rows
+from dnaembed import SpeciesClusterer
+from dnaembed.metrics import min_similarity_from_labels
+from dnaembed.species._neighbors import find_neighbors
 
 logger = logging.getLogger("dnaembed")
 
@@ -288,7 +286,7 @@ def run(wanted: Sequence[Case], output: Path) -> list[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         for case in wanted:
             files = _files(Path(folder), case)
-            command = [sys.executable, "-m", "dnaembed.benchmark.clustering_speed", "--case"]
+            command = [sys.executable, __file__, "--case"]
             argument = json.dumps([case.task, case.method, case.rows])
             paths = list(map(str, files))
             if not files[0].exists():
@@ -335,9 +333,7 @@ def peak_mb() -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.clustering_speed", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", default="clustering_speed.csv", help="CSV file")
     parser.add_argument(
         "--kmeans-rows", type=int, default=1_000_000, help="for K-means (default: 1,000,000)"
@@ -358,7 +354,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = measure(case, X, y)
         sys.stdout.write(json.dumps(result | {"peak MB": peak_mb()}))
         return 0
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     wanted = cases(args.kmeans_rows, args.bin_rows)
     if args.only:
         wanted = [c for c in wanted if args.only in f"{c.task}: {c.method}"]

@@ -1,6 +1,6 @@
 """What fine-tuning brings on genomes that no model was trained on, with labels and without.
 
-``python -m dnaembed.benchmark.fine_tuning GENOMES -o docs/results/fine_tuning.csv``
+``python docs/benchmarks/fine_tuning.py GENOMES -o docs/results/fine_tuning.csv``
 scores the bundled model on reads of split ``dev`` as it is, adapted to those reads without their
 labels (ARI of K-means), and fine-tuned on five labelled reads a species (F1 of the others). A run
 that was killed goes on: rows that the file has are not made again.
@@ -8,7 +8,6 @@ that was killed goes on: rows that the file has are not made again.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -16,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _shared import arguments, read_rows, write_rows
 from numpy.typing import NDArray
+from results import SETS, genome_sets
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
-from ..embedding._embedder import DNABertSEmbedder
-from ..training import ContrastiveFineTuner
-from ._protocols import clustering_scores
-from ._rows import read_rows, write_rows
-from .results import SETS, genome_sets
+from dnaembed.benchmark import clustering_scores
+from dnaembed.embedding._embedder import DNABertSEmbedder
+from dnaembed.training import ContrastiveFineTuner
 
 logger = logging.getLogger("dnaembed")
 
@@ -160,15 +159,12 @@ def few_shot_f1(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the measurement from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.fine_tuning", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--model", default="default", help="default: the bundled one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     run_fine_tuning(args.genomes, args.output, model=args.model, seeds=args.seeds)
     return 0
 

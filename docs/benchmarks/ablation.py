@@ -1,27 +1,27 @@
 """The ablation of the loss: what the curriculum and the mixing bring, on the bundled recipe.
 
-``python -m dnaembed.benchmark.ablation GENOMES --config RECIPE -o docs/results/ablation.csv``
+``python docs/benchmarks/ablation.py GENOMES --config RECIPE -o docs/results/ablation.csv``
 trains the model of a recipe with each loss and seed on split ``train`` and scores it on split
 ``dev``. A run that was killed goes on: rows that the file has are not made again.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 import numpy as np
+from _shared import arguments, read_rows, write_rows
+from results import genome_sets
 
-from ..backbones import Backbone
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ..training import ContrastiveTrainer, GenomeStore, list_genomes
-from ..training._config import Loss
-from ..training._recipe import (
+from dnaembed.backbones import Backbone
+from dnaembed.benchmark import clustering_scores, few_shot_scores
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.training import LOSSES, ContrastiveTrainer, GenomeStore, list_genomes
+from dnaembed.training._recipe import (
     DEFAULTS,
     make_backbone,
     make_config,
@@ -29,9 +29,6 @@ from ..training._recipe import (
     merge_recipes,
     read_recipe,
 )
-from ._protocols import clustering_scores, few_shot_scores
-from ._rows import read_rows, write_rows
-from .results import genome_sets
 
 logger = logging.getLogger("dnaembed")
 
@@ -45,7 +42,7 @@ def run_ablation(
     recipe: str | Path,
     output: str | Path,
     *,
-    losses: Sequence[str] = get_args(Loss),
+    losses: Sequence[str] = tuple(LOSSES),
     seeds: Sequence[int] = (0, 1, 2),
     n_reads: int = 50,
 ) -> list[dict[str, str]]:
@@ -112,16 +109,13 @@ def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ablation from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.ablation", description=__doc__.split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("--config", required=True, help="recipe")
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--losses", nargs="+", default=list(get_args(Loss)))
+    parser.add_argument("--losses", nargs="+", default=list(LOSSES))
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     run_ablation(args.genomes, args.config, args.output, losses=args.losses, seeds=args.seeds)
     return 0
 

@@ -1,6 +1,6 @@
 """The results page: every embedder, set and protocol, from a folder of genomes in one command.
 
-``python -m dnaembed.benchmark.results GENOMES -o docs/results``
+``python docs/benchmarks/results.py GENOMES -o docs/results``
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _rivals import KmerNet, ShrunkenDiscriminants
+from _shared import arguments
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils import Bunch
 
-from ..datasets._species import read_genomes, sample_reads
-from ..utils._atomic import atomic_output
-from ._benchmark import benchmark
-from ._embedders import default_embedders
-from ._results import BenchmarkResult
+from dnaembed import DNABertSEmbedder, KmerEmbedder
+from dnaembed.benchmark import benchmark
+from dnaembed.benchmark._embedders import default_embedders
+from dnaembed.benchmark._results import BenchmarkResult
+from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.utils._atomic import atomic_output
 
 logger = logging.getLogger("dnaembed")
 
@@ -162,7 +166,7 @@ def training_reads(
 
     The genomes are packed into `store_folder` once.
     """
-    from ..training import GenomePairs, GenomeStore, list_genomes
+    from dnaembed.training import GenomePairs, GenomeStore, list_genomes
 
     if (store_folder / "index.json").is_file():
         store = GenomeStore(store_folder)
@@ -179,6 +183,16 @@ def training_reads(
         sequences += [*batch.view1, *batch.view2]
         labels += [batch.labels, batch.labels]
     return sequences, np.concatenate(labels)
+
+
+def all_embedders(model: str = "default") -> dict[str, Any]:
+    """Return the default embedders, our own discriminants and the k-mer network among them."""
+    embedders = default_embedders(model=model)
+    judged = embedders.pop(MODEL)
+    profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
+    embedders[LDA] = make_pipeline(profiles, ShrunkenDiscriminants())
+    embedders["k-mer net"] = KmerNet(n_epochs=10, random_state=0)
+    return embedders | {MODEL: judged}
 
 
 def write_results(result: BenchmarkResult, folder: Path, *, model: str = MODEL) -> None:
@@ -342,11 +356,7 @@ def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see ``--help``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.results",
-        description="Score the bundled model and its baselines on reads of held-out genomes, and "
-        "write the tables and pictures of the results page.",
-    )
+    parser = arguments(__doc__)
     parser.add_argument("genomes", help="folder of genomes with catalog.tsv")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="for the results")
     parser.add_argument("--split", default="dev", help="of the test genomes (default: dev)")
@@ -377,26 +387,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--no-pictures", action="store_true")
     args = parser.parse_args(argv)
-    handler = logging.StreamHandler(sys.stderr)
-    logger.addHandler(handler)
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    try:
-        _run(args)
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+    _run(args)
     return 0
 
 
 def _run(args: argparse.Namespace) -> None:
-    from ..embedding._embedder import DNABertSEmbedder
-
     output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     cache = Path(args.cache) if args.cache else output / ".cache"
     cache.mkdir(parents=True, exist_ok=True)
-    embedders = default_embedders(model=args.model)
+    embedders = all_embedders(args.model)
     for item in args.embedder:
         name, equals, model = item.partition("=")
         if not equals:
@@ -436,7 +436,7 @@ def _write_pictures(
     embedders: Mapping[str, Any],
     training: tuple[list[str], np.ndarray],
 ) -> None:
-    from ._pictures import save_pictures
+    from dnaembed.benchmark._pictures import save_pictures
 
     first = next(iter(sets))
     shown = {name: embedders[name] for name in ("raw TNF", LDA, MODEL) if name in embedders}

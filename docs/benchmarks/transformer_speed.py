@@ -1,4 +1,4 @@
-"""Speed of the transformer on a CPU: ``python -m dnaembed.benchmark.transformer_speed -o FILE``.
+"""Speed of the transformer on a CPU: ``python docs/benchmarks/transformer_speed.py -o FILE``.
 
 An encoder of the size of DNABERT-S (random weights) on reads of 0.5 to 10 kb: the authors'
 evaluation loop, written anew, beside ours in float32, bfloat16 and int8, in one run. The loop takes
@@ -12,7 +12,6 @@ Layers cost the same, so `--layers` 12 takes three times as long as 4, at the sa
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -24,17 +23,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from _shared import agreement, arguments, flops, random_reads, random_transformer, write_rows
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
-from ..backbones._device import move
-from ..backbones.dnabert import alibi_slopes
-from ..backbones.dnabert._modeling import DnaBertLayer
-from ..embedding._engine import EmbedOptions, embed_sequences
-from ._memory import MemoryWatch
-from ._rows import write_rows
-from ._timed_transformer import agreement, flops, random_transformer
+from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+from dnaembed.backbones._device import move
+from dnaembed.backbones.dnabert import alibi_slopes
+from dnaembed.backbones.dnabert._modeling import DnaBertLayer
+from dnaembed.benchmark._memory import MemoryWatch
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
     "threads",
@@ -172,8 +170,8 @@ def measure(
     config = DnaBertConfig() if config is None else config
     rng = np.random.default_rng(seed)
     spread = np.linspace(min(lengths), max(lengths), n_reads).astype(int)
-    mixed = [_random_read(rng, n) for n in rng.permutation(spread)]
-    exact = random_transformer([_random_read(rng, 5000) for _ in range(200)], config, seed=seed)
+    mixed = random_reads(rng, rng.permutation(spread))
+    exact = random_transformer(random_reads(rng, [5000] * 200), config, seed=seed)
     half, rounded = deepcopy(exact), deepcopy(exact)
     move(half.model, dtype=torch.bfloat16)
     rounded.quantize()
@@ -206,7 +204,7 @@ def measure(
                 }
                 rows.append(row)
             for length in lengths:
-                reads = [_random_read(rng, length) for _ in range(max(1, 20_000 // length))]
+                reads = random_reads(rng, [length] * max(1, 20_000 // length))
                 _, seconds, memory = _timed(lambda reads=reads: _ours(exact, reads))  # type: ignore[misc]
                 name = f"{len(reads)} of {length} bp"
                 row = _row(exact, reads, seconds, rate, n_threads, name, "float32")
@@ -242,10 +240,6 @@ def _row(
     return row
 
 
-def _random_read(rng: np.random.Generator, length: int) -> str:
-    return "".join(rng.choice(list("ACGT"), length))
-
-
 def _ours(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
     return embed_sequences(backbone, reads, EmbedOptions())
 
@@ -271,10 +265,7 @@ def _threads(n_threads: int) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.transformer_speed",
-        description=__doc__.split("\n")[0],
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--reads", type=int, default=20, help="of 0.5 to 10 kb (default: 20)")
     parser.add_argument("--layers", type=int, default=4, help="of the encoder (default: 4 of 12)")

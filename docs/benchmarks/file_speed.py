@@ -1,4 +1,4 @@
-"""How fast files become embeddings: ``python -m dnaembed.benchmark.file_speed -o FILE.csv``.
+"""How fast files become embeddings: ``python docs/benchmarks/file_speed.py -o FILE.csv``.
 
 Reads in FASTA.gz go to float32 embeddings of the bundled model on disk, beside what only reads
 them, what only reads and counts, and the loop over bases that evaluation scripts use. Each case
@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _shared import arguments, write_rows
+from embedder_speed import python_loop_tnf
 
-from ..composition import kmer_counts
-from ..composition._counting import count_bases, n_kmers
-from ..io import iter_sequences
-from ..io._blocks import iter_blocks
-from ._rows import write_rows
-from .embedder_speed import python_loop_tnf
+from dnaembed.composition import kmer_counts
+from dnaembed.io import iter_sequences
 
 COLUMNS = (
     "case",
@@ -46,8 +44,6 @@ _K = 4
 _LOOP = "TNF by a Python loop"
 _READ = "reading alone (dnaio)"
 _READ_AND_COUNT = "reading (dnaio) and counting"
-_BLOCKS = "reading in blocks"
-_BLOCKS_AND_COUNT = "reading in blocks and counting"
 _EMBED = "embed_file"
 _EMBED_BFLOAT16 = "embed_file in bfloat16"
 _STREAM = "embed_file of a stream"
@@ -77,7 +73,6 @@ def measure(
     n_cores = min(2, len(_cores()))
     cases = [(_LOOP, 1, max(1, n_reads // 100), 5000)]
     cases += [(name, 1, n_reads, 5000) for name in (_READ, _READ_AND_COUNT)]
-    cases += [(name, 1, n_reads, 5000) for name in (_BLOCKS, _BLOCKS_AND_COUNT)]
     cases += [(_EMBED, cores, n_reads, 5000) for cores in range(1, n_cores + 1)]
     cases += [(_EMBED_BFLOAT16, 1, n_reads, 5000)]
     cases += [(_EMBED, 1, max(1, n_reads // part), 5000) for part in (4, 2)]
@@ -161,7 +156,7 @@ def _run(
     arguments = [name, str(cores), str(n_reads), str(length), str(path), str(repeats)]
     environment = os.environ | {"OMP_NUM_THREADS": str(cores)}
     done = subprocess.run(
-        [sys.executable, "-m", __spec__.name, "--case", *arguments],
+        [sys.executable, __file__, "--case", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         check=True,
@@ -217,19 +212,8 @@ def _read_and_count(source: Any) -> None:
         kmer_counts(chunk, _K)
 
 
-def _blocks(source: Any) -> None:
-    for _ in iter_blocks(source):
-        pass
-
-
-def _blocks_and_count(source: Any) -> None:
-    for block in iter_blocks(source):
-        counts = np.zeros((len(block), n_kmers(_K)), dtype=np.uint32)
-        count_bases(block.bases, block.lengths, [_K], counts)
-
-
 def _embed(source: Any, dtype: str = "float32") -> None:
-    from .. import DNABertSEmbedder
+    from dnaembed import DNABertSEmbedder
 
     n_jobs = len(_cores())
     with tempfile.TemporaryDirectory() as folder:
@@ -241,8 +225,6 @@ _WORK: dict[str, Callable[[Any], object]] = {
     _LOOP: _loop,
     _READ: _read,
     _READ_AND_COUNT: _read_and_count,
-    _BLOCKS: _blocks,
-    _BLOCKS_AND_COUNT: _blocks_and_count,
     _EMBED: _embed,
     _EMBED_BFLOAT16: partial(_embed, dtype="bfloat16"),
     _STREAM: _embed,
@@ -251,9 +233,7 @@ _WORK: dict[str, Callable[[Any], object]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dnaembed.benchmark.file_speed", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = arguments(__doc__)
     parser.add_argument("-o", "--output", help="CSV file")
     parser.add_argument("--reads", type=int, default=20_000, help="of 5 kb (default: 20,000)")
     parser.add_argument(

@@ -1,0 +1,178 @@
+"""Loss and gradients of a step, whole and in chunks, of toys and real models."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from dnaembed.training import ContrastiveTrainer, TrainingConfig, weighted_simclr
+from dnaembed.training._recipe import make_backbone
+from dnaembed.utils._randomness import derive_seed
+from tests.helpers.toys import ToySource, gradients, make_trainer
+
+
+def test_a_step_is_the_loss_of_its_batch():
+    trainer = make_trainer(loss="weighted_simclr")
+    output, found = gradients(trainer, 3)
+    batch = trainer.source.sample(3, 8)
+    features = trainer.backbone.featurize(batch.view1 + batch.view2)
+    z = trainer.head(trainer.backbone.embed(trainer.backbone.collate(features)))
+    loss = weighted_simclr(z[:8], z[8:], temperature=0.05, labels=torch.from_numpy(batch.labels))
+    expected = torch.autograd.grad(loss, trainer._weights)
+    torch.testing.assert_close(output.loss, loss.detach())
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("loss", ["weighted_simclr", "mi_mix", "supcon"])
+@pytest.mark.parametrize("budget", [1, 700, 1500])
+@pytest.mark.parametrize(
+    # In float32 the rounding of z, divided by the temperature, is larger than 1e-6.
+    ("dtype", "temperature", "tolerance"),
+    [(torch.float64, 0.05, 1e-12), (torch.float32, 1.0, 3e-6)],
+)
+def test_cached_gradients_are_those_of_the_whole_batch(loss, budget, dtype, temperature, tolerance):
+    whole, chunked = (
+        make_trainer(loss=loss, temperature=temperature, budget=b) for b in (None, budget)
+    )
+    for trainer in (whole, chunked):
+        trainer.backbone.model.to(dtype)
+        trainer.head.to(dtype)
+    for step in range(3):
+        assert len(chunked._prepare(step).chunks) > 1
+        one, expected = gradients(whole, step)
+        two, found = gradients(chunked, step)
+        assert one.z1.dtype == dtype
+        torch.testing.assert_close(two.loss, one.loss, rtol=tolerance, atol=0)
+        largest = max(float(b.abs().max()) for b in expected)
+        for a, b in zip(found, expected, strict=True):
+            assert (a - b).abs().max() <= tolerance * largest
+        for trainer in (whole, chunked):
+            trainer._optimizer.zero_grad()
+
+
+def test_cached_gradients_replay_the_dropout():
+    # Autograd through the very chunks, all at once, is the truth.
+    trainer = make_trainer(loss="mi_mix", dropout=0.5, budget=900)
+    trainer.backbone.model.double()
+    trainer.head.double()
+    prepared = trainer._prepare(2)
+    assert len(prepared.chunks) > 2
+    output, found = gradients(trainer, 2)
+    parts = [
+        trainer._compute._forward(chunk, derive_seed(trainer.config.seed, 2, 0, i))
+        for i, chunk in enumerate(prepared.chunks)
+    ]
+    rows = torch.cat([chunk.rows for chunk in prepared.chunks])
+    z = torch.cat(parts)[rows.argsort()]
+    loss = trainer._compute._loss(prepared, z[:8], z[8:])
+    expected = torch.autograd.grad(loss, trainer._weights)
+    torch.testing.assert_close(output.loss, loss.detach())
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("mixed_precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_as_full_precision(mixed_precision):
+    full, mixed = make_trainer(n_steps=1), make_trainer(n_steps=1, mixed_precision=mixed_precision)
+    dtypes = set()
+    mixed.backbone.model.first.register_forward_hook(lambda *a: dtypes.add(a[-1].dtype))
+    expected, found = gradients(full, 0), gradients(mixed, 0)
+    assert dtypes == {torch.bfloat16 if mixed_precision == "bf16" else torch.float16}
+    assert found[0].z1.dtype == torch.float32
+    assert found[0].loss.item() == pytest.approx(expected[0].loss.item(), rel=0.1)
+    for trainer in (full, mixed):
+        trainer.train()
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in mixed._weights)
+    assert mixed.history[0]["loss"] == pytest.approx(full.history[0]["loss"], rel=0.1)
+
+
+class FewSource(ToySource):
+    """Statistics and tokens need no thousands of reads here."""
+
+    def sample(self, step, n_pairs):
+        return super().sample(step % 4, min(n_pairs, 16))
+
+
+@pytest.fixture(scope="module", params=["kmer_profile", "dnabert"])
+def real_backbone(request):
+    section = {
+        "kmer_profile": {"k": [3], "hidden_size": 16, "intermediate_size": 16, "linear_size": 4},
+        "dnabert": {
+            "vocab_size": 40,
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+        },
+    }[request.param]
+    return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"budget": 300, "ema_decay": 0.9},
+        {"mixed_precision": "bf16"},
+        {"n_trainable_layers": 1},
+        {"head_size": None, "loss": "i_mix"},
+    ],
+)
+def test_real_models_learn(real_backbone, config):
+    backbone = deepcopy(real_backbone)
+    config = TrainingConfig(n_steps=8, batch_size=8, learning_rate=1e-3, log_every=1, **config)
+    ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
+    assert backbone.fingerprint() != real_backbone.fingerprint()
+    assert all(p.isfinite().all() for p in backbone.model.parameters())
+    batch = backbone.collate(backbone.featurize(["ACGT" * 30, "GGCA" * 30]))
+    with torch.inference_mode():
+        assert backbone.embed(batch).isfinite().all()
+
+
+def test_cached_gradients_of_a_transformer(real_backbone):
+    found = []
+    for budget in (None, 400):
+        backbone = deepcopy(real_backbone)
+        for module in backbone.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        config = TrainingConfig(
+            batch_size=8,
+            loss="mi_mix",
+            temperature=0.5,
+            budget=budget and budget // scale(backbone),
+        )
+        trainer = ContrastiveTrainer(backbone, ToySource(), config, device="cpu")
+        assert (len(trainer._prepare(1).chunks) > 1) == (budget is not None)
+        found.append(gradients_of(trainer, 1))
+    largest = max(float(b.abs().max()) for b in found[0].values())
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        assert (gradient - found[1][name]).abs().max() < 1e-5 * largest
+
+
+def scale(backbone):
+    return 100 if backbone.default_budget == 512 else 1  # rows rather than tokens
+
+
+def gradients_of(trainer, step):
+    trainer._training_mode()
+    trainer._compute.gradients(trainer._prepare(step), step)
+    named = trainer.backbone.model.named_parameters()
+    return {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def test_checkpointed_activations_change_nothing():
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
+    sizes |= {"architecture": "dnabert", "vocab_size": 40, "num_hidden_layers": 2}
+    one = make_backbone(sizes, FewSource(), seed=0)
+    two = deepcopy(one)
+    hooks = [len(m._forward_hooks) for m in two.model.modules()]
+    for backbone, recompute in ((one, False), (two, True)):
+        config = TrainingConfig(
+            n_steps=4, batch_size=8, gradient_checkpointing=recompute, learning_rate=1e-3
+        )
+        ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
+    assert one.fingerprint() == two.fingerprint()
+    assert [len(m._forward_hooks) for m in two.model.modules()] == hooks

@@ -52,7 +52,8 @@ class Binning:
         Literal["auto", "graph", "kmedoid", "hdbscan"] | None,
         panel(
             "Binning",
-            help="How bins are found (default: kmedoid with --min-similarity, else graph).",
+            help="How bins are found (default: kmedoid, which needs --min-similarity, if that is "
+            "given, else graph).",
         ),
     ] = None
     resolution: Annotated[
@@ -126,6 +127,8 @@ def bin_(
     from ..species._saved import load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=force)  # now, not after the work
+    if binning.method == "kmedoid" and binning.min_similarity is None:
+        raise ValueError("--method kmedoid needs --min-similarity.")
     scale.refuse_with_assign(
         method=binning.method, min_similarity=binning.min_similarity, resolution=binning.resolution
     )

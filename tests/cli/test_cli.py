@@ -402,13 +402,15 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
-@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+@pytest.mark.parametrize(
+    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
+)
 def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
     table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
     argv = ["bin", reads_file, "-o", str(tmp_path / "bins"), "--min-length", "300", *model]
-    options = ["--method", method, "--min-bin-size", "5", "--abundance", str(table)]
+    options = ["--method", *method, "--min-bin-size", "5", "--abundance", str(table)]
     assert main([*argv, *options, "--abundance-weight", "0.9"]) == 0
     bins = read_labels(tmp_path / "bins" / "contigs.tsv")
     first, second = ({bins[f"r{i}"] for i in part} for part in (range(12), range(12, 24)))
@@ -475,7 +477,7 @@ def test_classify_unknown(tmp_path, reads_file, labelled, model):
     header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
     assert header == ["id", "species", "probability", "confidence"]
     assert all(0 < float(row[3]) <= float(row[2]) <= 1 for row in rows)
-    assert main([*argv, *model, "--unknown", "?", "--false-unknown-rate", "0.9"]) == 0
+    assert main([*argv, *model, "--unknown=?", "--false-unknown-rate", "0.9"]) == 0
     assert {line.split("\t")[1] for line in output.read_text().splitlines()[3:]} <= {
         "?",
         "species A",

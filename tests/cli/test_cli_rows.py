@@ -128,6 +128,7 @@ def test_damaged_or_missing_groups(tmp_path, reads, model, capsys, command):
         (["cluster", "r.fa", "--assign", "c", "-k", "3"], "without --n-clusters"),
         (["cluster", "r.fa", "--assign", "c", "--save", "d"], "without --save"),
         (["bin", "r.fa", "--assign", "c", "--save", "d"], "without --save"),
+        (["bin", "r.fa", "--method", "kmedoid"], "kmedoid needs --min-similarity"),
         (["bin", "r.fa", "--assign", "c", "--method", "graph"], "without --method"),
         (["bin", "r.fa", "--assign", "c", "--resolution", "3"], "without --resolution"),
         (["bin", "r.fa", "--assign", "c", "--min-similarity", "0.5"], "without --min-similarity"),
@@ -186,14 +187,16 @@ def test_bin_with_embeddings_of_other_contigs(tmp_path, reads, rows, capsys):
     assert f"{rows}: two rows have one identifier" in line
 
 
-@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+@pytest.mark.parametrize(
+    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
+)
 def test_bin_assigns_new_contigs(tmp_path, reads, model, method):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
     table.write_text("\n".join(["contig\tone\ttwo", *lines]) + "\n")
     abundance = ["--abundance", str(table), "--abundance-weight", "0.9"]
     saved = str(tmp_path / "saved")
-    argv = bin_argv(tmp_path, reads, "a", "--method", method, "--save", saved, *abundance, *model)
+    argv = bin_argv(tmp_path, reads, "a", "--method", *method, "--save", saved, *abundance, *model)
     assert main(argv) == 0
     assert main(bin_argv(tmp_path, reads, "b", "--assign", saved, *abundance, *model)) == 0
     old, new = (labels(tmp_path / name / "contigs.tsv") for name in "ab")

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, silhouette_score
 
 from dnaembed.metrics import (
     center_similarities,
     count_above,
+    genome_recovery_scores,
     min_similarity_from_labels,
+    retrieval_score,
     species_f1_recall,
+    species_silhouette,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -102,3 +105,140 @@ def test_names_of_bins_do_not_matter(names):
     f1, recall = species_f1_recall(y, np.array(names)[labels])
     np.testing.assert_allclose(f1, f1_score(y, labels, average=None))
     np.testing.assert_allclose(recall, 0.8)
+
+
+def test_recovery_by_hand():
+    # Genome a (1000 bp): 800 in bin 0, 100 in bin 1, 100 in none. Genome b (500 bp): 40 in bin 0,
+    # 460 in bin 1. Genome c (300 bp): in bin 2. Genome d (200 bp): in no bin.
+    labels = np.array(list("aaabbcd"))
+    bins = np.array([0, 1, -1, 0, 1, 2, -1])
+    lengths = np.array([800, 100, 100, 40, 460, 300, 200])
+    scores = genome_recovery_scores(labels, bins, lengths)
+    assert scores["purity_bp"] == pytest.approx((800 + 460 + 300) / 1700)
+    assert scores["completeness_bp"] == pytest.approx((800 + 460 + 300) / 2000)
+    assert scores["mean_purity_bp"] == pytest.approx((800 / 840 + 460 / 560 + 1) / 3)
+    assert scores["mean_completeness_bp"] == pytest.approx((0.8 + 0.92 + 1 + 0) / 4)
+    assert scores["binned_bp"] == pytest.approx(1700 / 2000)
+    # Contaminations: bin 0 has 4.8 %, bin 1 has 17.9 %, bin 2 none.
+    assert scores["genomes>50%<10%"] == scores["genomes>50%<5%"] == 2
+    assert scores["genomes>70%<10%"] == scores["genomes>70%<5%"] == 2
+    assert scores["genomes>90%<10%"] == scores["genomes>90%<5%"] == 1
+
+
+def test_figures_of_amber():
+    """cami-amber 2.0.8 on the same bins (``results.tsv`` and ``bin_metrics.tsv``)."""
+    with np.load(DATA / "amber.npz") as case:
+        scores = genome_recovery_scores(case["labels"], case["bins"], case["lengths"])
+    expected = {
+        "purity_bp": 0.868053,  # precision_weighted_bp
+        "completeness_bp": 0.761078,  # recall_weighted_bp
+        "mean_purity_bp": 0.900802,  # precision_avg_bp
+        "mean_completeness_bp": 0.631077,  # recall_avg_bp_cami1
+        "binned_bp": 0.831450,  # percentage_of_assigned_bps
+        "genomes>50%<5%": 4,
+        "genomes>70%<5%": 3,
+        "genomes>90%<5%": 1,
+        "genomes>50%<10%": 7,
+        "genomes>70%<10%": 6,
+        "genomes>90%<10%": 2,
+    }
+    assert scores == pytest.approx(expected, abs=1e-6)
+
+
+def test_limits_are_strict():
+    labels, bins = np.array(list("aab")), np.array([0, -1, 0])
+    scores = genome_recovery_scores(labels, bins, np.array([90, 90, 10]))
+    assert scores["genomes>50%<10%"] == 0  # exactly half of a, exactly 10 % of b
+    scores = genome_recovery_scores(labels, bins, np.array([91, 90, 10]))
+    assert scores["genomes>50%<10%"] == 1
+
+
+def test_a_genome_in_two_bins_counts_once_for_each():
+    labels, bins = np.array(list("aab")), np.array([0, 1, -1])
+    scores = genome_recovery_scores(labels, bins, np.array([60, 40, 100]))
+    assert scores["mean_completeness_bp"] == pytest.approx((0.6 + 0.4 + 0) / 3)
+    assert scores["completeness_bp"] == pytest.approx(60 / 200)
+
+
+def test_recovery_without_bins():
+    scores = genome_recovery_scores(np.array(["a", "b"]), np.array([-1, -1]), np.array([5, 6]))
+    assert np.isnan(scores.pop("purity_bp"))
+    assert np.isnan(scores.pop("mean_purity_bp"))
+    assert set(scores.values()) == {0.0}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.integers(-1, 3), st.integers(1, 1000)), min_size=1
+    )
+)
+def test_recovery_ranges_and_perfect_bins(rows):
+    labels, bins, lengths = (np.array(column) for column in zip(*rows, strict=True))
+    scores = genome_recovery_scores(labels, bins, lengths)
+    n_genomes = len(set(labels.tolist()))
+    for name, value in scores.items():
+        assert 0 <= value <= (n_genomes if name.startswith("genomes") else 1) or np.isnan(value)
+    _, perfect = np.unique(labels, return_inverse=True)
+    scores = genome_recovery_scores(labels, perfect, lengths)
+    assert {scores[name] for name in scores if not name.startswith("genomes")} == {1.0}
+    assert {scores[name] for name in scores if name.startswith("genomes")} == {float(n_genomes)}
+
+
+def test_recovery_lengths_must_match():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        genome_recovery_scores(np.array(["a"]), np.array([0]), np.array([1, 2]))
+
+
+def test_retrieval_by_hand():
+    rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.5, 0.6]])
+    labels = np.array(["a", "a", "b", "b", "a"])
+    # The last one is nearest to a b, and is not nearer to any b than its own kind is.
+    assert retrieval_score(rows, labels) == 4 / 5
+
+
+def test_retrieval_of_genera_skips_the_species():
+    rows = np.array([[1.0, 0.0], [0.99, 0.01], [0.9, 0.2], [0.0, 1.0], [0.1, 1.0], [1.0, 0.9]])
+    genus = np.array(["g", "g", "g", "h", "h", "h"])
+    species = np.array(["g1", "g1", "g2", "h1", "h1", "h2"])
+    # g1 finds g2 (twice), g2 finds g1; h1 finds h2 (twice); h2 finds g2.
+    assert retrieval_score(rows, genus, exclude=species) == 5 / 6
+
+
+def test_sequences_without_company_are_not_asked():
+    rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.95, 0.05]])
+    assert retrieval_score(rows, np.array(["a", "a", "b"])) == 0.0  # both find b
+    assert np.isnan(retrieval_score(rows, np.array(["a", "b", "c"])))
+    assert np.isnan(
+        retrieval_score(rows, np.array(["g", "g", "h"]), exclude=np.array(["s", "s", "t"]))
+    )
+
+
+def test_asking_some_is_close_to_asking_all():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 100)
+    rows = np.eye(10)[labels] + 0.5 * rng.standard_normal((1000, 10))
+    everyone = retrieval_score(rows, labels)
+    assert retrieval_score(rows, labels, max_queries=500) == pytest.approx(everyone, abs=0.06)
+    assert 0.2 < everyone < 0.95
+
+
+@given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 1000))
+def test_silhouette_is_that_of_scikit_learn(n_species, most, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(n_species), rng.integers(1, most + 2, n_species))
+    if len(labels) == n_species:
+        labels = np.append(labels, 0)
+    rows = rng.standard_normal((len(labels), 4))
+    expected = silhouette_score(rows, labels, metric="cosine")
+    assert species_silhouette(rows, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_silhouette_needs_two_species():
+    with pytest.raises(ValueError, match="At least two species are required, got 1"):
+        species_silhouette(np.eye(3), np.zeros(3))
+
+
+def test_rows_of_zeros_are_near_nobody():
+    rows = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    # Those of b are perfect (1), those of a as far from each other as from b (0).
+    assert species_silhouette(rows, np.array(["a", "a", "b", "b"])) == 0.5

@@ -153,7 +153,7 @@ def test_overflow_is_an_error(tmp_path, dtype):
             parameter.mul_(300 if dtype == "float16" else 1e20)
     backbone.save(tmp_path / "model")
     embedder = DNABertSEmbedder(tmp_path / "model", dtype=dtype, device="cpu")
-    expected = rf"the model gives NaN or infinity in {dtype} on \d of 2 pieces, the first of"
+    expected = rf"the model gives NaN or infinity in {dtype} on \d of 2 windows, the first of"
     with pytest.raises(FloatingPointError, match=expected) as caught:
         embedder.fit_transform(["ACGTTGCA" * 50, "A"])
     assert ("set dtype='float32'" in str(caught.value)) == (dtype == "float16")

@@ -1,12 +1,12 @@
-"""Models behind the embedders, and how to load them."""
+"""Models behind the embedders, and how to load them.
 
-from transformers import AutoConfig, AutoModel
+A *backbone* is the part of an embedder that computes: a model with what turns DNA into its input.
+"""
 
-from ._composition import composition_backbone
 from ._convert import convert_checkpoint
 from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ._load import load_backbone, shared_backbone
-from ._protocol import Backbone, Mixing
+from ._protocol import Backbone, Mixing, register_backbone
 from .dnabert import (
     DnaBertBackbone,
     DnaBertConfig,
@@ -14,11 +14,6 @@ from .dnabert import (
     load_projection_head,
     train_bpe_tokenizer,
 )
-
-AutoConfig.register(DnaBertConfig.model_type, DnaBertConfig, exist_ok=True)
-AutoModel.register(DnaBertConfig, DnaBertModel, exist_ok=True)
-AutoConfig.register(KmerProfileConfig.model_type, KmerProfileConfig, exist_ok=True)
-AutoModel.register(KmerProfileConfig, KmerProfileModel, exist_ok=True)
 
 __all__ = [
     "Backbone",
@@ -29,10 +24,10 @@ __all__ = [
     "KmerProfileConfig",
     "KmerProfileModel",
     "Mixing",
-    "composition_backbone",
     "convert_checkpoint",
     "load_backbone",
     "load_projection_head",
+    "register_backbone",
     "shared_backbone",
     "train_bpe_tokenizer",
 ]

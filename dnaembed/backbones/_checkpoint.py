@@ -15,37 +15,24 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import PreTrainedModel
 
 from ..utils._messages import printable
 
-# In the order of preference; the second and the fourth name the files of a split checkpoint.
-WEIGHT_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+# In the order of preference; the second names the files of a split checkpoint.
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
-_MAX_JSON_BYTES = 16_000_000
-# Of the pickle in a torch archive, which holds names and shapes but no weights.
-_MAX_PICKLE_BYTES = 16_000_000
-_MAX_ENTRIES = 100_000
-_MAX_NAME = 200
-
-# What a model of this package may ask for; the published ones have 12 layers, 117 M parameters.
-MAX_LAYERS = 1024
-MAX_PARAMETERS = 10**10
+# Of a JSON file, and of the pickle in a torch archive, which holds names and shapes, no weights.
+MAX_BYTES = 16_000_000
 
 # What torch's restricted unpickler was seen to raise on damaged files, besides its own error.
 _DAMAGED = (
@@ -55,21 +42,13 @@ _DAMAGED = (
     EOFError,
     LookupError,
     MemoryError,
+    NotImplementedError,
     RuntimeError,
     TypeError,
     ValueError,
     struct.error,
+    zipfile.BadZipFile,
 )
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor in a file: what is known before it is read, and how to read it."""
-
-    file: Path
-    shape: tuple[int, ...]
-    n_bytes: int
-    load: Callable[[], torch.Tensor]
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -77,8 +56,8 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: file not found.")
     check_inside(file)
-    if file.stat().st_size > _MAX_JSON_BYTES:
-        raise ValueError(f"{file}: at most {_MAX_JSON_BYTES:,} bytes are expected.")
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{file}: at most {MAX_BYTES:,} bytes are expected.")
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -104,23 +83,13 @@ def check_inside(file: Path) -> None:
         )
 
 
-def check_size(n_layers: int, n_parameters: int) -> None:
-    """Raise if sizes ask for more than any model of this package could need."""
-    if n_layers > MAX_LAYERS or n_parameters > MAX_PARAMETERS:
-        raise ValueError(
-            f"A model of at most {MAX_LAYERS} layers and {MAX_PARAMETERS:,} parameters is "
-            f"expected, got {n_layers:,} layers and {n_parameters:,} parameters."
-        )
-
-
 def weight_files(folder: Path) -> list[Path]:
     """Find the files with the weights of a checkpoint folder."""
     for name in WEIGHT_FILES:
         file = folder / name
-        if not file.is_file():
-            continue
-        check_inside(file)
-        return _files_of_index(file) if file.suffix == ".json" else [file]
+        if file.is_file():
+            check_inside(file)
+            return _files_of_index(file) if file.suffix == ".json" else [file]
     raise FileNotFoundError(
         f"{folder}: no weights found; one of {', '.join(WEIGHT_FILES)} is expected."
     )
@@ -130,64 +99,40 @@ def _files_of_index(index: Path) -> list[Path]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ValueError(f"{index}: a table 'weight_map' from tensors to files is expected.")
-    suffix = Path(index.name.removesuffix(".index.json")).suffix
     files = []
     for name in {repr(name): name for name in weight_map.values()}.values():
         # A separator, a drive or ".." would lead out of the folder.
-        if (
-            not isinstance(name, str)
-            or any(c in "/\\:" or not c.isprintable() for c in name)
-            or len(name) > _MAX_NAME
-        ):
+        plain = isinstance(name, str) and name.isprintable() and not any(c in "/\\:" for c in name)
+        if not plain or not name.endswith(".safetensors") or len(name) > 200:
             raise ValueError(
-                f"{index}: plain file names are expected, got {printable(repr(name))}."
+                f"{index}: plain names of .safetensors files are expected, "
+                f"got {printable(repr(name))}."
             )
-        if not name.endswith(suffix):
-            raise ValueError(f"{index}: files that end in {suffix} are expected, got {name!r}.")
-        if not (index.parent / name).is_file():
-            raise FileNotFoundError(f"{index.parent / name}: file not found; {index} names it.")
-        check_inside(index.parent / name)
-        files.append(index.parent / name)
+        file = index.parent / name
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: file not found; {index} names it.")
+        check_inside(file)
+        files.append(file)
     return files
 
 
-def stored_tensors(files: list[Path]) -> dict[str, StoredTensor]:
-    """List the tensors of weight files by name, without bringing them into memory."""
-    tensors: dict[str, StoredTensor] = {}
-    for file in files:
-        read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
-        for name, tensor in read(file).items():
-            if name in tensors:
-                raise ValueError(
-                    f"{file}: tensor {printable(name)} is in {tensors[name].file} as well."
-                )
-            tensors[name] = tensor
-    return tensors
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """Map the tensors of a safetensors or torch file; numbers are read when they are used."""
+    if file.suffix == ".safetensors":
+        try:
+            # The library compares shapes and sizes with the length of the file.
+            return load_file(file)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{file}: not a valid safetensors file: {printable(str(error), 200)}"
+            ) from error
+    return _read_pickle(file)
 
 
-def _read_safetensors(file: Path) -> dict[str, StoredTensor]:
-    try:
-        handle = safe_open(file, framework="pt")
-        # The library has compared shapes and sizes with the length of the file.
-        return {
-            name: StoredTensor(
-                file,
-                tuple(handle.get_slice(name).get_shape()),
-                0,
-                lambda name=name: handle.get_tensor(name),  # type: ignore[misc]
-            )
-            for name in handle.keys()  # noqa: SIM118 - the handle is no mapping
-        }
-    except SafetensorError as error:
-        raise ValueError(
-            f"{file}: not a valid safetensors file: {printable(str(error), 200)}"
-        ) from error
-
-
-def _read_pickle(file: Path) -> dict[str, StoredTensor]:
+def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
     """Read a ``.bin`` with torch's restricted unpickler, which runs no code of the file."""
-    _check_archive(file)
     try:
+        _check_archive(file)
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
@@ -201,45 +146,20 @@ def _read_pickle(file: Path) -> dict[str, StoredTensor]:
     if not isinstance(content, Mapping):
         raise ValueError(f"{file}: a table of tensors is expected, got {type(content).__name__}.")
     for name, tensor in content.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise ValueError(
-                f"{file}: a tensor is expected at {printable(repr(name))}, "
-                f"got {type(tensor).__name__}."
-            )
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        plain = isinstance(name, str) and isinstance(tensor, torch.Tensor)
+        if not plain or tensor.layout != torch.strided or tensor.device.type != "cpu":
             raise ValueError(f"{file}: a plain tensor is expected at {printable(repr(name))}.")
-    return {
-        name: StoredTensor(
-            file,
-            tuple(tensor.shape),
-            tensor.numel() * tensor.element_size(),
-            lambda tensor=tensor: tensor,  # type: ignore[misc]
-        )
-        for name, tensor in content.items()
-    }
+    return dict(content)
 
 
 def _check_archive(file: Path) -> None:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{file}: not a torch weight file, or cut off, or of a format older than torch 1.6: "
-            f"{printable(str(error))}"
-        ) from error
-    pickled = sum(entry.file_size for entry in entries if entry.filename.endswith(".pkl"))
-    if len(entries) > _MAX_ENTRIES or pickled > _MAX_PICKLE_BYTES:
-        raise ValueError(
-            f"{file}: at most {_MAX_ENTRIES:,} entries and {_MAX_PICKLE_BYTES:,} bytes of names "
-            f"and shapes are expected, got {len(entries):,} and {pickled:,}."
-        )
-    for entry in entries:
-        # torch never compresses; a few bytes that unfold to gigabytes would be an attack.
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise ValueError(
-                f"{file}: compressed entry {printable(entry.filename)!r}; plain ones are expected."
-            )
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            # torch never compresses; a few bytes that unfold to gigabytes would be an attack.
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"compressed entry {entry.filename!r}; plain ones are expected")
+            if entry.filename.endswith(".pkl") and entry.file_size > MAX_BYTES:
+                raise ValueError(f"at most {MAX_BYTES:,} bytes of names and shapes are expected")
 
 
 def load_weights(
@@ -269,69 +189,64 @@ def load_weights(
         tensor is read, but for the last.
     """
     expected = model.state_dict()
-    stored: dict[str, StoredTensor] = {}
-    for name, tensor in stored_tensors(files).items():
-        renamed = rename(name)
-        if renamed is None:
-            continue
-        if renamed in stored:
-            raise ValueError(f"{tensor.file}: two tensors are candidates for {printable(renamed)}.")
-        stored[renamed] = tensor
-    problems = [
-        _name_some("missing", [name for name in expected if name not in stored]),
-        _name_some("unexpected", [name for name in stored if name not in expected]),
-        _name_some(
-            "of another shape",
-            [
-                f"{name} is {stored[name].shape}, not {tuple(tensor.shape)}"
-                for name, tensor in expected.items()
-                if name in stored and stored[name].shape != tuple(tensor.shape)
-            ],
-        ),
-    ]
-    if any(problems):
-        raise ValueError(
-            f"{files[0].parent}: the weights do not fit the configuration: "
-            f"{'; '.join(filter(None, problems))}."
-        )
-    _check_bytes(files, stored)
-    state = {name: _read_tensor(stored[name], name, like) for name, like in expected.items()}
-    model.load_state_dict(state, assign=True)
-
-
-def _check_bytes(files: list[Path], stored: Mapping[str, StoredTensor]) -> None:
+    stored: dict[str, torch.Tensor] = {}
+    for file in files:
+        for name, tensor in read_tensors(file).items():
+            renamed = rename(name)
+            if renamed is None:
+                continue
+            if renamed in stored:
+                raise ValueError(f"{file}: two tensors are candidates for {printable(renamed)}.")
+            stored[renamed] = tensor
+    folder = files[0].parent
+    _check_fit(folder, expected, stored)
     # In a pickle, tensors may share their numbers, or repeat one number to any size: a file of a
     # few kilobytes would fill the memory.
-    promised = sum(tensor.n_bytes for tensor in stored.values())
+    promised = sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
     there = sum(file.stat().st_size for file in files)
     if promised > there:
         raise ValueError(
             f"{files[0]}: tensors of {promised:,} bytes are promised, but the weights take "
             f"{there:,} bytes."
         )
-
-
-def _read_tensor(stored: StoredTensor, name: str, like: torch.Tensor) -> torch.Tensor:
-    try:
-        tensor = stored.load()
-    except SafetensorError as error:
-        raise ValueError(
-            f"{stored.file}: tensor {name} cannot be read: {printable(str(error))}"
-        ) from error
-    if tensor.is_floating_point() != like.is_floating_point() or tensor.is_complex():
-        raise ValueError(f"{stored.file}: tensor {name} holds {tensor.dtype} numbers.")
-    dtype = torch.float32 if like.is_floating_point() else like.dtype
-    # A copy: the file behind a mapped tensor may change later.
     with torch.inference_mode(False):
-        tensor = tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+        state = {name: _as_weights(folder, name, stored[name], expected[name]) for name in expected}
+    model.load_state_dict(state, strict=True, assign=True)
+
+
+def _check_fit(
+    folder: Path, expected: Mapping[str, torch.Tensor], stored: Mapping[str, torch.Tensor]
+) -> None:
+    """Say what is wrong as `load_state_dict` would, but briefly, and before anything is read."""
+    shapes = {
+        name: (tuple(stored[name].shape), tuple(like.shape))
+        for name, like in expected.items()
+        if name in stored
+    }
+    problems = {
+        "missing": [name for name in expected if name not in stored],
+        "unexpected": [name for name in stored if name not in expected],
+        "of another shape": [
+            f"{name} is {s}, not {e}" for name, (s, e) in shapes.items() if s != e
+        ],
+    }
+    told = [_name_some(kind, names) for kind, names in problems.items() if names]
+    if told:
+        raise ValueError(f"{folder}: the weights do not fit the configuration: {'; '.join(told)}.")
+
+
+def _as_weights(folder: Path, name: str, stored: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    if stored.is_floating_point() != like.is_floating_point():
+        raise ValueError(f"{folder}: tensor {name} holds {stored.dtype}, not {like.dtype}.")
+    dtype = torch.float32 if like.is_floating_point() else like.dtype
+    # A copy: what is mapped would change or vanish with the file.
+    tensor = stored.to(dtype, copy=True, memory_format=torch.contiguous_format)
     if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{stored.file}: tensor {name} holds NaN or infinity.")
+        raise ValueError(f"{folder}: tensor {name} holds NaN or infinity.")
     return tensor
 
 
 def _name_some(kind: str, names: list[str], most: int = 4) -> str:
-    if not names:
-        return ""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} {kind} ({', '.join(map(printable, names[:most]))}{more})"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log
-from os import PathLike
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,22 +12,11 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..composition import kmer_counts
-from ..composition._counting import check_k, count_bases, n_kmers
-from ..utils._messages import printable
-from ._checkpoint import (
-    check_size,
-    content_digest,
-    load_weights,
-    new_folder,
-    read_json,
-    weight_files,
-    weights_state,
-    write_model,
-)
-from ._protocol import Backbone, Mixing
+from ..composition._counting import check_k, n_kmers
+from ._protocol import Backbone, Mixing, register_backbone
+from ._sizes import check_integer, check_number, check_size, shown
 
 _MAX_COLUMNS = 100_000
-_MAX_WEIGHT = 1e6
 _MAX_LENGTHS = 8
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
@@ -103,25 +90,24 @@ class KmerProfileConfig(PreTrainedConfig):
         **kwargs: Any,
     ) -> None:
         if not isinstance(k, Sequence) or isinstance(k, str) or len(k) > _MAX_LENGTHS:
-            raise ValueError(f"k must be a list of 1 to {_MAX_LENGTHS} integers, got {_shown(k)}.")
+            raise ValueError(f"k must be a list of 1 to {_MAX_LENGTHS} integers, got {shown(k)}.")
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-        self.hidden_size = _integer("hidden_size", hidden_size, 1)
-        self.intermediate_size = _integer("intermediate_size", intermediate_size, 1)
-        self.num_hidden_layers = _integer("num_hidden_layers", num_hidden_layers, 0)
-        self.deep_size = _integer("deep_size", deep_size, 1)
-        self.linear_size = _integer("linear_size", linear_size, 0)
-        if not _is_number(linear_weight) or not 0 < linear_weight < _MAX_WEIGHT:
-            raise ValueError(
-                f"linear_weight must be positive and below {_MAX_WEIGHT:g}, got "
-                f"{_shown(linear_weight)}."
-            )
-        self.linear_weight = float(linear_weight)
-        if not _is_number(dropout) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be from 0 up to 1, got {_shown(dropout)}.")
-        self.dropout = float(dropout)
-        self.window_size = None if window_size is None else _integer("window_size", window_size, 1)
+        self.hidden_size = check_integer("hidden_size", hidden_size, 1, _MAX_COLUMNS)
+        self.intermediate_size = check_integer(
+            "intermediate_size", intermediate_size, 1, _MAX_COLUMNS
+        )
+        self.num_hidden_layers = check_integer(
+            "num_hidden_layers", num_hidden_layers, 0, _MAX_COLUMNS
+        )
+        self.deep_size = check_integer("deep_size", deep_size, 1, _MAX_COLUMNS)
+        self.linear_size = check_integer("linear_size", linear_size, 0, _MAX_COLUMNS)
+        self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
+        self.dropout = check_number("dropout", dropout, 1)
+        self.window_size = window_size
+        if window_size is not None:
+            check_integer("window_size", window_size)
         check_size(self.num_hidden_layers, self.n_parameters)
         super().__init__(**kwargs)
 
@@ -146,22 +132,6 @@ class KmerProfileConfig(PreTrainedConfig):
         """Columns of the embedding."""
         deep = self.deep_size if self.num_hidden_layers else 0
         return deep + self.linear_size or self.n_columns
-
-
-def _integer(name: str, value: Any, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name} must be an integer, got {_shown(value)}.")
-    if not low <= value <= _MAX_COLUMNS:
-        raise ValueError(f"{name} must be from {low} to {_MAX_COLUMNS}, got {_shown(value)}.")
-    return int(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    return printable(repr(value))
 
 
 class ResidualBlock(nn.Module):
@@ -261,14 +231,14 @@ class KmerProfileModel(PreTrainedModel):
             The part of the network, then the linear part.
         """
         profile, length = self.profile(counts)
-        mixed = profile if mixing is None else _mix(profile, mixing)
+        mixed = profile if mixing is None else mixing.mix(profile)
         parts = []
         if self.config.num_hidden_layers:
             start = torch.cat((mixed if _at(mixing, 0) else profile, length), dim=1)
             hidden = self.enter(start.to(self.enter.weight.dtype))
             for i, layer in enumerate(self.layers):
                 if i and mixing is not None and mixing.layer == i:
-                    hidden = _mix(hidden, mixing)
+                    hidden = mixing.mix(hidden)
                 hidden = layer(hidden)
             deep = self.leave(self.norm(hidden))
             if not self.config.linear_size:
@@ -293,11 +263,7 @@ def _at(mixing: Mixing | None, layer: int) -> bool:
     return mixing is not None and mixing.layer == layer
 
 
-def _mix(rows: torch.Tensor, mixing: Mixing) -> torch.Tensor:
-    share = mixing.coefficients.to(rows.dtype).unsqueeze(1)
-    return share * rows + (1 - share) * rows[mixing.permutation]
-
-
+@register_backbone
 class KmerProfileBackbone(Backbone):
     """A k-mer profile model: fast, small, the same for both strands.
 
@@ -323,39 +289,8 @@ class KmerProfileBackbone(Backbone):
     # Enough rows for matrix products at full speed; features and hidden states stay in the cache.
     default_budget = 512
     strand_invariant = True
+    model_class = KmerProfileModel
     model: KmerProfileModel
-
-    def __init__(self, model: KmerProfileModel) -> None:
-        self.model = model
-        self._fingerprint: tuple[Any, str] | None = None
-
-    @classmethod
-    def from_folder(cls, folder: str | PathLike[str]) -> Self:
-        """Load a folder that `save` wrote.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            Holds ``config.json`` and the weights.
-
-        Returns
-        -------
-        KmerProfileBackbone
-            In float32, on the CPU, in evaluation mode.
-        """
-        folder = Path(folder)
-        fields = read_json(folder / "config.json")
-        known = (*KmerProfileConfig.architecture_fields, "dropout", "window_size")
-        try:
-            config = KmerProfileConfig(**{name: fields[name] for name in known if name in fields})
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / 'config.json'}: {error}") from error
-        files = weight_files(folder)
-        with torch.inference_mode(False):
-            with torch.device("meta"):
-                model = KmerProfileModel(config)
-            load_weights(model, files)
-        return cls(model.eval())
 
     @property
     def embedding_size(self) -> int:
@@ -366,11 +301,6 @@ class KmerProfileBackbone(Backbone):
     def n_mixing_layers(self) -> int:
         """The profile and the inputs of the later blocks; the profile alone without a network."""
         return max(1, self.model.config.num_hidden_layers)
-
-    @property
-    def window_size(self) -> int | None:
-        """Longest piece, in bp, that the model should see in one pass; None for any length."""
-        return self.model.config.window_size
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Canonical k-mer counts of each sequence.
@@ -385,36 +315,6 @@ class KmerProfileBackbone(Backbone):
         list of ndarray of shape (n_columns,), uint32
         """
         return list(kmer_counts(sequences, self.model.config.k))
-
-    def embed_bases(
-        self, bases: np.ndarray, lengths: np.ndarray, *, budget: int | None = None
-    ) -> np.ndarray:
-        """Embed sequences that lie one after the other in one array, without an object each.
-
-        Parameters
-        ----------
-        bases : ndarray of shape (n_bases,), uint8
-            ASCII codes.
-        lengths : ndarray of shape (n,), int64
-            Bases of each sequence; their sum is `n_bases`.
-        budget : int, default=None
-            Sequences in a batch; `default_budget` if None.
-
-        Returns
-        -------
-        ndarray of shape (n, embedding_size), float32
-            What `featurize`, `collate` and `embed` give together, without gradients.
-        """
-        counts = np.zeros((len(lengths), self.model.config.n_columns), dtype=np.uint32)
-        count_bases(bases, lengths, self.model.config.k, counts)
-        rows = np.empty((len(lengths), self.embedding_size), dtype=np.float32)
-        step = budget or self.default_budget
-        with torch.inference_mode():
-            for start in range(0, len(rows), step):
-                batch = torch.from_numpy(counts[start : start + step].astype(np.float32))
-                embedded = self.embed({"counts": batch.to(self.model.device)})
-                rows[start : start + step] = embedded.cpu().numpy()
-        return rows
 
     def cost(self, features: np.ndarray) -> int:
         """One, whatever the length of the sequence."""
@@ -449,58 +349,21 @@ class KmerProfileBackbone(Backbone):
         -------
         torch.Tensor of shape (n, embedding_size), float32
         """
-        if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
-            raise ValueError(
-                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
-            )
+        self.check_mixing(mixing)
         return self.model(batch["counts"], mixing=mixing).float()
 
-    def fingerprint(self) -> str:
-        """Digest of sizes and weights; computed anew only when the weights changed."""
-        state = weights_state(self.model)
-        if self._fingerprint is None or self._fingerprint[0] != state:
-            config = self.model.config
-            description = {name: getattr(config, name) for name in config.architecture_fields}
-            description["model_type"] = config.model_type
-            self._fingerprint = (state, content_digest(description, self.model))
-        return self._fingerprint[1]
+    def fine_tuning_rate(self, labelled: bool) -> float:
+        """Learning rate to adapt the model with: what labels say is followed with more care."""
+        return 3e-5 if labelled else 5e-4
 
-    def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
-        """Write a folder that `load_backbone` loads again.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            New or empty; it appears complete or not at all.
-        card : str, default=None
-            The model card (Markdown with its YAML header); one that states the sizes if None.
-        """
-        with new_folder(folder) as temporary:
-            write_model(self.model, temporary)
-            text = _card(self.model) if card is None else card
-            (temporary / "README.md").write_text(text, encoding="utf-8")
-
-
-def _card(model: KmerProfileModel) -> str:
-    config = model.config
-    weights = sum(tensor.numel() for tensor in model.state_dict().values())
-    return f"""\
----
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
+    def describe(self) -> str:
+        """Return a title and the sizes, for the model card."""
+        config = self.model.config
+        weights = sum(tensor.numel() for tensor in self.model.state_dict().values())
+        return f"""\
 # k-mer profile model
 
 Canonical k-mers of length {", ".join(map(str, config.k))}; {config.num_hidden_layers} residual
 blocks of {config.hidden_size} columns; {weights:,} weights; embeddings of {config.embedding_size}
 columns, the same for both strands.
-
-```python
-from dnaembed import DNABertSEmbedder
-
-embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
-```
 """

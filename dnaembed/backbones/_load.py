@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -16,9 +16,7 @@ from huggingface_hub import snapshot_download
 
 from ..utils._messages import printable
 from ._checkpoint import file_sha256, read_json, weight_files
-from ._kmer_profile import KmerProfileBackbone
-from ._protocol import Backbone
-from .dnabert import DnaBertBackbone
+from ._protocol import Backbone, registered_backbones
 
 logger = logging.getLogger("dnaembed")
 
@@ -28,13 +26,6 @@ DEFAULT_MODEL = "kmer-profile-1"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-# By the model_type of config.json; "bert" is that of the published DNABERT-2 and DNABERT-S.
-_LOADERS: dict[str, Callable[[Path], Backbone]] = {
-    "bert": DnaBertBackbone.from_folder,
-    "dnabert": DnaBertBackbone.from_folder,
-    "kmer_profile": KmerProfileBackbone.from_folder,
-}
 
 # sha256 of pytorch_model.bin in the published checkpoints.
 PUBLISHED_WEIGHTS = {
@@ -99,7 +90,7 @@ def load_backbone(
     Traceback (most recent call last):
         ...
     FileNotFoundError: model 'no/such/folder/here' not found: no model of this name ships with
-    dnaembed (...), no folder of this name exists, and it is no hub id of the form 'owner/name'.
+    dnaembed (...), no folder of this name exists, and it is not a hub id of the form 'owner/name'.
     """
     return load_folder(
         find_folder(
@@ -114,13 +105,14 @@ def load_backbone(
 
 def load_folder(folder: Path) -> Backbone:
     """Load the model in a folder by the ``model_type`` of its ``config.json``."""
+    known = registered_backbones()
     model_type = read_json(folder / "config.json").get("model_type")
-    if not isinstance(model_type, str) or model_type not in _LOADERS:
+    if not isinstance(model_type, str) or model_type not in known:
         raise ValueError(
-            f"{folder / 'config.json'}: model_type must be one of {', '.join(_LOADERS)}, "
+            f"{folder / 'config.json'}: model_type must be one of {', '.join(sorted(known))}, "
             f"got {printable(repr(model_type))}."
         )
-    return _LOADERS[model_type](folder)
+    return known[model_type].from_folder(folder)
 
 
 def shared_backbone(
@@ -225,7 +217,7 @@ def _find_folder(
         f"({', '.join(bundled_models()) or 'none'}), no folder of this name exists, and"
     )
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
-        raise FileNotFoundError(f"{tried} it is no hub id of the form 'owner/name'.")
+        raise FileNotFoundError(f"{tried} it is not a hub id of the form 'owner/name'.")
     try:
         # Of the published models the file whose digest is known.
         known = revision is None and wanted is None and name in PUBLISHED_WEIGHTS
@@ -233,7 +225,7 @@ def _find_folder(
     except (OSError, ValueError) as error:
         how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise FileNotFoundError(f"{tried} {how}, {name!r} could not be had: {reason}") from error
+        raise FileNotFoundError(f"{tried} {how}, {name!r} could not be loaded: {reason}") from error
     if revision is None and wanted is None and name in PUBLISHED_WEIGHTS:
         _verify_published(name, folder)
     return folder

@@ -1,17 +1,30 @@
-"""What the embedder and the trainer need of a model, whatever its architecture."""
+"""What the embedder and the trainer need of a model, and what all models do alike."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
+from ..utils._randomness import seeded
 from ._batches import budget_batches
+from ._checkpoint import (
+    content_digest,
+    load_weights,
+    new_folder,
+    read_json,
+    weight_files,
+    weights_state,
+    write_model,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,26 @@ class Mixing:
     permutation: torch.Tensor
     coefficients: torch.Tensor
 
+    def mix(self, rows: torch.Tensor) -> torch.Tensor:
+        """Mix each row with its partner.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, ...)
+            The input of the layer, on any device.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from dnaembed.backbones import Mixing
+        >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
+        >>> mixing.mix(torch.tensor([[4.0], [8.0]]))
+        tensor([[4.],
+                [5.]])
+        """
+        shares = self.coefficients.to(rows).view(-1, *[1] * (rows.dim() - 1))
+        return shares * rows + (1 - shares) * rows[self.permutation.to(rows.device)]
+
 
 class Backbone(ABC):
     """A model that turns DNA into vectors: featurise a batch, collate it, embed it.
@@ -41,13 +74,29 @@ class Backbone(ABC):
     Two steps are kept apart so that the first, which needs no gradient and no device, can run
     ahead in other threads: `featurize` (tokens or k-mer counts, on the CPU) and `embed`.
 
-    Attributes
+    A subclass names its `model_class` and says how sequences become features and features become
+    vectors. Loading, saving and the fingerprint are here. `register_backbone` makes it known.
+
+    Parameters
     ----------
     model : transformers.PreTrainedModel
         The parameters; its ``config.model_type`` names the architecture.
+
+    Attributes
+    ----------
+    model : transformers.PreTrainedModel
+        The parameters.
     """
 
+    #: The class of `model`; its ``config_class`` has the ``model_type`` that folders name.
+    model_class: ClassVar[Any]
+    #: Other values of ``model_type`` whose folders `from_folder` reads.
+    other_model_types: ClassVar[tuple[str, ...]] = ()
     model: PreTrainedModel
+    _fingerprint: tuple[Any, str] | None = None
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
 
     @property
     @abstractmethod
@@ -70,9 +119,9 @@ class Backbone(ABC):
         """Whether both strands have the same embedding by construction."""
 
     @property
-    @abstractmethod
     def window_size(self) -> int | None:
         """Longest piece, in bp, that the model should see in one pass; None for any length."""
+        return getattr(self.model.config, "window_size", None)
 
     @abstractmethod
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
@@ -124,6 +173,13 @@ class Backbone(ABC):
         torch.Tensor of shape (n, embedding_size)
         """
 
+    def check_mixing(self, mixing: Mixing | None) -> None:
+        """Raise if rows are to be mixed at a layer that does not exist."""
+        if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
+            raise ValueError(
+                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
+            )
+
     @property
     def precision(self) -> torch.dtype:
         """What the model computes in: the type of its weights, int8 after `quantize`."""
@@ -142,10 +198,193 @@ class Backbone(ABC):
             "which is fast in float32."
         )
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Hex digest of configuration, tokenizer and weights: equal if and only if they are."""
+    def fine_tuning_rate(self, labelled: bool) -> float:
+        """Learning rate to adapt the model with, for reads with or without labels."""
+        return 1e-5
 
-    @abstractmethod
-    def save(self, folder: str | PathLike[str]) -> None:
-        """Write a folder that `load_backbone` loads again bit for bit."""
+    @classmethod
+    def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
+        """Make a new model with random weights.
+
+        Parameters
+        ----------
+        sizes : mapping
+            Parameters of the configuration.
+        pieces : iterable of str
+            Normalised sequences that a tokenizer may be trained on; not read unless needed.
+        seed : int
+            Of the weights.
+
+        Returns
+        -------
+        Backbone
+            On the CPU, in evaluation mode.
+        """
+        return cls(cls._random_model(sizes, seed))
+
+    @classmethod
+    def _random_model(cls, sizes: Mapping[str, Any], seed: int) -> Any:
+        with seeded(seed, torch.device("cpu")):
+            return cls.model_class(cls.model_class.config_class(**sizes)).eval()
+
+    @classmethod
+    def from_folder(cls, folder: str | PathLike[str]) -> Self:
+        """Load a folder that `save` wrote, or that is laid out like the published checkpoints.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Holds ``config.json``, the weights, and what else the architecture needs.
+
+        Returns
+        -------
+        Backbone
+            In float32, on the CPU, in evaluation mode.
+        """
+        folder = Path(folder)
+        fields = read_json(folder / "config.json")
+        try:
+            config = cls.read_config(fields)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+        others = cls.load_others(folder, config)
+        files = weight_files(folder)
+        with torch.inference_mode(False):
+            with torch.device("meta"):
+                model = cls.model_class(config)
+            load_weights(model, files, rename=cls.rename_weight)
+        return cls(model.eval(), *others)
+
+    @classmethod
+    def read_config(cls, fields: Mapping[str, Any]) -> Any:
+        """Make the configuration from the fields of ``config.json`` that its class names.
+
+        Others are not read: they could ask transformers for code from the hub.
+        """
+        known = config_parameters(cls.model_class.config_class)
+        return cls.model_class.config_class(**{n: fields[n] for n in known if n in fields})
+
+    @classmethod
+    def rename_weight(cls, name: str) -> str | None:
+        """Return the model's name of a stored tensor; None to leave it out."""
+        return name
+
+    @classmethod
+    def load_others(cls, folder: Path, config: Any) -> tuple[Any, ...]:
+        """Load what ``__init__`` takes after the model, such as a tokenizer."""
+        return ()
+
+    def save_others(self, folder: Path) -> None:  # noqa: B027 - most models have nothing else
+        """Write what `load_others` loads."""
+
+    def others_text(self) -> str:
+        """Return what beside sizes and weights decides an embedding, for the fingerprint."""
+        return ""
+
+    def describe(self) -> str:
+        """Return a title and a paragraph for the model card, in Markdown."""
+        return f"# {self.model.config.model_type} model\n\nColumns: {self.embedding_size}.\n"
+
+    def fingerprint(self) -> str:
+        """Hex digest of sizes, weights and tokenizer: equal if and only if they are.
+
+        Computed anew only when the weights changed.
+        """
+        state = weights_state(self.model)
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            config = self.model.config
+            fields = getattr(config, "architecture_fields", config_parameters(type(config)))
+            description = {name: getattr(config, name) for name in fields}
+            description["model_type"] = config.model_type
+            self._fingerprint = (
+                state,
+                content_digest(description, self.model, self.others_text()),
+            )
+        return self._fingerprint[1]
+
+    def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
+        """Write a folder that `load_backbone` loads again bit for bit.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            New or empty; it appears complete or not at all.
+        card : str, default=None
+            The model card (Markdown with its YAML header); one that states the sizes if None.
+
+        Raises
+        ------
+        FileExistsError
+            If there is something at `folder` already.
+        ValueError
+            If the weights were rounded to int8.
+        """
+        if self.precision == torch.int8:
+            raise ValueError(
+                "Weights that were rounded to int8 are not saved; load the model with "
+                "dtype='float32' and save that."
+            )
+        with new_folder(folder) as temporary:
+            write_model(self.model, temporary)
+            self.save_others(temporary)
+            text = _CARD.format(description=self.describe()) if card is None else card
+            (temporary / "README.md").write_text(text, encoding="utf-8")
+
+
+_B = TypeVar("_B", bound=type[Backbone])
+# By the model_type of config.json.
+_BACKBONES: dict[str, type[Backbone]] = {}
+
+
+def register_backbone(backbone: _B) -> _B:
+    """Make a class of models known by the ``model_type`` of its configuration; a decorator.
+
+    From then on `load_backbone`, the embedder, training and the command line take its folders,
+    and transformers' ``AutoModel`` does, too.
+
+    Parameters
+    ----------
+    backbone : type
+        A subclass of `Backbone`. One that was registered under the same ``model_type`` before is
+        replaced.
+
+    Returns
+    -------
+    type
+        The class itself.
+    """
+    model, config = backbone.model_class, backbone.model_class.config_class
+    for model_type in (config.model_type, *backbone.other_model_types):
+        _BACKBONES[model_type] = backbone
+    AutoConfig.register(config.model_type, config, exist_ok=True)
+    AutoModel.register(config, model, exist_ok=True)
+    return backbone
+
+
+def registered_backbones() -> dict[str, type[Backbone]]:
+    """Return the classes of models by the ``model_type`` of the folders that they read."""
+    return dict(_BACKBONES)
+
+
+def config_parameters(config_class: type[PreTrainedConfig]) -> list[str]:
+    """Names of the parameters that a configuration has of its own."""
+    inherited = inspect.signature(PreTrainedConfig.__init__).parameters
+    own = inspect.signature(config_class.__init__).parameters
+    return [n for n, p in own.items() if n not in inherited and p.kind is not p.VAR_KEYWORD]
+
+
+_CARD = """\
+---
+library_name: dnaembed
+tags:
+- dna
+- sequence-embedding
+---
+
+{description}
+```python
+from dnaembed import DNABertSEmbedder
+
+embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
+```
+"""

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils._chunks import iter_chunks
+
 MAX_K = 12
 _CHUNK_BASES = 1 << 24  # bounds what is copied beside the sequences themselves
 
@@ -67,10 +69,13 @@ def kmer_counts(
     ks = check_k(k)
     sizes = [n_kmers(value, canonical) for value in ks]
     counts = np.zeros((len(sequences), sum(sizes)), dtype=np.uint32)
-    for start, stop in _chunks(sequences):
-        text = "".join(sequences[start:stop]).encode("ascii", "replace")
-        lengths = np.fromiter(map(len, sequences[start:stop]), dtype=np.int64)
-        count_bases(np.frombuffer(text, dtype=np.uint8), lengths, ks, counts[start:stop], canonical)
+    start = 0
+    for chunk in iter_chunks(sequences, len, _CHUNK_BASES):
+        text = "".join(chunk).encode("ascii", "replace")
+        lengths = np.fromiter(map(len, chunk), dtype=np.int64)
+        rows = counts[start : start + len(chunk)]
+        count_bases(np.frombuffer(text, dtype=np.uint8), lengths, ks, rows, canonical)
+        start += len(chunk)
     return counts
 
 
@@ -163,19 +168,6 @@ def fold_columns(k: int, canonical: bool = True) -> NDArray[np.int32]:
     return np.asarray(rank[smaller], dtype=np.int32)
 
 
-def _chunks(sequences: Sequence[str]) -> list[tuple[int, int]]:
-    """Cut a list into runs of about `_CHUNK_BASES` bases."""
-    chunks, start, bases = [], 0, 0
-    for i, sequence in enumerate(sequences):
-        bases += len(sequence)
-        if bases >= _CHUNK_BASES:
-            chunks.append((start, i + 1))
-            start, bases = i + 1, 0
-    if start < len(sequences):
-        chunks.append((start, len(sequences)))
-    return chunks
-
-
 @numba.njit(nogil=True, cache=True)
 def _count(  # type: ignore[no-untyped-def]
     bases, offsets, ks, longest, columns, starts, base_codes, out
@@ -183,7 +175,7 @@ def _count(  # type: ignore[no-untyped-def]
     """Count only the longest k-mers base by base; every shorter one is a prefix of one of them.
 
     That leaves out the shorter k-mers near the end of a run of bases, where no longest one begins:
-    they are added when the run ends. One increment a base, however many lengths are counted.
+    they are added when the run ends. One increment per base, however many lengths are counted.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)

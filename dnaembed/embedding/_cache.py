@@ -20,7 +20,6 @@ from typing import Protocol
 import numpy as np
 
 MEMORY_LIMIT = 1 << 30  # bytes; 1 M embeddings of 256 float32 values
-_CHECKSUM_SIZE = 8
 _SQL_VARIABLES = 500  # well below the least limit of any SQLite build
 
 
@@ -81,17 +80,14 @@ class MemoryCache:
 
 
 class DiskCache:
-    """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash.
-
-    Every vector carries a checksum; a row that does not match its own is treated as absent.
-    """
+    """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self._path = Path(folder) / "embeddings.sqlite"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._connect()) as connection, connection:
             connection.execute(
-                "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
                 " WITHOUT ROWID"
             )
 
@@ -102,7 +98,7 @@ class DiskCache:
             raise OSError(f"cannot open the embedding cache {self._path}: {error}") from error
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors that are there and whole."""
+        """Return the vectors that are there."""
         keys = list(keys)
         found = {}
         with closing(self._connect()) as connection:
@@ -110,26 +106,18 @@ class DiskCache:
                 part = keys[start : start + _SQL_VARIABLES]
                 marks = ",".join("?" * len(part))
                 rows = connection.execute(
-                    f"SELECT key, value FROM embeddings WHERE key IN ({marks})", part
+                    f"SELECT key, value FROM vectors WHERE key IN ({marks})", part
                 )
-                for key, value in rows:
-                    data = value[_CHECKSUM_SIZE:]
-                    if _checksum(key, data) == value[:_CHECKSUM_SIZE]:
-                        found[key] = np.frombuffer(data, dtype="<f4").astype(np.float32)
+                found |= {
+                    key: np.frombuffer(value, dtype="<f4").astype(np.float32) for key, value in rows
+                }
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
         """Write all vectors in one transaction, or none."""
-        rows = []
-        for key, vector in vectors.items():
-            data = np.ascontiguousarray(vector, dtype="<f4").tobytes()
-            rows.append((key, _checksum(key, data) + data))
+        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
         with closing(self._connect()) as connection, connection:
-            connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
-
-
-def _checksum(key: bytes, data: bytes) -> bytes:
-    return hashlib.blake2b(data, key=key, digest_size=_CHECKSUM_SIZE).digest()
+            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
 
 
 _memory = MemoryCache()

@@ -17,12 +17,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..backbones import Backbone, load_backbone, shared_backbone
+from ..backbones import Backbone
 from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
 from ._cache import embedding_keys, open_cache
 from ._engine import EmbedOptions, embed_sequences
 from ._mixin import SequenceTransformerMixin
-from ._workers import ModelSource
+from ._workers import ModelName
 
 
 class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
@@ -64,7 +64,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         with a warning, when memory runs out. Does not change the result beyond rounding.
 
     device : str, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best one there is.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best of them.
 
     dtype : {"auto", "float32", "float16", "bfloat16", "int8"}, default="auto"
         Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
@@ -80,7 +80,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     n_jobs : int, default=None
         Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
         `joblib.parallel_config` names another backend: ``"loky"`` for processes, ``"dask"`` for a
-        cluster. Each process loads the model once, by the same name or folder.
+        cluster. Each process loads the model once, by the same name or folder, so that a
+        fine-tuned model must be saved (`save_model`) and given as `model` for that.
 
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
@@ -198,7 +199,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Fit, or go on fine-tuning from where the last call stopped.
+        """Fit, or continue fine-tuning from where the last call stopped.
 
         Parameters
         ----------
@@ -240,7 +241,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, embedding_size), float32
-            One row a sequence.
+            One row per sequence.
         """
         check_is_fitted(self)
         distinct: dict[str, int] = {}
@@ -277,8 +278,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             ``"3/64"`` embeds the third of 64 equal parts of the input; `dnaembed.io.merge_shards`
             puts the parts together again.
         resume : bool, default=True
-            Go on where an earlier call with the same settings was stopped, by whatever: the input
-            is read again from its start, and checked, but nothing is embedded twice.
+            Continue where an earlier call with the same settings was stopped: the input is read
+            again from its start, and checked, but nothing is embedded twice.
         skip_empty : bool, default=False
             Leave records without a base out and log how many, instead of raising.
         duplicate_ids : {"error", "allow"}, default="error"
@@ -360,14 +361,10 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         if tuned is not None:
             move(tuned.model, device)
             return tuned
-        return shared_backbone(
-            self.model,
-            revision=self.revision,
-            cache_dir=self.cache_dir,
-            local_files_only=self.local_files_only,
-            device=device,
-            dtype=resolve_dtype(self.dtype, device),
-        )
+        return self._name().shared(device, resolve_dtype(self.dtype, device))
+
+    def _name(self) -> ModelName:
+        return ModelName(self.model, self.revision, self.cache_dir, self.local_files_only)
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
         for name in ("fine_tuner_", "_tuned_backbone", "_random_state"):  # of an earlier fit
@@ -381,12 +378,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             )
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
-            backbone = load_backbone(
-                self.model,
-                revision=self.revision,
-                cache_dir=self.cache_dir,
-                local_files_only=self.local_files_only,
-            )
+            backbone = self._name().load()
             move(backbone.model, resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
@@ -435,16 +427,11 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     def _compute(
         self, backbone: Backbone, sequences: list[str], options: EmbedOptions
     ) -> np.ndarray:
-        source = ModelSource(self.device)  # a tuned model is nowhere else
-        if not hasattr(self, "_tuned_backbone"):
-            source = ModelSource.pretrained(
-                self.model,
-                self.device,
-                revision=self.revision,
-                cache_dir=self.cache_dir,
-                local_files_only=self.local_files_only,
-            )
-        return embed_sequences(backbone, sequences, options, n_jobs=self.n_jobs, source=source)
+        # A fine-tuned model has no name by which another process could load it.
+        name = None if hasattr(self, "_tuned_backbone") else self._name()
+        return embed_sequences(
+            backbone, sequences, options, n_jobs=self.n_jobs, name=name, device=self.device
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here

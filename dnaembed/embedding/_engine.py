@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import CancelledError
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +16,11 @@ from .._sequences import reverse_complement
 from ..backbones import Backbone
 from ..backbones._device import is_out_of_memory
 from ..utils._ahead import pin, prefetch, to_device
+from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
 from ._windows import pool_windows, split_windows
-from ._workers import ModelReference, ModelSource, send_once
+from ._workers import ModelName, ModelReference, open_model
 
 logger = logging.getLogger("dnaembed")
 
@@ -31,7 +30,7 @@ _CHUNK_SEQUENCES = 4096
 # Tokenised at a time beside a device that computes: some batches.
 _PART_BASES = 1 << 22
 # Chunks that several workers share out: fewer, so that none waits long for the last; a message to
-# another process stays well below what Dask calls large. At least so many, to be worth sending.
+# another process stays well below what Dask calls large. Enough of them to be worth sending.
 _SHARED_CHUNK_BASES = 1 << 22
 _LEAST_CHUNK_BASES = 1 << 16
 _CHUNKS_PER_WORKER = 4
@@ -52,7 +51,8 @@ def embed_sequences(
     options: EmbedOptions,
     *,
     n_jobs: int | None = None,
-    source: ModelSource | None = None,
+    name: ModelName | None = None,
+    device: str = "auto",
 ) -> np.ndarray:
     """Embed each sequence.
 
@@ -66,45 +66,42 @@ def embed_sequences(
     n_jobs : int or None
         Chunks embedded at a time, as joblib counts jobs; threads, unless the user's
         `joblib.parallel_config` names another backend.
-    source : ModelSource or None
-        How other processes get the model; None sends them its weights.
+    name : ModelName or None
+        How other processes get the model; None for a model that they cannot get.
+    device : str, default="auto"
+        Where other processes compute.
 
     Returns
     -------
     ndarray of shape (len(sequences), embedding_size), float32
     """
-    backend, active_n_jobs = get_active_backend(prefer="threads")
+    require = "sharedmem" if name is None and n_jobs == 1 else None
+    backend, active_n_jobs = get_active_backend(prefer="threads", require=require)
     n_workers = backend.effective_n_jobs(active_n_jobs if n_jobs is None else n_jobs)
-    reference = ModelReference(backbone, source or ModelSource(str(backbone.model.device)))
     # Like lengths share chunks, and so batches; the longest first, to meet a lack of memory early.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
     chunks = list(_chunks(sequences, order, _chunk_bases(sequences, n_workers)))
-    n_threads = weights = None
+    model: Backbone | ModelReference = backbone
+    n_threads = None
     if not getattr(backend, "supports_sharedmem", False):
-        weights = send_once(reference.pack(), backend)
+        model = ModelReference.to(backbone, name, device)
     elif min(n_workers, len(chunks)) > 1:
         # Chunks in flight share the cores: each with all of them would be slower.
         n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
     ordered = "generator" if backend.supports_return_generator else "list"
     # A chunk is a task: joblib would put some together, into messages of unknown size.
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as=ordered, batch_size=1)
+    parallel = Parallel(
+        n_jobs=n_jobs, prefer="threads", require=require, return_as=ordered, batch_size=1
+    )
     results = parallel(
-        delayed(_embed_chunk)(reference, weights, [sequences[i] for i in chunk], options, n_threads)
+        delayed(_embed_task)(model, [sequences[i] for i in chunk], options, n_threads)
         for chunk in chunks
     )
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
-        try:
-            for chunk, rows in zip(chunks, results, strict=True):
-                embeddings[chunk] = rows
-                bar.update(len(chunk))
-        except CancelledError as error:
-            # Dask makes lost results again, but not data that it was given.
-            raise RuntimeError(
-                "Dask gave up, most likely as all workers died that had the weights of this "
-                "model. Write it to a folder that all workers see (save_model), and embed with "
-                "model= that folder: each worker then loads it by itself."
-            ) from error
+        for chunk, rows in zip(chunks, results, strict=True):
+            embeddings[chunk] = rows
+            bar.update(len(chunk))
     return embeddings
 
 
@@ -115,70 +112,51 @@ def _chunk_bases(sequences: Sequence[str], n_workers: int) -> int:
     return min(_SHARED_CHUNK_BASES, max(_LEAST_CHUNK_BASES, share))
 
 
-def _chunks(sequences: Sequence[str], order: Sequence[int], most_bases: int) -> Iterator[list[int]]:
-    chunk: list[int] = []
-    bases = 0
-    for i in order:
-        if chunk and (bases + len(sequences[i]) > most_bases or len(chunk) >= _CHUNK_SEQUENCES):
-            yield chunk
-            chunk, bases = [], 0
-        chunk.append(i)
-        bases += len(sequences[i])
-    if chunk:
-        yield chunk
+def _chunks(sequences: Sequence[str], order: Iterable[int], most_bases: int) -> Iterator[list[int]]:
+    return iter_chunks(order, lambda i: len(sequences[i]), most_bases, _CHUNK_SEQUENCES)
 
 
-def _embed_chunk(
-    reference: ModelReference,
-    weights: Any,
+def _embed_task(
+    model: Backbone | ModelReference,
     sequences: list[str],
     options: EmbedOptions,
     n_threads: int | None,
 ) -> np.ndarray:
-    backbone = reference.open(weights)
     with nullcontext() if n_threads is None else limit_threads(n_threads):
-        return embed_strands(backbone, sequences, options)
+        return embed_strands(open_model(model), sequences, options)
 
 
 def embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOptions) -> np.ndarray:
-    """Embed sequences, in one thread, in memory that grows with their number."""
-    rows = _embed_one_strand(backbone, sequences, options)
-    if options.both_strands and not backbone.strand_invariant:
-        other = [reverse_complement(sequence) for sequence in sequences]
-        rows = (rows + _embed_one_strand(backbone, other, options)) / 2
-    return rows
-
-
-def _embed_one_strand(
-    backbone: Backbone, sequences: list[str], options: EmbedOptions
-) -> np.ndarray:
-    pieces: list[str] = []
+    """Embed a chunk of sequences, in one thread, in memory that grows with their number."""
+    both = options.both_strands and not backbone.strand_invariant
+    strands = [*sequences, *map(reverse_complement, sequences)] if both else sequences
+    windows: list[str] = []
     owners: list[int] = []
-    for owner, sequence in enumerate(sequences):
-        windows = split_windows(sequence, options.window_size)
-        pieces += windows
-        owners += [owner] * len(windows)
-    rows = _embed_pieces(backbone, pieces, options.budget or backbone.default_budget)
-    lengths = [len(piece) for piece in pieces]
-    return pool_windows(rows, lengths, np.asarray(owners), len(sequences))
+    for owner, sequence in enumerate(strands):
+        of_one = split_windows(sequence, options.window_size)
+        windows += of_one
+        owners += [owner] * len(of_one)
+    rows = _embed_windows(backbone, windows, options.budget or backbone.default_budget)
+    rows = pool_windows(rows, list(map(len, windows)), np.asarray(owners), len(strands))
+    return (rows[: len(sequences)] + rows[len(sequences) :]) / 2 if both else rows
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some of the pieces, and what the backbone makes of them together."""
+    """Some of the windows, and what the backbone makes of them together."""
 
     positions: list[int]
     features: list[np.ndarray]
     tensors: dict[str, torch.Tensor]
 
 
-def _embed_pieces(backbone: Backbone, pieces: list[str], budget: int) -> np.ndarray:
+def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.ndarray:
     device = backbone.model.device
-    ready = _batches(backbone, pieces, budget)
+    ready = _batches(backbone, windows, budget)
     if _is_beside(device):
         ready = prefetch(ready, device=device)
     outputs: list[tuple[list[int], torch.Tensor]] = []
-    most = len(pieces)  # in a batch; fewer once memory ran out
+    most = len(windows)  # in a batch; fewer once memory ran out
     with closing(ready):
         for prepared in ready:
             pending = _divide(backbone, prepared, most)
@@ -192,35 +170,35 @@ def _embed_pieces(backbone: Backbone, pieces: list[str], budget: int) -> np.ndar
                     n = len(batch.positions)
                     if n == 1:
                         raise MemoryError(
-                            f"out of memory on a single piece of "
-                            f"{len(pieces[batch.positions[0]]):,} bp; set a smaller window_size "
+                            f"out of memory on a single window of "
+                            f"{len(windows[batch.positions[0]]):,} bp; set a smaller window_size "
                             f"or device='cpu'."
                         ) from error
                     most = n // 2
                     logger.warning(
-                        "Out of memory with %d pieces in a batch; going on with %d.", n, most
+                        "Out of memory with %d windows in a batch; continuing with %d.", n, most
                     )
                     _release_memory(backbone)
                     pending = [
                         part for b in [*pending, batch] for part in _divide(backbone, b, most)
                     ]
     # Fetched when all were asked for, so that the device never waits for the next batch.
-    rows = np.empty((len(pieces), backbone.embedding_size), dtype=np.float32)
+    rows = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
     for positions, output in outputs:
         rows[positions] = output.cpu().numpy()
-    _check_finite(backbone, rows, pieces)
+    _check_finite(backbone, rows, windows)
     return rows
 
 
-def _check_finite(backbone: Backbone, rows: np.ndarray, pieces: list[str]) -> None:
+def _check_finite(backbone: Backbone, rows: np.ndarray, windows: list[str]) -> None:
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        piece = pieces[bad[0]]
+        window = windows[bad[0]]
         dtype = str(backbone.model.dtype).removeprefix("torch.")
         advice = "" if dtype == "float32" else "; set dtype='float32'"
         raise FloatingPointError(
-            f"the model gives NaN or infinity in {dtype} on {len(bad)} of {len(pieces)} pieces, "
-            f"the first of {len(piece):,} bp, {piece[:20]}...{advice}."
+            f"the model gives NaN or infinity in {dtype} on {len(bad)} of {len(windows)} windows, "
+            f"the first of {len(window):,} bp, {window[:20]}...{advice}."
         )
 
 
@@ -229,11 +207,11 @@ def _is_beside(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
-def _batches(backbone: Backbone, pieces: list[str], budget: int) -> Generator[_Batch, None, None]:
+def _batches(backbone: Backbone, windows: list[str], budget: int) -> Generator[_Batch, None, None]:
     # Part by part, so that a device has something to do while the rest is tokenised.
     most_bases = _PART_BASES if _is_beside(backbone.model.device) else _CHUNK_BASES
-    for part in _chunks(pieces, range(len(pieces)), most_bases):
-        features = backbone.featurize([pieces[i] for i in part])
+    for part in _chunks(windows, range(len(windows)), most_bases):
+        features = backbone.featurize([windows[i] for i in part])
         for batch in backbone.batches([backbone.cost(f) for f in features], budget):
             yield _batch(backbone, [part[i] for i in batch], [features[i] for i in batch])
 
@@ -243,7 +221,7 @@ def _batch(backbone: Backbone, positions: list[int], features: list[np.ndarray])
 
 
 def _divide(backbone: Backbone, batch: _Batch, most: int) -> list[_Batch]:
-    """Batches of at most so many pieces."""
+    """Split a batch into batches of at most `most` windows."""
     if len(batch.positions) <= most:
         return [batch]
     parts = [slice(start, start + most) for start in range(0, len(batch.positions), most)]

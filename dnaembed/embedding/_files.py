@@ -16,7 +16,7 @@ import torch
 from joblib.parallel import ThreadingBackend
 from sklearn.preprocessing import normalize
 
-from ..backbones import Backbone, KmerProfileBackbone
+from ..backbones import Backbone
 from ..io._blocks import BLOCK_BYTES, SequenceBlock, iter_blocks
 from ..io._errors import SequenceFileError
 from ..io._readers import Sources, as_sources
@@ -25,7 +25,6 @@ from ..io._shards import Shard
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
 from ._engine import EmbedOptions, embed_strands
-from ._windows import pool_windows, window_lengths
 
 logger = logging.getLogger("dnaembed")
 
@@ -100,12 +99,7 @@ def embed_block(backbone: Backbone, block: SequenceBlock, options: EmbedOptions)
     """
     if not len(block):
         return np.empty((0, backbone.embedding_size), dtype=np.float32)
-    if not isinstance(backbone, KmerProfileBackbone):
-        return embed_strands(backbone, block.sequences(), options)
-    # No object a read: k-mers are counted where the bases lie.
-    lengths, owners = window_lengths(block.lengths, options.window_size)
-    rows = backbone.embed_bases(block.bases, lengths, budget=options.budget)
-    return pool_windows(rows, lengths, owners, len(block))
+    return embed_strands(backbone, block.sequences(), options)
 
 
 def _remaining(

@@ -11,9 +11,8 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._sequences import check_sequences
+from .._sequences import check_sequences, reverse_complement
 from ..composition import kmer_counts, kmer_names, tnf_k_basis
-from ..composition._uniform import uniform_frequencies
 from ._mixin import SequenceTransformerMixin
 
 _REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
@@ -106,7 +105,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            One row a sequence.
+            One row per sequence.
         """
         check_is_fitted(self)
         sequences = check_sequences(X)
@@ -134,7 +133,9 @@ def canonical_profile(counts: np.ndarray, k: int) -> np.ndarray:
     has a variance near 1/4), so that common k-mers do not drown the rare ones.
     """
     frequencies = _frequencies(counts)
-    profile = np.sqrt(frequencies) - np.sqrt(uniform_frequencies(k))
+    palindromes = [name == reverse_complement(name) for name in kmer_names(k)]
+    uniform = np.where(palindromes, 1.0, 2.0) / 4.0**k  # a palindrome is one k-mer, others are two
+    profile = np.sqrt(frequencies) - np.sqrt(uniform)
     profile[frequencies.sum(axis=1) == 0] = 0.0
     return profile
 

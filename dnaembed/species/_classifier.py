@@ -7,8 +7,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,7 +23,8 @@ from .._sequences import check_sequences
 from ..embedding._windows import split_windows
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, fit_novelty
-from ._temperature import fit_temperature, log_probabilities
+
+_MAX_FOLDS = 5  # of the calibration
 
 
 def _classifier_has(method: str) -> Callable[[Any], bool]:
@@ -65,7 +67,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     calibrate : bool, default=False
         Fit a temperature to the probabilities, by cross-validation on the training reads, so that
-        they say how often a call is right. Calls stay the same.
+        they say how often a call is right. Calls stay the same. It needs two reads of each
+        species; with a single read of one of them, probabilities stay as they are.
 
     Attributes
     ----------
@@ -77,7 +80,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     temperature_ : float
         What logarithms of probabilities are divided by: above 1 if the classifier is too sure of
-        its calls; 1 without `calibrate`, or if each species has a single read.
+        its calls; 1 without `calibrate`, or if a species has a single read.
 
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
@@ -95,15 +98,15 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     Notes
     -----
-    A single read a species is enough. ``predict_proba``, ``predict_log_proba`` and
+    A single read per species is enough. ``predict_proba``, ``predict_log_proba`` and
     ``decision_function`` are there if the classifier has them.
 
     Probabilities add up to 1 over the species that the classifier knows: they cannot tell that a
     read is of another one. `novelty_scores` can, and `unknown` acts on it. It takes two reads or
     more of a species to know how far apart its reads lie; species with a single read get the
-    limit of all others. `calibrate` helps probabilities among known species; its single number
-    [2]_ suits few reads, where
-    :class:`sklearn.calibration.CalibratedClassifierCV` has too much to learn.
+    limit of all others. `calibrate` helps probabilities among known species: it is
+    :class:`sklearn.calibration.CalibratedClassifierCV` with ``method="temperature"``, whose single
+    number [2]_ is all that few reads can teach.
 
     References
     ----------
@@ -198,15 +201,30 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         if self.unknown is not None:
             _check_unknown(self.unknown, species, codes)
         self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
-        self.temperature_ = 1.0
-        if self.calibrate:
-            if not hasattr(self.classifier_, "predict_proba"):
-                raise ValueError(
-                    "calibrate=True needs a classifier with predict_proba; "
-                    f"{type(self.classifier).__name__} has none."
-                )
-            self.temperature_ = fit_temperature(classifier, rows, y)
+        self._fit_calibration(classifier, rows, codes)
         return self
+
+    def _fit_calibration(self, classifier: Any, rows: np.ndarray, codes: np.ndarray) -> None:
+        self.temperature_ = 1.0
+        self._calibrated: Any = None
+        if not self.calibrate:
+            return
+        if not hasattr(self.classifier_, "predict_proba"):
+            raise ValueError(
+                "calibrate=True needs a classifier with predict_proba; "
+                f"{type(self.classifier).__name__} has none."
+            )
+        n_folds = min(_MAX_FOLDS, int(np.bincount(codes).min()))
+        if n_folds < 2:  # scikit-learn wants each species in each fold
+            return
+        self._calibrated = CalibratedClassifierCV(
+            classifier, method="temperature", ensemble=False, cv=n_folds
+        ).fit(rows, codes)
+        beta = self._calibrated.calibrated_classifiers_[0].calibrators[0].beta_
+        # Of a single column of scores x, scikit-learn scales (-x, x), which is twice the log-odds.
+        if len(self.classes_) == 2 and hasattr(self.classifier_, "decision_function"):
+            beta = 2 * beta
+        self.temperature_ = float(1 / beta)
 
     def predict(self, X: Any) -> np.ndarray:
         """Name the species of each read.
@@ -243,7 +261,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         Returns
         -------
         ndarray of shape (n_samples,), float64
-            At least 0; reads above 1 are called `unknown`. If `fit` was given a single read a
+            At least 0; reads above 1 are called `unknown`. If `fit` was given a single read per
             species, plain cosine distances.
         """
         check_is_fitted(self)
@@ -291,8 +309,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         Returns
         -------
         Bunch
-            With one value a contig: ``labels`` (species with the largest mean probability over the
-            windows, weighted by length; `unknown`, if given, where most of the length is),
+            With one value per contig: ``labels`` (species with the largest mean probability over
+            the windows, weighted by length; `unknown`, if given, where most of the length is),
             ``agreement`` (share of the length in windows that are called as the contig is),
             ``probability`` (that mean; of the most probable species if unknown), ``n_windows`` and
             ``flagged`` (bool: windows disagree; a possible chimera, or a contig hard to call).
@@ -381,8 +399,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         """
         check_is_fitted(self)
         rows = self._rows(X)
-        if self.calibrate:
-            return self._scaled(rows)
+        if self.temperature_ != 1:
+            return np.log(np.maximum(self._probabilities(rows), np.finfo(np.float64).tiny))
         return self.classifier_.predict_log_proba(rows)
 
     @available_if(_classifier_has("decision_function"))
@@ -407,12 +425,13 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         return rows
 
     def _probabilities(self, rows: np.ndarray) -> np.ndarray:
-        if self.calibrate:
-            return np.exp(self._scaled(rows))
-        return self.classifier_.predict_proba(rows)
-
-    def _scaled(self, rows: np.ndarray) -> np.ndarray:
-        return log_softmax(log_probabilities(self.classifier_, rows) / self.temperature_, axis=1)
+        if getattr(self, "_calibrated", None) is not None:
+            return self._calibrated.predict_proba(rows)
+        probabilities: np.ndarray = self.classifier_.predict_proba(rows)
+        if self.temperature_ != 1:  # pickled by a version that scaled by itself
+            tiny = np.finfo(np.float64).tiny
+            return softmax(np.log(np.maximum(probabilities, tiny)) / self.temperature_, axis=1)
+        return probabilities
 
 
 def _check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:

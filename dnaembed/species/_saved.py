@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
 from ..utils._atomic import atomic_output
 from ..utils._messages import printable
 from ._abundance import AbundanceScale
 from ._clusterer import SpeciesClusterer
+
+logger = logging.getLogger("dnaembed")
 
 _FORMAT = "dnaembed clusters"
 _VERSION = 1
@@ -57,6 +61,70 @@ class EmbeddingSource:
         )
 
 
+def source_of_embedder(
+    embedder: Any, *, both_strands: bool, model: str | None = None
+) -> EmbeddingSource:
+    """Describe what a fitted `DNABertSEmbedder` makes of sequences."""
+    backbone = embedder.backbone_
+    return EmbeddingSource(backbone.fingerprint(), backbone.window_size, both_strands, model)
+
+
+def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingSource | None:
+    """Read from the manifest beside a ``.npy`` file what its rows were made by.
+
+    None if there is no manifest, or not one of these rows.
+    """
+    manifest = manifest_path(path)
+    if Path(path).suffix != ".npy" or not manifest.exists():
+        return None
+    try:
+        note = json.loads(manifest.read_text(encoding="utf-8"))
+        if (note["rows"], note["n_columns"]) != rows.shape:
+            return None
+        settings = note["settings"]
+        return EmbeddingSource(
+            fingerprint=str(settings["model"]),
+            window_size=settings["window_size"],
+            both_strands=bool(settings["both_strands"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is not a manifest of dnaembed embed: %s", manifest, error)
+        return None
+
+
+def check_source(
+    path: str | os.PathLike[str],
+    clusterer: SpeciesClusterer,
+    saved: EmbeddingSource | None,
+    source: EmbeddingSource | None,
+    n_columns: int,
+) -> None:
+    """Raise if saved clusters and embeddings are not of one model; warn if nobody can tell.
+
+    Parameters
+    ----------
+    path : path-like
+        Of the clusters, for the message.
+    clusterer, saved
+        As `load_clusters` returns them.
+    source : EmbeddingSource or None
+        Of the embeddings to be assigned, if it is known.
+    n_columns : int
+        Of these embeddings.
+    """
+    if saved is not None and source is not None and not saved.agrees_with(source):
+        raise ValueError(f"{path} was made with {saved}, but these embeddings with {source}.")
+    if n_columns != clusterer.n_features_in_:
+        raise ValueError(
+            f"{path} was made of embeddings of {clusterer.n_features_in_} columns, but these have "
+            f"{n_columns}: they are of another model."
+        )
+    if saved is None or source is None:
+        logger.warning(
+            "Nothing says whether %s was made with the model that these embeddings are from.", path
+        )
+
+
 def save_clusters(
     path: str | os.PathLike[str], clusterer: SpeciesClusterer, source: EmbeddingSource | None
 ) -> None:
@@ -67,7 +135,7 @@ def save_clusters(
     path : path-like
         A safetensors file under any name, written beside and renamed into place.
     clusterer : SpeciesClusterer
-        Fitted on embeddings.
+        Fitted, on sequences or embeddings.
     source : EmbeddingSource or None
         Of these embeddings, if it is known.
     """
@@ -76,13 +144,14 @@ def save_clusters(
         if hasattr(clusterer, f"{name}_"):
             tensors[name] = np.asarray(getattr(clusterer, f"{name}_"), dtype=np.float64)
     scale = getattr(clusterer, "_abundance_scale", None)
+    n_profiles = 0 if scale is None else len(scale.means)
     if scale is not None:
         for name, values in asdict(scale).items():
             tensors[f"abundance_{name}"] = np.ascontiguousarray(values)
     settings = json.dumps(
         {
             "version": _VERSION,
-            "n_features": int(clusterer.n_features_in_),
+            "n_features": clusterer.cluster_centers_.shape[1] - 2 * n_profiles,
             "n_clusters": None if clusterer.n_clusters is None else int(clusterer.n_clusters),
             "abundance_weight": float(clusterer.abundance_weight),
             "embedding": None if source is None else asdict(source),
@@ -118,15 +187,15 @@ def load_clusters(
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, TypeError) as error:  # TypeError: a type that numpy has not
+    except (SafetensorError, TypeError) as error:  # TypeError: a type unknown to numpy
         raise SequenceFileError(
-            f"{path} is no file of --save, or damaged: {printable(str(error))}"
+            f"{path} is not a file of --save, or it is damaged: {printable(str(error))}"
         ) from error
     if metadata.get("format") != _FORMAT:
         raise SequenceFileError(f"{path} holds no clusters that were saved by --save.")
     text = metadata.get("settings", "")
     if metadata.get("sha256") != _digest(text, tensors):
-        raise SequenceFileError(f"{path} is damaged: its checksum is another one.")
+        raise SequenceFileError(f"{path} is damaged: its checksum differs.")
     try:
         settings = json.loads(text)
         if settings["version"] > _VERSION:

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._sequences import check_sequences
-from ..backbones import Backbone, KmerProfileBackbone
+from ..backbones import Backbone
 from ._config import TrainingConfig
 from ._pairs import ReadPairs, number_labels
 from ._trainer import ContrastiveTrainer
@@ -289,9 +289,7 @@ class ContrastiveFineTuner(BaseEstimator):
     def _learning_rate(self, backbone: Backbone, labelled: bool) -> float:
         if not isinstance(self.learning_rate, str):
             return self.learning_rate
-        if not isinstance(backbone, KmerProfileBackbone):
-            return 1e-5
-        return 3e-5 if labelled else 5e-4
+        return backbone.fine_tuning_rate(labelled)
 
     def _config(self, rate: float, seed: int) -> TrainingConfig:
         own = {name: getattr(self, name) for name in _OF_THE_TRAINER}

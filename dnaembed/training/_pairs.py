@@ -137,26 +137,6 @@ class _PiecePairs:
         PairBatch
             The pairs and the numbers of their labels.
         """
-        letters, lengths, labels = self.sample_arrays(step, n_pairs)
-        text = letters.tobytes().decode("ascii")
-        stops = np.cumsum(lengths).tolist()
-        views = [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
-        return PairBatch(views[:n_pairs], views[n_pairs:], labels)
-
-    def sample_arrays(
-        self, step: int, n_pairs: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-        """Draw as `sample` does, without making strings.
-
-        Returns
-        -------
-        letters : ndarray of uint8
-            ASCII letters of all views 1, then of all views 2, end to end.
-        lengths : ndarray of shape (2 * n_pairs,), int64
-            Length of each view.
-        labels : ndarray of shape (n_pairs,), int64
-            Label of each pair.
-        """
         if n_pairs < 1:
             raise ValueError(f"n_pairs must be >= 1, got {n_pairs}.")
         pool = self._pool
@@ -207,7 +187,10 @@ class _PiecePairs:
             letters,
             read,
         )
-        return letters[:used], read, labels
+        text = letters[:used].tobytes().decode("ascii")
+        stops = np.cumsum(read).tolist()
+        views = [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
+        return PairBatch(views[:n_pairs], views[n_pairs:], labels)
 
     def _virtual_species(
         self, rng: np.random.Generator, n_pairs: int

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +14,6 @@ from ..backbones import Backbone, Mixing
 from ._config import TrainingConfig
 from ._losses import LOSSES
 from ._pairs import PairBatch, PairSource
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -221,34 +216,3 @@ def _check_batch(batch: PairBatch, n_pairs: int, step: int) -> None:
             f"The pair source gave {lengths[0]} and {lengths[1]} views and {n_labels} labels at "
             f"step {step}; {n_pairs} of each are expected."
         )
-
-
-def ahead(function: Callable[[int], T], steps: Iterable[int], n_workers: int) -> Generator[T]:
-    """Yield ``function(step)`` in order, computed ahead by threads.
-
-    Parameters
-    ----------
-    function : callable
-        Pure: neither the number of threads nor their timing changes what is yielded.
-    steps : iterable of int
-        In the order of the results.
-    n_workers : int
-        Threads; twice as many results are computed ahead.
-
-    Yields
-    ------
-    object
-        The results. An exception of `function` is raised in its place.
-    """
-    steps = iter(steps)
-    executor = ThreadPoolExecutor(n_workers, thread_name_prefix="dnaembed-prepare")
-    try:
-        waiting: deque[Future[T]] = deque()
-        for step in steps:
-            waiting.append(executor.submit(function, step))
-            if len(waiting) > 2 * n_workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)

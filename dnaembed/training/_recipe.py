@@ -14,23 +14,14 @@ from typing import Any
 
 import torch
 
-from ..backbones import (
-    Backbone,
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
-    KmerProfileBackbone,
-    KmerProfileConfig,
-    KmerProfileModel,
-    load_backbone,
-    train_bpe_tokenizer,
-)
+from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, move, resolve_device
+from ..backbones._protocol import config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
 from ..datasets._read_errors import ErrorModel
 from ..io import read_labels
 from ..utils._atomic import atomic_output
-from ..utils._randomness import derive_seed, seeded
+from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
 from ._fit_profile import add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
@@ -272,8 +263,8 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     Parameters
     ----------
     section : mapping
-        ``path``: a bundled name, folder or hub id; or ``architecture``: "kmer_profile" or
-        "dnabert", and the parameters of its configuration.
+        ``path``: a bundled name, folder or hub id; or ``architecture``: "kmer_profile", "dnabert"
+        or another registered ``model_type``, and the parameters of its configuration.
     source : PairSource
         Where a new k-mer model takes its statistics from and a new transformer its tokens.
     seed : int
@@ -296,20 +287,22 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
             raise ValueError(f"A model that exists takes no sizes, got {sorted(values)}.")
         return load_backbone(path, **values)
     architecture = values.pop("architecture", "kmer_profile")
-    if architecture == "kmer_profile":
-        _check_section(values, KmerProfileConfig, "parameters of the model")
-        with seeded(derive_seed(seed), torch.device("cpu")):
-            kmer = KmerProfileBackbone(KmerProfileModel(KmerProfileConfig(**values)).eval())
-        fit_profile_statistics(kmer, source)
-        return kmer
-    if architecture == "dnabert":
-        _check_section(values, DnaBertConfig, "parameters of the model")
-        tokenizer = train_bpe_tokenizer(_pieces(source), vocab_size=values.get("vocab_size", 4096))
-        values["vocab_size"] = tokenizer.get_vocab_size()
-        with seeded(derive_seed(seed), torch.device("cpu")):
-            model = DnaBertModel(DnaBertConfig(**values))
-        return DnaBertBackbone(model.eval(), tokenizer)
-    raise ValueError(f"architecture must be 'kmer_profile' or 'dnabert', got {architecture!r}.")
+    known = {
+        name: kind
+        for name, kind in registered_backbones().items()
+        if name not in kind.other_model_types
+    }
+    if architecture not in known:
+        raise ValueError(
+            f"architecture must be one of {', '.join(sorted(known))}, got {architecture!r}."
+        )
+    kind = known[architecture]
+    parameters = config_parameters(kind.model_class.config_class)
+    check_names(values, parameters, "parameters of the model")
+    backbone = kind.create(values, _pieces(source), seed=derive_seed(seed))
+    if isinstance(backbone, KmerProfileBackbone):
+        fit_profile_statistics(backbone, source)
+    return backbone
 
 
 def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, distributed
 
 from ..backbones import Backbone
 from ..backbones._device import move
+from ..utils._ahead import ahead
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
@@ -24,7 +25,7 @@ from ._checkpoint import Checkpoint, CsvLog, latest_checkpoint, write_checkpoint
 from ._config import TrainingConfig, saved_config
 from ._losses import LOSSES, alignment, uniformity, unmixed
 from ._pairs import PairSource
-from ._prepare import PreparedStep, ahead, prepare_step
+from ._prepare import PreparedStep, prepare_step
 from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
 from ._weights import (
     assign,
@@ -195,7 +196,12 @@ class ContrastiveTrainer:
 
     def _run(self, logs: dict[str, CsvLog]) -> None:
         config = self.config
-        steps = ahead(self._prepare, range(self.step, config.n_steps), config.n_workers)
+        steps = ahead(
+            range(self.step, config.n_steps),
+            self._prepare,
+            n_threads=config.n_workers,
+            depth=config.n_workers,
+        )
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._training_mode()

@@ -1,97 +1,96 @@
-"""Prepare what a device will compute next while it computes."""
+"""Work ahead in threads: read, prepare or compute what comes next while this is in use."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 import torch
 
 T = TypeVar("T")
 
-# Seconds after which a thread that waits for room looks whether it is still needed.
-_PATIENCE = 0.1
+_END: Any = object()
 
 
-class _End:
-    """The last thing in the queue: with the error that ended the items, if one did."""
+def ahead(
+    iterable: Iterable[Any],
+    function: Callable[[Any], Any] | None = None,
+    n_threads: int = 1,
+    depth: int = 2,
+) -> Generator[Any, None, None]:
+    """Yield items in their order, made ahead in threads.
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+    Parameters
+    ----------
+    iterable : iterable
+        The items. Without `function`, a single thread goes through them; with it, the caller does.
+    function : callable, default=None
+        Applied to each item, in threads.
+    n_threads : int, default=1
+        Threads of the function.
+    depth : int, default=2
+        Items that wait for the caller at most, besides those that the threads work on.
+
+    Yields
+    ------
+    object
+        The items, or what `function` makes of them. An error is raised where its item would be.
+        No thread outlives the generator: close it where not all is taken.
+
+    Examples
+    --------
+    >>> from dnaembed.utils._ahead import ahead
+    >>> list(ahead(range(4), lambda x: x * x, n_threads=2))
+    [0, 1, 4, 9]
+    """
+    items = iter(iterable)
+    pool = ThreadPoolExecutor(n_threads if function else 1, thread_name_prefix="dnaembed-ahead")
+    waiting: deque[Future[Any]] = deque()
+    try:
+        tasks = _tasks(pool, items, function)
+        waiting.extend(islice(tasks, n_threads + depth))
+        while waiting:
+            item = waiting.popleft().result()
+            if item is _END:
+                return
+            waiting.extend(islice(tasks, 1))
+            yield item
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        if hasattr(items, "close"):
+            items.close()
+
+
+def _tasks(
+    pool: ThreadPoolExecutor, items: Iterator[Any], function: Callable[[Any], Any] | None
+) -> Iterator[Future[Any]]:
+    while function is None:
+        yield pool.submit(next, items, _END)
+    for item in items:
+        yield pool.submit(function, item)
 
 
 def prefetch(
     items: Iterable[T], *, ahead: int = 2, device: torch.device | None = None
 ) -> Generator[T, None, None]:
-    """Go through items in a thread of its own, some ahead of who takes them.
+    """Go through items in a thread, with a CUDA device made current there.
 
-    Parameters
-    ----------
-    items : iterable
-        What takes time to make; nothing else may go through it meanwhile.
-    ahead : int, default=2
-        Items that are ready at most, besides the one in use and the one in the making.
-    device : torch.device, default=None
-        A CUDA device to make current in the thread, so that what the thread asks of CUDA, pinned
-        memory say, leaves the other devices alone.
-
-    Yields
-    ------
-    object
-        Each item, in order. An error of the items is raised where they are taken.
-
-    Examples
-    --------
-    >>> from dnaembed.utils._ahead import prefetch
-    >>> list(prefetch(x * x for x in range(4)))
-    [0, 1, 4, 9]
+    What the thread asks of CUDA, pinned memory for example, then leaves the other devices alone.
     """
-    ready: queue.Queue[T | _End] = queue.Queue(ahead)
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_make, args=(items, ready, stop, device), name="dnaembed-prefetch", daemon=True
-    )
-    thread.start()
-    try:
-        while not isinstance(item := ready.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        # Also where the taker stops early: no thread outlives the generator.
-        stop.set()
-        thread.join()
+    return _ahead(_on_device(items, device), depth=ahead - 1)
 
 
-def _make(
-    items: Iterable[T],
-    ready: queue.Queue[T | _End],
-    stop: threading.Event,
-    device: torch.device | None,
-) -> None:
-    end = _End()
-    try:
-        on_cuda = device is not None and device.type == "cuda"
-        with torch.cuda.device(device) if on_cuda else nullcontext():
-            for item in items:
-                if not _put(ready, item, stop):
-                    return
-    except BaseException as error:  # noqa: BLE001 - raised in the thread that takes the items
-        end = _End(error)
-    _put(ready, end, stop)
+_ahead = ahead  # the parameter of `prefetch` has this name
 
 
-def _put(ready: queue.Queue[T | _End], item: T | _End, stop: threading.Event) -> bool:
-    while not stop.is_set():
-        try:
-            ready.put(item, timeout=_PATIENCE)
-        except queue.Full:
-            continue
-        return True
-    return False
+def _on_device(items: Iterable[T], device: torch.device | None) -> Iterator[T]:
+    on_cuda = device is not None and device.type == "cuda"
+    with torch.cuda.device(device) if on_cuda else nullcontext():
+        yield from items
 
 
 def pin(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

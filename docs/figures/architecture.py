@@ -16,12 +16,12 @@ _ABOUT = {
     "training": "losses, pairs, trainer",
     "datasets": "genomes, reads cut from them, demo",
     "plotting": "pictures",
+    "metrics": "scores of bins and clusters",
     "species": "classifier, clusterer, bins",
     "embedding": "from sequences to rows",
     "backbones": "models: one interface",
     "io": "files in, files out",
     "composition": "k-mer counts, compiled",
-    "metrics": "scores of bins and clusters",
     "_sequences": "what counts as DNA",
     "utils": "ground floor: tools of all rooms",
 }

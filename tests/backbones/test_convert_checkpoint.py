@@ -68,7 +68,7 @@ def test_nothing_is_written_when_the_source_is_bad(published, tmp_path):
 
 
 def test_only_transformers_are_converted(tmp_path):
-    load_backbone("kmer-composition").save(tmp_path / "kmer")
+    load_backbone("default").save(tmp_path / "kmer")
     with pytest.raises(ValueError, match="a DNABERT-2 or DNABERT-S checkpoint is expected"):
         convert_checkpoint(tmp_path / "kmer", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,6 @@ from dnaembed.backbones.dnabert._flex_attention import (
     _BLOCK,
     FlexAttention,
     _counted,
-    attend,
     flex_is_usable,
 )
 
@@ -69,7 +68,8 @@ def test_attention_is_plain_attention_in_each_sequence(lengths, dtype):
     query, key, value = packed(lengths, dtype=dtype)
     slopes = alibi_slopes(4)
     with torch.inference_mode():
-        context = attend(query, key, value, torch.tensor(lengths), slopes)
+        attend = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
+        context = attend(query, key, value)
     assert context.dtype == dtype
     assert context.shape == value.shape
     expected = plain(query, key, value, lengths, slopes)
@@ -111,18 +111,16 @@ def test_what_is_skipped_has_no_weight(scale):
     assert (full == full.transpose(1, 2)).all()
 
 
-def test_nothing_is_skipped_where_it_is_not_asked_for_or_the_scores_are_no_numbers():
-    lengths = torch.tensor([2000])
+def test_nothing_is_skipped_where_the_scores_are_not_numbers():
     query, key, _ = packed([2000])
-    everything = FlexAttention(lengths, alibi_slopes(4), 2000, query.device, skip_far=False)
-    partial, full = block_mask(everything, everything._reach(query, key))
-    assert (partial | full).all()
-    skipping = FlexAttention(lengths, alibi_slopes(4), 2000, query.device)
-    reach = skipping._reach(query, key)
+    attention = FlexAttention(torch.tensor([2000]), alibi_slopes(4), 2000, query.device)
+    reach = attention._reach(query, key)
     assert reach[0] < 5
     query[3, 1, 0] = torch.nan
-    assert torch.isinf(skipping._reach(query, key)[1])
-    assert (skipping._reach(query, key) == reach).tolist() == [True, False, True, True]
+    assert torch.isinf(attention._reach(query, key)[1])
+    assert (attention._reach(query, key) == reach).tolist() == [True, False, True, True]
+    partial, full = block_mask(attention, attention._reach(query, key))
+    assert (partial | full)[1].all()
 
 
 def test_a_cpu_and_small_heads_are_left_to_the_other_kernels():

@@ -1,17 +1,16 @@
-"""Which attention is chosen, and when layers are compiled.
+"""Which attention is chosen, and that one layer serves all.
 
 What comes out is in test_packed_attention, test_flex_attention and test_dnabert_backbone.
 """
 
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from dnaembed.backbones.dnabert import _flex_attention, _packed_encoder, alibi_slopes
+from dnaembed.backbones.dnabert import _flex_attention, _modeling, alibi_slopes
 from dnaembed.backbones.dnabert._packed_attention import attend, attend_eagerly
-from dnaembed.backbones.dnabert._packed_encoder import _choose_attention, encode_packed
+from dnaembed.backbones.dnabert._packed_encoder import choose_attention, encode_packed
 
 LENGTHS = torch.tensor([4, 3])
 
@@ -30,8 +29,8 @@ def flex(monkeypatch):
         asked.questions.append(arguments)
         return asked.usable
 
-    def kernel(lengths, slopes, n_tokens, device, *, compiled):
-        asked.made.append((lengths, slopes, n_tokens, device, compiled))
+    def kernel(*arguments):
+        asked.made.append(arguments)
         return "kernel"
 
     monkeypatch.setattr(_flex_attention, "flex_is_usable", flex_is_usable)
@@ -42,12 +41,12 @@ def flex(monkeypatch):
 @pytest.mark.parametrize(("name", "function"), [("eager", attend_eagerly), ("sdpa", attend)])
 def test_on_a_cpu(backbone, hidden, flex, name, function):
     backbone.model.config._attn_implementation = name
-    chosen = _choose_attention(backbone.model, LENGTHS, hidden, False)
+    chosen = choose_attention(backbone.model, LENGTHS, hidden)
     assert chosen.func is function
     assert chosen.keywords["lengths"] == [4, 3]
     torch.testing.assert_close(chosen.keywords["slopes"], alibi_slopes(6))
     assert flex.questions == []
-    there = _choose_attention(backbone.model, LENGTHS, hidden.to("meta"), False)
+    there = choose_attention(backbone.model, LENGTHS, hidden.to("meta"))
     assert there.keywords["slopes"].device.type == "meta"
 
 
@@ -62,61 +61,44 @@ class OnGpu:
         return 7
 
 
-@pytest.mark.parametrize("compile_layers", [False, True])
-def test_on_a_gpu(backbone, flex, compile_layers):
-    chosen = _choose_attention(backbone.model, LENGTHS, OnGpu(), compile_layers)
-    assert chosen == "kernel"
+def test_on_a_gpu(backbone, flex):
+    assert choose_attention(backbone.model, LENGTHS, OnGpu()) == "kernel"
     assert flex.questions == [(OnGpu.device, 6, 8, torch.bfloat16)]
-    ((lengths, slopes, n_tokens, device, compiled),) = flex.made
+    ((lengths, slopes, n_tokens, device),) = flex.made
     assert lengths is LENGTHS
     torch.testing.assert_close(slopes, alibi_slopes(6))
     assert (n_tokens, device) == (7, OnGpu.device)
-    assert compiled is not compile_layers  # as a part of the layers, or by itself
 
 
-def test_compiled_layers_are_for_attention_that_compiles(backbone, monkeypatch):
-    used = []
+def test_the_layer_takes_any_attention(backbone):
+    """One layer, whatever the shape of the batch and whoever says what tokens see of another."""
+    layer = backbone.model.encoder.layer[0]
+    hidden = torch.randn(7, 48, generator=torch.Generator().manual_seed(0))
+    shapes = []
 
-    def compiled(*arguments):
-        used.append(len(arguments))
-        return _packed_encoder._layer(*arguments)
+    def own_value(query, key, value):
+        shapes.append(tuple(value.shape))
+        return value
 
-    monkeypatch.setattr(_packed_encoder, "_compiled_layer", lambda: compiled)
-    ids = torch.tensor([1, 5, 6, 2, 1, 7, 2])
-    expected = encode_packed(backbone.model, ids, LENGTHS)
-    assert used == []
-    encode_packed(backbone.model, ids, LENGTHS, compile_layers=True)
-    assert used == []  # loops over sequences
-    plain = partial(attend, lengths=[4, 3], slopes=alibi_slopes(6))
-    asked = []
-
-    def choose(model, lengths, hidden, compile_layers):
-        asked.append(compile_layers)
-        return lambda q, k, v: plain(q, k, v)
-
-    monkeypatch.setattr(_packed_encoder, "_choose_attention", choose)
-    for compile_layers, n_layers in ((False, 0), (True, 3)):
-        backbone.compile_layers = compile_layers
-        used.clear()
-        batch = {"input_ids": ids, "lengths": LENGTHS}
-        hidden = encode_packed(backbone.model, ids, LENGTHS, compile_layers=compile_layers)
-        torch.testing.assert_close(hidden, expected)
-        assert len(used) == n_layers
-        with torch.inference_mode():
-            backbone.embed(batch)
-        assert len(used) == 2 * n_layers
-    assert asked == [False, False, True, True]
+    with torch.inference_mode():
+        packed, padded = layer(hidden, own_value), layer(hidden[None], own_value)
+    assert shapes == [(7, 6, 8), (1, 7, 6, 8)]
+    torch.testing.assert_close(packed, padded[0])
+    with torch.enable_grad():
+        torch.testing.assert_close(layer(hidden, own_value), packed)
 
 
 def test_on_a_cpu_tokens_go_through_the_mlp_in_parts(backbone, monkeypatch):
-    monkeypatch.setattr(_packed_encoder, "_ROWS", 3)
+    monkeypatch.setattr(_modeling, "_ROWS", 3)
+    mlp = backbone.model.encoder.layer[0].mlp
     sizes = []
-    mlp = _packed_encoder._mlp
-    monkeypatch.setattr(_packed_encoder, "_mlp", lambda m, x: sizes.append(len(x)) or mlp(m, x))
-    encode_packed(backbone.model, torch.tensor([1, 5, 6, 2, 1, 7, 2]), LENGTHS)
-    assert sizes == [3, 3, 1] * 3
+    mlp.wo.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    ids = torch.tensor([1, 5, 6, 2, 1, 7, 2])
+    in_parts = encode_packed(backbone.model, ids, LENGTHS)
+    assert sizes == [3, 3, 1]
+    monkeypatch.setattr(_modeling, "_ROWS", 99)
+    torch.testing.assert_close(encode_packed(backbone.model, ids, LENGTHS), in_parts)
     sizes.clear()
-    meta = backbone.model.to("meta")
-    monkeypatch.setattr(_packed_encoder, "_choose_attention", lambda *_: lambda q, k, v: v)
-    encode_packed(meta, torch.zeros(7, dtype=torch.int64, device="meta"), LENGTHS)
-    assert sizes == [7] * 3
+    mlp(torch.zeros(7, 48))  # with gradients, all at once
+    mlp.to("meta")(torch.zeros(7, 48, device="meta"))
+    assert sizes == [7, 7]

@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from dnaembed.benchmark.results import (
-    SETS,
-    genome_sets,
-    main,
-    write_results,
-)
 
 from dnaembed.benchmark import BenchmarkResult
+from tests.helpers.benchmarks import load_benchmark
+
+results = load_benchmark("results")
+SETS, genome_sets, main, write_results = (
+    results.SETS,
+    results.genome_sets,
+    results.main,
+    results.write_results,
+)
 
 
 @pytest.fixture(scope="module")

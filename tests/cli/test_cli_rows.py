@@ -116,7 +116,7 @@ def test_damaged_or_missing_groups(tmp_path, reads, model, capsys, command):
     argv = [command, reads, "--assign", str(saved), "-o", output, *options, *model]
     assert "No such file" in fails(capsys, *argv)
     saved.write_text("id\tcluster\n")
-    assert f"{saved} is no file of --save, or damaged" in fails(capsys, *argv)
+    assert f"{saved} is not a file of --save, or it is damaged" in fails(capsys, *argv)
     assert not Path(output).exists()
 
 

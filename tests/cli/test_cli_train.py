@@ -210,7 +210,11 @@ def test_resuming_with_other_values_is_refused(tmp_path, genomes, recipe, capsys
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("r.toml", "[model]\narchitecture = 'lstm'", "architecture must be 'kmer_profile' or"),
+        (
+            "r.toml",
+            "[model]\narchitecture = 'lstm'",
+            "architecture must be one of dnabert, kmer_profile, ",
+        ),
         ("r.toml", "[model]\nlayers = 3", "Unknown parameters of the model ['layers']; there are"),
         (
             "r.toml",

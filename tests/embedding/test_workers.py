@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-from concurrent.futures import CancelledError
 from pathlib import Path
 
 import joblib
@@ -15,10 +14,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from dnaembed import DNABertSEmbedder
-from dnaembed.backbones import DnaBertBackbone, _load, load_backbone, shared_backbone
-from dnaembed.embedding import _engine, _workers
+from dnaembed.backbones import _load, load_backbone, shared_backbone
+from dnaembed.embedding import _engine
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.embedding._workers import ModelReference, ModelSource
+from dnaembed.embedding._workers import ModelName, ModelReference, open_model
 from tests.helpers.dna import random_dna
 
 
@@ -32,25 +31,6 @@ class Shifted:
 
     def get_params(self, deep=True):
         return {}
-
-
-class Mortal(DnaBertBackbone):
-    """Kills its process wherever it finds a file, which it takes away: so often as there are."""
-
-    folder: Path
-
-    def featurize(self, sequences):
-        for file in self.folder.glob("kill-*"):
-            file.unlink(missing_ok=True)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().featurize(sequences)
-
-
-class Blind(DnaBertBackbone):
-    """Sees the first bases only, for speed."""
-
-    def featurize(self, sequences):
-        return super().featurize([sequence[:8] for sequence in sequences])
 
 
 class Recording(DNABertSEmbedder):
@@ -83,13 +63,6 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 500)
 
 
-@pytest.fixture
-def mortal(tiny_dnabert, tmp_path):
-    backbone = Mortal(tiny_dnabert.model, tiny_dnabert.tokenizer)
-    backbone.folder = tmp_path
-    return backbone
-
-
 def elsewhere(reference):
     """What another process gets of it."""
     return pickle.loads(pickle.dumps(reference))
@@ -98,61 +71,58 @@ def elsewhere(reference):
 # What is sent
 
 
+def refer(folder, backbone=None, **name):
+    return ModelReference.to(
+        backbone or shared_backbone(folder), ModelName(folder, **name), device="cpu"
+    )
+
+
 def test_a_pretrained_model_is_sent_by_name_and_loaded_once(tiny_dnabert_folder, monkeypatch):
     backbone = shared_backbone(tiny_dnabert_folder)
-    reference = ModelReference(backbone, ModelSource.pretrained(tiny_dnabert_folder, "cpu"))
-    assert reference.pack() is None
+    reference = refer(tiny_dnabert_folder)
     assert len(pickle.dumps(reference)) < 2000
     monkeypatch.setattr(_load, "_shared", type(_load._shared)())  # as in a new process
-    opened = [elsewhere(reference).open(None) for _ in range(3)]
+    opened = [open_model(elsewhere(reference)) for _ in range(3)]
     assert opened[0] is not backbone
     assert opened[0].fingerprint() == backbone.fingerprint()
     assert opened[0] is opened[1] is opened[2]
-    assert reference.open(None) is backbone
+    assert open_model(backbone) is backbone
 
 
 def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
     tiny_dnabert.save(tmp_path / "model")
-    source = ModelSource.pretrained(tmp_path / "model", "cpu", local_files_only=True)
-    reference = ModelReference(load_backbone(tmp_path / "model"), source)
-    reference.pack()
+    backbone = load_backbone(tmp_path / "model")
+    reference = refer(tmp_path / "model", backbone, local_files_only=True)
     (tmp_path / "model").rename(tmp_path / "old")
     other = load_backbone(tmp_path / "old")
     other.model.embeddings.word_embeddings.weight.data[5] += 1
     other.save(tmp_path / "model")
     with pytest.raises(ValueError, match=r"model '.*model' is another one on the worker "):
-        elsewhere(reference).open(None)
-
-
-def test_weights_are_sent_where_they_are_nowhere_else(tiny_dnabert, monkeypatch):
-    monkeypatch.setattr(_workers, "_sent", type(_workers._sent)())
-    reference = ModelReference(tiny_dnabert, ModelSource("cpu"))
-    weights = reference.pack()
-    assert weights.dtype == np.uint8
-    assert len(pickle.dumps(reference)) < 2000
-    opened = elsewhere(reference).open(weights)
-    assert opened is not tiny_dnabert
-    assert opened.fingerprint() == tiny_dnabert.fingerprint()
-    assert elsewhere(reference).open(None if weights is None else weights.copy()) is opened
+        elsewhere(reference).open()
 
 
 def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path, monkeypatch):
     folder = Path(tiny_dnabert_folder)
     monkeypatch.chdir(folder.parent)
-    reference = ModelReference(
-        shared_backbone(folder.name), ModelSource.pretrained(folder.name, "cpu")
-    )
-    reference.pack()
+    reference = refer(folder.name)
     monkeypatch.chdir(tmp_path)
-    assert elsewhere(reference).open(None).fingerprint()
+    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
 
 
 def test_a_folder_with_the_name_of_a_bundled_model_is_not_meant(tmp_path, monkeypatch):
     (tmp_path / "default").mkdir()
     monkeypatch.chdir(tmp_path)
-    reference = ModelReference(shared_backbone("default"), ModelSource.pretrained("default", "cpu"))
-    reference.pack()
-    assert elsewhere(reference).open(None).fingerprint() == reference.open(None).fingerprint()
+    reference = refer("default")
+    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
+
+
+def test_a_fine_tuned_model_is_not_sent_and_the_error_says_what_to_do(tiny_dnabert_folder, reads):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, cache=None, fine_tuner=Shifted(), n_jobs=2)
+    rows = embedder.fit(reads).transform(reads)
+    with joblib.parallel_config(backend="loky"):
+        with pytest.raises(ValueError, match=r"\(save_model\).* folder as model.* n_jobs=1"):
+            embedder.transform(reads)
+        assert embedder.set_params(n_jobs=1).transform(reads) == pytest.approx(rows, abs=1e-5)
 
 
 # joblib
@@ -165,12 +135,9 @@ def test_backends_that_return_all_at_once(tiny_dnabert, reads):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tuner", [None, Shifted()])
-def test_processes_give_the_rows_of_threads(tiny_dnabert_folder, small_chunks, monkeypatch, tuner):
+def test_processes_give_the_rows_of_threads(tiny_dnabert_folder, small_chunks, monkeypatch):
     reads = random_dna(40)
-    embedder = DNABertSEmbedder(
-        model=tiny_dnabert_folder, cache=None, n_jobs=2, fine_tuner=tuner, strand="both"
-    )
+    embedder = DNABertSEmbedder(model=tiny_dnabert_folder, cache=None, n_jobs=2, strand="both")
     embedder.fit(reads)
     rows = embedder.transform(reads)
     bars = []
@@ -186,14 +153,31 @@ def test_processes_give_the_rows_of_threads(tiny_dnabert_folder, small_chunks, m
     assert len(bars[0].updates) > 2
 
 
+def die_once(model, sequences, options, n_threads, work=_engine._embed_task):
+    """Kill the process if a file says so, which is taken away."""
+    if "DNAEMBED_TEST_KILL" in os.environ:
+        file = Path(os.environ["DNAEMBED_TEST_KILL"])
+        if file.exists():
+            file.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return work(model, sequences, options, n_threads)
+
+
 @pytest.mark.slow
-def test_a_killed_process_is_an_error_and_the_next_call_works(mortal, reads, small_chunks):
-    (mortal.folder / "kill-1").touch()
+def test_a_killed_process_is_an_error_and_the_next_call_works(
+    tiny_dnabert_folder, reads, small_chunks, tmp_path, monkeypatch
+):
+    embedder = DNABertSEmbedder(tiny_dnabert_folder, cache=None, n_jobs=2).fit(reads)
+    rows = embedder.transform(reads)
+    monkeypatch.setenv("DNAEMBED_TEST_KILL", str(tmp_path / "kill"))
+    monkeypatch.setattr(_engine, "_embed_task", die_once)
+    (tmp_path / "kill").touch()
+    # Settings of the environment reach new processes only.
+    joblib.externals.loky.get_reusable_executor().shutdown()
     with joblib.parallel_config(backend="loky", n_jobs=2):
         with pytest.raises(TerminatedWorkerError, match="unexpectedly terminated"):
-            embed_sequences(mortal, reads, EmbedOptions())
-        rows = embed_sequences(mortal, reads, EmbedOptions())
-    assert (rows == embed_sequences(mortal, reads, EmbedOptions(), n_jobs=2)).all()
+            embedder.transform(reads)
+        assert (embedder.transform(reads) == rows).all()
 
 
 @pytest.mark.slow
@@ -220,15 +204,6 @@ def test_folds_in_processes_load_and_embed_once_in_each(tiny_dnabert_folder, tmp
 # Dask
 
 
-def test_lost_weights_are_an_error_that_says_what_to_do(tiny_dnabert, reads, monkeypatch):
-    def lost(*args):
-        raise CancelledError  # what Dask's error is
-
-    monkeypatch.setattr(_engine, "embed_strands", lost)
-    with pytest.raises(RuntimeError, match=r"all workers died .* \(save_model\)"):
-        embed_sequences(tiny_dnabert, reads, EmbedOptions())
-
-
 @pytest.fixture(scope="module")
 def client():
     distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
@@ -241,56 +216,43 @@ def client():
 
 def count_loads():
     """In a worker: begin to count how often a model is made."""
-    _load.load_folder = counted(_load.load_folder)
-    _workers.pickle = CountedPickle()
+    load_folder = _load.load_folder
 
-
-class CountedPickle:
-    def __init__(self):
-        self.loads = counted(pickle.loads)
-        self.dumps = pickle.dumps
-
-
-def counted(function):
     def count(*args):
         count.calls += 1
-        return function(*args)
+        return load_folder(*args)
 
     count.calls = 0
-    return count
+    _load.load_folder = count
 
 
 def loads():
-    found = (_load.load_folder.calls, _workers.pickle.loads.calls)
-    _load.load_folder.calls = _workers.pickle.loads.calls = 0
-    return found
+    return _load.load_folder.calls
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("tuner", "expected"), [(None, (1, 0)), (Shifted(), (0, 1))])
 def test_dask_gives_the_rows_of_threads_and_loads_once_a_worker(
-    client, tiny_dnabert, tmp_path, small_chunks, tuner, expected
+    client, tiny_dnabert, tmp_path, small_chunks
 ):
     tiny_dnabert.save(tmp_path / "model")  # not loaded by any worker before
     reads = random_dna(60)
-    embedder = DNABertSEmbedder(
-        model=tmp_path / "model", cache=None, n_jobs=2, fine_tuner=tuner
-    ).fit(reads)
+    embedder = DNABertSEmbedder(model=tmp_path / "model", cache=None, n_jobs=2).fit(reads)
     rows = embedder.transform(reads)
     client.run(count_loads)
     with joblib.parallel_config(backend="dask"):
         assert (embedder.transform(reads) == rows).all()
         assert (embedder.transform(reads[::-1]) == rows[::-1]).all()
-    assert list(client.run(loads).values()) == [expected] * 2
+    assert list(client.run(loads).values()) == [1, 1]
 
 
 @pytest.mark.slow
-def test_dask_is_sent_no_large_message(client, tiny_dnabert):
-    blind = Blind(tiny_dnabert.model, tiny_dnabert.tokenizer)
+def test_dask_is_sent_no_large_message(client):
     # Dask warns of messages from 10 MB on, and here a warning is an error.
     reads = ["ACGT" * 2_500] * 1200
     with joblib.parallel_config(backend="dask"):
-        rows = embed_sequences(blind, reads, EmbedOptions())
+        rows = embed_sequences(
+            shared_backbone("default"), reads, EmbedOptions(), name=ModelName("default")
+        )
     assert (rows == rows[0]).all()
 
 
@@ -315,17 +277,6 @@ def test_dask_goes_on_when_workers_die(client, tiny_dnabert_folder, small_chunks
         assert (embedder.transform(reads) == rows).all()
     client.wait_for_workers(2)
     assert len(set(pids.values()) - set(client.run(os.getpid).values())) == n_killed
-
-
-@pytest.mark.slow
-def test_weights_that_were_sent_outlive_a_worker(client, mortal, small_chunks):
-    reads = random_dna(60)
-    rows = embed_sequences(mortal, reads, EmbedOptions(), n_jobs=2)
-    (mortal.folder / "kill-1").touch()
-    with joblib.parallel_config(backend="dask"):
-        assert (embed_sequences(mortal, reads, EmbedOptions()) == rows).all()
-    assert not list(mortal.folder.iterdir())
-    client.wait_for_workers(2)
 
 
 @pytest.mark.slow

@@ -124,6 +124,7 @@ def weights(trainer):
 def make_trainer(
     tmp_path=None, *, dropout=0.0, source=None, n_layers=3, validation_source=None, **config
 ):
+    """Return a trainer of toys that makes a few large steps."""
     config = {"n_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1} | config
     return ContrastiveTrainer(
         ToyBackbone(dropout=dropout, num_hidden_layers=n_layers),

@@ -4,10 +4,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -333,6 +335,38 @@ def test_calibration_changes_probabilities_and_no_call(classifier):
     )
     if hasattr(calibrated, "predict_log_proba"):
         np.testing.assert_allclose(np.exp(calibrated.predict_log_proba(X)), probabilities)
+
+
+@pytest.mark.parametrize("n_species", [2, 3])
+@pytest.mark.parametrize(("C", "too_sure"), [(1e2, True), (1e-3, False)])
+def test_temperature_improves_probabilities_of_new_reads(C, too_sure, n_species):
+    def overlapping(n, seed):
+        y = np.repeat(np.arange(n_species), n)
+        centers = np.random.default_rng(7).normal(size=(n_species, 10))
+        return centers[y] + np.random.default_rng(seed).normal(0, 1.5, (len(y), 10)), y
+
+    X, y = overlapping(15, 0)
+    new, truth = overlapping(300, 1)
+    parameters = {"classifier": LogisticRegression(C=C, max_iter=9999)}
+    plain = FewShotSpeciesClassifier(**parameters).fit(X, y).predict_proba(new)
+    calibrated = FewShotSpeciesClassifier(calibrate=True, **parameters).fit(X, y)
+    assert (calibrated.temperature_ > 1) is too_sure
+    assert log_loss(truth, calibrated.predict_proba(new)) < log_loss(truth, plain)
+    scaled = softmax(np.log(plain) / calibrated.temperature_, axis=1)
+    np.testing.assert_allclose(calibrated.predict_proba(new), scaled, rtol=1e-5, atol=1e-9)
+    # As an earlier version pickled it.
+    del calibrated._calibrated
+    np.testing.assert_allclose(calibrated.predict_proba(new), scaled)
+
+
+def test_single_reads_leave_probabilities_as_they_are():
+    X, y = embeddings_of(5)
+    X, y = X[:11], y[:11]
+    plain = FewShotSpeciesClassifier().fit(X, y)
+    calibrated = FewShotSpeciesClassifier(calibrate=True).fit(X, y)
+    assert calibrated.temperature_ == 1
+    np.testing.assert_array_equal(calibrated.predict_proba(X), plain.predict_proba(X))
+    np.testing.assert_array_equal(calibrated.predict_log_proba(X), plain.predict_log_proba(X))
 
 
 def test_unknown_must_make_sense():

@@ -21,6 +21,7 @@ from dnaembed.species import _clusterer
 from dnaembed.species._abundance import fit_abundance_scale
 from dnaembed.species._graph import neighbor_graph, ranked_bins, separation_of_bins
 from dnaembed.species._neighbors import nearest_neighbors
+from tests.helpers.benchmarks import embedding_mixture
 
 DATA = Path(__file__).parents[1] / "data"
 

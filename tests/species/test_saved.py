@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from dnaembed import SpeciesClusterer
+from dnaembed import DNABertSEmbedder, KmerEmbedder, SpeciesClusterer
 from dnaembed.io import SequenceFileError
-from dnaembed.species._saved import EmbeddingSource, _digest, load_clusters, save_clusters
+from dnaembed.species._saved import (
+    EmbeddingSource,
+    _digest,
+    check_source,
+    load_clusters,
+    save_clusters,
+    source_of_embedder,
+    source_of_file,
+)
 from tests.helpers.benchmarks import embedding_mixture
 
 SOURCE = EmbeddingSource("0123456789abcdef", 5000, True, "folder/of model")
@@ -99,7 +107,7 @@ def test_any_damage_is_noticed(saved, data):
 @pytest.mark.parametrize("content", [b"", b"id\tcluster\nr1\t0\n", bytes(100), b"\x93NUMPY" * 50])
 def test_other_files(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(SequenceFileError, match="x is no file of --save, or damaged"):
+    with pytest.raises(SequenceFileError, match="x is not a file of --save, or it is damaged"):
         load_clusters(tmp_path / "x")
 
 
@@ -151,3 +159,49 @@ def test_contents_that_make_no_sense(tmp_path, saved, changes, tensors, message)
     save_file(content, tmp_path / "x", metadata=metadata)
     with pytest.raises(SequenceFileError, match=message):
         load_clusters(tmp_path / "x")
+
+
+def test_clusters_of_sequences_take_embeddings(tmp_path):
+    reads = ["ACGGC" * 40, "ATTAT" * 40, "CCGGA" * 40, "TTATA" * 40]
+    clusterer = SpeciesClusterer(2, embedder=KmerEmbedder(k=2), random_state=0).fit(reads)
+    save_clusters(tmp_path / "saved", clusterer, None)
+    loaded, _ = load_clusters(tmp_path / "saved")
+    found = loaded.predict(KmerEmbedder(k=2).fit_transform(reads))
+    np.testing.assert_array_equal(found, clusterer.labels_)
+
+
+def test_source_of_embedder():
+    embedder = DNABertSEmbedder(window_size=5000, device="cpu").fit(["ACGT"])
+    source = source_of_embedder(embedder, both_strands=True, model="default")
+    fingerprint = embedder.backbone_.fingerprint()
+    assert source == EmbeddingSource(fingerprint, embedder.backbone_.window_size, True, "default")
+
+
+def test_source_of_file(tmp_path, caplog):
+    rows, path = np.ones((3, 2)), tmp_path / "rows.npy"
+    manifest = tmp_path / "rows.manifest.json"
+    assert source_of_file(path, rows) is None
+    settings = {"model": "0123", "window_size": None, "both_strands": False}
+    note = {"rows": 3, "n_columns": 2, "settings": settings}
+    manifest.write_text(json.dumps(note))
+    assert source_of_file(path, rows) == EmbeddingSource("0123", None, False)
+    assert source_of_file(path, rows[:2]) is None
+    assert source_of_file(tmp_path / "rows.tsv", rows) is None
+    assert not caplog.text
+    for text in ("{", "[]", json.dumps({"rows": 3})):
+        manifest.write_text(text)
+        assert source_of_file(path, rows) is None
+        assert "rows.manifest.json is not a manifest of dnaembed embed" in caplog.text
+        caplog.clear()
+
+
+def test_sources_are_compared(saved, caplog):
+    clusterer, source = load_clusters(saved)
+    check_source(saved, clusterer, source, SOURCE, 16)
+    assert not caplog.text
+    with pytest.raises(ValueError, match=r"was made with the model .* but these embeddings with"):
+        check_source(saved, clusterer, source, EmbeddingSource("other", None, False), 16)
+    with pytest.raises(ValueError, match="of 16 columns, but these have 5"):
+        check_source(saved, clusterer, None, SOURCE, 5)
+    check_source(saved, clusterer, source, None, 16)
+    assert "Nothing says whether" in caplog.text

@@ -1,13 +1,12 @@
 """What is drawn and collated ahead: pairs, mixing, chunks."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
 import torch
 
-from dnaembed.training._prepare import ahead, draw_mixing, plan_chunks
+from dnaembed.training._prepare import draw_mixing, plan_chunks
 from tests.helpers.toys import ToySource, make_trainer, same, weights
 
 
@@ -40,19 +39,6 @@ def test_chunks_keep_each_row_once_with_its_partner_within_the_budget():
         assert {partner.get(i, i) for i in kept} <= set(present)
         assert len(present) * max(costs[i] for i in present) <= 200
     assert plan_chunks(numbers, {}, costs, None) == [(numbers, [])]
-
-
-def test_results_come_in_order_and_errors_in_their_place():
-    def work(step):
-        time.sleep(0.01 * (step % 3))
-        if step == 7:
-            raise ValueError("bad read")
-        return step
-
-    results = ahead(work, range(10), 4)
-    assert [next(results) for _ in range(7)] == list(range(7))
-    with pytest.raises(ValueError, match="bad read"):
-        next(results)
 
 
 def test_a_source_that_gives_too_little_is_an_error():

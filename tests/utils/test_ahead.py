@@ -6,17 +6,57 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaembed.utils._ahead import pin, prefetch, to_device
+from dnaembed.utils._ahead import ahead, pin, prefetch, to_device
 
 
 def threads():
-    return [t for t in threading.enumerate() if t.name == "dnaembed-prefetch"]
+    return [t for t in threading.enumerate() if t.name.startswith("dnaembed-ahead")]
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 5))
-def test_items_and_their_order_stay(items, ahead):
-    assert list(prefetch(iter(items), ahead=ahead)) == items
+def test_items_and_their_order_stay(items, depth):
+    assert list(ahead(iter(items), depth=depth)) == items
+    assert list(prefetch(items, ahead=depth)) == items
     assert not threads()
+
+
+@given(st.lists(st.integers(), max_size=20), st.integers(1, 3), st.integers(0, 3))
+def test_results_keep_the_order_of_the_items(items, n_threads, depth):
+    assert list(ahead(items, str, n_threads=n_threads, depth=depth)) == list(map(str, items))
+    assert not threads()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_error_stands_in_the_place_of_its_item(n_threads):
+    ready = ahead(range(3, -100, -1), lambda x: 6 / x, n_threads=n_threads)
+    assert [next(ready) for _ in range(3)] == [2, 3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(ready)
+    assert not threads()
+
+
+def test_no_more_is_begun_than_the_depth_allows():
+    taken = []
+    ready = ahead(map(taken.append, range(100)), lambda _: None, n_threads=2, depth=1)
+    next(ready)
+    assert len(taken) == 4  # the one given out, two in the making, and one that waits
+    ready.close()
+    assert not threads()
+
+
+def test_the_source_is_closed_where_the_taker_stops():
+    closed = []
+
+    def items():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    ready = ahead(items())
+    assert next(ready) == 0
+    ready.close()
+    assert closed
 
 
 def test_items_are_made_ahead_in_another_thread_but_not_all():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dnaembed.utils._atomic import atomic_folder, atomic_output
+from dnaembed.utils._atomic import atomic_folder, atomic_output, check_output, written_beside
 
 
 def test_output_appears_at_the_end(tmp_path):
@@ -105,3 +105,35 @@ def test_folder_failure_leaves_the_old_one(tmp_path):
         raise ValueError("no")
     assert [p.name for p in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
+    with pytest.raises(OSError, match="name too long"):
+        check_output(tmp_path / ("x" * 250))
+
+
+def test_a_link_is_replaced_where_none_may_be_followed(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with written_beside(link, flush=False) as path:
+        path.write_text("new")
+    assert (target.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
+
+
+def test_a_folder_that_must_be_new(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()  # empty, so free
+    with atomic_folder(target, overwrite=False) as path:
+        (path / "file").write_text("new")
+    assert (target / "file").read_text() == "new"
+    with (
+        pytest.raises(FileExistsError, match="exists and is not empty"),
+        atomic_folder(target, overwrite=False),
+    ):
+        pass
+    with (
+        pytest.raises(FileExistsError, match="a file of this name"),
+        atomic_folder(target / "file", overwrite=False),
+    ):
+        pass

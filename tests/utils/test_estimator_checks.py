@@ -12,7 +12,7 @@ from sklearn.utils import estimator_checks as sklearn_checks
 from sklearn.utils.validation import check_is_fitted
 
 from dnaembed import KmerEmbedder, check_sequences
-from dnaembed.utils import estimator_checks
+from dnaembed.utils import _sequence_checks, estimator_checks
 from dnaembed.utils.estimator_checks import (
     check_sequence_transformer,
     parametrize_with_sequence_checks,
@@ -354,7 +354,7 @@ def test_broken_transformers_fail(check_name, broken):
 
 
 def test_every_check_of_ours_is_seen_to_fail():
-    assert {check.__name__ for check in estimator_checks._SEQUENCE_CHECKS} <= set(BROKEN)
+    assert {check.__name__ for check in _sequence_checks.SEQUENCE_CHECKS} <= set(BROKEN)
 
 
 def test_messages_name_the_estimator_and_the_fault():
@@ -364,7 +364,7 @@ def test_messages_name_the_estimator_and_the_fault():
 
 def test_error_of_another_text_does_not_count():
     with pytest.raises(AssertionError, match=r"'\\\\b4\\\\b', got: a sequence is missing"):
-        estimator_checks.check_sequence_missing_values("NoPosition", NoPosition())
+        _sequence_checks.check_sequence_missing_values("NoPosition", NoPosition())
 
 
 def test_sklearn_still_has_the_checks_that_are_borrowed():
@@ -385,7 +385,7 @@ def test_missing_package_skips_a_check(monkeypatch):
     def absent(module):
         raise SkipTest(f"{module} is not installed")
 
-    monkeypatch.setattr(estimator_checks, "_optional", absent)
+    monkeypatch.setattr(_sequence_checks, "import_or_skip", absent)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_sequence_transformer(Tiny())
@@ -396,4 +396,4 @@ def test_missing_package_skips_a_check(monkeypatch):
 
 def test_absent_module_is_a_skip():
     with pytest.raises(SkipTest, match="no_such_module is not installed"):
-        estimator_checks._optional("no_such_module")
+        _sequence_checks.import_or_skip("no_such_module")

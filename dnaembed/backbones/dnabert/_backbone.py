@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,22 +12,13 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .._batches import packed_batches
-from .._checkpoint import (
-    content_digest,
-    load_weights,
-    new_folder,
-    read_json,
-    weight_files,
-    weights_state,
-    write_json,
-    write_model,
-)
+from .._checkpoint import write_json
 from .._int8 import Int8Linear
-from .._protocol import Backbone, Mixing
+from .._protocol import Backbone, Mixing, register_backbone
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, mix_mask
 from ._packed_encoder import encode_packed
-from ._tokenizer import SPECIAL_TOKENS, load_tokenizer
+from ._tokenizer import SPECIAL_TOKENS, load_tokenizer, train_bpe_tokenizer
 
 # What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
 _CHUNK_BASES = 1 << 21
@@ -37,6 +27,7 @@ _PREFIXES = ("module.", "dnabert2.", "bert.")
 _UNUSED = ("cls.", "pooler.")
 
 
+@register_backbone
 class DnaBertBackbone(Backbone):
     """A DNABERT-2 / DNABERT-S encoder and its tokenizer.
 
@@ -65,44 +56,70 @@ class DnaBertBackbone(Backbone):
     __module__ = "dnaembed.backbones"
 
     strand_invariant = False
-    #: On a GPU, compile whole layers instead of their attention alone.
-    compile_layers = False
+    model_class = DnaBertModel
+    other_model_types = ("bert",)  # of the published DNABERT-2 and DNABERT-S
     model: DnaBertModel
 
     def __init__(self, model: DnaBertModel, tokenizer: Tokenizer) -> None:
-        self.model = model
+        super().__init__(model)
         self.tokenizer = tokenizer
         self._pad_id = _pad_id(tokenizer)
-        self._fingerprint: tuple[Any, str] | None = None
 
     @classmethod
-    def from_folder(cls, folder: str | PathLike[str]) -> Self:
-        """Load a folder of ours, or one laid out like the published checkpoints.
+    def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
+        """Make a new model with random weights, and train its tokenizer on pieces."""
+        tokenizer = train_bpe_tokenizer(pieces, vocab_size=sizes.get("vocab_size", 4096))
+        sizes = {**sizes, "vocab_size": tokenizer.get_vocab_size()}
+        return cls(cls._random_model(sizes, seed), tokenizer)
 
-        Parameters
-        ----------
-        folder : str or path-like
-            Holds ``config.json``, ``tokenizer.json`` and the weights.
+    @classmethod
+    def read_config(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
+        """Read the fields of ours, or of the published ``config.json``."""
+        if fields.get("model_type") == "bert":
+            return DnaBertConfig.from_published(fields)
+        # The tokenizer knows the id of [PAD] better.
+        return super().read_config({k: v for k, v in fields.items() if k != "pad_token_id"})
 
-        Returns
-        -------
-        DnaBertBackbone
-            In float32, on the CPU, in evaluation mode.
-        """
-        folder = Path(folder)
-        fields = read_json(folder / "config.json")
-        try:
-            config = _read_config(fields)
-        except ValueError as error:
-            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+    @classmethod
+    def rename_weight(cls, name: str) -> str | None:
+        """Return the model's name of a published tensor; None if no embedding needs it."""
+        stripped = name
+        while stripped.startswith(_PREFIXES):
+            stripped = stripped.partition(".")[2]
+        return None if stripped.startswith(_UNUSED) else stripped
+
+    @classmethod
+    def load_others(cls, folder: Path, config: DnaBertConfig) -> tuple[Tokenizer]:
+        """Load the tokenizer."""
         tokenizer = load_tokenizer(folder / "tokenizer.json", config.vocab_size)
         config.pad_token_id = _pad_id(tokenizer)
-        files = weight_files(folder)
-        with torch.inference_mode(False):
-            with torch.device("meta"):
-                model = DnaBertModel(config)
-            load_weights(model, files, rename=_rename)
-        return cls(model.eval(), tokenizer)
+        return (tokenizer,)
+
+    def save_others(self, folder: Path) -> None:
+        """Write the tokenizer, and what transformers needs to know of it."""
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
+        write_json(
+            folder / "tokenizer_config.json",
+            {"tokenizer_class": "PreTrainedTokenizerFast", **names},
+        )
+        write_json(folder / "special_tokens_map.json", names)
+
+    def others_text(self) -> str:
+        """Return the tokenizer, for the fingerprint."""
+        return self.tokenizer.to_str()
+
+    def describe(self) -> str:
+        """Return a title and the sizes, for the model card."""
+        config = self.model.config
+        return f"""\
+# DNA encoder
+
+A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
+{config.n_parameters:,} parameters: {config.num_hidden_layers} layers of {config.hidden_size}
+columns and {config.num_attention_heads} heads, {config.vocab_size} tokens. The embedding of a
+sequence is the mean of the last hidden states over its tokens.
+"""
 
     @property
     def embedding_size(self) -> int:
@@ -119,11 +136,6 @@ class DnaBertBackbone(Backbone):
     def n_mixing_layers(self) -> int:
         """Layers whose input can be mixed: all."""
         return self.model.config.num_hidden_layers
-
-    @property
-    def window_size(self) -> int | None:
-        """Longest piece, in bp, that the model should see in one pass."""
-        return self.model.config.window_size
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each sequence, ``[CLS]`` and ``[SEP]`` included.
@@ -193,7 +205,7 @@ class DnaBertBackbone(Backbone):
             As `collate` or `pack` makes it, on the device of the model. The latter is much faster
             and takes memory in proportion to the tokens, but has no gradients and no mixing.
         mixing : Mixing, default=None
-            Mix the rows at the input of a layer; the mean is then over the positions that are no
+            Mix the rows at the input of a layer; the mean is then over the positions that are not
             padding in either of the mixed rows.
 
         Returns
@@ -201,10 +213,7 @@ class DnaBertBackbone(Backbone):
         torch.Tensor of shape (n, embedding_size), float32
             Whatever the precision of the model.
         """
-        if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
-            raise ValueError(
-                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
-            )
+        self.check_mixing(mixing)
         if "lengths" in batch:
             if mixing is not None:
                 raise ValueError("Mixing takes a batch made by collate, got one made by pack.")
@@ -219,11 +228,8 @@ class DnaBertBackbone(Backbone):
         return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
     def _embed_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            hidden = encode_packed(
-                self.model, input_ids, lengths, compile_layers=self.compile_layers
-            ).float()
-            return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
+        hidden = encode_packed(self.model, input_ids, lengths).float()
+        return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
 
     @property
     def precision(self) -> torch.dtype:
@@ -254,80 +260,12 @@ class DnaBertBackbone(Backbone):
                     if isinstance(child, nn.Linear) and child.in_features > 1:
                         setattr(module, name, Int8Linear(child))
 
-    def fingerprint(self) -> str:
-        """Digest of sizes, tokenizer and weights; computed anew only when the weights changed."""
-        state = weights_state(self.model)
-        if self._fingerprint is None or self._fingerprint[0] != state:
-            config = self.model.config
-            description = {name: getattr(config, name) for name in config.architecture_fields}
-            description["model_type"] = config.model_type
-            digest = content_digest(description, self.model, self.tokenizer.to_str())
-            self._fingerprint = (state, digest)
-        return self._fingerprint[1]
-
-    def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
-        """Write a folder that `load_backbone`, and transformers, load again.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            New or empty; it appears complete or not at all.
-        card : str, default=None
-            The model card (Markdown with its YAML header); one that states the sizes if None.
-
-        Raises
-        ------
-        ValueError
-            If the weights were rounded to int8.
-        """
-        if self.precision == torch.int8:
-            raise ValueError(
-                "Weights that were rounded to int8 are not saved; load the model with "
-                "dtype='float32' and save that."
-            )
-        with new_folder(folder) as temporary:
-            write_model(self.model, temporary)
-            self.tokenizer.save(str(temporary / "tokenizer.json"))
-            names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
-            write_json(
-                temporary / "tokenizer_config.json",
-                {"tokenizer_class": "PreTrainedTokenizerFast", **names},
-            )
-            write_json(temporary / "special_tokens_map.json", names)
-            text = _card(self.model.config) if card is None else card
-            (temporary / "README.md").write_text(text, encoding="utf-8")
-
 
 def _pad_id(tokenizer: Tokenizer) -> int:
     pad_id = tokenizer.token_to_id("[PAD]")
     if pad_id is None:
         raise ValueError("A tokenizer with a token [PAD] is expected.")
     return pad_id
-
-
-def _read_config(fields: Mapping[str, Any]) -> DnaBertConfig:
-    if fields.get("model_type") == "bert":
-        return DnaBertConfig.from_published(fields)
-    # Only the fields that we know: others could ask transformers for code from the hub.
-    known = (
-        *DnaBertConfig.architecture_fields,
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-        "initializer_range",
-        "window_size",
-    )
-    return DnaBertConfig(**{name: fields[name] for name in known if name in fields})
-
-
-def _rename(name: str) -> str | None:
-    """Find the model's name of a published tensor; None for those that no embedding needs."""
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in _PREFIXES:
-            if name.startswith(prefix):
-                name, stripped = name.removeprefix(prefix), True
-    return None if name.startswith(_UNUSED) else name
 
 
 def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
@@ -341,27 +279,3 @@ def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
             part, bases = [], 0
     if part:
         yield part
-
-
-def _card(config: DnaBertConfig) -> str:
-    return f"""\
----
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# DNA encoder
-
-A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
-{config.n_parameters:,} parameters: {config.num_hidden_layers} layers of {config.hidden_size}
-columns and {config.num_attention_heads} heads, {config.vocab_size} tokens. The embedding of a
-sequence is the mean of the last hidden states over its tokens.
-
-```python
-from dnaembed import DNABertSEmbedder
-
-embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
-```
-"""

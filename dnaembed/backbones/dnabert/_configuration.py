@@ -7,11 +7,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from ...utils._messages import printable
-from .._checkpoint import check_size
-
-# Python refuses to print numbers of thousands of digits, which no size has.
-_MAX_INT = 10**100
+from .._sizes import check_integer, check_number, check_size, shown
 
 
 class DnaBertConfig(PreTrainedConfig):
@@ -29,7 +25,7 @@ class DnaBertConfig(PreTrainedConfig):
     num_hidden_layers : int, default=12
         Layers.
     num_attention_heads : int, default=12
-        Heads a layer.
+        Heads per layer.
     intermediate_size : int, default=3072
         Width of the gated MLP after its gate.
     hidden_dropout_prob : float, default=0.1
@@ -92,20 +88,20 @@ class DnaBertConfig(PreTrainedConfig):
         window_size: int | None = 10_000,
         **kwargs: Any,
     ) -> None:
-        self.vocab_size = _positive_int("vocab_size", vocab_size)
-        self.hidden_size = _positive_int("hidden_size", hidden_size)
-        self.num_hidden_layers = _positive_int("num_hidden_layers", num_hidden_layers)
-        self.num_attention_heads = _positive_int("num_attention_heads", num_attention_heads)
-        self.intermediate_size = _positive_int("intermediate_size", intermediate_size)
-        self.type_vocab_size = _positive_int("type_vocab_size", type_vocab_size)
-        self.hidden_dropout_prob = _fraction("hidden_dropout_prob", hidden_dropout_prob)
-        self.attention_probs_dropout_prob = _fraction(
-            "attention_probs_dropout_prob", attention_probs_dropout_prob
+        self.vocab_size = check_integer("vocab_size", vocab_size)
+        self.hidden_size = check_integer("hidden_size", hidden_size)
+        self.num_hidden_layers = check_integer("num_hidden_layers", num_hidden_layers)
+        self.num_attention_heads = check_integer("num_attention_heads", num_attention_heads)
+        self.intermediate_size = check_integer("intermediate_size", intermediate_size)
+        self.type_vocab_size = check_integer("type_vocab_size", type_vocab_size)
+        self.hidden_dropout_prob = check_number("hidden_dropout_prob", hidden_dropout_prob, 1)
+        self.attention_probs_dropout_prob = check_number(
+            "attention_probs_dropout_prob", attention_probs_dropout_prob, 1
         )
-        self.layer_norm_eps = _fraction("layer_norm_eps", layer_norm_eps)
-        self.initializer_range = _fraction("initializer_range", initializer_range)
+        self.layer_norm_eps = check_number("layer_norm_eps", layer_norm_eps, 1)
+        self.initializer_range = check_number("initializer_range", initializer_range, 1)
         self.window_size = (
-            None if window_size is None else _positive_int("window_size", window_size)
+            None if window_size is None else check_integer("window_size", window_size)
         )
         if hidden_size % num_attention_heads:
             raise ValueError(
@@ -130,7 +126,7 @@ class DnaBertConfig(PreTrainedConfig):
         """
         activation = fields.get("hidden_act", "gelu")
         if activation != "gelu":
-            raise ValueError(f"hidden_act='gelu' is expected, got {printable(repr(activation))}.")
+            raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
         names = (
             *cls.architecture_fields,
             "hidden_dropout_prob",
@@ -147,19 +143,3 @@ class DnaBertConfig(PreTrainedConfig):
         mlp = 3 * hidden * wide + hidden + 2 * hidden
         embeddings = (self.vocab_size + self.type_vocab_size + 2) * hidden
         return embeddings + self.num_hidden_layers * (attention + mlp)
-
-
-def _positive_int(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {printable(repr(value))}.")
-    if value > _MAX_INT:
-        raise ValueError(f"{name} must have at most 100 digits.")
-    return value
-
-
-def _fraction(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ValueError(
-            f"{name} must be a number from 0 to 1 (excluded), got {printable(repr(value))}."
-        )
-    return float(value)

@@ -2,7 +2,7 @@
 
 Of what torch offers, flex attention is the one that fits. Its variable-length attention
 (`torch.nn.attention.varlen`) has neither ALiBi nor any other bias and no float32; a symmetric
-``|i - j|`` is no product of features of i and of j, so that it cannot be smuggled in with more
+``|i - j|`` is not a product of features of i and of j, so that it cannot be smuggled in with more
 columns of query and key. Fused `scaled_dot_product_attention` wants the bias as a tensor of
 (heads, length, length), which has to be read for every row of the batch.
 """
@@ -24,9 +24,7 @@ from .._device import is_out_of_memory
 
 logger = logging.getLogger("dnaembed")
 
-# A variable so that `dnaembed.benchmark.gpu` can measure what it is worth.
-SKIP_FAR = True
-# Tokens are looked at in squares of so many: a square without anything to attend to is skipped.
+# Tokens are looked at in squares of this side: a square without anything to attend to is skipped.
 _BLOCK = 128
 # Weights that are left out add up to at most this share of the weight of the token itself: half
 # of float32's epsilon, so that the sum of the weights is the same number.
@@ -98,8 +96,6 @@ class FlexAttention:
         The sum of `lengths`, given so that it need not be fetched from the device.
     device : torch.device
         Where queries, keys and values are.
-    skip_far : bool, default=None
-        Whether to skip what has no weight; `SKIP_FAR` if None.
     compiled : bool, default=None
         Whether to compile the kernel; by default where the device is not a CPU. Without, flex
         attention runs in plain operations, which is for tests.
@@ -112,7 +108,6 @@ class FlexAttention:
         n_tokens: int,
         device: torch.device,
         *,
-        skip_far: bool | None = None,
         compiled: bool | None = None,
     ) -> None:
         self.slopes = slopes.to(device, non_blocking=True)
@@ -120,7 +115,6 @@ class FlexAttention:
         numbers = torch.arange(len(lengths), device=device, dtype=torch.int32)
         self.document = numbers.repeat_interleave(lengths, output_size=n_tokens)
         self.partial, self.full = _block_lists(self.document)
-        self.skip_far = SKIP_FAR if skip_far is None else skip_far
         self.compiled = device.type != "cpu" if compiled is None else compiled
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -151,8 +145,6 @@ class FlexAttention:
 
         As `reach_of_heads` of the packed attention for CPUs has it, without fetching anything.
         """
-        if not self.skip_far:
-            return torch.full_like(self.slopes, torch.inf)
         query, key = query.float(), key.float()
         key = key - key.mean(dim=0)  # changes all scores of a query alike
         longest = torch.linalg.vector_norm(key, dim=-1).amax(dim=0)
@@ -164,39 +156,14 @@ class FlexAttention:
         return torch.nan_to_num(needed / self.slopes / _BLOCK, nan=torch.inf).ceil()
 
 
-def attend(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    lengths: torch.Tensor,
-    slopes: torch.Tensor,
-) -> torch.Tensor:
-    """Attend once; see `FlexAttention`, which keeps what the layers of a pass share.
-
-    Parameters
-    ----------
-    query, key, value : torch.Tensor of shape (n_tokens, heads, head_size)
-        Of packed sequences.
-    lengths : torch.Tensor of shape (n,), int64
-        Tokens of each sequence.
-    slopes : torch.Tensor of shape (heads,), float32
-        Of ALiBi.
-
-    Returns
-    -------
-    torch.Tensor of shape (n_tokens, heads, head_size)
-    """
-    return FlexAttention(lengths, slopes, len(query), query.device)(query, key, value)
-
-
 def _block_lists(
     document: torch.Tensor,
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
     """Which blocks of keys a block of queries needs: in part, and in full; nearest first.
 
     Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance,
-    and that distance, which is larger than any for blocks that are not on the list. The first so
-    many of a list are then those within a reach.
+    and that distance, which is larger than any for blocks that are not on the list. The start of
+    a list then holds those within a reach.
     """
     n_tokens = len(document)
     n_blocks = -(-n_tokens // _BLOCK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,9 +16,16 @@ from transformers.modeling_outputs import BaseModelOutput
 from .._protocol import Mixing
 from ._configuration import DnaBertConfig
 
+#: From queries, keys and values to what tokens take from each other; all of shape
+#: (..., n_tokens, n_heads, head_size). Which tokens belong together, the callable knows.
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
 # Added to the scores of padding in the reference. Finite, so that a row without any key to attend
 # to is nonsense rather than NaN.
 _MASKED = -10_000.0
+# Rows that go through an MLP at a time on a CPU: enough for matrix products at full speed, and
+# few enough for what lies between them to be memory that is mapped already.
+_ROWS = 1024
 
 
 def alibi_slopes(n_heads: int) -> torch.Tensor:
@@ -85,17 +93,39 @@ class _AlibiBias:
         return {"n_heads": self.n_heads, "_kept": None}
 
 
-def eager_attention(
+class PaddedAttention:
+    """Attention in padded batches of shape (n, length, n_heads, head_size).
+
+    Parameters
+    ----------
+    bias : torch.Tensor of shape (1 or n, n_heads, length, length)
+        Added to the scores.
+    dropout_p : float
+        Dropout of the attention weights.
+    eager : bool
+        Whether to compute in plain operations, to check the fused kernels.
+    """
+
+    def __init__(self, bias: torch.Tensor, *, dropout_p: float, eager: bool) -> None:
+        self.bias = bias
+        self.dropout_p = dropout_p
+        self.attention = _eager_attention if eager else functional.scaled_dot_product_attention
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+        context = self.attention(query, key, value, attn_mask=self.bias, dropout_p=self.dropout_p)
+        return context.transpose(1, 2)
+
+
+def _eager_attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attn_mask: torch.Tensor,
     dropout_p: float,
 ) -> torch.Tensor:
-    """Attention in plain operations, to check the fused kernels."""
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + attn_mask
-    weights = functional.dropout(scores.softmax(dim=-1), p=dropout_p)
-    return weights @ value
+    return functional.dropout(scores.softmax(dim=-1), p=dropout_p) @ value
 
 
 class DnaBertEmbeddings(nn.Module):
@@ -121,22 +151,12 @@ class DnaBertSelfAttention(nn.Module):
 
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__()
-        self.config = config
         self.n_heads = config.num_attention_heads
-        self.dropout_p = config.attention_probs_dropout_prob
         self.Wqkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
 
-    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        n, length, _ = hidden.shape
-        query, key, value = (
-            self.Wqkv(hidden).view(n, length, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        )
-        eager = self.config._attn_implementation == "eager"
-        attention = eager_attention if eager else functional.scaled_dot_product_attention
-        context = attention(
-            query, key, value, attn_mask=bias, dropout_p=self.dropout_p if self.training else 0.0
-        )
-        return context.transpose(1, 2).reshape(n, length, -1)
+    def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
+        query, key, value = self.Wqkv(hidden).unflatten(-1, (3, self.n_heads, -1)).unbind(-3)
+        return attend(query, key, value).flatten(-2)
 
 
 class DnaBertSelfOutput(nn.Module):
@@ -160,8 +180,8 @@ class DnaBertAttention(nn.Module):
         self.self = DnaBertSelfAttention(config)
         self.output = DnaBertSelfOutput(config)
 
-    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        return self.output(self.self(hidden, bias), hidden)
+    def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
+        return self.output(self.self(hidden, attend), hidden)
 
 
 class DnaBertMLP(nn.Module):
@@ -175,20 +195,29 @@ class DnaBertMLP(nn.Module):
         self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        # Of a packed batch on a CPU, without gradients, some rows at a time.
+        if hidden.dim() > 2 or hidden.device.type != "cpu" or torch.is_grad_enabled():
+            return self._forward(hidden)
+        return torch.cat([self._forward(rows) for rows in hidden.split(_ROWS)])
+
+    def _forward(self, hidden: torch.Tensor) -> torch.Tensor:
         gate, value = self.gated_layers(hidden).chunk(2, dim=-1)
-        return self.layernorm(self.wo(self.dropout(functional.gelu(gate) * value)) + hidden)
+        inner = functional.gelu(gate)
+        # Nothing is kept for a backward pass that does not come.
+        inner = inner * value if torch.is_grad_enabled() else inner.mul_(value)
+        return self.layernorm(self.wo(self.dropout(inner)) + hidden)
 
 
 class DnaBertLayer(GradientCheckpointingLayer):
-    """Attention, then MLP."""
+    """Attention, then MLP; the same layer for padded and for packed batches."""
 
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__()
         self.attention = DnaBertAttention(config)
         self.mlp = DnaBertMLP(config)
 
-    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        return self.mlp(self.attention(hidden, bias))
+    def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
+        return self.mlp(self.attention(hidden, attend))
 
 
 class DnaBertEncoder(nn.Module):
@@ -295,43 +324,41 @@ class DnaBertModel(DnaBertPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         hidden = self.embeddings(inputs_embeds, token_type_ids)
-        bias = self._attention_bias(hidden, attention_mask)
+        attend = self._padded_attention(hidden, attention_mask)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         states: tuple[torch.Tensor, ...] = ()
         for index, layer in enumerate(self.encoder.layer):
             if mixing is not None and mixing.layer == index:
-                hidden = mix_rows(hidden, mixing)
+                hidden = mixing.mix(hidden)
                 if attention_mask is not None:
                     attention_mask = mix_mask(attention_mask, mixing)
-                    bias = self._attention_bias(hidden, attention_mask)
+                    attend = self._padded_attention(hidden, attention_mask)
             if output_hidden_states:
                 states = (*states, hidden)
-            hidden = layer(hidden, bias)
+            hidden = layer(hidden, attend)
         output = BaseModelOutput(
             last_hidden_state=hidden,
             hidden_states=(*states, hidden) if output_hidden_states else None,
         )
         return output.to_tuple() if return_dict is False else output
 
-    def _attention_bias(
+    def _padded_attention(
         self, hidden: torch.Tensor, attention_mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """What is added to the scores of every layer: ALiBi, and the mask where there is one.
+    ) -> PaddedAttention:
+        """Attention of every layer: ALiBi, and the mask where there is one.
 
         Without padding the rows share one bias, which saves a tensor of
         (n, heads, length, length).
         """
         bias = self._alibi(hidden.shape[1], hidden)
-        if attention_mask is None or bool(attention_mask.all()):
-            return bias
-        return torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
-
-
-def mix_rows(hidden: torch.Tensor, mixing: Mixing) -> torch.Tensor:
-    """Mix each row with its partner: ``c_i h_i + (1 - c_i) h_perm(i)``."""
-    shares = mixing.coefficients.to(hidden).view(-1, *[1] * (hidden.dim() - 1))
-    return shares * hidden + (1 - shares) * hidden[mixing.permutation.to(hidden.device)]
+        if attention_mask is not None and not bool(attention_mask.all()):
+            bias = torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
+        return PaddedAttention(
+            bias,
+            dropout_p=self.config.attention_probs_dropout_prob if self.training else 0.0,
+            eager=self.config._attn_implementation == "eager",
+        )
 
 
 def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:

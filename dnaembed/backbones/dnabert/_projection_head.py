@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .._checkpoint import load_weights, stored_tensors
+from .._checkpoint import load_weights, read_tensors
 
 
 def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
@@ -31,7 +31,7 @@ def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
         If the file holds other tensors, or would need code to be run.
     """
     path = Path(file)
-    stored = stored_tensors([path])
+    stored = read_tensors(path)
     shapes = [stored[name].shape for name in ("0.weight", "2.weight") if name in stored]
     if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
         raise ValueError(f"{path}: matrices '0.weight' and '2.weight' are expected.")

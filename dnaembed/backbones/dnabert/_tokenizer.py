@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -15,98 +13,53 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
 from ...utils._messages import printable
-from .._checkpoint import check_inside
+from .._checkpoint import read_json
 
 # Their order is that of the published tokenizer: [UNK] is 0, [PAD] is 3.
 SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
-_MAX_BYTES = 16_000_000
-_PRE_TOKENIZERS = (None, "Whitespace", "WhitespaceSplit")
 _NOT_BASES = re.compile("[^ACGT]+")
 
 
 def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
-    """Read a ``tokenizer.json``, and check that it is one for DNA and fits the model.
+    """Build a tokenizer from the vocabulary and the merges of a ``tokenizer.json``.
 
-    Truncation and padding that the file may ask for are switched off: sequences keep their
-    length, and batches are padded by the backbone. The frame is ``[CLS] ... [SEP]``.
+    Nothing else of the file is read. Other steps that the format knows can repeat a letter a
+    million times, search with patterns that take forever, or draw tokens at random; truncation
+    would shorten sequences.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such file, it is no tokenizer, asks for anything but byte-pair encoding of
-        the letters as they are, lacks ``[CLS]``, ``[SEP]``, ``[PAD]`` or a base, or has tokens
-        that the model has no embedding for.
+        If there is no such file, it does not hold byte-pair tokens, lacks ``[UNK]``, ``[CLS]``,
+        ``[SEP]``, ``[PAD]`` or a base, or has tokens that the model has no embedding for.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: file not found; the folder holds no tokenizer.")
-    if file.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{file}: at most {_MAX_BYTES:,} bytes are expected.")
-    check_inside(file)
-    try:
-        content = json.loads(file.read_bytes())
-        _check_content(content, vocab_size)
-        # Neither is wanted; and tokenizers panics at the first sequence if a frame is damaged.
-        content |= {"truncation": None, "padding": None, "post_processor": None, "decoder": None}
-        tokenizer = Tokenizer.from_str(json.dumps(content))
-    except RecursionError as error:
-        raise ValueError(f"{file}: not a valid tokenizer: nested too deeply") from error
-    except Exception as error:  # tokenizers raises nothing more specific
-        raise ValueError(f"{file}: not a valid tokenizer: {printable(str(error), 300)}") from error
-    lacking = [
-        token for token in (*SPECIAL_TOKENS[:4], *"ACGT") if tokenizer.token_to_id(token) is None
-    ]
+    content = read_json(file)
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    merges = model.get("merges") if isinstance(model, dict) else None
+    if not isinstance(vocabulary, dict) or not isinstance(merges, list):
+        raise ValueError(
+            f"{file}: not a byte-pair tokenizer: a 'model' with a table 'vocab' and a list "
+            "'merges' is expected."
+        )
+    lacking = [token for token in (*SPECIAL_TOKENS[:4], *"ACGT") if token not in vocabulary]
     if lacking:
         raise ValueError(f"{file}: the tokenizer has no token {', '.join(lacking)}.")
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= vocab_size:
-        raise ValueError(
-            f"{file}: tokens up to {largest:,} in the tokenizer, but the model's vocab_size is "
-            f"{vocab_size}."
-        )
+    for token, number in vocabulary.items():
+        if type(number) is not int or not 0 <= number < vocab_size:
+            raise ValueError(
+                f"{file}: token {printable(repr(token))} has the number "
+                f"{printable(repr(number))}, but the model's vocab_size is {vocab_size}."
+            )
+    try:
+        pairs = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in merges]
+        tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=pairs, unk_token="[UNK]"))
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise ValueError(f"{file}: not a valid tokenizer: {printable(str(error), 300)}") from error
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocabulary])
     _frame_sequences(tokenizer)
     return tokenizer
-
-
-def _check_content(content: Any, vocab_size: int) -> None:
-    """Raise if a parsed file asks for more than byte-pair tokens of the letters as they are.
-
-    Other steps that the format knows can repeat a letter a million times, search with patterns
-    that take forever, or draw tokens at random.
-    """
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
-        raise ValueError("an object with a 'model' is expected")
-    model = content["model"]
-    expected: list[tuple[str, Any, tuple[Any, ...]]] = [
-        ("model", model.get("type"), ("BPE",)),
-        ("normalizer", _type(content.get("normalizer")), (None,)),
-        ("pre_tokenizer", _type(content.get("pre_tokenizer")), _PRE_TOKENIZERS),
-        ("dropout", model.get("dropout"), (None, 0)),
-        ("unk_token", model.get("unk_token"), ("[UNK]",)),
-        ("continuing_subword_prefix", model.get("continuing_subword_prefix"), (None, "")),
-        ("end_of_word_suffix", model.get("end_of_word_suffix"), (None, "")),
-        ("byte_fallback", model.get("byte_fallback"), (None, False)),
-    ]
-    for name, value, allowed in expected:
-        if not isinstance(value, str | int | None) or value not in allowed:
-            raise ValueError(
-                f"{name} must be {' or '.join(map(repr, allowed))}, got {printable(repr(value))}"
-            )
-    vocabulary, added = model.get("vocab"), content.get("added_tokens")
-    if not isinstance(vocabulary, dict) or not isinstance(added, list):
-        raise ValueError("a table 'vocab' and a list 'added_tokens' are expected")
-    if "[UNK]" not in vocabulary:
-        raise ValueError("the tokenizer has no token [UNK]")
-    if max(len(vocabulary), len(added)) > vocab_size:
-        # With as many tokens as numbers, the largest number is told below.
-        largest = max((i for i in vocabulary.values() if isinstance(i, int)), default=0)
-        raise ValueError(
-            f"tokens up to {printable(str(largest))} in the tokenizer, but the model's vocab_size "
-            f"is {vocab_size}"
-        )
-
-
-def _type(step: Any) -> Any:
-    return step.get("type", "a step without a type") if isinstance(step, dict) else step
 
 
 def train_bpe_tokenizer(

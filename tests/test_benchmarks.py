@@ -1,0 +1,258 @@
+"""The scripts of docs/benchmarks run on tiny inputs and write tables like those of the docs."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import normalize
+
+from dnaembed import KmerEmbedder
+from dnaembed.backbones import (
+    DnaBertConfig,
+    KmerProfileBackbone,
+    KmerProfileConfig,
+    KmerProfileModel,
+)
+from dnaembed.datasets import load_demo_reads
+from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.io import iter_sequences
+from dnaembed.species._kmedoid import modified_kmedoid
+from dnaembed.training import ContrastiveFineTuner
+from tests.helpers.benchmarks import BENCHMARKS, embedding_mixture, load_benchmark
+
+RECIPE = """
+[model]
+k = [3]
+hidden_size = 8
+intermediate_size = 8
+deep_size = 4
+[pairs]
+min_length = 100
+max_length = 300
+[training]
+n_steps = 3
+batch_size = 6
+"""
+SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("[a-z]*.py"))
+
+
+@pytest.fixture(scope="module")
+def genomes(tmp_path_factory):
+    """Made-up species of as many genera, told apart by how often they use each base."""
+    folder = tmp_path_factory.mktemp("genomes")
+    rng = np.random.default_rng(0)
+    rows = ["path\tlabel\tdomain\tsplit\tgenus\tphylum"]
+    for i in range(12):
+        genome = "".join(rng.choice(list("ACGT"), 150_000, p=rng.dirichlet(np.full(4, 3.0))))
+        (folder / f"{i}.fa").write_text(f">g{i}\n{genome}\n")
+        split = "train" if i < 4 else "dev"
+        rows.append(f"{i}.fa\tspecies {i}\tbacteria\t{split}\tg{i}\tp")
+    (folder / "catalog.tsv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def committed_columns(name):
+    with (BENCHMARKS.parent / "results" / name).open(newline="") as file:
+        return next(csv.reader(file))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_names_the_script(name, capsys):
+    with pytest.raises(SystemExit):
+        load_benchmark(name).main(["--help"])
+    assert "--output" in capsys.readouterr().out
+
+
+def test_ablation_continues(genomes, tmp_path, monkeypatch):
+    ablation = load_benchmark("ablation")
+    recipe, output = tmp_path / "r.toml", tmp_path / "ablation.csv"
+    recipe.write_text(RECIPE)
+    arguments = [str(genomes), "--config", str(recipe), "-o", str(output)]
+    arguments += ["--losses", "weighted_simclr", "mi_mix", "--seeds", "0"]
+    assert ablation.main(arguments) == 0
+    first, rows = output.read_text(), table(output)
+    assert list(rows[0]) == committed_columns("ablation.csv")
+    assert all(-1 <= float(row["ari clean"]) <= 1 for row in rows)
+    monkeypatch.setattr(ablation, "ContrastiveTrainer", None)
+    assert ablation.main(arguments) == 0  # nothing is trained again
+    assert output.read_text() == first
+
+
+def test_decisions(genomes, tmp_path):
+    decisions = load_benchmark("decisions")
+    for name, rows in zip(
+        ("binning.csv", "novelty.csv"),
+        decisions.measure(genomes, KmerEmbedder(k=3), seeds=[0], n_reads=14),
+        strict=True,
+    ):
+        decisions._write(tmp_path / name, rows)
+        assert list(table(tmp_path / name)[0]) == committed_columns(name)
+    known = np.arange(100.0)
+    assert decisions.separation(known, known + 100) == {"auroc": "1.000", "fpr95": "0.000"}
+    right = np.array([True, True, False, False])
+    assert decisions.calibration_error(np.ones(4), right) == pytest.approx(0.5)
+
+
+def test_fine_tuning_continues(genomes, tmp_path):
+    fine_tuning = load_benchmark("fine_tuning")
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        network = KmerProfileModel(KmerProfileConfig(k=[2], hidden_size=8, deep_size=4))
+    KmerProfileBackbone(network.eval()).save(tmp_path / "model")
+    output = tmp_path / "fine_tuning.csv"
+
+    def run(tuner):
+        return fine_tuning.run_fine_tuning(
+            genomes,
+            output,
+            model=str(tmp_path / "model"),
+            seeds=[0],
+            n_reads=8,
+            n_repeats=1,
+            fine_tuner=tuner,
+        )
+
+    rows = run(ContrastiveFineTuner(n_steps=2, batch_size=4, min_reads=0))
+    assert table(output) == rows == run("not used again")
+    assert list(rows[0]) == committed_columns("fine_tuning.csv")
+    codes = np.repeat([0, 1, 2], 7)
+    known = fine_tuning.labelled_reads(codes, 5, seed=3)
+    assert np.bincount(codes[known]).tolist() == [5, 5, 5]
+    with pytest.raises(ValueError, match="5 shots leave nothing to test on: a species has 5"):
+        fine_tuning.labelled_reads(codes[2:], 5, seed=3)
+
+
+def test_the_loop_counts_as_the_compiled_counter():
+    reads = ["ACGTTGCANNACGTAAGT", "ACG", "TTTTTTTT"]
+    expected = KmerEmbedder(method="raw", dtype="float64").fit_transform(reads)
+    loop = load_benchmark("embedder_speed").python_loop_tnf
+    assert loop(reads) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_embedder_speed(tmp_path):
+    output = tmp_path / "speed.csv"
+    arguments = ["-o", str(output), "--reads", "4", "--repeats", "1"]
+    assert load_benchmark("embedder_speed").main(arguments) == 0
+    assert list(table(output)[0]) == committed_columns("speed_embedders.csv")
+
+
+def test_files_are_read_to_the_end():
+    file_speed = load_benchmark("file_speed")
+    records = list(iter_sequences(file_speed.GeneratedReads(1000, 70)))
+    assert [name for name, _ in records] == [f"read_{i}" for i in range(1000)]
+    assert {len(sequence) for _, sequence in records} == {70}
+    for work in file_speed._WORK.values():
+        source = io.BytesIO(b">a\nACGTACGT\n>b\nGGGATTACA\n")
+        source.name = "reads"
+        work(source)
+        assert source.closed or source.read() == b""
+
+
+@pytest.mark.slow
+def test_file_speed(tmp_path):
+    output = tmp_path / "speed.csv"
+    arguments = ["-o", str(output), "--reads", "40", "--repeats", "1", "--stream", "1"]
+    file_speed = load_benchmark("file_speed")
+    assert file_speed.main(arguments) == 0
+    assert {row["case"] for row in table(output)} == set(file_speed._WORK)
+    assert list(table(output)[0]) == committed_columns("speed_files.csv")
+
+
+def test_authors_loops_embed_as_ours(tiny_dnabert, reads):
+    ours = embed_sequences(tiny_dnabert, reads, EmbedOptions())
+    for script in ("transformer_speed", "gpu"):
+        assert load_benchmark(script).authors_loop(tiny_dnabert, reads) == pytest.approx(
+            ours, abs=1e-5
+        )
+
+
+def test_transformer_speed():
+    speed = load_benchmark("transformer_speed")
+    config = DnaBertConfig(
+        vocab_size=32,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+    )
+    rows = speed.measure(4, threads=[1], config=config, lengths=(60, 200))
+    assert [row["path"] for row in rows[:2]] == ["authors' loop", "float32"]
+    assert float(rows[1]["largest difference"]) < 1e-4
+    assert list(speed._COLUMNS) == committed_columns("speed_transformer.csv")
+    assert set(rows[1]) == set(speed._COLUMNS)
+
+
+def test_gpu_script_on_the_cpu(tiny_dnabert_folder, tmp_path, capsys):
+    gpu, output = load_benchmark("gpu"), tmp_path / "gpu.csv"
+    options = ["--device", "cpu", "--model", tiny_dnabert_folder, "--megabases", "0.002"]
+    assert gpu.main(["-o", str(output), *options, "--lengths", "200", "--repeats", "1"]) == 0
+    rows = table(output)
+    assert len(rows) == 2 + len(gpu.CASES)
+    assert all(float(row["least cosine"]) > 0.99 and not row["note"] for row in rows[1:])
+    with pytest.raises(SystemExit):
+        gpu.main(["-o", str(output), "--device", "cuda:99"])
+    assert "cuda:99" in capsys.readouterr().err
+
+
+def test_mixture_lies_as_embeddings_do():
+    X, y = embedding_mixture(4000, 384, 40, seed=3)
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, atol=1e-6)
+    # As measured on the bundled model's embeddings of reads of species it had not seen.
+    assert np.linalg.norm(X.mean(axis=0)) == pytest.approx(0.78, abs=0.05)
+    within = [np.linalg.norm(X[y == i].mean(axis=0)) for i in np.flatnonzero(np.bincount(y) > 50)]
+    assert np.median(within) == pytest.approx(0.88, abs=0.03)
+
+
+def test_dense_kmedoid_is_the_same_algorithm():
+    X, _ = embedding_mixture(600, 32, 8)
+    X = normalize(X.astype(np.float64))
+    ours = modified_kmedoid(X, 0.88, min_bin_size=10, max_iter=1000).labels
+    peer = load_benchmark("clustering_speed").dense_kmedoid(X, 0.88)
+    pairs = set(zip(ours.tolist(), peer.tolist(), strict=True))
+    assert len(pairs) == len(set(ours)) == len(set(peer)) > 2
+
+
+@pytest.mark.slow  # several processes
+def test_clustering_speed(tmp_path):
+    output = tmp_path / "speed.csv"
+    argv = ["-o", str(output), "--kmeans-rows", "4000", "--bin-rows", "0", "--only", ": K-means"]
+    assert load_benchmark("clustering_speed").main(argv) == 0
+    assert [row["rows"] for row in table(output)] == ["2000", "4000", "500"]
+    assert list(table(output)[0]) == committed_columns("speed_clusters.csv")
+
+
+def test_speed_runs_each_part(tmp_path, monkeypatch):
+    speed, commands = load_benchmark("speed"), []
+    monkeypatch.setattr(speed.subprocess, "run", lambda command, check: commands.append(command))
+    assert speed.main(["-o", str(tmp_path), "--only", "files"]) == 0
+    script, _, output = commands[0][1:]
+    assert script == str(BENCHMARKS / "file_speed.py")
+    assert output == str(tmp_path / "speed_files.csv")
+    assert "torch" in (tmp_path / "speed_machine.txt").read_text()
+    assert {f"{part}.py" for part in speed.PARTS.values()} <= {p.name for p in BENCHMARKS.iterdir()}
+
+
+def test_rivals():
+    rivals, demo = load_benchmark("_rivals"), load_demo_reads()
+    z1, z2 = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [2.0]])
+    # Distances squared: positives 1 and 0, negatives 4 (0 to 2) and 1 (2 to 1).
+    negative = -(np.log(1 - np.exp(-4)) + np.log(1 - np.exp(-1))) / 2
+    loss = rivals.bernoulli_loss(z1, z2, torch.tensor([0, 1]), 3.0)
+    assert float(loss) == pytest.approx((0.5 + 3 * negative) / 4, rel=1e-5)
+    net = rivals.KmerNet(n_epochs=25, batch_size=64, random_state=0)
+    net.fit(demo.sequences, demo.labels)
+    assert np.mean(net.losses_[-3:]) < 0.7 * net.losses_[0]
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), 200)
+    X = (3 * rng.standard_normal((4, 6)))[y] + rng.standard_normal((800, 6))
+    rows = rivals.ShrunkenDiscriminants(3, shrinkage=0.0).fit_transform(X, y)
+    within = np.mean([np.cov(rows[y == c], rowvar=False) for c in range(4)], axis=0)
+    np.testing.assert_allclose(within, np.eye(3), atol=0.05)

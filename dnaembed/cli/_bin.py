@@ -10,7 +10,7 @@ from typer import Argument, BadParameter, Option
 
 from ._app import command
 from ._options import READS_HELP, Embedding, Reading, panel
-from ._rows import Scale, check_source, open_rows, rows_of, source_of_model
+from ._rows import Scale, open_rows, rows_of
 
 logger = logging.getLogger("dnaembed")
 
@@ -124,7 +124,8 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder
-    from ..species._saved import load_clusters, save_clusters
+    from ..species._bins import long_enough
+    from ..species._saved import check_source, load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=force)  # now, not after the work
     if binning.method == "kmedoid" and binning.min_similarity is None:
@@ -134,14 +135,7 @@ def bin_(
     )
     table = None if abundance is None else read_abundance(abundance)
     ids, sequences = reading.read(contigs)
-    long = np.flatnonzero([len(sequence) >= min_length for sequence in sequences])
-    if not len(long):
-        raise ValueError(
-            f"None of {len(ids)} sequences has --min-length {min_length} bp; the longest has "
-            f"{max(map(len, sequences))}."
-        )
-    if len(long) < len(ids):
-        logger.info("%d sequences are shorter than %d bp.", len(ids) - len(long), min_length)
+    long = long_enough(sequences, min_length)
     coverages = None
     if table is not None:
         coverages = abundance_of([ids[i] for i in long], table, where=str(abundance))
@@ -154,7 +148,7 @@ def bin_(
     else:
         embedder = embedding.embedder()
         rows = embedder.fit_transform([sequences[i] for i in long])
-        source = source_of_model(embedding, embedder)
+        source = embedding.source(embedder)
     labels = np.full(len(ids), -1)
     if scale.assign is None:
         given = {name: value for name, value in asdict(binning).items() if value is not None}

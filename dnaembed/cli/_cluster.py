@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from ._app import command
 from ._options import READS_HELP, Embedding, Reading, Table
-from ._rows import Scale, check_source, open_rows, source_of_model
+from ._rows import Scale, open_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +91,7 @@ def _pieces(
     # The sequences are not kept: all that is needed of them is their embeddings.
     for ids, sequences in reading.chunks(reads):
         rows = embedder.fit(sequences[:1]).transform(sequences)
-        yield ids, rows, source_of_model(embedding, embedder)
+        yield ids, rows, embedding.source(embedder)
 
 
 def _joined(
@@ -112,7 +112,7 @@ def _assign(
     output: str,
 ) -> None:
     from ..io._tables import open_table
-    from ..species._saved import load_clusters
+    from ..species._saved import check_source, load_clusters
 
     clusterer, saved = load_clusters(saved_as)
     if hasattr(clusterer, "_abundance_scale"):

@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 if TYPE_CHECKING:
     from .. import DNABertSEmbedder
+    from ..species._saved import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
 
@@ -107,6 +108,13 @@ class Embedding:
             cache=None,
         )
 
+    def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
+        """Describe what a fitted embedder makes of sequences."""
+        from ..species._saved import source_of_embedder
+
+        both = self.strand == "both"
+        return source_of_embedder(embedder, both_strands=both, model=self.model)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -146,18 +154,12 @@ class Reading:
     def chunks(self, paths: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
         """Read sequences in chunks of bounded size."""
         from ..io import iter_sequences
+        from ..utils._chunks import iter_chunks
 
-        ids: list[str] = []
-        sequences: list[str] = []
-        bases = 0
-        for identifier, sequence in iter_sequences(paths, **self.settings):
-            if ids and (len(ids) >= CHUNK_SEQUENCES or bases + len(sequence) > CHUNK_BASES):
-                yield ids, sequences
-                ids, sequences, bases = [], [], 0
-            ids.append(identifier)
-            sequences.append(sequence)
-            bases += len(sequence)
-        yield ids, sequences  # a file without any sequence has raised
+        records = iter_sequences(paths, **self.settings)
+        for chunk in iter_chunks(records, lambda r: len(r[1]), CHUNK_BASES, CHUNK_SEQUENCES):
+            ids, sequences = zip(*chunk, strict=True)
+            yield list(ids), list(sequences)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from ._options import OUTPUT_FILE, Embedding, panel
+from ._options import OUTPUT_FILE, panel
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .. import DNABertSEmbedder, SpeciesClusterer
     from ..species._saved import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
@@ -65,6 +62,7 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
     import numpy as np
 
     from ..io import SequenceFileError, read_embeddings
+    from ..species._saved import source_of_file
 
     ids, rows = read_embeddings(path, mmap_mode="r")
     for start in range(0, len(rows), _ROWS_AT_A_TIME):
@@ -75,7 +73,7 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
                 f"{path}: the embedding of {ids[row]!r} (row {row + 1}) is not finite."
             )
     logger.info("%s embeddings of %d columns.", f"{len(rows):,}", rows.shape[1])
-    return ids, rows, _source_of_file(path, rows)
+    return ids, rows, source_of_file(path, rows)
 
 
 def rows_of(
@@ -94,60 +92,3 @@ def rows_of(
             f"{where}: no embedding for {len(missing)} of {len(ids)} sequences: {shown}"
         )
     return rows[[place[identifier] for identifier in ids]]
-
-
-def source_of_model(embedding: Embedding, embedder: DNABertSEmbedder) -> EmbeddingSource:
-    """Describe what a fitted embedder makes of sequences."""
-    from ..species._saved import EmbeddingSource
-
-    backbone = embedder.backbone_
-    return EmbeddingSource(
-        fingerprint=backbone.fingerprint(),
-        window_size=backbone.window_size,
-        both_strands=embedding.strand == "both",
-        model=embedding.model,
-    )
-
-
-def check_source(
-    path: str,
-    clusterer: SpeciesClusterer,
-    saved: EmbeddingSource | None,
-    source: EmbeddingSource | None,
-    n_columns: int,
-) -> None:
-    """Raise if saved groups and embeddings are not of one model."""
-    if saved is not None and source is not None and not saved.agrees_with(source):
-        raise ValueError(f"{path} was made with {saved}, but these embeddings with {source}.")
-    if n_columns != clusterer.n_features_in_:
-        raise ValueError(
-            f"{path} was made of embeddings of {clusterer.n_features_in_} columns, but these have "
-            f"{n_columns}: they are of another model."
-        )
-    if saved is None or source is None:
-        logger.warning(
-            "Nothing says whether %s was made with the model that these embeddings are from.", path
-        )
-
-
-def _source_of_file(path: str, rows: np.ndarray) -> EmbeddingSource | None:
-    """Read what ``dnaembed embed`` noted about a file; None where there is no (such) note."""
-    from ..io._embeddings import manifest_path
-    from ..species._saved import EmbeddingSource
-
-    manifest = manifest_path(path)
-    if Path(path).suffix != ".npy" or not manifest.exists():
-        return None
-    try:
-        note = json.loads(manifest.read_text(encoding="utf-8"))
-        if (note["rows"], note["n_columns"]) != rows.shape:
-            return None
-        settings = note["settings"]
-        return EmbeddingSource(
-            fingerprint=str(settings["model"]),
-            window_size=settings["window_size"],
-            both_strands=bool(settings["both_strands"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is not a note of dnaembed embed: %s", manifest, error)
-        return None

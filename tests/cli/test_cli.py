@@ -123,7 +123,7 @@ CLASSIFY = ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x"]
         (["bin", "c.fa", "-o", "x", "--method", "best"], ["--method", "'kmedoid'", "'best'"]),
         (["bin", "c.fa", "-o", "x", "--resolution", "0"], ["--resolution", "above 0", "'0'"]),
         (["bin", "c.fa", "-o", "x", "--resolution", "nan"], ["--resolution", "above 0", "'nan'"]),
-        (["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"], ["number", "'auto'"]),
+        (["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"], ["--abundance-weight", "'auto'"]),
         (["bin", "c.fa", "-o", "x", "--abundance-weight", "1.5"], ["--abundance-weight", "'1.5'"]),
         ([*CLASSIFY, "--consensus", "0"], ["--consensus", "1", "'0'"]),
         ([*CLASSIFY, "--min-agreement", "2"], ["--min-agreement", "1", "'2'"]),
@@ -141,7 +141,8 @@ def test_wrong_arguments(argv, said, capsys):
     command = "dnaembed" if "command" in line else f"dnaembed {argv[0]}"
     assert usage.startswith(f"Usage: {command} ")
     assert line.startswith(f"{command}: error: ")
-    assert [text for text in said if text not in line] == []
+    line = line.replace("'", "")  # versions of typer differ in them
+    assert [text for text in said if text.replace("'", "") not in line] == []
 
 
 # embed
@@ -441,7 +442,7 @@ def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
 
 def test_bin_with_contigs_all_too_short(tmp_path, reads_file, model, capsys):
     line = fails(capsys, "bin", reads_file, "-o", str(tmp_path / "bins"), *model)
-    assert "None of 24 sequences has --min-length 2500 bp; the longest has 3" in line
+    assert "sequence of 2500 bp or more is expected, but the longest of 24 has 3" in line
     assert not (tmp_path / "bins").exists()
 
 

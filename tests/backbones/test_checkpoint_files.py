@@ -57,62 +57,42 @@ def test_safetensors_variants(published, backbone):
     assert torch.equal(embed(load_backbone(folder)), embed(backbone))
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "bin"])
-def test_weights_in_several_files(published, backbone, kind):
+@pytest.fixture
+def split(published):
+    """Write the weights into three files with an index; return the folder."""
     folder = published()
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     (folder / "pytorch_model.bin").unlink()
-    stem, write = ("model", save_file) if kind == "safetensors" else ("pytorch_model", torch.save)
     weight_map = {}
     for part, names in enumerate(np.array_split(sorted(weights), 3)):
-        file = f"{stem}-{part + 1:05d}-of-00003.{kind}"
-        write({str(name): weights[name] for name in names}, folder / file)
+        file = f"model-{part + 1:05d}-of-00003.safetensors"
+        save_file({str(name): weights[name] for name in names}, folder / file)
         weight_map |= dict.fromkeys(map(str, names), file)
-    index = folder / f"{stem}.{kind}.index.json"
+    index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    assert len(weight_files(folder)) == 3
-    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
-    first = folder / next(iter(weight_map.values()))
+    return folder
+
+
+def test_weights_in_several_files(split, backbone):
+    assert len(weight_files(split)) == 3
+    assert torch.equal(embed(load_backbone(split)), embed(backbone))
+    first, second, _ = weight_files(split)
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(ValueError, match=r"00002-of.*: two tensors are candidates for"):
+        load_backbone(split)
     first.unlink()
     with pytest.raises(FileNotFoundError, match=f"{first.name}: file not found; .*index.json"):
-        load_backbone(folder)
+        load_backbone(split)
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        "../model.safetensors",
-        "/etc/model.safetensors",
-        "sub/model.safetensors",
-        "..\\model.safetensors",
-        "C:model.safetensors",
-    ],
+    "content",
+    ["{}", '{"weight_map": ["x"]}', "[", "[]"],
 )
-def test_an_index_cannot_lead_out_of_the_folder(published, name):
-    folder = published()
-    (folder / "pytorch_model.bin").unlink()
-    save_file({"a": torch.ones(1)}, folder.parent / "model.safetensors")
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": {"a": name}}))
-    with pytest.raises(ValueError, match="plain file names are expected"):
-        load_backbone(folder)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{}", "a table 'weight_map'"),
-        ('{"weight_map": ["x"]}', "a table 'weight_map'"),
-        ('{"weight_map": {"a": 3}}', "plain file names are expected, got 3"),
-        ('{"weight_map": {"a": "pytorch_model.bin"}}', "end in .safetensors are expected"),
-        ("[", "not valid JSON"),
-    ],
-)
-def test_odd_indices(published, content, message):
-    folder = published()
-    (folder / "model.safetensors.index.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        load_backbone(folder)
+def test_odd_indices(split, content):
+    (split / "model.safetensors.index.json").write_text(content)
+    with pytest.raises(ValueError, match=r"a table 'weight_map'|not valid JSON|a JSON object"):
+        load_backbone(split)
 
 
 def test_a_pickle_bomb_does_not_run(published, tmp_path):
@@ -149,7 +129,7 @@ def test_the_old_pickle_format_is_refused(published):
     folder = published()
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    with pytest.raises(ValueError, match=r"not a torch weight file, or cut off, or .* older"):
+    with pytest.raises(ValueError, match="not a valid torch weight file"):
         load_backbone(folder)
 
 
@@ -185,7 +165,7 @@ def test_cut_off_weights(published, keep, kind):
 def test_other_things_than_tensors(published, content):
     folder = published()
     torch.save(content, folder / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=r"pytorch_model\.bin: a (table|tensor)"):
+    with pytest.raises(ValueError, match=r"pytorch_model\.bin: a (table of tensors|plain tensor)"):
         load_backbone(folder)
 
 
@@ -231,7 +211,7 @@ def test_shapes_are_compared_before_anything_is_read(published, monkeypatch):
     def fail(*_):
         raise AssertionError("a tensor was read")
 
-    monkeypatch.setattr("dnaembed.backbones._checkpoint._read_tensor", fail)
+    monkeypatch.setattr("dnaembed.backbones._checkpoint._as_weights", fail)
     with pytest.raises(ValueError, match="of another shape"):
         load_backbone(folder)
 
@@ -261,9 +241,9 @@ def test_weights_stay_when_the_file_goes(published, backbone):
         ({"model_type": ["bert"]}, "model_type must be one of"),
         ({"hidden_size": 12 * 10**6}, "at most 1024 layers and 10,000,000,000 parameters"),
         ({"num_hidden_layers": 10**9}, "at most 1024 layers"),
-        ({"hidden_size": "48"}, "hidden_size must be a positive integer, got '48'"),
+        ({"hidden_size": "48"}, "hidden_size must be an integer from 1 to .*, got '48'"),
         ({"hidden_act": "silu"}, "hidden_act='gelu' is expected, got 'silu'"),
-        ({"vocab_size": 50}, "tokens up to 59 in the tokenizer"),
+        ({"vocab_size": 50}, "has the number 5., but the model's vocab_size is 50"),
         ({"num_hidden_layers": 4}, r"11 missing \(encoder\.layer\.3\."),
         ({"num_hidden_layers": 2}, r"11 unexpected \(encoder\.layer\.2\."),
         ({"hidden_size": 96}, "of another shape"),
@@ -283,7 +263,7 @@ def test_a_config_that_is_no_json_object(published, content):
 
 
 def test_an_oversized_config(published, monkeypatch):
-    monkeypatch.setattr("dnaembed.backbones._checkpoint._MAX_JSON_BYTES", 10)
+    monkeypatch.setattr("dnaembed.backbones._checkpoint.MAX_BYTES", 10)
     with pytest.raises(ValueError, match="at most 10 bytes"):
         load_backbone(published())
 
@@ -365,16 +345,3 @@ def test_damaged_bytes_end_in_a_value_error(published):
             messages.append(str(error))
     assert len(messages) > 200
     assert all(str(file.parent) in message for message in messages)
-
-
-def test_a_tensor_in_two_files_is_an_error(published):
-    folder = published()
-    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
-    (folder / "pytorch_model.bin").unlink()
-    files = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
-    for file in files:
-        save_file(weights, folder / file)
-    index = {"weight_map": {name: files[i % 2] for i, name in enumerate(weights)}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ValueError, match=r"00002-of.*: tensor .* is in .*00001-of.* as well"):
-        load_backbone(folder)

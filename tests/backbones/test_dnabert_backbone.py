@@ -303,7 +303,7 @@ def test_fingerprint_is_computed_once(backbone, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("dnaembed.backbones.dnabert._backbone.content_digest", fail)
+    monkeypatch.setattr("dnaembed.backbones._protocol.content_digest", fail)
     assert backbone.fingerprint() == before
 
 

@@ -72,30 +72,19 @@ def test_missing_file(tmp_path):
         load_tokenizer(tmp_path / "tokenizer.json", 60)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "ACGT", '{"model": {"type": "BPE"}}', "[1, 2]"])
-def test_a_file_that_is_no_tokenizer(file, content):
-    file.write_text(content)
-    with pytest.raises(ValueError, match=r"tokenizer\.json: not a valid tokenizer"):
-        load_tokenizer(file, 60)
-
-
-def test_bytes_that_are_no_text(file):
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"tokenizer\.json: not a valid tokenizer"):
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"ACGT", b'{"model": {"type": "BPE"}}', b"[1, 2]", b"\xff\xfe\x00"]
+)
+def test_a_file_that_is_not_a_tokenizer(file, content):
+    file.write_bytes(content)
+    message = r"tokenizer\.json: (not a byte-pair tokenizer|not valid JSON|a JSON object)"
+    with pytest.raises(ValueError, match=message):
         load_tokenizer(file, 60)
 
 
 def test_more_tokens_than_embeddings(file):
-    with pytest.raises(ValueError, match=r"tokens up to 59 in the tokenizer, but .* is 59"):
+    with pytest.raises(ValueError, match=r"has the number 59, but the model's vocab_size is 59"):
         load_tokenizer(file, 59)
-
-
-def test_a_token_with_a_number_beyond_the_embeddings(file):
-    content = json.loads(file.read_text())
-    content["model"]["vocab"]["T"] = 77
-    file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"tokens up to 77 in the tokenizer, but .* is 60"):
-        load_tokenizer(file, 60)
 
 
 def test_a_tokenizer_of_another_kind(file):
@@ -104,12 +93,6 @@ def test_a_tokenizer_of_another_kind(file):
     del content["model"]["vocab"]["[PAD]"]
     file.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"the tokenizer has no token \[PAD\]"):
-        load_tokenizer(file, 60)
-
-
-def test_an_oversized_file(file, monkeypatch):
-    monkeypatch.setattr("dnaembed.backbones.dnabert._tokenizer._MAX_BYTES", 10)
-    with pytest.raises(ValueError, match="at most 10 bytes"):
         load_tokenizer(file, 60)
 
 

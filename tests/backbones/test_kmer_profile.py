@@ -156,7 +156,7 @@ def test_fingerprint_follows_weights_and_sizes():
     [
         ({"k": [9]}, "from 1 to 8"),
         ({"k": []}, "At least one k"),
-        ({"hidden_size": 0}, "hidden_size must be from 1"),
+        ({"hidden_size": 0}, "hidden_size must be an integer from 1 to"),
         ({"deep_size": 2.5}, "deep_size must be an integer"),
         ({"num_hidden_layers": True}, "num_hidden_layers must be an integer"),
         ({"linear_weight": 0.0}, "linear_weight"),

@@ -85,7 +85,7 @@ def test_hub_id_from_the_cache(saved, backbone, tmp_path):
             local_files_only=True,
         )
         assert again.fingerprint() == backbone.fingerprint()
-    with pytest.raises(FileNotFoundError, match=r"'owner/model' could not be had"):
+    with pytest.raises(FileNotFoundError, match=r"'owner/model' could not be loaded"):
         load_backbone(
             "owner/model", revision="v9", cache_dir=tmp_path / "cache", local_files_only=True
         )
@@ -126,7 +126,7 @@ def test_only_data_is_downloaded(saved, published, tmp_path, monkeypatch):
 
 def test_a_hub_model_without_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "snapshot_download", lambda *_, **__: str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"could not be had: .*no weights found"):
+    with pytest.raises(FileNotFoundError, match=r"could not be loaded: .*no weights found"):
         load_backbone("owner/model")
 
 

@@ -482,7 +482,7 @@ def test_a_full_device(tmp_path, capsys):
     reads = tmp_path / "reads.fa"
     reads.write_bytes(FASTA)
     out = str(tmp_path / "out.tsv")
-    assert main(["embed", str(reads), "-o", out, "--model", "kmer-composition", "-q"]) == 1
+    assert main(["embed", str(reads), "-o", out, "-q"]) == 1
     said = capsys.readouterr().err
     assert said.count("error:") == 1
     assert "No space left on device" in said

@@ -80,7 +80,7 @@ def test_the_runner_sees_what_is_wrong(tmp_path, monkeypatch, capsys):
     with pytest.raises(AssertionError, match="says no"):
         run_page(blocks_of_rst(page), capsys, set())
     page.write_text(".. not run: no reason\n\n.. code-block:: console\n\n   $ dnaembed nonsense\n")
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyError, match="nonsense"):
         run_page(blocks_of_rst(page), capsys, set())
     page.write_text('.. code-block:: console\n\n   $ pip install ".[nonsense]"\n')
     with pytest.raises(AssertionError, match="no such extras"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ._common import READS_HELP, add_reading_options, new_parser, positive_int, read
+from typer import Argument, Option
+
+from ._app import command
+from ._options import READS_HELP, Jobs, Reading
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -18,7 +20,8 @@ _EXAMPLES = """\
   dnaembed benchmark reads.fasta.gz labels.tsv -o benchmark/
   dnaembed benchmark reads.fasta labels.tsv -o benchmark/ --embedder raw-tnf \\
       --embedder zhihan1996/DNABERT-S --embedder mine=models/my-model
-  dnaembed benchmark reads.fasta labels.tsv -o benchmark/ --training other.fasta other.tsv
+  dnaembed benchmark reads.fasta labels.tsv -o benchmark/ \\
+      --training other.fasta other.tsv
 """
 
 # Names on the command line of what `default_embedders` has.
@@ -30,111 +33,91 @@ _SHORT_NAMES = {
     "lda": "LDA of 4+5-mers",
 }
 _SUPERVISED = ("lda",)
-_PROTOCOLS = ("clustering", "few_shot", "binning", "retrieval")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the sub-command."""
-    parser = new_parser(
-        subparsers,
-        "benchmark",
-        summary="compare embedders on labelled reads",
-        description="Score embedders side by side on reads of known species: clustering, few-shot "
-        "learning, binning and retrieval, as the DNABERT-S paper does and beyond. Writes tables "
-        "(CSV, Markdown, JSON with versions and seeds) and pictures. What is done is kept in the "
-        "output folder: a run that was stopped goes on.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument("reads", metavar="READS", help=READS_HELP)
-    parser.add_argument(
-        "labels", metavar="LABELS.tsv", help="table of two columns: identifier and species"
-    )
-    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="for the results")
-    parser.add_argument(
-        "--embedder",
-        action="append",
-        metavar="NAME",
-        help=f"one of {', '.join(_SHORT_NAMES)}; or a model of the package, a folder or a Hugging "
-        "Face hub id, also as NAME=MODEL; may be repeated (default: all of the former and the "
-        "model of the package)",
-    )
-    parser.add_argument(
-        "--training",
-        nargs=2,
-        metavar=("READS", "LABELS.tsv"),
-        help="labelled reads of other species, to fit pca and lda on (which needs them)",
-    )
-    parser.add_argument(
-        "--protocol",
-        action="append",
-        choices=_PROTOCOLS,
-        help="may be repeated (default: all)",
-    )
-    parser.add_argument(
-        "--repeats",
-        type=positive_int,
-        default=5,
-        metavar="N",
-        help="seeds of K-means and of shots; each score is their mean (default: 5)",
-    )
-    parser.add_argument(
-        "--jobs",
-        "-j",
-        type=int,
-        default=None,
-        metavar="N",
-        help="embedders scored at a time; -1: one a processor core (default: 1)",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="write into a folder that holds other files"
-    )
-    add_reading_options(parser)
+@command(_EXAMPLES)
+def benchmark(
+    reads: Annotated[str, Argument(metavar="READS", help=READS_HELP)],
+    labels: Annotated[
+        str, Argument(metavar="LABELS.tsv", help="Table of two columns: identifier and species.")
+    ],
+    output: Annotated[str, Option("--output", "-o", metavar="FOLDER", help="For the results.")],
+    reading: Reading,
+    embedder: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAME",
+            help=f"One of {', '.join(_SHORT_NAMES)}; or a bundled model, a folder or a Hugging "
+            "Face hub id, also as NAME=MODEL; may be repeated (default: all of the former and the "
+            "bundled model).",
+        ),
+    ] = None,
+    training: Annotated[
+        tuple[str, str] | None,
+        Option(
+            metavar="READS LABELS.tsv",
+            help="Labelled reads of other species, to fit pca and lda on (which needs them).",
+        ),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None, Option(metavar="NAME", help="May be repeated (default: all of them).")
+    ] = None,
+    repeats: Annotated[
+        int,
+        Option(min=1, metavar="N", help="Seeds of K-means and of shots; each score is their mean."),
+    ] = 5,
+    jobs: Jobs = None,
+    force: Annotated[
+        bool, Option("--force", help="Write into a folder that holds other files.")
+    ] = False,
+) -> None:
+    """Compare embedders on labelled reads.
 
+    Score embedders side by side on reads of known species: clustering, few-shot learning, binning
+    and retrieval, as the DNABERT-S paper does and beyond. Writes tables (CSV, Markdown, JSON with
+    versions and seeds) and pictures. What is done is kept in the output folder: a run that was
+    interrupted resumes.
+    """
+    folder = _check_folder(output, force)
+    from ..benchmark import PROTOCOLS, benchmark
+    from ..utils._atomic import atomic_output
 
-def run(args: argparse.Namespace) -> int:
-    """Compare embedders."""
-    folder = _check_folder(args)
-    from ..benchmark import benchmark
-
-    reads = _labelled(args, args.reads, args.labels)
-    training = None
-    if args.training is not None:
-        other = _labelled(args, *args.training)
-        training = other.sequences, other.labels
-    embedders = None if args.embedder is None else _embedders(args)
+    test = _labelled(reading, reads, labels)
+    other = None
+    if training is not None:
+        known = _labelled(reading, *training)
+        other = known.sequences, known.labels
+    embedders = _embedders(embedder, training is not None)
     folder.mkdir(exist_ok=True)
-    name = Path(args.reads).name.split(".")[0] or "reads"
+    name = Path(reads).name.split(".")[0] or "reads"
     result = benchmark(
-        {name: reads},
+        {name: test},
         embedders,
-        protocols=args.protocol or _PROTOCOLS,
-        training=training,
-        n_repeats=args.repeats,
+        protocols=protocol or [name for name in PROTOCOLS if name != "lineage"],
+        training=other,
+        n_repeats=repeats,
         cache=folder / ".cache",
-        n_jobs=args.jobs,
+        n_jobs=jobs,
     )
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
     tables = result.to_markdown()
-    from ..utils._atomic import atomic_output
-
     with atomic_output(folder / "tables.md") as path:
         path.write_text(tables + "\n", encoding="utf-8")
     print(tables)
-    _draw(args, folder, result, name, reads, embedders, training)
+    _draw(folder, result, name, test, embedders, other)
     logger.info("Wrote %s.", folder)
-    return 0
 
 
-def _check_folder(args: argparse.Namespace) -> Path:
-    folder = Path(args.output)
+def _check_folder(output: str, force: bool) -> Path:
+    folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; the name of a folder is expected.")
     if not folder.exists() and not folder.parent.is_dir():
         raise FileNotFoundError(f"Cannot write {folder}: there is no folder {folder.parent}.")
     is_ours = (folder / ".cache").is_dir()
-    if folder.is_dir() and not is_ours and not args.force and any(folder.iterdir()):
+    if folder.is_dir() and not is_ours and not force and any(folder.iterdir()):
         raise FileExistsError(
             f"{folder} holds files that are not of a benchmark; choose another folder or use "
             "--force."
@@ -142,28 +125,30 @@ def _check_folder(args: argparse.Namespace) -> Path:
     return folder
 
 
-def _labelled(args: argparse.Namespace, reads: str, labels: str) -> Bunch:
+def _labelled(reading: Reading, reads: str, labels: str) -> Bunch:
     import numpy as np
     from sklearn.utils import Bunch
 
     from ..io import labels_of, read_labels
 
     table = read_labels(labels)
-    ids, sequences = read(args, [reads])
+    ids, sequences = reading.read([reads])
     return Bunch(ids=ids, sequences=sequences, labels=np.array(labels_of(ids, table, where=labels)))
 
 
-def _embedders(args: argparse.Namespace) -> dict[str, Any]:
+def _embedders(names: list[str] | None, trained: bool) -> dict[str, Any] | None:
+    if not names:
+        return None
     from ..benchmark import default_embedders
 
     known = default_embedders(model=None)
     chosen: dict[str, Any] = {}
-    for item in args.embedder:
+    for item in names:
         name, equals, model = item.partition("=")
         if not equals:
             model = name
         if model in _SHORT_NAMES:
-            if model in _SUPERVISED and args.training is None:
+            if model in _SUPERVISED and not trained:
                 raise ValueError(f"--embedder {model} learns from labelled reads: give --training.")
             name = name if equals else _SHORT_NAMES[model]
             embedder: Any = known[_SHORT_NAMES[model]]
@@ -176,7 +161,6 @@ def _embedders(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _draw(
-    args: argparse.Namespace,
     folder: Path,
     result: Any,
     name: str,
@@ -184,11 +168,6 @@ def _draw(
     embedders: dict[str, Any] | None,
     training: Any,
 ) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        logger.warning('No pictures: matplotlib is missing. pip install "dnaembed[plot]"')
-        return
     from ..benchmark._embedders import check_embedders
     from ..benchmark._pictures import save_pictures
 

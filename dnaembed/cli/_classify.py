@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ._common import (
-    READS_HELP,
-    add_model_options,
-    add_reading_options,
-    embedder_of,
-    new_parser,
-    positive_int,
-    read,
-    read_chunks,
-)
+from typer import Argument, Option
+
+from ._app import Command, command
+from ._options import READS_HELP, Embedding, Reading, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,133 +20,128 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
-  dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv
+  dnaembed classify --train known.fasta --labels known.tsv reads.fq.gz -o calls.tsv
 
-  dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv \
-      --unknown --calibrate          reads far from every known species are "unknown"
-  dnaembed classify --train known.fasta --labels known.tsv contigs.fasta -o calls.tsv \
-      --consensus 5000               by windows; contigs whose windows disagree are flagged
+  dnaembed classify --train known.fasta --labels known.tsv reads.fq.gz -o calls.tsv \\
+      --unknown --calibrate          reads far from every known species: "unknown"
+  dnaembed classify --train known.fasta --labels known.tsv contigs.fa -o calls.tsv \\
+      --consensus 5000               by windows; contigs whose windows disagree: flagged
 
-known.tsv has one line a sequence of known.fasta: identifier, tab, species.
+known.tsv has one line per sequence of known.fasta: identifier, tab, species.
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the sub-command."""
-    parser = new_parser(
-        subparsers,
-        "classify",
-        summary="name the species of sequences, from a few labelled ones",
-        description="Learn from labelled sequences, a few a species, and name the species of "
-        "others. Writes a table: id, species, probability; with --unknown also confidence, with "
-        "--consensus also agreement, windows, flag. Queries of any size are read and written "
-        "piece by piece.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument("query", nargs="+", metavar="QUERY", help=READS_HELP)
-    parser.add_argument(
-        "--train",
-        required=True,
-        action="append",
-        metavar="READS",
-        help="labelled sequences, FASTA or FASTQ; may be given several times",
-    )
-    parser.add_argument(
-        "--labels",
-        required=True,
-        metavar="LABELS.tsv",
-        help="identifier, tab, species, one line for each of READS; a header is recognised",
-    )
-    parser.add_argument("-o", "--output", required=True, metavar="CALLS.tsv", help="the table")
-    parser.add_argument(
-        "--unknown",
-        nargs="?",
-        const="unknown",
-        metavar="NAME",
-        help="name of sequences that are far from every known species (default: unknown; without "
-        "the option each gets a species); needs two sequences of a species to learn from",
-    )
-    parser.add_argument(
-        "--false-unknown-rate",
-        type=_rate,
-        default=0.05,
-        metavar="X",
-        help="share of sequences of known species that --unknown may miss (default: 0.05)",
-    )
-    parser.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="probabilities that say how often a call is right, by cross-validation",
-    )
-    parser.add_argument(
-        "--consensus",
-        type=positive_int,
-        metavar="BP",
-        help="call windows of at most BP, and the sequence by their mean; a sequence whose windows "
-        "disagree has the flag possible_chimera",
-    )
-    parser.add_argument(
-        "--min-agreement",
-        type=_rate,
-        default=0.7,
-        metavar="X",
-        help="share of a sequence that must be called as the whole (default: 0.7)",
-    )
-    add_model_options(parser)
-    add_reading_options(parser)
+class _Classify(Command):
+    """The command, whose option --unknown may come without a name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give --unknown its name; typer has no options with an optional value."""
+        if "--unknown" in args:
+            after = args.index("--unknown") + 1
+            if after == len(args) or args[after].startswith("-"):
+                args = [*args[:after], "unknown", *args[after:]]
+        return super().parse_args(ctx, args)
 
 
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
-    return value
+@command(_EXAMPLES, cls=_Classify)
+def classify(
+    query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP)],
+    train: Annotated[
+        list[str],
+        Option(
+            metavar="READS", help="Labelled sequences, FASTA or FASTQ; may be given several times."
+        ),
+    ],
+    labels: Annotated[
+        str,
+        Option(
+            metavar="LABELS.tsv",
+            help="Identifier, tab, species, one line for each of READS; a header is recognised.",
+        ),
+    ],
+    output: Table,
+    embedding: Embedding,
+    reading: Reading,
+    unknown: Annotated[
+        str | None,
+        Option(
+            metavar="[NAME]",
+            help="Name of sequences that are far from every known species ('unknown' if no name is "
+            "given; without the option each gets a species); needs two training sequences of some "
+            "species.",
+        ),
+    ] = None,
+    false_unknown_rate: Annotated[
+        float,
+        Option(
+            min=0,
+            max=1,
+            metavar="X",
+            help="Share of sequences of known species that --unknown may miss.",
+        ),
+    ] = 0.05,
+    calibrate: Annotated[
+        bool,
+        Option(
+            "--calibrate",
+            help="Probabilities that say how often a call is right, by cross-validation.",
+        ),
+    ] = False,
+    consensus: Annotated[
+        int | None,
+        Option(
+            min=1,
+            metavar="BP",
+            help="Call windows of at most BP, and the sequence by their mean; a sequence whose "
+            "windows disagree has the flag possible_chimera.",
+        ),
+    ] = None,
+    min_agreement: Annotated[
+        float,
+        Option(
+            min=0, max=1, metavar="X", help="Share of a sequence that must be called as the whole."
+        ),
+    ] = 0.7,
+) -> None:
+    """Name the species of sequences, from a few labelled ones.
 
-
-_rate.__name__ = "number"
-
-
-def run(args: argparse.Namespace) -> int:
-    """Classify."""
+    Learn from a few labelled sequences per species, and name the species of others. Writes a table:
+    id, species, probability; with --unknown also confidence, with --consensus also agreement,
+    windows, flag. Queries of any size are read and written piece by piece.
+    """
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of, read_labels
     from ..io._tables import open_table
-    from ..utils._atomic import check_output
 
-    check_output(args.output)  # now, not after the work
-    labels = read_labels(args.labels)
-    ids, sequences = read(args, args.train)
-    species = labels_of(ids, labels, where=args.labels)
+    table = read_labels(labels)
+    ids, sequences = reading.read(train)
+    species = labels_of(ids, table, where=labels)
     counts = Counter(species)
     if len(counts) < 2:
-        raise ValueError(f"{args.labels}: at least 2 species are needed, got {species[0]!r} alone.")
+        raise ValueError(f"{labels}: at least 2 species are needed, got {species[0]!r} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
-    embedder = embedder_of(args)
+    embedder = embedding.embedder()
     classifier = FewShotSpeciesClassifier(
-        embedder,
-        unknown=args.unknown,
-        false_unknown_rate=args.false_unknown_rate,
-        calibrate=args.calibrate,
+        embedder, unknown=unknown, false_unknown_rate=false_unknown_rate, calibrate=calibrate
     )
     columns = ["id", "species", "probability"]
-    if args.consensus is not None:
+    if consensus is not None:
         classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
     else:  # embeddings are made once, and asked several questions
         classifier.fit(embedder.fit(sequences).transform(sequences), species)
-        columns += ["confidence"] if args.unknown is not None else []
+        columns += ["confidence"] if unknown is not None else []
     n_calls = 0
-    with open_table(args.output, columns) as table:
-        for query_ids, queries in read_chunks(args, args.query):
-            if args.consensus is not None:
-                found = _consensus(classifier, queries, args)
+    with open_table(output, columns) as calls:
+        for query_ids, queries in reading.chunks(query):
+            if consensus is not None:
+                found = _consensus(classifier, queries, consensus, min_agreement)
             else:
                 found = _calls(classifier, embedder.transform(queries))
-            table.write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
+            calls.write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
-    logger.info("Wrote %s: %d calls.", args.output, n_calls)
-    return 0
+    logger.info("Wrote %s: %d calls.", output, n_calls)
 
 
 def _calls(classifier: FewShotSpeciesClassifier, embeddings: np.ndarray) -> Iterator[list[str]]:
@@ -166,11 +154,9 @@ def _calls(classifier: FewShotSpeciesClassifier, embeddings: np.ndarray) -> Iter
 
 
 def _consensus(
-    classifier: FewShotSpeciesClassifier, sequences: list[str], args: argparse.Namespace
+    classifier: FewShotSpeciesClassifier, sequences: list[str], window_size: int, agreement: float
 ) -> Iterator[list[str]]:
-    found = classifier.consensus(
-        sequences, window_size=args.consensus, min_agreement=args.min_agreement
-    )
+    found = classifier.consensus(sequences, window_size=window_size, min_agreement=agreement)
     for i, name in enumerate(found.labels):
         yield [
             str(name),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ._common import add_model_options, embedder_of, new_parser
+from typer import Option
+
+from ._app import command
+from ._options import OUTPUT_FILE, Embedding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,56 +36,46 @@ Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the sub-command."""
-    parser = new_parser(
-        subparsers,
-        "demo",
-        summary="show what it does, on reads that come with it",
-        description="Embed, cluster, classify and bin 400 real reads of 10 bacteria that come with "
-        "the package. Prints a table for each embedder and draws a picture. Needs no network with "
-        "the model of the package.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="dnaembed_demo.png",
-        metavar="PICTURE.png",
-        help="the picture (default: dnaembed_demo.png in this folder)",
-    )
-    parser.add_argument(
-        "--save-reads",
-        metavar="FOLDER",
-        help="instead of all this, write the reads into a new folder, to try the other commands on",
-    )
-    parser.add_argument("--umap", action="store_true", help="draw UMAP, not principal components")
-    add_model_options(parser)
+@command(_EXAMPLES)
+def demo(
+    embedding: Embedding,
+    output: Annotated[
+        str, Option("--output", "-o", metavar="PICTURE.png", help="The picture."), OUTPUT_FILE
+    ] = "dnaembed_demo.png",
+    save_reads: Annotated[
+        str | None,
+        Option(
+            metavar="FOLDER",
+            help="Instead of all this, write the reads into a new folder, to try the other "
+            "commands on.",
+        ),
+    ] = None,
+    umap: Annotated[bool, Option("--umap", help="Draw UMAP, not principal components.")] = False,
+) -> None:
+    """Show what it does, on bundled reads.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Run the demo."""
+    Embed, cluster, classify and bin 400 real reads of 10 bacteria. Prints a table for each embedder
+    and draws a picture. Needs no network with the bundled model.
+    """
     from .. import KmerEmbedder
     from ..datasets import load_demo_reads, save_demo_reads
-    from ..utils._atomic import check_output
 
-    if args.save_reads is not None:
-        save_demo_reads(args.save_reads)
-        logger.info("%s holds the reads.", args.save_reads)
-        return 0
-    check_output(args.output)  # now, not after the work
+    if save_reads is not None:
+        save_demo_reads(save_reads)
+        logger.info("%s holds the reads.", save_reads)
+        return
     reads = load_demo_reads()
     embedders: dict[str, Any] = {
         "raw TNF": KmerEmbedder(method="raw"),
         "canonical 4-mers": KmerEmbedder(method="canonical"),
         "TNF-K": KmerEmbedder(method="tnf-k"),
-        f"model: {args.model}": embedder_of(args),
+        f"model: {embedding.model}": embedding.embedder(),
     }
     embeddings, scores = {}, {}
     for name, embedder in embedders.items():
         logger.info("%s ...", name)
         embeddings[name] = embedder.fit_transform(reads.sequences)
-        scores[name] = _scores(embeddings[name], reads.labels, args.seed)
+        scores[name] = _scores(embeddings[name], reads.labels, embedding.seed)
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand\n")
     print(_table(scores))
     print()
@@ -91,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
     baseline, canonical, _, model = scores
     for name in (canonical, model):
         print(_comparison(name, scores[name], baseline, scores[baseline]))
-    print(_picture(args, {name: embeddings[name] for name in (baseline, model)}, reads.labels))
-    return 0
+    shown = {name: embeddings[name] for name in (baseline, model)}
+    _draw(output, shown, reads.labels, method="umap" if umap else "pca", seed=embedding.seed)
+    print(f"Picture: {Path(output)}")
 
 
 def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
@@ -147,22 +140,16 @@ def _comparison(
     )
 
 
-def _picture(
-    args: argparse.Namespace, embeddings: dict[str, np.ndarray], labels: np.ndarray
-) -> str:
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        return 'No picture: matplotlib is not installed. pip install "dnaembed[plot]"'
+def _draw(
+    output: str, embeddings: dict[str, np.ndarray], labels: np.ndarray, *, method: str, seed: int
+) -> None:
     from ..plotting import new_figure, plot_species, project
     from ..utils._atomic import atomic_output
 
     figure, panels = new_figure(len(embeddings))
     for panel, (name, rows) in zip(panels, embeddings.items(), strict=True):
-        method = "umap" if args.umap else "pca"
-        coordinates, names = project(rows, method=method, random_state=args.seed)
+        coordinates, names = project(rows, method=method, random_state=seed)
         last = panel is panels[-1]
         plot_species(coordinates, labels, names=names, title=name, legend=last, ax=panel)
-    with atomic_output(args.output) as path:
+    with atomic_output(output) as path:
         figure.savefig(path, format="png")
-    return f"Picture: {Path(args.output)}"

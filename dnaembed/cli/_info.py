@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from ._common import new_parser
-from ._convert import add_hub_options
+from typer import Argument
+
+from ._app import command
+from ._options import Hub
 
 _EXAMPLES = """\
-  dnaembed info                         the model that ships with the package
+  dnaembed info                         the bundled model
   dnaembed info dnabert-s/
   dnaembed info zhihan1996/DNABERT-S --offline
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the sub-command."""
-    parser = new_parser(
-        subparsers,
-        "info",
-        summary="show what a model is: architecture, sizes, checksums",
-        description="Show the architecture, the sizes and the checksums of a model, and whether "
-        "its weights are published ones.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument(
-        "model",
-        nargs="?",
-        default="default",
-        metavar="MODEL",
-        help="a model of the package, a folder, or a Hugging Face hub id (default: the model of "
-        "the package)",
-    )
-    add_hub_options(parser)
+@command(_EXAMPLES)
+def info(
+    hub: Hub,
+    model: Annotated[
+        str, Argument(metavar="MODEL", help="A bundled model, a folder, or a Hugging Face hub id.")
+    ] = "default",
+) -> None:
+    """Show what a model is: architecture, sizes, checksums.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Print one property a line."""
+    Also shows whether its weights are published ones.
+    """
     from ..backbones._load import find_folder
 
-    folder = find_folder(
-        args.model,
-        revision=args.revision,
-        cache_dir=args.cache_dir,
-        local_files_only=args.offline,
-        sha256=args.sha256,
-    )
-    rows = _describe(folder)
+    rows = _describe(find_folder(model, **hub.settings))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-    return 0
 
 
 def _describe(folder: Path) -> list[tuple[str, str]]:

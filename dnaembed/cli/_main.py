@@ -1,47 +1,38 @@
-"""From arguments to an exit status: logging, errors in one line, interruption."""
+"""From arguments to an exit status."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
-logger = logging.getLogger("dnaembed")
+import typer
 
+from ._app import app, say
+
+# In the order of the help.
 _COMMANDS = (
     "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
     "info", "demo",
 )  # fmt: skip
 
-_EPILOG = """\
-examples:
-  dnaembed demo                                   see what it does, on reads that come with it
-  dnaembed embed reads.fastq.gz -o reads.npy      one row of numbers a read
+for _name in _COMMANDS:
+    import_module(f"._{_name}", __package__)
+
+_EXAMPLES = """\
+  dnaembed demo                             see what it does, on bundled reads
+  dnaembed embed reads.fastq.gz -o reads.npy            one row per read
   dnaembed cluster reads.fasta -k 10 -o clusters.tsv
   dnaembed bin contigs.fasta -o bins/
-  dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv
+  dnaembed classify --train known.fasta --labels known.tsv reads.fq -o calls.tsv
 
 Each command explains itself: dnaembed COMMAND --help
 """
 
-# What a file, an argument, a missing dependency, a device or a lack of memory can raise. Anything
-# else is a defect of the program and shows its traceback.
-_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError)
-
-# The library's names for what the command line calls otherwise.
-_OPTION_NAMES = {
-    "skip_empty=True": "--skip-empty",
-    'duplicate_ids="allow"': "--allow-duplicate-ids",
-    "allow overwriting": "use --force",
-}
+# Of click, which some versions of typer depend on and others carry within themselves.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,94 +50,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 after an interruption.
     """
     try:
-        args = _parser().parse_args(argv)
-    except SystemExit as leave:  # argparse has said what is wrong, or printed the help
-        return int(leave.code or 0)
-    debug = args.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
-    with _logging(quiet=args.quiet), _termination_as_exception():
-        try:
-            status = int(args.run(args))
-            sys.stdout.flush()
-            return status
-        except KeyboardInterrupt:
-            _say(f"dnaembed {args.command}: interrupted")
-            return 130
-        except BrokenPipeError:
-            # The reader of our output, such as head, has seen enough.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        except _EXPECTED as error:
-            if debug:
-                raise
-            _say(f"dnaembed {args.command}: error: {_one_line(error)}")
-            return 1
+        status = parser()(argv, prog_name="dnaembed", standalone_mode=False)
+    except _UsageError as error:
+        if error.ctx is not None:
+            print(error.ctx.get_usage(), file=sys.stderr)
+            say(f"{error.ctx.command_path}: error: {_explain(error)}")
+        return int(error.exit_code)
+    return int(status or 0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="dnaembed",
-        description="Species-aware embeddings of DNA reads and contigs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"dnaembed {version('dnaembed')}")
-    subparsers: Any = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
-        module = import_module(f"._{name}", __package__)
-        module.add_parser(subparsers)
-        command = subparsers.choices[name]
-        command.set_defaults(run=module.run)
-        output = command.add_argument_group("messages")
-        output.add_argument("--quiet", "-q", action="store_true", help="show warnings only")
-        output.add_argument(
-            "--debug",
-            action="store_true",
-            help="show the traceback of an error (or set DNAEMBED_DEBUG=1)",
-        )
-    return parser
+def parser() -> Any:
+    """Return the parser of the command line."""
+    return typer.main.get_command(app)
 
 
-@contextmanager
-def _logging(*, quiet: bool) -> Iterator[None]:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
+@app.callback(invoke_without_command=True, epilog=_EXAMPLES)
+def _dnaembed(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Species-aware embeddings of DNA reads and contigs."""
+    if show_version:
+        print(f"dnaembed {version('dnaembed')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
-@contextmanager
-def _termination_as_exception() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, unwind the stack, so that no half output stays."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(signal_number: int, _: Any) -> NoReturn:
-        raise SystemExit(128 + signal_number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        message = f"{error.filename}: {error.strerror}"
-    else:
-        message = " ".join(str(error).split()) or type(error).__name__
-    for name, option in _OPTION_NAMES.items():
-        message = message.replace(name, option)
-    # Names in a file may hold what a terminal would obey.
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+def _explain(error: Any) -> str:
+    """Say what is wrong with an argument: which, what was expected, what was given."""
+    if getattr(error, "possibilities", None):
+        return f"{error.message.rstrip('.')}. Did you mean {' or '.join(error.possibilities)}?"
+    message = " ".join(error.format_message().split())
+    # Typer checks values by pydantic, whose messages leave out what was given.
+    problems: list[Any] = getattr(error.__cause__, "errors", list)()
+    if problems:
+        message = message.replace("Value error, ", "").rstrip(".")
+        given = repr(problems[0]["input"])
+        return f"{message}." if given in message else f"{message}, got {given}."
+    return message

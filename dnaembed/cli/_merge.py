@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
-from typing import Any
+from typing import Annotated
 
-from ._common import new_parser
+from typer import Argument
+
+from ._app import command
+from ._options import OUTPUT_FILE
 
 logger = logging.getLogger("dnaembed")
 
@@ -17,26 +19,21 @@ _EXAMPLES = """\
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the sub-command."""
-    parser = new_parser(
-        subparsers,
-        "merge",
-        summary="join the parts that embed --shard wrote",
-        description="Join the parts that dnaembed embed --shard wrote, in the order of the input. "
-        "All must be there, of the same sequences, model and settings.",
-        examples=_EXAMPLES,
-    )
-    parser.add_argument(
-        "output", metavar="OUT.npy", help=".npy, .tsv or .parquet; appears when it is complete"
-    )
-    parser.add_argument("parts", nargs="+", metavar="PART.npy", help="in any order")
+@command(_EXAMPLES)
+def merge(
+    output: Annotated[
+        str,
+        Argument(metavar="OUT.npy", help=".npy, .tsv or .parquet; appears when it is complete."),
+        OUTPUT_FILE,
+    ],
+    parts: Annotated[list[str], Argument(metavar="PART.npy", help="In any order.")],
+) -> None:
+    """Join the parts that embed --shard wrote.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Merge."""
+    The result is in the order of the input. All parts must be there, of the same sequences, model
+    and settings.
+    """
     from ..io import merge_shards
 
-    n = merge_shards(args.parts, args.output)
-    logger.info("Wrote %s: %s rows.", args.output, f"{n:,}")
-    return 0
+    n = merge_shards(parts, output)
+    logger.info("Wrote %s: %s rows.", output, f"{n:,}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..utils._atomic import atomic_folder
+from ._errors import with_advice
 from ._tables import open_table
 
 _OURS = re.compile(r"bin_\d+\.fasta|bins\.tsv|contigs\.tsv")
@@ -102,7 +103,8 @@ def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Non
             f"{folder} holds other files than bins ({foreign[0]}, ...); choose an empty or new one."
         )
     if present and not overwrite:
-        raise FileExistsError(f"{folder} holds bins already; choose another or allow overwriting.")
+        error = FileExistsError(f"{folder} holds bins already; choose another folder.")
+        raise with_advice(error, "Use {} to replace them.", "overwrite=True")
 
 
 def write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:

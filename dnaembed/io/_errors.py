@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeVar
+
+_Error = TypeVar("_Error", bound=Exception)
+
 
 class SequenceFileError(ValueError):
     """A sequence, label or embedding file does not hold what it should.
@@ -10,3 +14,19 @@ class SequenceFileError(ValueError):
     treats bad input alike, wherever it comes from, needs one ``except``. A file that is missing, is
     a directory or may not be read raises the usual `OSError` instead.
     """
+
+
+class Advice(NamedTuple):
+    """Which setting would avoid an error; the command line has an option of another name."""
+
+    problem: str
+    sentence: str
+    setting: str
+
+
+def with_advice(error: _Error, sentence: str, setting: str) -> _Error:
+    """End a message with a sentence about the setting, its ``{}``, that would avoid the error."""
+    advice = Advice(str(error), sentence, setting)
+    error.advice = advice  # type: ignore[attr-defined]
+    error.args = (f"{advice.problem} {sentence.format(setting)}",)
+    return error

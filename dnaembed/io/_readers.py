@@ -16,7 +16,7 @@ import numpy as np
 
 from .._sequences import normalize_sequence
 from ..utils._messages import printable, shorten
-from ._errors import SequenceFileError
+from ._errors import SequenceFileError, with_advice
 from ._streams import NOT_ASCII, AsciiStream, Source, name_of, open_decompressed
 
 logger = logging.getLogger("dnaembed")
@@ -216,8 +216,10 @@ def _clean(
                 message = str(error).replace(repr(NOT_ASCII), "'?'")
                 raise SequenceFileError(f"{message}{_hint(raw)}") from None
             if not tally.skip_empty:
-                raise SequenceFileError(
-                    f"{error} Records without a base can be left out with skip_empty=True."
+                raise with_advice(
+                    SequenceFileError(str(error)),
+                    "Records without a base can be left out with {}.",
+                    "skip_empty=True",
                 ) from None
             tally.n_empty += 1
             continue
@@ -348,10 +350,10 @@ class _SeenIds:
             return
         identifier = "" if a is None and b is None else f" {shorten(a or b or '')!r}"
         place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
-        raise SequenceFileError(
-            f"{name_a}, record number {number_a} and {place} have the same identifier{identifier}. "
-            'Use duplicate_ids="allow" to keep both.'
+        error = SequenceFileError(
+            f"{name_a}, record number {number_a} and {place} have the same identifier{identifier}."
         )
+        raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
 
     def _find(self, ordinal: int) -> tuple[str, int, str | None]:
         file = int(np.searchsorted(self._ends, ordinal, side="right"))

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from dnaembed import DNABertSEmbedder
-from dnaembed.cli import _common as common
+from dnaembed.cli import _options as options
 from dnaembed.cli import main
+from dnaembed.cli._main import _COMMANDS, parser
 from dnaembed.io import read_embeddings, read_labels, read_sequences
 from tests.helpers.dna import random_dna
 
-COMMANDS = ["embed", "merge", "cluster", "bin", "classify", "convert", "info", "demo"]
+COMMANDS = list(_COMMANDS)
 
 
 def fasta(path, ids, sequences):
@@ -61,50 +62,90 @@ def fails(capsys, *argv, status=1):
 def test_help_has_examples(command, capsys):
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert "examples:" in out
-    assert f"dnaembed {command}" in out
-    assert "--quiet" in out
+    assert f"Usage: dnaembed {command} " in out
+    assert f"examples:\n  dnaembed {'embed' if command == 'merge' else command}" in out
 
 
-@pytest.mark.parametrize("command", ["embed", "cluster", "bin", "classify", "demo"])
-def test_all_take_the_model_options(command, capsys):
-    main([command, "--help"])
-    out = capsys.readouterr().out
-    for option in ("--model", "--device", "--strand", "--jobs", "--seed"):
-        assert option in out
+def test_all_take_the_shared_options():
+    commands = parser().commands
+    assert list(commands) == COMMANDS
+
+    def options_of(name):
+        return {option for parameter in commands[name].params for option in parameter.opts}
+
+    for name in COMMANDS:
+        assert {"--quiet", "-q", "--debug"} <= options_of(name)
+    for name in ("embed", "cluster", "bin", "classify", "demo"):
+        assert {"--model", "--device", "--strand", "--jobs", "-j", "--seed"} <= options_of(name)
+    for name in ("embed", "cluster", "bin", "classify", "benchmark", "adapt"):
+        assert {"--skip-empty", "--allow-duplicate-ids"} <= options_of(name)
 
 
-def test_help_and_version(capsys):
+def test_help_version_and_no_arguments(capsys):
     assert main(["--help"]) == 0
-    assert all(command in capsys.readouterr().out for command in COMMANDS[:1])
+    out = capsys.readouterr().out
+    assert all(f" {command} " in out for command in COMMANDS)
+    assert "--install-completion" in out
+    assert main([]) == 2
+    assert capsys.readouterr().out.split() == out.split()
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dnaembed ")
 
 
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from dnaembed.cli import main; main(['bin', '--help']);"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stderr.split())
+    assert "typer" in imported
+    assert not imported & {"torch", "transformers", "sklearn", "pandas", "scipy", "numba", "numpy"}
+
+
+CLASSIFY = ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x"]
+
+
 @pytest.mark.parametrize(
-    "argv",
+    ("argv", "said"),
     [
-        [],
-        ["fly"],
-        ["embed"],
-        ["embed", "reads.fa"],
-        ["cluster", "reads.fa", "-o", "x", "-k", "0"],
-        ["cluster", "reads.fa", "-o", "x", "-k", "two"],
-        ["bin", "c.fa", "-o", "x", "--min-similarity", "2"],
-        ["embed", "r.fa", "-o", "x.npy", "--strand", "left"],
-        ["embed", "r.fa", "-o", "x.npy", "--seed", "-1"],
-        ["classify", "q.fa", "-o", "x"],
-        ["bin", "c.fa", "-o", "x", "--method", "best"],
-        ["bin", "c.fa", "-o", "x", "--resolution", "0"],
-        ["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"],
-        ["bin", "c.fa", "-o", "x", "--abundance-weight", "1.5"],
-        ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--consensus", "0"],
-        ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x", "--min-agreement", "2"],
+        (["fly"], ["No such command 'fly'"]),
+        (["claster"], ["Did you mean 'cluster'?"]),
+        (["embed"], ["Missing", "READS"]),
+        (["embed", "reads.fa"], ["Missing option", "--output"]),
+        (["bin", "c.fa", "-o", "x", "--min-lenght", "3"], ["Did you mean --min-length?"]),
+        (["cluster", "reads.fa", "-o", "x", "-k", "0"], ["-k", "--n-clusters", "1", "'0'"]),
+        (["cluster", "reads.fa", "-o", "x", "-k", "two"], ["--n-clusters", "integer", "'two'"]),
+        (["bin", "c.fa", "-o", "x", "--min-similarity", "2"], ["--min-similarity", "1", "'2'"]),
+        (["embed", "r.fa", "-o", "x.npy", "--strand", "left"], ["--strand", "'both'", "'left'"]),
+        (["embed", "r.fa", "-o", "x.npy", "--seed", "-1"], ["--seed", "0", "'-1'"]),
+        (["classify", "q.fa", "-o", "x"], ["Missing option", "--train"]),
+        (["bin", "c.fa", "-o", "x", "--method", "best"], ["--method", "'kmedoid'", "'best'"]),
+        (["bin", "c.fa", "-o", "x", "--resolution", "0"], ["--resolution", "above 0", "'0'"]),
+        (["bin", "c.fa", "-o", "x", "--resolution", "nan"], ["--resolution", "above 0", "'nan'"]),
+        (
+            ["bin", "c.fa", "-o", "x", "--abundance-weight", "auto"],
+            ["--abundance-weight", "'auto'"],
+        ),
+        (["bin", "c.fa", "-o", "x", "--abundance-weight", "1.5"], ["--abundance-weight", "'1.5'"]),
+        ([*CLASSIFY, "--consensus", "0"], ["--consensus", "1", "'0'"]),
+        ([*CLASSIFY, "--min-agreement", "2"], ["--min-agreement", "1", "'2'"]),
+        (["train", "g", "-o", "r", "--seed", "-1"], ["--seed", "0", "'-1'"]),
+        (["train", "g", "-o", "r", "--steps", "0"], ["--steps", "1", "'0'"]),
+        (["adapt", "r.fa", "-o", "m", "--min-reads", "-1"], ["--min-reads", "0", "'-1'"]),
     ],
 )
-def test_wrong_arguments(argv, capsys):
+def test_wrong_arguments(argv, said, capsys):
+    """The last line names the option, what was expected and what was given."""
     assert main(argv) == 2
-    assert "error:" in capsys.readouterr().err.splitlines()[-1]
+    out, err = capsys.readouterr()
+    assert out == ""
+    usage, *_, line = err.splitlines()
+    command = "dnaembed" if "command" in line else f"dnaembed {argv[0]}"
+    assert usage.startswith(f"Usage: {command} ")
+    assert line.startswith(f"{command}: error: ")
+    line = line.replace("'", "")  # versions of typer differ in them
+    assert [text for text in said if text.replace("'", "") not in line] == []
 
 
 # embed
@@ -140,8 +181,8 @@ def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monke
         return transform(self, X)
 
     monkeypatch.setattr(DNABertSEmbedder, "transform", counted)
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 5)
-    monkeypatch.setattr(common, "CHUNK_BASES", 1500)
+    monkeypatch.setattr(options, "CHUNK_SEQUENCES", 5)
+    monkeypatch.setattr(options, "CHUNK_BASES", 1500)
     assert main(["embed", reads_file, "-o", str(tmp_path / "pieces.tsv"), *model]) == 0
     assert len(sizes) >= 5
     assert all(n <= 5 and bases <= 1500 for n, bases in sizes)
@@ -188,7 +229,7 @@ def test_messages_and_quiet(tmp_path, reads_file, model, capsys):
 
 
 def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monkeypatch, capsys):
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 1)
+    monkeypatch.setattr(options, "CHUNK_SEQUENCES", 1)
     path = fasta(tmp_path / "r.fa", ["a", "b"], ["ACGT" * 20, "AC*T"])
     for name in ("x.npy", "x.ids.txt"):
         (tmp_path / name).write_text("old")
@@ -365,13 +406,15 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
-@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+@pytest.mark.parametrize(
+    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
+)
 def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
     table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
     argv = ["bin", reads_file, "-o", str(tmp_path / "bins"), "--min-length", "300", *model]
-    options = ["--method", method, "--min-bin-size", "5", "--abundance", str(table)]
+    options = ["--method", *method, "--min-bin-size", "5", "--abundance", str(table)]
     assert main([*argv, *options, "--abundance-weight", "0.9"]) == 0
     bins = read_labels(tmp_path / "bins" / "contigs.tsv")
     first, second = ({bins[f"r{i}"] for i in part} for part in (range(12), range(12, 24)))
@@ -402,7 +445,7 @@ def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
 
 def test_bin_with_contigs_all_too_short(tmp_path, reads_file, model, capsys):
     line = fails(capsys, "bin", reads_file, "-o", str(tmp_path / "bins"), *model)
-    assert "None of 24 sequences has --min-length 2500 bp; the longest has 3" in line
+    assert "sequence of 2500 bp or more is expected, but the longest of 24 has 3" in line
     assert not (tmp_path / "bins").exists()
 
 
@@ -419,7 +462,7 @@ def labelled(tmp_path):
 def test_classify(tmp_path, reads_file, labelled, model, monkeypatch):
     query = fasta(tmp_path / "q.fa", [f"q{i}" for i in range(10)], species_like(5, seed=1))
     output = tmp_path / "calls.tsv"
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 4)
+    monkeypatch.setattr(options, "CHUNK_SEQUENCES", 4)
     argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
     assert main([*argv, *model]) == 0
     header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
@@ -438,7 +481,7 @@ def test_classify_unknown(tmp_path, reads_file, labelled, model):
     header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
     assert header == ["id", "species", "probability", "confidence"]
     assert all(0 < float(row[3]) <= float(row[2]) <= 1 for row in rows)
-    assert main([*argv, *model, "--unknown", "?", "--false-unknown-rate", "0.9"]) == 0
+    assert main([*argv, *model, "--unknown=?", "--false-unknown-rate", "0.9"]) == 0
     assert {line.split("\t")[1] for line in output.read_text().splitlines()[3:]} <= {
         "?",
         "species A",

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed.backbones import (
-    load_backbone,
-    train_bpe_tokenizer,
-)
+from dnaembed.backbones import _load, load_backbone, train_bpe_tokenizer
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
 from tests.helpers.random_models import random_dnabert
@@ -57,7 +54,7 @@ def test_info(source, capsys):
 
 def test_info_names_published_weights(source, capsys, monkeypatch):
     monkeypatch.setitem(
-        main.__globals__["import_module"]("dnaembed.backbones._load").PUBLISHED_WEIGHTS,
+        _load.PUBLISHED_WEIGHTS,
         "zhihan1996/DNABERT-S",
         file_sha256(source / "pytorch_model.bin"),
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnaembed.cli import _common as common
-from dnaembed.cli import main
+from dnaembed.cli import _options, main
 from dnaembed.io import read_embeddings, read_labels, read_sequences, write_embeddings
 from tests.cli.test_cli import fails, fasta, species_like
 
@@ -44,7 +43,7 @@ def test_cluster_embeddings(tmp_path, reads, rows, model, options):
 def test_cluster_embeds_piece_by_piece(tmp_path, reads, model, monkeypatch):
     a, b = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
     assert main(["cluster", reads, "-k", "2", "-o", a, *model]) == 0
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 5)
+    monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 5)
     assert main(["cluster", reads, "-k", "2", "-o", b, *model]) == 0
     assert labels(a) == labels(b)
 
@@ -55,7 +54,7 @@ def test_cluster_assigns_new_reads(tmp_path, reads, rows, model, options, monkey
     assert main(["cluster", reads, *options, "-o", old, "--save", saved, *model]) == 0
     new = fasta(tmp_path / "new.fa", [f"n{i}" for i in range(8)], species_like(4, seed=1))
     output = str(tmp_path / "new.tsv")
-    monkeypatch.setattr(common, "CHUNK_SEQUENCES", 3)
+    monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 3)
     assert main(["cluster", new, "--assign", saved, "-o", output, *model]) == 0
     assert list(read_labels(output)) == [f"n{i}" for i in range(8)]
     found = labels(output)
@@ -129,6 +128,7 @@ def test_damaged_or_missing_groups(tmp_path, reads, model, capsys, command):
         (["cluster", "r.fa", "--assign", "c", "-k", "3"], "without --n-clusters"),
         (["cluster", "r.fa", "--assign", "c", "--save", "d"], "without --save"),
         (["bin", "r.fa", "--assign", "c", "--save", "d"], "without --save"),
+        (["bin", "r.fa", "--method", "kmedoid"], "kmedoid needs --min-similarity"),
         (["bin", "r.fa", "--assign", "c", "--method", "graph"], "without --method"),
         (["bin", "r.fa", "--assign", "c", "--resolution", "3"], "without --resolution"),
         (["bin", "r.fa", "--assign", "c", "--min-similarity", "0.5"], "without --min-similarity"),
@@ -187,14 +187,16 @@ def test_bin_with_embeddings_of_other_contigs(tmp_path, reads, rows, capsys):
     assert f"{rows}: two rows have one identifier" in line
 
 
-@pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
+@pytest.mark.parametrize(
+    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
+)
 def test_bin_assigns_new_contigs(tmp_path, reads, model, method):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
     table.write_text("\n".join(["contig\tone\ttwo", *lines]) + "\n")
     abundance = ["--abundance", str(table), "--abundance-weight", "0.9"]
     saved = str(tmp_path / "saved")
-    argv = bin_argv(tmp_path, reads, "a", "--method", method, "--save", saved, *abundance, *model)
+    argv = bin_argv(tmp_path, reads, "a", "--method", *method, "--save", saved, *abundance, *model)
     assert main(argv) == 0
     assert main(bin_argv(tmp_path, reads, "b", "--assign", saved, *abundance, *model)) == 0
     old, new = (labels(tmp_path / name / "contigs.tsv") for name in "ab")

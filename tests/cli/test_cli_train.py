@@ -245,17 +245,15 @@ def test_wrong_recipes(tmp_path, genomes, capsys, name, text, message):
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "message"),
+    ("options", "message"),
     [
-        (["--model", "x", "--architecture", "dnabert"], 1, "give one of --model, --architecture"),
-        (["--config", "nowhere.toml"], 1, "nowhere.toml: No such file"),
-        (["--split", "nowhere"], 1, "No genomes found in"),
-        (["--seed", "-1"], 2, "--seed: expected 0 or more, got -1"),
-        (["--steps", "0"], 2, "--steps: expected 1 or more"),
+        (["--model", "x", "--architecture", "dnabert"], "give one of --model, --architecture"),
+        (["--config", "nowhere.toml"], "nowhere.toml: No such file"),
+        (["--split", "nowhere"], "No genomes found in"),
     ],
 )
-def test_wrong_options(tmp_path, genomes, capsys, options, status, message):
-    assert train(genomes, tmp_path / "run", *options) == status
+def test_wrong_options(tmp_path, genomes, capsys, options, message):
+    assert train(genomes, tmp_path / "run", *options) == 1
     assert message in capsys.readouterr().err
 
 

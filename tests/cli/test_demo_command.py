@@ -1,18 +1,18 @@
 """``dnaembed demo`` on the reads of the package."""
 
 import re
-import sys
 
 import pytest
 
 from dnaembed import KmerEmbedder
-from dnaembed.cli import _demo, main
+from dnaembed.cli import main
+from dnaembed.cli._options import Embedding
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """A model that needs no time, in place of the package's."""
-    monkeypatch.setattr(_demo, "embedder_of", lambda _: KmerEmbedder(k=3))
+    monkeypatch.setattr(Embedding, "embedder", lambda _: KmerEmbedder(k=3))
 
 
 def rows_of(out):
@@ -44,18 +44,6 @@ def test_demo(tmp_path, quick, capsys, monkeypatch):
     assert "model: default" in out
     assert "Picture: dnaembed_demo.png" in out
     assert (tmp_path / "dnaembed_demo.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_demo_without_matplotlib(tmp_path, quick, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr(_demo, "_scores", lambda *_: dict.fromkeys(["ARI", "F1", _demo._BINNED], 0))
-    assert main(["demo", "-o", str(tmp_path / "x.png")]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines()[-1] == (
-        'No picture: matplotlib is not installed. pip install "dnaembed[plot]"'
-    )
-    assert "does not beat" in out
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

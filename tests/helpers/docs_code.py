@@ -1,6 +1,5 @@
 """Code of the documentation, found and run as a reader would: down the page, in one folder."""
 
-import argparse
 import ast
 import math
 import re
@@ -13,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from dnaembed.cli import main
-from dnaembed.cli._main import _parser
+from dnaembed.cli._main import parser
 
 _BLOCK = re.compile(r"^( *)\.\. (?:code-block|code):: (python|console|sh)\s*$")
 _NOT_RUN = re.compile(r"^ *\.\. not run: (\S.*)$")
@@ -146,7 +145,7 @@ def check_command(command, extras):
     """Check a command that is not run as far as that goes: its options, or the extras it names."""
     words = command.words
     if words[0] == "dnaembed":
-        _parser().parse_args(words[1:])
+        _parse(words[1:])
     elif words[:2] == ["pip", "install"]:
         named = re.findall(r"\[([\w,-]+)\]", " ".join(words))
         unknown = {extra for group in named for extra in group.split(",")} - extras
@@ -157,7 +156,13 @@ def check_command(command, extras):
     elif words[0] == "python":
         assert (Path(__file__).parents[2] / words[1]).is_file(), f"no file {words[1]}"
     elif "dnaembed" in words:  # behind torchrun -m, or at the end of a pipe
-        _parser().parse_args(words[words.index("dnaembed") + 1 :])
+        _parse(words[words.index("dnaembed") + 1 :])
+
+
+def _parse(words):
+    """Check the arguments of a sub-command; a wrong one raises typer's error."""
+    command = parser().commands[words[0]]
+    command.make_context(words[0], [*words[1:]])
 
 
 def _exists(module):
@@ -220,6 +225,6 @@ def _run_blocks(blocks, namespace, capsys, extras):
                     run_command(command, capsys)
                 else:
                     check_command(command, extras)
-        except (Exception, argparse.ArgumentError, SystemExit) as error:
+        except Exception as error:
             error.add_note(f"{block.page}, line {block.line}")
             raise

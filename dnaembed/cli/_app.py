@@ -1,0 +1,201 @@
+"""What every command passes through: options, outputs checked first, messages, one line on errors.
+
+A command is a function. Its parameters become arguments and options, and a parameter whose type is
+a dataclass stands for a group of options, one per field.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn, get_type_hints
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ._options import OUTPUT_FILE, Messages
+
+logger = logging.getLogger("dnaembed")
+
+# What a file, an argument, a missing dependency, a device or a lack of memory can raise. Anything
+# else is a defect of the program and shows its traceback.
+_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError)
+
+# What an error advises to set in Python is set by these options here.
+_OPTIONS = {
+    "skip_empty=True": "--skip-empty",
+    'duplicate_ids="allow"': "--allow-duplicate-ids",
+    "overwrite=True": "--force",
+}
+
+
+class _Examples:
+    """Help that ends with the examples as they are written (typer would join their lines)."""
+
+    def __init__(self, *, epilog: str | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._examples = epilog or ""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        super().format_help(ctx, formatter)  # type: ignore[misc]
+        formatter.write(f"examples:\n{self._examples}")
+
+
+class Command(_Examples, TyperCommand):
+    """A sub-command."""
+
+
+class Group(_Examples, TyperGroup):
+    """The command ``dnaembed``."""
+
+
+app = typer.Typer(
+    cls=Group,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callable], Callable]:
+    """Make a function a sub-command of its name, with its docstring as help.
+
+    Parameters
+    ----------
+    examples : str
+        Shown at the end of the help.
+    cls : type, default=Command
+        Class of the command, for what typer cannot parse.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the function as it is.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        name = function.__name__.strip("_")
+        hints = get_type_hints(function, include_extras=True)
+        groups = {key: kind for key, kind in hints.items() if is_dataclass(kind)}
+        options = []
+        for parameter in inspect.signature(function).parameters.values():
+            kind = hints[parameter.name]
+            options += _fields(kind) if is_dataclass(kind) else [_option(parameter, kind)]
+        options += _fields(Messages)
+        outputs = [
+            o.name for o in options if OUTPUT_FILE in getattr(o.annotation, "__metadata__", ())
+        ]
+
+        def run(**values: Any) -> int:
+            messages = _take(Messages, values)
+            places = [values[name] for name in outputs if values[name] is not None]
+            given = values | {key: _take(kind, values) for key, kind in groups.items()}
+            arguments = {key: given[key] for key in hints if key != "return"}
+            return _run(name, lambda: function(**arguments), places, messages)
+
+        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        run.__annotations__ = {option.name: option.annotation for option in options}
+        paragraphs = str(inspect.getdoc(function)).split("\n\n")
+        text = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+        app.command(name, cls=cls, help=text, epilog=examples)(run)
+        return function
+
+    return register
+
+
+def _option(parameter: inspect.Parameter, kind: Any) -> inspect.Parameter:
+    return parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _fields(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    parameters = inspect.signature(group).parameters
+    return [_option(parameters[field.name], hints[field.name]) for field in fields(group)]
+
+
+def _take(group: Any, values: dict[str, Any]) -> Any:
+    return group(**{field.name: values.pop(field.name) for field in fields(group)})
+
+
+def _run(name: str, work: Callable[[], None], outputs: list[str], messages: Messages) -> int:
+    """Do the work of a command; return the exit status."""
+    debug = messages.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
+    with _logging(quiet=messages.quiet), _termination_as_exception():
+        try:
+            check_outputs(outputs)
+            work()
+            sys.stdout.flush()
+            return 0
+        except KeyboardInterrupt:
+            say(f"dnaembed {name}: interrupted")
+            return 130
+        except BrokenPipeError:
+            # The reader of our output, such as head, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except _EXPECTED as error:
+            if debug:
+                raise
+            say(f"dnaembed {name}: error: {_one_line(error)}")
+            return 1
+
+
+def check_outputs(outputs: list[str]) -> None:
+    """Raise if a file cannot be written where it is wanted: now, not after the work."""
+    from ..utils._atomic import check_output
+
+    for path in outputs:
+        check_output(path)
+
+
+@contextmanager
+def _logging(*, quiet: bool) -> Iterator[None]:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextmanager
+def _termination_as_exception() -> Iterator[None]:
+    """Let SIGTERM, as batch systems send it, unwind the stack, so that no half output stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(signal_number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + signal_number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    advice = getattr(error, "advice", None)
+    if advice is not None:
+        return f"{advice.problem} {advice.sentence.format(_OPTIONS[advice.setting])}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def say(message: str) -> None:
+    """Write a line to standard error; names in files may hold what a terminal would obey."""
+    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in message), file=sys.stderr)

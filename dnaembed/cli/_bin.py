@@ -44,6 +44,18 @@ def _resolution(text: str) -> float | str:
     return value
 
 
+def _share(text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise BadParameter(f"expected auto or a number from 0 to 1, got {text!r}.")
+    return value
+
+
 @dataclass(frozen=True)
 class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
@@ -87,9 +99,15 @@ class Binning:
         ),
     ] = "auto"
     abundance_weight: Annotated[
-        float,
-        panel("Binning", min=0, max=1, metavar="X", help="Of --abundance beside the sequence."),
-    ] = 0.5
+        str | None,
+        panel(
+            "Binning",
+            parser=_share,
+            metavar="X",
+            help="Of --abundance beside the sequence, from 0 to 1 (default: 0.1 for one sample, "
+            "0.3 for three, 0.5 from ten on).",
+        ),
+    ] = None
 
 
 @command(_EXAMPLES)
@@ -108,8 +126,16 @@ def bin_(
         ),
     ] = None,
     min_length: Annotated[
-        int, Option(min=1, metavar="BP", help="Shorter contigs are in no bin.")
+        int, Option(min=1, metavar="BP", help="Bins are made of contigs of at least this length.")
     ] = 2500,
+    min_recruit_length: Annotated[
+        int,
+        Option(
+            min=1,
+            metavar="BP",
+            help="With --abundance, bins also take in contigs of at least this length.",
+        ),
+    ] = 1000,
     force: Annotated[
         bool, Option("--force", help="Replace the bins of an earlier run in BINS_DIR.")
     ] = False,
@@ -124,7 +150,7 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder
-    from ..species._bins import long_enough
+    from ..species._bins import long_enough, recruits
     from ..species._saved import check_source, load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=force)  # now, not after the work
@@ -136,30 +162,35 @@ def bin_(
     table = None if abundance is None else read_abundance(abundance)
     ids, sequences = reading.read(contigs)
     long = long_enough(sequences, min_length)
-    coverages = None
+    kept, coverages = long, None
     if table is not None:
-        coverages = abundance_of([ids[i] for i in long], table, where=str(abundance))
+        kept = np.concatenate([long, recruits(sequences, min_length, min_recruit_length)])
+        coverages = abundance_of([ids[i] for i in kept], table, where=str(abundance))
     if scale.embeddings is not None:
         row_ids, rows, source = open_rows(scale.embeddings)
         if row_ids == ids:
-            rows = rows[long]
+            rows = rows[kept]
         else:
-            rows = rows_of([ids[i] for i in long], row_ids, rows, where=scale.embeddings)
+            rows = rows_of([ids[i] for i in kept], row_ids, rows, where=scale.embeddings)
     else:
         embedder = embedding.embedder()
-        rows = embedder.fit_transform([sequences[i] for i in long])
+        rows = embedder.fit_transform([sequences[i] for i in kept])
         source = embedding.source(embedder)
     labels = np.full(len(ids), -1)
+    n_long = len(kept) if scale.assign is not None else len(long)
+    first = None if coverages is None else coverages[:n_long]
     if scale.assign is None:
         given = {name: value for name, value in asdict(binning).items() if value is not None}
         clusterer = SpeciesClusterer(**given, random_state=embedding.seed)
-        labels[long] = clusterer.fit(rows, abundance=coverages).labels_
+        labels[long] = clusterer.fit(rows[:n_long], abundance=first).labels_
         if scale.save is not None:
             save_clusters(scale.save, clusterer, source)
     else:
         clusterer, saved = load_clusters(scale.assign)
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
-        labels[long] = clusterer.predict(rows, abundance=coverages)
+        labels[kept] = clusterer.predict(rows, abundance=coverages)
+    if len(kept) > n_long:
+        labels[kept[n_long:]] = clusterer.predict(rows[n_long:], abundance=coverages[n_long:])
     write_bins(output, ids, sequences, labels, overwrite=force)
     logger.info(
         "Wrote %s: %d bins, %d of %d sequences in none.",

@@ -6,41 +6,121 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 from sklearn.utils import check_array
 
+from ..utils._rows import unit_length
+from ._neighbors import nearest_neighbors
+
 _PSEUDOCOUNT = 0.01  # of the mean abundance of a sample: zeros have a logarithm
-_SPAN = (0.01, 0.99)
+# Random frequencies would do; quantiles of their distribution do with fewer.
+_FREQUENCIES = 32
+# A kernel narrower than the noise would part the contigs of one species; measured on communities of
+# 60 species, with the noise of mapping and with more of it (docs/benchmarks/binning_coverage.py).
+_NOISES_PER_WIDTH = 2.0
+_LEAST_NOISE = 0.02  # mapping is never better
+_NOISE_ROWS = 5000
+# Weight of coverage by number of samples: each sample says more of what the sequence cannot.
+_WEIGHTS = ((1, 0.1), (3, 0.3), (10, 0.5))
 
 
 @dataclass(frozen=True)
 class AbundanceScale:
     """Turns abundances into rows of unit length whose dot products say how alike they are.
 
-    Logarithms of a sample's abundances, from the first to the 99th percentile of the rows that
-    were fitted, become angles from 0 to 90 degrees; a row holds their cosines and sines. The dot
-    product of two rows is the mean over the samples of the cosine of the difference of the angles:
-    1 for equal abundances, 0 for the rarest and the most abundant. Unlike a profile that adds up
-    to 1, this says something from a single sample on.
+    The similarity of two contigs in a sample is a Gaussian kernel of the difference of the
+    logarithms of their abundances, ``exp(-(z1 - z2)**2 / (2 * width**2))``, and that of two rows
+    the mean over the samples. Rows of unit length have such dot products, nearly, if they hold the
+    cosines and sines of ``z * w`` for frequencies `w` that are normally distributed with standard
+    deviation ``1 / width``: Bochner's theorem, as in random Fourier features [1]_, but with the
+    quantiles of that distribution in place of draws from it.
+
+    Attributes
+    ----------
+    means : ndarray of shape (n_profiles,)
+        Mean abundance of each sample, the unit of its pseudocount.
+    widths : ndarray of shape (n_profiles,)
+        Width of the kernel of each sample, in natural logarithms.
+
+    References
+    ----------
+    .. [1] Rahimi & Recht, "Random features for large-scale kernel machines", NIPS 2007.
+    """
+
+    means: np.ndarray
+    widths: np.ndarray
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of a row."""
+        return 2 * _FREQUENCIES * len(self.means)
+
+    def rows(self, abundance: np.ndarray) -> np.ndarray:
+        """Return an array of shape (n_samples, n_columns)."""
+        frequencies = norm.ppf((np.arange(_FREQUENCIES) + 0.5) / _FREQUENCIES)
+        places = _logarithms(abundance, self.means) / self.widths
+        angles = (places[:, :, None] * frequencies).reshape(len(places), -1)
+        return np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(angles.shape[1])
+
+
+@dataclass(frozen=True)
+class AngleScale:
+    """How version 0.1.0 compared abundances: for clusters that it saved.
+
+    Logarithms of a sample's abundances, from `low` to `high`, are angles from 0 to 90 degrees.
     """
 
     means: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of a row."""
+        return 2 * len(self.means)
+
     def rows(self, abundance: np.ndarray) -> np.ndarray:
-        """Return an array of shape (n_samples, 2 * n_profiles)."""
+        """Return an array of shape (n_samples, n_columns)."""
         span = self.high - self.low
         place = (_logarithms(abundance, self.means) - self.low) / np.where(span > 0, span, 1)
         angles = np.clip(place, 0, 1) * np.pi / 2
         return np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(angles.shape[1])
 
 
-def fit_abundance_scale(abundance: np.ndarray) -> AbundanceScale:
-    """Learn the range of each sample's abundances."""
+def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> AbundanceScale:
+    """Learn how much abundances differ within a species, from contigs that look alike.
+
+    The noise of a sample is a robust standard deviation of the difference of log abundances
+    between a contig and the one with the most similar embedding, over the half of the contigs
+    whose neighbour is most similar: those two are mostly of one species.
+
+    Parameters
+    ----------
+    abundance : ndarray of shape (n_samples, n_profiles)
+    embeddings : ndarray of shape (n_samples, n_features)
+        May be memory-mapped; of more than 5,000 rows, evenly spaced ones are looked at.
+    """
     means = abundance.mean(axis=0)
     means[means == 0] = 1
-    low, high = np.quantile(_logarithms(abundance, means), _SPAN, axis=0)
-    return AbundanceScale(means, low, high)
+    noise = np.full(len(means), _LEAST_NOISE)
+    if len(abundance) > 2:
+        places = np.unique(np.linspace(0, len(abundance) - 1, _NOISE_ROWS).astype(int))
+        rows = unit_length(np.asarray(embeddings[places], dtype=np.float32))
+        neighbor, similarity = (part[:, 0] for part in nearest_neighbors(rows, 1))
+        alike = similarity >= np.median(similarity)
+        z = _logarithms(abundance[places], means)
+        differences = np.abs(z[alike] - z[neighbor[alike]])
+        # Of normal noise, the median distance is 0.6745 standard deviations of a difference.
+        noise = np.maximum(np.median(differences, axis=0) / 0.6745 / np.sqrt(2), _LEAST_NOISE)
+    return AbundanceScale(means, _NOISES_PER_WIDTH * noise)
+
+
+def abundance_share(weight: float | str, n_profiles: int) -> float:
+    """Return the share of a similarity that is abundance; "auto" rises with the samples."""
+    if not isinstance(weight, str):
+        return float(weight)
+    samples, weights = zip(*_WEIGHTS, strict=True)
+    return float(np.interp(np.log(n_profiles), np.log(samples), weights))
 
 
 def _logarithms(abundance: np.ndarray, means: np.ndarray) -> np.ndarray:

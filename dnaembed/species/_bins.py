@@ -23,10 +23,13 @@ def bin_contigs(
     embeddings: Any = None,
     abundance: Any = None,
     min_length: int = 2500,
+    min_recruit_length: int = 1000,
 ) -> np.ndarray:
     """Bin the contigs of an assembly by species.
 
-    Short contigs say too little about their species: they are in no bin, and not embedded.
+    Short contigs say too little about their species to make bins of them. With coverage, those of
+    at least `min_recruit_length` are taken into the nearest bin if they are inside its limit;
+    without, they are in no bin.
 
     Parameters
     ----------
@@ -40,8 +43,10 @@ def bin_contigs(
     abundance : array-like of shape (n_samples, n_profiles), default=None
         Mean coverages of the contigs in `n_profiles` sequenced samples: see `SpeciesClusterer.fit`.
     min_length : int, default=2500
-        Length, in bp, of the shortest contigs that are binned. Rows of shorter ones in
-        `embeddings` and `abundance` are not looked at.
+        Length, in bp, of the shortest contigs that bins are made of.
+    min_recruit_length : int, default=1000
+        Length, in bp, of the shortest contigs that bins take in afterwards, where `abundance` is
+        given. Rows of shorter ones in `embeddings` and `abundance` are not looked at.
 
     Returns
     -------
@@ -69,24 +74,45 @@ def bin_contigs(
     """
     contigs = check_sequences(sequences)
     long = long_enough(contigs, min_length)
+    for name, rows in (("embeddings", embeddings), ("abundance", abundance)):
+        if rows is not None and len(rows) != len(contigs):
+            raise ValueError(
+                f"{name} must have one row for each of the {len(contigs)} contigs, got {len(rows)}."
+            )
     if clusterer is None:
         clusterer = SpeciesClusterer(random_state=0)
-    if abundance is not None:
-        abundance = _rows_of_long(abundance, "abundance", long, len(contigs))
-    if embeddings is not None:
-        X: Any = _rows_of_long(embeddings, "embeddings", long, len(contigs))
-    else:
-        X = [contigs[i] for i in long]
-        if hasattr(clusterer, "cluster_centers_") and not hasattr(clusterer, "embedder_"):
+    embedder = None
+    if embeddings is None and hasattr(clusterer, "cluster_centers_"):
+        if not hasattr(clusterer, "embedder_"):
             # Fitted on embeddings, which the same embedder makes of new contigs.
             embedder = clusterer.embedder
-            X = (default_embedder() if embedder is None else clone(embedder)).fit_transform(X)
+            embedder = default_embedder() if embedder is None else clone(embedder)
+
+    def inputs(places: np.ndarray) -> tuple[Any, np.ndarray | None]:
+        coverage = None if abundance is None else np.asarray(abundance)[places]
+        if embeddings is not None:
+            return np.asanyarray(embeddings)[places], coverage
+        chosen = [contigs[i] for i in places]
+        return (chosen if embedder is None else embedder.fit_transform(chosen)), coverage
+
     labels = np.full(len(contigs), -1)
+    X, coverage = inputs(long)
     if hasattr(clusterer, "cluster_centers_"):
-        labels[long] = clusterer.predict(X, abundance=abundance)
+        labels[long] = clusterer.predict(X, abundance=coverage)
     else:
-        labels[long] = clusterer.fit(X, abundance=abundance).labels_
+        labels[long] = clusterer.fit(X, abundance=coverage).labels_
+    if abundance is not None:
+        short = recruits(contigs, min_length, min_recruit_length)
+        if len(short):
+            X, coverage = inputs(short)
+            labels[short] = clusterer.predict(X, abundance=coverage)
     return labels
+
+
+def recruits(sequences: Sequence[str], min_length: int, min_recruit_length: int) -> np.ndarray:
+    """Return the places of sequences that are too short to make bins, and long enough to join."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    return np.flatnonzero((lengths < min_length) & (lengths >= min_recruit_length))
 
 
 def long_enough(sequences: Sequence[str], min_length: int) -> np.ndarray:
@@ -101,12 +127,3 @@ def long_enough(sequences: Sequence[str], min_length: int) -> np.ndarray:
     if len(long) < len(lengths):
         logger.info("%d sequences are shorter than %d bp.", len(lengths) - len(long), min_length)
     return long
-
-
-def _rows_of_long(rows: Any, name: str, long: np.ndarray, n_contigs: int) -> np.ndarray:
-    rows = rows if isinstance(rows, np.ndarray) else np.asarray(rows)
-    if len(rows) != n_contigs:
-        raise ValueError(
-            f"{name} must have one row for each of the {n_contigs} contigs, got {len(rows)}."
-        )
-    return rows[long]

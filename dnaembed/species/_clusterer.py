@@ -14,7 +14,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._progress import progress
-from ._abundance import AbundanceScale, check_abundance, fit_abundance_scale
+from ._abundance import (
+    AbundanceScale,
+    AngleScale,
+    abundance_share,
+    check_abundance,
+    fit_abundance_scale,
+)
 from ._graph import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid, row_blocks
@@ -72,8 +78,9 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         reads, at least 1, halved while the bins do not stand out from each other, and at last a
         single bin. Lower it if species have many hundreds of reads each.
 
-    abundance_weight : float, default=0.5
+    abundance_weight : float or "auto", default="auto"
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
+        "auto" rises with the number of samples: 0.1 for one, 0.3 for three, 0.5 from ten on.
 
     min_bin_size : int, default=10
         Smaller bins are discarded: their reads have label -1. Only without `n_clusters`.
@@ -159,10 +166,13 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     outside matrix products: it is for up to some 50,000 reads. `predict` works in blocks, and is
     linear.
 
-    Abundances, usually mean coverages of contigs, are taken as logarithms, sample by sample, and
-    become angles from 0 (the lowest) to 90 degrees (the highest); the similarity of two contigs is
-    the mean cosine of the differences. It is joined with that of the embeddings as
-    ``(1 - abundance_weight) * embedding + abundance_weight * abundance``.
+    Abundances, usually mean coverages of contigs, are taken as logarithms `z`, sample by sample.
+    The similarity of two contigs in a sample is ``exp(-(z1 - z2)**2 / (2 * width**2))``, with a
+    width of twice the noise of that sample, which contigs with similar embeddings tell; that of two
+    contigs is the mean over the samples. It is joined with that of the embeddings as
+    ``(1 - abundance_weight) * embedding + abundance_weight * abundance``. The graph then joins bins
+    that are pieces of one species: since coverage does not vary along a genome, pieces are the more
+    alike the more it counts.
 
     References
     ----------
@@ -192,7 +202,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     >>> import numpy as np
     >>> contigs, coverage = np.ones((20, 2)), np.repeat([[5.0, 80.0], [60.0, 1.0]], 10, axis=0)
-    >>> binner = SpeciesClusterer(min_similarity=0.9).fit(contigs, abundance=coverage)
+    >>> binner = SpeciesClusterer(min_similarity=0.9, abundance_weight=0.5)
+    >>> binner = binner.fit(contigs, abundance=coverage)
     >>> binner.n_clusters_
     2
     """
@@ -207,7 +218,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
         "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "abundance_weight": [Interval(Real, 0, 1, closed="both")],
+        "abundance_weight": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
         "min_bin_size": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"})],
         "n_init": [Interval(Integral, 1, None, closed="left")],
@@ -226,7 +237,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         n_neighbors: int = 15,
         neighbors: str = "auto",
         resolution: float | str = "auto",
-        abundance_weight: float = 0.5,
+        abundance_weight: float | str = "auto",
         min_bin_size: int = 10,
         init: str = "k-means++",
         n_init: int = 10,
@@ -275,10 +286,10 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                 delattr(self, name)  # of an earlier fit
         if abundance is not None:
             abundance = check_abundance(abundance, n_samples=len(embeddings))
-            self._abundance_scale = fit_abundance_scale(abundance)
+            self._abundance_scale = fit_abundance_scale(abundance, embeddings)
         rows = self._unit_rows(embeddings, abundance)
         if self.n_clusters is None:
-            self._fit_bins(rows[:])
+            self._fit_bins(rows[:], rows.weight)
         elif len(rows) > LARGE_ROWS:
             self._fit_many(rows, self.n_clusters)
         else:
@@ -327,14 +338,16 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.labels_ = self._assign(rows, None).astype(np.int32)
 
-    _abundance_scale: AbundanceScale
+    _abundance_scale: AbundanceScale | AngleScale
 
     def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
         if abundance is None:
             return UnitRows(embeddings)
-        return UnitRows(embeddings, abundance, self._abundance_scale, float(self.abundance_weight))
+        scale = self._abundance_scale
+        weight = abundance_share(self.abundance_weight, len(scale.means))
+        return UnitRows(embeddings, abundance, scale, weight)
 
-    def _fit_bins(self, embeddings: np.ndarray) -> None:
+    def _fit_bins(self, embeddings: np.ndarray, share: float) -> None:
         method = self.method
         if method == "auto":
             method = "graph" if self.min_similarity is None else "kmedoid"
@@ -349,6 +362,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                 neighbors=self.neighbors,
                 resolution=self.resolution,
                 min_bin_size=self.min_bin_size,
+                share=share,
                 random_state=random_state,
             )
         else:

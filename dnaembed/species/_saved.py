@@ -18,7 +18,7 @@ from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
 from ..utils._atomic import atomic_output
 from ..utils._messages import printable
-from ._abundance import AbundanceScale
+from ._abundance import AbundanceScale, AngleScale, abundance_share
 from ._clusterer import SpeciesClusterer
 
 logger = logging.getLogger("dnaembed")
@@ -144,16 +144,18 @@ def save_clusters(
         if hasattr(clusterer, f"{name}_"):
             tensors[name] = np.asarray(getattr(clusterer, f"{name}_"), dtype=np.float64)
     scale = getattr(clusterer, "_abundance_scale", None)
-    n_profiles = 0 if scale is None else len(scale.means)
+    weight, n_columns = 0.0, clusterer.cluster_centers_.shape[1]
     if scale is not None:
+        weight = abundance_share(clusterer.abundance_weight, len(scale.means))
+        n_columns -= scale.n_columns
         for name, values in asdict(scale).items():
             tensors[f"abundance_{name}"] = np.ascontiguousarray(values)
     settings = json.dumps(
         {
             "version": _VERSION,
-            "n_features": clusterer.cluster_centers_.shape[1] - 2 * n_profiles,
+            "n_features": n_columns,
             "n_clusters": None if clusterer.n_clusters is None else int(clusterer.n_clusters),
-            "abundance_weight": float(clusterer.abundance_weight),
+            "abundance_weight": weight,
             "embedding": None if source is None else asdict(source),
         }
     )
@@ -216,11 +218,17 @@ def _restore(
     centers = tensors["centers"]
     columns = clusterer.n_features_in_ = int(settings["n_features"])
     if "abundance_means" in tensors:
-        parts = [tensors[f"abundance_{name}"] for name in ("means", "low", "high")]
+        # Version 0.1.0 compared angles.
+        kind, names = (
+            (AbundanceScale, ("means", "widths"))
+            if "abundance_widths" in tensors
+            else (AngleScale, ("means", "low", "high"))
+        )
+        parts = [tensors[f"abundance_{name}"] for name in names]
         if {part.shape for part in parts} != {(len(parts[0]),)}:
             raise ValueError("the abundances have different numbers of samples")
-        clusterer._abundance_scale = AbundanceScale(*parts)
-        columns += 2 * len(parts[0])
+        clusterer._abundance_scale = kind(*parts)
+        columns += clusterer._abundance_scale.n_columns
     if centers.shape != (len(centers), columns) or not np.isfinite(centers).all():
         raise ValueError(f"centres of shape {centers.shape} where {columns} columns are expected")
     clusterer.cluster_centers_ = centers

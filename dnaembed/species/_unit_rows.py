@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..utils._rows import unit_length
-from ._abundance import AbundanceScale, join_abundance
+from ._abundance import AbundanceScale, AngleScale, join_abundance
 
 
 class UnitRows:
@@ -28,13 +28,13 @@ class UnitRows:
         self,
         embeddings: np.ndarray,
         abundance: np.ndarray | None = None,
-        scale: AbundanceScale | None = None,
+        scale: AbundanceScale | AngleScale | None = None,
         weight: float = 0.0,
     ) -> None:
         self._embeddings = embeddings
         self._abundance = abundance
         self._scale = scale
-        self._weight = weight
+        self.weight = weight
 
     def __len__(self) -> int:
         return len(self._embeddings)
@@ -44,7 +44,7 @@ class UnitRows:
         rows = unit_length(self._embeddings[index])
         if self._abundance is None or self._scale is None:
             return rows
-        return join_abundance(rows, self._scale.rows(self._abundance[index]), self._weight)
+        return join_abundance(rows, self._scale.rows(self._abundance[index]), self.weight)
 
     @property
     def row_bytes(self) -> int:

@@ -51,7 +51,7 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     >>> normalize_sequence("acgu-RN")
     'ACGTNN'
     """
-    # What is no ASCII becomes "?", which is no base either.
+    # Non-ASCII becomes "?", which is not a base.
     clean = sequence.strip().encode("ascii", "replace").translate(_CLEAN, _GAPS)
     if clean.translate(None, _ALLOWED):
         raise ValueError(_bad_character(sequence, where))

@@ -81,6 +81,37 @@ def test_same_seed_same_result(name):
     assert digest(np.random.get_state()) == state[1]  # noqa: NPY002
 
 
+_BINS = """
+import json, sys
+import numba, numpy as np
+from dnaembed import SpeciesClusterer
+numba.set_num_threads(min(int(sys.argv[1]), numba.config.NUMBA_NUM_THREADS))
+X = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+fits = [
+    SpeciesClusterer(resolution=3, min_bin_size=2, random_state=5).fit(X).labels_.tolist()
+    for _ in range(int(sys.argv[2]))
+]
+print(json.dumps(fits))
+"""
+
+
+def test_bins_of_one_seed_whatever_the_process_and_threads():
+    # A cloud without groups, where any chance would show.
+    def fits(n_threads, n_fits, hash_seed):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+            environment[name] = n_threads
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+        command = [sys.executable, "-c", _BINS, n_threads, str(n_fits)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    found = [*fits("1", 3, "1"), *fits("2", 1, "2"), *fits("1", 1, "3")]
+    assert len(set(found[0])) > 5
+    assert all(labels == found[0] for labels in found)
+
+
 @pytest.mark.slow
 def test_same_result_in_other_processes():
     def results(hash_seed):

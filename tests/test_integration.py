@@ -39,10 +39,7 @@ from dnaembed import (
 )
 from dnaembed.backbones import DnaBertBackbone
 from dnaembed.datasets import load_demo_reads
-from dnaembed.utils.estimator_checks import (
-    check_sequence_transformer,
-    parametrize_with_sequence_checks,
-)
+from dnaembed.utils.estimator_checks import check_sequence_transformer
 
 GENOMES = {
     "alpha": [0.7, 0.1, 0.1, 0.1],
@@ -100,13 +97,6 @@ def test_embedder_keeps_conventions_without_cache(tiny_dnabert_folder, strand):
             tiny_dnabert_folder, cache=None, strand=strand, window_size=100, batch_tokens=256
         )
     )
-
-
-@parametrize_with_sequence_checks(
-    [KmerEmbedder(), KmerEmbedder(method="raw"), KmerEmbedder(method="tnf-k")]
-)
-def test_kmer_embedders_keep_conventions(estimator, check):
-    check(estimator)
 
 
 # --- one search, one embedding of each sequence ---

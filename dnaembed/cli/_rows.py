@@ -69,17 +69,12 @@ def rows_of(
 ) -> np.ndarray:
     """Return the rows of some identifiers, in their order."""
     from ..io import SequenceFileError
+    from ..io._tables import in_order_of
 
     place = {identifier: i for i, identifier in enumerate(row_ids)}
     if len(place) < len(row_ids):
         raise SequenceFileError(f"{where}: two rows have one identifier.")
-    missing = [identifier for identifier in ids if identifier not in place]
-    if missing:
-        shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
-        raise SequenceFileError(
-            f"{where}: no embedding for {len(missing)} of {len(ids)} sequences: {shown}"
-        )
-    return rows[[place[identifier] for identifier in ids]]
+    return rows[in_order_of(ids, place, where=where, what="embedding")]
 
 
 def source_of_model(args: argparse.Namespace, embedder: DNABertSEmbedder) -> EmbeddingSource:

@@ -100,7 +100,7 @@ class DiskCache:
     def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
         """Return the vectors that are there."""
         keys = list(keys)
-        found = {}
+        found: dict[bytes, np.ndarray] = {}
         with closing(self._connect()) as connection:
             for start in range(0, len(keys), _SQL_VARIABLES):
                 part = keys[start : start + _SQL_VARIABLES]

@@ -271,15 +271,16 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         output : path-like
             A name that ends in ``.npy``. The identifiers go beside it, into ``.ids.txt``, one a
             line, and a ``.manifest.json`` that says what the rows were made by. Until all is
-            done, everything lies in the folder ``OUT.npy.partial``.
+            done, everything lies in the folder ``OUT.npy.parts``.
         dtype : {"float32", "float16"}, default="float32"
             Of the file.
         shard : str, default=None
-            ``"3/64"`` embeds the third of 64 equal parts of the input; `dnaembed.io.merge_shards`
-            puts the parts together again.
+            ``"3/64"`` embeds the third of every 64 parts of two million bases that the input is
+            cut into; `dnaembed.io.merge_shards` joins them again.
         resume : bool, default=True
-            Continue where an earlier call with the same settings was stopped: the input is read
-            again from its start, and checked, but nothing is embedded twice.
+            Continue where an earlier call was stopped: the input is read again from
+            its start, and checked, but no part is embedded twice. Other settings are refused. If
+            False, earlier parts are deleted.
         skip_empty : bool, default=False
             Leave records without a base out and log how many, instead of raising.
         duplicate_ids : {"error", "allow"}, default="error"
@@ -293,9 +294,12 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Raises
         ------
         SequenceFileError
-            If a file is not what it should be. Rows up to there are kept for the next call.
+            If a file is not what it should be. Parts up to there are kept for the next call.
         ValueError
-            If a parameter is out of range, or `dtype` cannot hold a value.
+            If a parameter is out of range, earlier parts were made with another setting, or
+            `dtype` cannot hold a value.
+        FileExistsError
+            If ``OUT.npy.parts`` is not a folder of dnaembed.
         OSError
             If a file cannot be read or written.
         BlockingIOError

@@ -1,13 +1,14 @@
-"""Embed files of any size: a pipeline from compressed text to rows on disk."""
+"""Embed files of any size: read a part, leave it out or embed it, write it; then join the parts."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,17 @@ from joblib.parallel import ThreadingBackend
 from sklearn.preprocessing import normalize
 
 from ..backbones import Backbone
-from ..io._blocks import BLOCK_BYTES, SequenceBlock, iter_blocks
-from ..io._errors import SequenceFileError
-from ..io._readers import Sources, as_sources
-from ..io._resumable import ResumableEmbeddings
-from ..io._shards import Shard
+from ..io._parts import Part, PartedEmbeddings, Shard
+from ..io._readers import Sources, as_sources, iter_records
+from ..utils._ahead import ahead
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
 from ._engine import EmbedOptions, embed_strands
 
 logger = logging.getLogger("dnaembed")
+
+# Of a part: enough for batches of like lengths, little to lose, and small for any memory.
+PART_BASES = 1 << 21
 
 
 def embed_file(
@@ -48,7 +50,7 @@ def embed_file(
         raise ValueError(f'dtype must be "float32" or "float16", got {dtype!r}.')
     if Path(output).suffix != ".npy":
         raise ValueError(f"The name of an output that ends in .npy is expected, got {output}.")
-    part = Shard() if shard is None else Shard.parse(shard)
+    ours = Shard() if shard is None else Shard.parse(shard)
     sources = as_sources(paths)
     settings = {
         "model": backbone.fingerprint(),
@@ -57,120 +59,103 @@ def embed_file(
         "both_strands": options.both_strands,
         "normalize": scale_rows,
         "skip_empty": skip_empty,
-        "block_bytes": BLOCK_BYTES,
-        "shard": str(part),
+        "part_bases": PART_BASES,
+        "shard": str(ours),
     }
-
-    def embed(block: SequenceBlock, kept: np.ndarray) -> tuple[np.ndarray, bytes]:
-        kept_block = block.take(kept)
-        rows = embed_block(backbone, kept_block, options)
-        return (normalize(rows, copy=False) if scale_rows and len(rows) else rows), kept_block.ids
-
-    writer = ResumableEmbeddings(
-        output,
-        settings,
-        n_columns=backbone.embedding_size,
-        dtype=np.dtype(dtype),
-        resume=resume,
+    # Always threads of this machine, whatever joblib's backend: shards are for other machines.
+    n_workers = ThreadingBackend().effective_n_jobs(1 if n_jobs is None else n_jobs)
+    writer = PartedEmbeddings(
+        output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
+
+    def embed(chunk: _Chunk) -> tuple[_Chunk, Part | None, np.ndarray | None]:
+        if not ours.has(chunk.number):
+            return chunk, None, None
+        part = writer.find(chunk.number, chunk.checksum)
+        if part is not None:
+            return chunk, part, None
+        if n_workers == 1:
+            rows = embed_strands(backbone, chunk.sequences, options)
+        else:
+            with limit_threads(max(1, torch.get_num_threads() // n_workers)):
+                rows = embed_strands(backbone, chunk.sequences, options)
+        return chunk, None, normalize(rows, copy=False) if scale_rows else rows
+
+    parts: list[Part] = []
+    digest = blake2b(digest_size=16)
     with writer, _Bar(sources) as bar:
-        blocks = iter_blocks(
-            sources,
-            skip_empty=skip_empty,
-            duplicate_ids=duplicate_ids,
-            block_bytes=BLOCK_BYTES,
-            on_read=bar.read,
-        )
-        tasks = _remaining(blocks, writer, part)
-        # Always threads of this machine, whatever joblib's backend: shards are for other machines.
-        n_workers = ThreadingBackend().effective_n_jobs(1 if n_jobs is None else n_jobs)
-        for (rows, ids), checksum in _in_order(embed, tasks, n_workers):
-            writer.append(rows, ids, input_checksum=checksum)
-            bar.embedded(len(rows))
-    logger.info("Wrote %s: %d x %d.", output, writer.progress.rows, backbone.embedding_size)
+        records = iter_records(sources, skip_empty, duplicate_ids, bar.read)
+        chunks = _chunks(records, PART_BASES)
+        if all(map(_is_file, sources)):  # a thread that waits for a pipe could not be stopped
+            chunks = ahead(chunks, depth=0)
+        with closing(_computed(embed, chunks, n_workers)) as done:
+            for chunk, part, rows in done:
+                digest.update(chunk.checksum.encode())
+                if rows is not None:
+                    part = writer.write(chunk.number, chunk.ids, rows, chunk.checksum)
+                if part is not None:
+                    parts.append(part)
+                    bar.embedded(part.rows)
+        writer.join(parts, digest.hexdigest())
+    n_rows = sum(part.rows for part in parts)
+    logger.info("Wrote %s: %d x %d.", output, n_rows, backbone.embedding_size)
 
 
-def embed_block(backbone: Backbone, block: SequenceBlock, options: EmbedOptions) -> np.ndarray:
-    """Embed the records of a block.
-
-    Returns
-    -------
-    ndarray of shape (len(block), embedding_size), float32
-    """
-    if not len(block):
-        return np.empty((0, backbone.embedding_size), dtype=np.float32)
-    return embed_strands(backbone, block.sequences(), options)
-
-
-def _remaining(
-    blocks: Iterable[SequenceBlock], writer: ResumableEmbeddings, shard: Shard
-) -> Iterator[tuple[tuple[SequenceBlock, np.ndarray], int]]:
-    """Yield what is still to be embedded, with the checksum of all blocks so far.
-
-    Blocks that earlier work dealt with are read again, which costs little, to make sure that they
-    are the same, and to find identifiers that come twice.
-    """
-    earlier = writer.progress
-    state = n_sequences = 0
-    is_same = not earlier.n_blocks
-    for n_blocks, block in enumerate(blocks):
-        if n_blocks >= earlier.n_blocks and (earlier.is_complete or not is_same):
-            break
-        state = block.checksum(state)
-        if n_blocks >= earlier.n_blocks:
-            yield (block, shard.mask(n_sequences, len(block))), state
-        elif n_blocks == earlier.n_blocks - 1:
-            is_same = state == earlier.input_checksum
-        n_sequences += len(block)
+def _computed(
+    embed: Callable[[_Chunk], Any], chunks: Generator[_Chunk], n_workers: int
+) -> Generator[Any]:
+    if n_workers > 1:
+        yield from ahead(chunks, embed, n_threads=n_workers, depth=1)
     else:
-        if is_same:
-            return
-    raise SequenceFileError(
-        f"The sequences are not those that {writer.folder} was made from. Do not resume (or delete "
-        "that folder) to start again."
-    )
+        with closing(chunks):
+            yield from map(embed, chunks)
 
 
-def _in_order(
-    work: Callable[..., Any], tasks: Iterable[tuple[tuple[Any, ...], int]], n_workers: int
-) -> Iterator[tuple[Any, int]]:
-    """Do tasks in threads, a few ahead; yield results in the order of the tasks.
+@dataclass(frozen=True)
+class _Chunk:
+    """Consecutive records of the input, which become one part."""
 
-    The calling thread reads while the others compute: both let go of the interpreter's lock.
-    """
-    if n_workers == 1:
-        for arguments, label in tasks:
-            yield work(*arguments), label
-        return
-    n_threads = max(1, torch.get_num_threads() // n_workers)
+    number: int
+    ids: list[str]
+    sequences: list[str]
+    checksum: str
 
-    def limited(*arguments: Any) -> Any:
-        with limit_threads(n_threads):
-            return work(*arguments)
 
-    pending: deque[tuple[Any, int]] = deque()
-    with ThreadPoolExecutor(n_workers, thread_name_prefix="dnaembed") as pool:
-        try:
-            for arguments, label in tasks:
-                pending.append((pool.submit(limited, *arguments), label))
-                if len(pending) > n_workers + 1:
-                    future, done = pending.popleft()
-                    yield future.result(), done
-            while pending:
-                future, done = pending.popleft()
-                yield future.result(), done
-        finally:
-            for future, _ in pending:
-                future.cancel()
+def _chunks(records: Iterable[tuple[str, str]], most_bases: int) -> Generator[_Chunk]:
+    """Cut the input where its records say, so that parts do not depend on how it is read."""
+    ids: list[str] = []
+    sequences: list[str] = []
+    number = n_bases = 0
+    for identifier, sequence in records:
+        ids.append(identifier)
+        sequences.append(sequence)
+        n_bases += len(sequence)
+        if n_bases >= most_bases:
+            yield _Chunk(number, ids, sequences, _checksum(ids, sequences))
+            ids, sequences, n_bases = [], [], 0
+            number += 1
+    if ids:
+        yield _Chunk(number, ids, sequences, _checksum(ids, sequences))
+
+
+def _checksum(*lists: list[str]) -> str:
+    digest = blake2b(digest_size=16)
+    for texts in lists:
+        digest.update("\n".join(texts).encode())
+        digest.update(b"\n\n")
+    return digest.hexdigest()
+
+
+def _is_file(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike) and source != "-" and Path(source).is_file()
 
 
 class _Bar:
-    """Progress by the bytes of the input, with sequences a second beside."""
+    """Progress by the bytes of the input, with sequences per second beside."""
 
-    def __init__(self, sources: Iterable[Any]) -> None:
-        files = [s for s in sources if isinstance(s, str | os.PathLike) and s != "-"]
-        sizes = [Path(file).stat().st_size for file in files if Path(file).is_file()]
-        self._total = sum(sizes) if len(sizes) == len(list(sources)) else None
+    def __init__(self, sources: list[Any]) -> None:
+        known = all(map(_is_file, sources))
+        self._total = sum(Path(source).stat().st_size for source in sources) if known else None
 
     def __enter__(self) -> _Bar:
         self._bar = progress(total=self._total, description="embedding", unit="B")
@@ -182,9 +167,11 @@ class _Bar:
         self._bar.close()
 
     def read(self, n_bytes: int) -> None:
+        """Count bytes that were read."""
         self._bar.update(n_bytes)
 
     def embedded(self, n: int) -> None:
+        """Count sequences that are done."""
         self._n += n
         rate = self._n / max(time.monotonic() - self._start, 1e-9)
         self._bar.set_postfix_str(f"{self._n:,} sequences, {rate:,.0f}/s", refresh=False)

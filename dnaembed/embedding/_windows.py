@@ -23,17 +23,6 @@ def split_windows(sequence: str, window_size: int | None) -> list[str]:
     return [sequence[a:b] for a, b in pairwise(bounds)]
 
 
-def window_lengths(lengths: np.ndarray, window_size: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the length and the owner of each window that `split_windows` cuts sequences into."""
-    if window_size is None or lengths.max() <= window_size:
-        return lengths, np.arange(len(lengths))
-    n_windows = -(-lengths // window_size)
-    owners = np.repeat(np.arange(len(lengths)), n_windows)
-    place = np.arange(len(owners)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
-    length, n = lengths[owners], n_windows[owners]
-    return (place + 1) * length // n - place * length // n, owners
-
-
 def pool_windows(
     embeddings: np.ndarray,
     lengths: Sequence[int] | np.ndarray,

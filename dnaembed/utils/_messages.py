@@ -31,7 +31,9 @@ def printable(text: str, longest: int = _LONGEST) -> str:
     >>> printable("a\n b\x1b[2J")
     'a b\\x1b[2J'
     """
-    line = " ".join(shorten(text, longest).split())
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return escape(" ".join(shorten(text, longest).split()))
+
+
+def escape(text: str) -> str:
+    """Return text with its unprintable characters escaped, line ends among them."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def limit_threads(n_threads: int) -> Iterator[None]:
-    """Let torch use at most so many cores in the calling thread; other threads notice nothing.
+    """Let torch use at most `n_threads` cores in the calling thread; others notice nothing.
 
     `torch.set_num_threads` would change the setting of the whole process. OpenMP's own is one of
     each thread, and so is MKL's local one, which overrides OpenMP's once anybody called

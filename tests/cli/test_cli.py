@@ -529,7 +529,7 @@ def test_terminated_process_leaves_nothing(tmp_path, model):
     )
     os.close(reader)
     os.write(writer, b">a\nACGT\n")
-    while not list(tmp_path.glob("x.npy.partial/rows")):  # it has begun
+    while not list(tmp_path.glob("x.npy.parts/lock")):  # it has begun
         assert process.poll() is None
     process.terminate()
     os.close(writer)

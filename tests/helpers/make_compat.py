@@ -68,7 +68,7 @@ def main():
     rows = KmerEmbedder(k=3).fit_transform(reads)
     pickled = {
         "kmer_embedder": KmerEmbedder(k=3, method="tnf-k"),
-        "embedder": DNABertSEmbedder("default", normalize=True, device="cpu"),
+        "embedder": DNABertSEmbedder(normalize=True, device="cpu"),
         "fine_tuned_embedder": DNABertSEmbedder(
             "profile", fine_tuner=fine_tuner(), random_state=0, device="cpu"
         ),

@@ -162,9 +162,9 @@ JOBS = {
     "KmerEmbedder": lambda seed: [
         KmerEmbedder(method=method).fit_transform(READS) for method in ("canonical", "raw", "tnf-k")
     ],
-    "DNABertSEmbedder": lambda seed: [
-        DNABertSEmbedder(cache=None, device="cpu").fit_transform(READS),
-    ],
+    "DNABertSEmbedder": lambda seed: DNABertSEmbedder(cache=None, device="cpu").fit_transform(
+        READS
+    ),
     "DNABertSEmbedder, fine-tuned": _fine_tuned_embedder,
     "FewShotSpeciesClassifier": _classified,
     "K-means": _clustered(n_clusters=3),

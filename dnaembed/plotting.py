@@ -1,4 +1,4 @@
-"""Pictures of embeddings (needs the extra ``plot``)."""
+"""Pictures of embeddings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.decomposition import PCA
-
-from .utils._optional import import_optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,8 +56,9 @@ def project(
         first, second = pca.explained_variance_ratio_
         return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
     if method == "umap":
-        umap = import_optional("umap", extra="plot", purpose="UMAP")
-        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
+        from umap import UMAP  # takes seconds to import
+
+        reducer = UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
     raise ValueError(f'method must be "pca" or "umap", got {method!r}.')
 
@@ -140,6 +139,7 @@ def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
         The panels.
     """
     # The Figure class, not pyplot: no window system, no global state, nothing to close.
-    figure_module = import_optional("matplotlib.figure", extra="plot", purpose="A picture")
-    figure = figure_module.Figure(figsize=(4.4 * n_panels + 2, 4.4), dpi=150, layout="constrained")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4 * n_panels + 2, 4.4), dpi=150, layout="constrained")
     return figure, list(np.atleast_1d(figure.subplots(1, n_panels)))

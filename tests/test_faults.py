@@ -16,7 +16,7 @@ from dnaembed.benchmark import benchmark
 from dnaembed.composition import kmer_counts
 from dnaembed.embedding import _files
 from dnaembed.embedding._cache import open_cache
-from dnaembed.io import _resumable, read_embeddings
+from dnaembed.io import read_embeddings
 from dnaembed.training import ContrastiveTrainer, TrainingConfig
 from dnaembed.utils._atomic import atomic_output
 from tests.helpers.dna import random_dna
@@ -66,21 +66,20 @@ def kill_at_random(spawn, target, args, *, is_done, seed=0):
     return kills
 
 
-BLOCK_BYTES = 2000
-N_BLOCKS = 200
+PART_BASES = 2000
+N_PARTS = 200
 
 
 def embed(path, output, n_jobs, slow):
-    _files.BLOCK_BYTES = BLOCK_BYTES
-    _resumable._SECONDS_BETWEEN_COMMITS = 0
-    embed_block = _files.embed_block
+    _files.PART_BASES = PART_BASES
+    embed_strands = _files.embed_strands
 
     def embed_slowly(*args):
-        time.sleep(n_jobs * SLOW / N_BLOCKS)
-        return embed_block(*args)
+        time.sleep(n_jobs * SLOW / N_PARTS)
+        return embed_strands(*args)
 
     if slow:
-        _files.embed_block = embed_slowly
+        _files.embed_strands = embed_slowly
     DNABertSEmbedder(device="cpu", n_jobs=n_jobs).embed_file(path, output)
 
 
@@ -89,14 +88,14 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
     sequences = random_dna(2000)
     path = tmp_path / "x.fa"
     path.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(sequences)))
-    assert path.stat().st_size > N_BLOCKS * BLOCK_BYTES
+    assert sum(map(len, sequences)) > N_PARTS * PART_BASES
     output = tmp_path / "x.npy"
-    partial = tmp_path / "x.npy.partial"
+    parts = tmp_path / "x.npy.parts"
     kills = kill_at_random(
         spawn,
         embed,
         (path, output, n_jobs),
-        is_done=lambda: output.exists() and not partial.exists(),
+        is_done=lambda: output.exists() and not parts.exists(),
     )
     assert kills == N_KILLS
     ids, rows = read_embeddings(output)

@@ -1,7 +1,6 @@
 """Pictures of embeddings."""
 
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -31,15 +30,6 @@ def test_umap():
     assert coordinates.shape == (40, 2)
     assert np.isfinite(coordinates).all()
     assert names == ("UMAP 1", "UMAP 2")
-
-
-def test_missing_dependencies_name_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(ImportError, match=r'A picture needs matplotlib.*"dnaembed\[plot\]"'):
-        new_figure(1)
-    with pytest.raises(ImportError, match=r'UMAP needs umap.*"dnaembed\[plot\]"'):
-        project(np.eye(3), method="umap")
 
 
 @pytest.mark.parametrize("n_species", [1, 10, 25])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from ..io import labels_of, read_labels, read_sequences, write_labels
+from ..io._bins import write_fasta
 from ..utils._atomic import atomic_folder
 
 _KNOWN = 5  # labelled reads per species
@@ -130,7 +130,7 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
         write_labels(
             path / "species.tsv", ids[rest].tolist(), labels[rest], columns=("id", "species")
         )
-        _write_fasta(path / "known.fasta", ids[known], sequences[known])
+        write_fasta(path / "known.fasta", ids[known], sequences[known])
         write_labels(
             path / "known.tsv", ids[known].tolist(), labels[known], columns=("id", "species")
         )
@@ -144,15 +144,10 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
         catalog = ["path\tlabel"]
         for name in np.unique(labels).tolist():
             file = name.replace(" ", "_") + ".fasta"
-            _write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
+            write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
             catalog.append(f"{file}\t{name}")
         (path / "genomes" / "catalog.tsv").write_text("\n".join([*catalog, ""]))
 
 
 def _is_saved(readme: Path) -> bool:
     return readme.read_bytes() == _SAVED.encode("utf-8")
-
-
-def _write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:
-    records = zip(ids, sequences, strict=True)
-    path.write_text("".join(f">{i}\n{sequence}\n" for i, sequence in records), encoding="ascii")

@@ -16,7 +16,7 @@ from sklearn.utils import Bunch
 from .._sequences import normalize_sequence
 from ..io import SequenceFileError
 from ..io._streams import name_of
-from ..io._tables import _lines
+from ..io._tables import lines_of
 from ..utils._progress import progress
 from ._genomes import RANKS, list_genomes, read_pieces
 from ._read_errors import LETTERS, ErrorModel, add_errors
@@ -324,7 +324,7 @@ def load_dnabert_s_tsv(
     (['line_2', 'line_3'], ['ACGTT', 'GGCA'], ['17', '4'])
     """
     name = name_of(path)
-    lines = _lines(path, name)
+    lines = lines_of(path, name)
     _, header = next(lines, (1, ""))
     columns = [column.strip().lower() for column in header.split("\t")]
     for needed in ("sequence", "label"):

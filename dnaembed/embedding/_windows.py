@@ -29,7 +29,7 @@ def pool_windows(
     owners: np.ndarray,
     n_sequences: int,
 ) -> np.ndarray:
-    """Average the embeddings of windows, weighted by their lengths, into one row a sequence.
+    """Average the embeddings of windows, weighted by their lengths, into one row per sequence.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 from ..utils._messages import shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of
-from ._tables import _lines
+from ._tables import in_order_of, is_number, lines_of
 
 # What jgi_summarize_bam_contig_depths writes before the samples.
 _JGI_COLUMNS = ["contigname", "contiglen", "totalavgdepth"]
@@ -50,7 +50,7 @@ def read_abundance(path: Source) -> dict[str, np.ndarray]:
     {'c1': array([4.5, 0. ])}
     """
     name = name_of(path)
-    lines = _lines(path, name)
+    lines = lines_of(path, name)
     number, line = next(lines, (1, ""))
     header = [field.strip() for field in line.split("\t")]
     columns = list(range(1, len(header)))
@@ -61,7 +61,7 @@ def read_abundance(path: Source) -> dict[str, np.ndarray]:
             f"{name}, line {number}: expected a header with an identifier and one column a sample, "
             f"separated by tabs, got {line[:60]!r}."
         )
-    if all(_is_number(header[i]) for i in columns):
+    if all(is_number(header[i]) for i in columns):
         raise SequenceFileError(
             f"{name}, line {number}: expected a header that names the samples, got numbers."
         )
@@ -78,7 +78,7 @@ def read_abundance(path: Source) -> dict[str, np.ndarray]:
         if fields[0] in found:
             raise SequenceFileError(f"{where}: identifier {shorten(fields[0])!r} comes twice.")
         for i in columns:
-            if not _is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
+            if not is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
                 raise SequenceFileError(
                     f"{where}, column {shorten(header[i])!r}: expected a number of at least 0, "
                     f"got {shorten(fields[i])!r}."
@@ -120,18 +120,4 @@ def abundance_of(
     >>> abundance_of(["c2", "c1"], {"c1": np.array([4.5]), "c2": np.array([0.0])})
     array([[0. ], [4.5]])
     """
-    missing = [identifier for identifier in ids if identifier not in table]
-    if missing:
-        shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
-        raise SequenceFileError(
-            f"{where}: no line for {len(missing)} of {len(ids)} sequences: {shown}"
-        )
-    return np.stack([table[identifier] for identifier in ids])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return np.stack(in_order_of(ids, table, where=where, what="line"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +76,9 @@ def write_bins(
             for number in bins:
                 members = np.flatnonzero(numbers == number).tolist()
                 file = f"bin_{number:0{width}d}.fasta"
-                _write_fasta(beside / file, ids, sequences, members)
-                table.write_rows([(number, file, *_summary([sequences[i] for i in members]))])
+                held = [sequences[i] for i in members]
+                write_fasta(beside / file, [ids[i] for i in members], held)
+                table.write_rows([(number, file, *_summary(held))])
         with open_table(beside / "contigs.tsv", ("id", "bin")) as table:
             table.write_rows(
                 (i, number if number >= 0 else -1)
@@ -104,14 +105,13 @@ def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Non
         raise FileExistsError(f"{folder} holds bins already; choose another or allow overwriting.")
 
 
-def _write_fasta(
-    path: Path, ids: Sequence[str], sequences: Sequence[str], members: Sequence[int]
-) -> None:
+def write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:
+    """Write records, with at most 80 bases on a line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for i in members:
-            file.write(f">{ids[i]}\n")
-            for start in range(0, len(sequences[i]), 80):
-                file.write(sequences[i][start : start + 80] + "\n")
+        for identifier, sequence in zip(ids, sequences, strict=True):
+            file.write(f">{identifier}\n")
+            for start in range(0, len(sequence), 80):
+                file.write(sequence[start : start + 80] + "\n")
 
 
 def _summary(sequences: Sequence[str]) -> tuple[int, int, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from ..utils._messages import printable
 from ..utils._optional import import_optional
 from ._errors import SequenceFileError
 from ._streams import name_of, open_decompressed
+from ._tables import is_number
 
 _SUFFIXES = ".npy, .tsv or .parquet"
 # What numpy was seen to raise on damaged headers.
@@ -164,13 +166,30 @@ def read_embeddings(
 
 
 def ids_path(path: str | os.PathLike[str]) -> Path:
-    """Return where the identifiers of a ``.npy`` file are: ``OUT.npy`` has ``OUT.ids.txt``."""
-    return Path(path).with_suffix(".ids.txt")
+    """Return where the identifiers of a ``.npy`` file are: ``OUT.npy`` has ``OUT.ids.txt``.
+
+    Beside the file itself, where `path` is a link to it.
+    """
+    return _itself(path).with_suffix(".ids.txt")
 
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
     """Return where it is said what the rows of a ``.npy`` file were made by."""
-    return Path(path).with_suffix(".manifest.json")
+    return _itself(path).with_suffix(".manifest.json")
+
+
+def _itself(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
+
+
+def _drop_manifest(path: Path) -> None:
+    """Remove a manifest that ``dnaembed embed`` wrote: the rows beside it are others now."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return  # none, or a file of something else
+    if isinstance(found, dict) and {"settings", "n_columns", "input_checksum"} <= found.keys():
+        path.unlink()
 
 
 def npy_header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:
@@ -235,6 +254,7 @@ class _Writer(ABC):
 class _NpyWriter(_Writer):
     def __init__(self, path: Path, stack: ExitStack) -> None:
         super().__init__()
+        self._manifest = manifest_path(path)
         ids = stack.enter_context(atomic_output(ids_path(path)))
         array = stack.enter_context(atomic_output(path))
         self._ids = stack.enter_context(ids.open("w", encoding="utf-8", newline="\n"))
@@ -255,6 +275,7 @@ class _NpyWriter(_Writer):
         assert len(header) == self._header_size
         self._array.seek(0)
         self._array.write(header)
+        _drop_manifest(self._manifest)
 
 
 class _TsvWriter(_Writer):
@@ -303,8 +324,7 @@ _WRITERS: dict[str, Callable[[Path, ExitStack], _Writer]] = {
 
 
 def _read_npy(path: Path, mmap_mode: Any = None) -> tuple[list[str], np.ndarray]:
-    _check_npy(path)
-    embeddings = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    embeddings = read_npy(path, mmap_mode)
     try:
         text = ids_path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -317,8 +337,8 @@ def _read_npy(path: Path, mmap_mode: Any = None) -> tuple[list[str], np.ndarray]
     return ids, embeddings
 
 
-def _check_npy(path: Path) -> None:
-    """Raise if the header promises anything but the numbers that follow it.
+def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
+    """Load an array; raise if its header promises anything but the numbers that follow it.
 
     numpy would first allocate what the header asks for.
     """
@@ -341,6 +361,8 @@ def _check_npy(path: Path) -> None:
             f"{path} is not a complete .npy file: {printable(str(shape))} numbers of "
             f"{dtype.itemsize} bytes do not fit the {size} bytes after its header."
         )
+    array: np.ndarray = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    return array
 
 
 def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
@@ -348,7 +370,7 @@ def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
     with open_decompressed(path) as stream:
         header = next(iter(stream), b"").rstrip(b"\r\n").split(b"\t")
         n_columns = len(header)
-        if n_columns > 1 and all(map(_is_number, header[1:])):
+        if n_columns > 1 and all(map(is_number, header[1:])):
             raise SequenceFileError(f"{name_of(path)}, line 1: expected a header, got numbers.")
         for number, line in enumerate(stream, 2):
             try:
@@ -366,14 +388,6 @@ def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
     if not rows:
         raise SequenceFileError(f"{path} holds no embedding.")
     return ids, np.stack(rows)
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:

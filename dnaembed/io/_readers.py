@@ -7,10 +7,9 @@ import logging
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 import dnaio
 import numpy as np
@@ -137,10 +136,21 @@ def iter_sequences(
     ...     print(identifier, len(sequence))
     read_1 4
     """
+    return iter_records(paths, skip_empty, duplicate_ids)
+
+
+def iter_records(
+    paths: Sources,
+    skip_empty: bool,
+    duplicate_ids: str,
+    on_read: Callable[[int], object] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed."""
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
     sources = as_sources(paths)
-    return _iterate(sources, skip_empty, SeenIds(sources) if duplicate_ids == "error" else None)
+    seen = _SeenIds(sources) if duplicate_ids == "error" else None
+    return _iterate(sources, skip_empty, seen, on_read)
 
 
 def as_sources(paths: Sources) -> list[Source]:
@@ -153,11 +163,14 @@ def as_sources(paths: Sources) -> list[Source]:
 
 
 def _iterate(
-    sources: Sequence[Source], skip_empty: bool, seen: SeenIds | None
+    sources: Sequence[Source],
+    skip_empty: bool,
+    seen: _SeenIds | None,
+    on_read: Callable[[int], object] | None,
 ) -> Iterator[tuple[str, str]]:
     for source in sources:
-        tally = Tally(name_of(source), skip_empty)
-        yield from clean_records(_records(source), tally, seen)
+        tally = _Tally(name_of(source), skip_empty)
+        yield from _clean(_records(source, on_read), tally, seen)
         tally.end_of_file()
         if seen is not None:
             seen.end_of_file()
@@ -166,7 +179,7 @@ def _iterate(
 
 
 @dataclass
-class Tally:
+class _Tally:
     """How far a file has been read, and what was left out of it."""
 
     name: str
@@ -186,15 +199,8 @@ class Tally:
             )
 
 
-class IdKeeper(Protocol):
-    """Takes the identifier of each record, to find those that come twice."""
-
-    def add(self, identifier: str) -> None:
-        """Keep one."""
-
-
-def clean_records(
-    records: Iterable[tuple[str, str]], tally: Tally, seen: IdKeeper | None
+def _clean(
+    records: Iterable[tuple[str, str]], tally: _Tally, seen: _SeenIds | None
 ) -> Iterator[tuple[str, str]]:
     """Yield identifier and normalised sequence of each record that has a base."""
     for header, raw in records:
@@ -246,29 +252,20 @@ def _identifier(header: str, name: str, number: int) -> str:
     return identifier
 
 
-def _records(source: Source) -> Iterator[tuple[str, str]]:
-    """Yield header and sequence as they stand in the file."""
-    with open_records(source) as (file, form):
-        if form is not None:
-            yield from parse_stream(file, form, name_of(source))
-
-
-@contextmanager
-def open_records(
+def _records(
     source: Source, on_read: Callable[[int], object] | None = None
-) -> Iterator[tuple[io.BufferedReader, str | None]]:
-    """Open a file at its first record, with its format; None for an empty file."""
+) -> Iterator[tuple[str, str]]:
+    """Yield header and sequence as they stand in the file."""
     name = name_of(source)
     with open_decompressed(source, on_read) as stream:
         file: Any = io.BufferedReader(AsciiStream(stream, name), 1 << 17)  # type: ignore[type-var]
-        yield file, _format(file, name)
+        form = _format(file, name)
+        if form is not None:
+            yield from _parse(file, form, name)
 
 
-def parse_stream(
-    file: Any, form: str, name: str, *, n_before: int = 0, lines_before: int = 0
-) -> Iterator[tuple[str, str]]:
-    """Yield header and sequence of each record of a stream, after so many that were read before."""
-    number = n_before
+def _parse(file: Any, form: str, name: str) -> Iterator[tuple[str, str]]:
+    number = 0
     try:
         with dnaio.open(file, fileformat=form) as reader:
             for record in reader:
@@ -281,7 +278,7 @@ def parse_stream(
                     )
                 yield record.name, record.sequence
     except dnaio.FileFormatError as error:
-        line = "" if error.line is None else f", line {error.line + 1 + lines_before}"
+        line = "" if error.line is None else f", line {error.line + 1}"
         message = printable(_shown(str(error.message)), 200).rstrip(".")
         raise SequenceFileError(
             f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
@@ -311,7 +308,7 @@ def _format(file: Any, name: str) -> str | None:
     )
 
 
-class SeenIds:
+class _SeenIds:
     """Finds equal identifiers in 8 bytes a record: digests are kept, not text.
 
     The digests are compared when their number has doubled and at the end; equal ones are looked up
@@ -330,13 +327,6 @@ class SeenIds:
         if len(self._digests) >= self._next_check:
             self.check()
             self._next_check *= 2
-
-    def extend(self, digests: np.ndarray) -> None:
-        """Add digests made elsewhere; all of one run are made in one way."""
-        self._digests.frombytes(digests.astype(np.uint64).tobytes())
-        if len(self._digests) >= self._next_check:
-            self.check()
-            self._next_check = 2 * len(self._digests)
 
     def end_of_file(self) -> None:
         self._ends.append(len(self._digests))

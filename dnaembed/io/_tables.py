@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ..utils._atomic import atomic_output
 from ..utils._messages import shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of, open_decompressed
+
+Value = TypeVar("Value")
 
 # First column of a header line, as tools of the field write it.
 _ID_COLUMNS = {
@@ -61,7 +63,7 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     name = name_of(path)
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
-    for i, (number, line) in enumerate(_lines(path, name)):
+    for i, (number, line) in enumerate(lines_of(path, name)):
         fields = [field.strip() for field in line.split("\t")]
         if i == 0 and (_is_header(fields) if header == "auto" else header):
             continue
@@ -114,13 +116,26 @@ def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "la
     >>> labels_of(["r2", "r1"], {"r1": "E. coli", "r2": "V. cholerae"})
     ['V. cholerae', 'E. coli']
     """
-    missing = [identifier for identifier in ids if identifier not in labels]
+    return in_order_of(ids, labels, where=where, what="label")
+
+
+def in_order_of(
+    ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
+) -> list[Value]:
+    """Return what a table has for each identifier, in the order of the identifiers.
+
+    Raises
+    ------
+    SequenceFileError
+        If the table has no `what` for some of them: `where` and the first three are named.
+    """
+    missing = [identifier for identifier in ids if identifier not in table]
     if missing:
         shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
         raise SequenceFileError(
-            f"{where}: no label for {len(missing)} of {len(ids)} sequences: {shown}"
+            f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}"
         )
-    return [labels[identifier] for identifier in ids]
+    return [table[identifier] for identifier in ids]
 
 
 def write_labels(
@@ -191,11 +206,21 @@ def open_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator
         yield TableWriter(file, columns)
 
 
+def is_number(text: str | bytes) -> bool:
+    """Tell whether a field of a table reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_header(fields: Sequence[str]) -> bool:
     return fields[0].lower() in _ID_COLUMNS or fields[0].startswith("#")
 
 
-def _lines(path: Source, name: str) -> Iterator[tuple[int, str]]:
+def lines_of(path: Source, name: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of each line that is not blank."""
     with open_decompressed(path) as stream:
         for number, raw in enumerate(stream, 1):
             try:

@@ -43,7 +43,7 @@ def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
     try:
         yield beside
         if flush:
-            _flush_to_disk(beside)
+            flush_to_disk(beside)
         beside.replace(target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -116,7 +116,8 @@ def check_vacant(path: str | os.PathLike[str]) -> None:
         raise FileExistsError(f"{path}: a file of this name exists.")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until the content of a file is on the disk."""
     # Without it a power cut after the rename can leave an empty file under the final name.
     with path.open("rb") as file:
         os.fsync(file.fileno())

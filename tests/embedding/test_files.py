@@ -10,15 +10,14 @@ from sklearn.exceptions import NotFittedError
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.embedding import _files
-from dnaembed.io import SequenceFileError, _resumable, merge_shards, read_embeddings
+from dnaembed.io import SequenceFileError, merge_shards, read_embeddings
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.dna import random_dna
 
 
 @pytest.fixture(autouse=True)
-def many_small_blocks(monkeypatch):
-    monkeypatch.setattr(_files, "BLOCK_BYTES", 1500)
-    monkeypatch.setattr(_resumable, "_SECONDS_BETWEEN_COMMITS", 0)
+def many_small_parts(monkeypatch):
+    monkeypatch.setattr(_files, "PART_BASES", 1500)
 
 
 def write_fasta(path, sequences):
@@ -94,24 +93,25 @@ def test_nothing_is_embedded_twice(tmp_path, monkeypatch, n_jobs):
     sequences = random_dna(60)
     path, output = write_fasta(tmp_path / "x.fa", sequences), tmp_path / "x.npy"
     embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs, cache=None)
-    embed_block = _files.embed_block
+    embed_strands = _files.embed_strands
     done = []
 
-    def stopping(backbone, block, options):
-        if len(done) in (4, 9):
+    def stopping(backbone, part, options):
+        if len(done) in (3, 9):
             done.append(None)
             raise Stop
-        done.append(len(block))
-        return embed_block(backbone, block, options)
+        done.append(len(part))
+        return embed_strands(backbone, part, options)
 
-    monkeypatch.setattr(_files, "embed_block", stopping)
+    monkeypatch.setattr(_files, "embed_strands", stopping)
+    monkeypatch.setattr(_files, "PART_BASES", 400)
     for _ in range(2):
         with pytest.raises(Stop):
             embedder.embed_file(path, output)
         assert not output.exists()
     rows = embedder.embed_file(path, output)
     np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
-    assert not (tmp_path / "x.npy.partial").exists()
+    assert not (tmp_path / "x.npy.parts").exists()
     if n_jobs == 1:
         assert sum(filter(None, done)) == len(sequences)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaembed.embedding._windows import pool_windows, split_windows, window_lengths
+from dnaembed.embedding._windows import pool_windows, split_windows
 
 
 @given(st.text("ACGT", min_size=1, max_size=300), st.integers(1, 320))
@@ -26,15 +26,3 @@ def test_pooling_is_the_length_weighted_mean_and_leaves_single_windows_alone():
     assert pooled.dtype == np.float32
     assert (pooled[[0, 2]] == rows[[0, 3]]).all()
     assert pooled[1] == pytest.approx((10 * rows[1] + 5 * rows[2]) / 15, abs=1e-6)
-
-
-@given(
-    st.lists(st.integers(1, 300), min_size=1, max_size=8),
-    st.none() | st.integers(1, 60) | st.integers(1, 320),
-)
-@example([1, 11], 4)
-@example([11, 1, 11], 4)
-def test_lengths_are_those_of_the_windows(lengths, window_size):
-    cut = [(i, len(w)) for i, n in enumerate(lengths) for w in split_windows("A" * n, window_size)]
-    found, owners = window_lengths(np.array(lengths), window_size)
-    assert list(zip(owners.tolist(), found.tolist(), strict=True)) == cut

@@ -20,7 +20,6 @@ from pathlib import Path
 # Compiled by numba, which cannot read instrumented bytecode.
 _COMPILED = [
     "dnaembed.composition._counting",
-    "dnaembed.io._parse",
     "dnaembed.datasets._read_errors",
     "dnaembed.datasets._genomes",
     "dnaembed.training._pairs",

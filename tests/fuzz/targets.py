@@ -42,12 +42,15 @@ from dnaembed.cli import main
 from dnaembed.composition import kmer_counts
 from dnaembed.io import (
     SequenceFileError,
+    merge_shards,
     read_abundance,
     read_embeddings,
     read_labels,
     read_sequences,
+    write_embeddings,
 )
-from dnaembed.io._blocks import iter_blocks
+from dnaembed.io._embeddings import manifest_path
+from dnaembed.io._parts import PartedEmbeddings
 from tests.helpers import naive, strategies, zstd
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -204,29 +207,34 @@ def compressed_readers(data):
         assert found == _read(_FORMS[form][1](data[1:]))
 
 
-@target(lambda: [bytes([0]) + file for file in _FILES], runs=10_000)
-def blocks(data):
-    """Blocks: the records and the errors of the careful reader, wherever a block ends."""
-    options = data[0] if data else 0
-    choices = {
-        "skip_empty": bool(options & 1),
-        "duplicate_ids": "allow" if options & 2 else "error",
-    }
-    expected, message = None, None
-    try:
-        expected = list(zip(*read_sequences(_Named(data[1:]), **choices), strict=True))
-    except SequenceFileError as error:
-        message = str(error)
-    found = []
-    try:
-        for block in iter_blocks(_Named(data[1:]), block_bytes=8 + (options >> 2), **choices):
-            ids = block.ids.decode("ascii").split("\n")[:-1]
-            found += zip(ids, block.sequences(), strict=True)
-    except SequenceFileError as error:
-        assert str(error) == message, (str(error), message)
-    else:
-        assert message is None, message
-        assert found == expected
+def _parts_seeds():
+    with PartedEmbeddings(_folder() / "seed.npy", {}, n_columns=2, dtype=np.dtype("f4")) as output:
+        part = output.write(0, ["a"], np.ones((1, 2)), "input")
+        file = (output.folder / "00000000.part").read_bytes()
+        manifest = (output.folder / "manifest.json").read_bytes()
+        output.join([part], "input")
+    shard = manifest_path(_folder() / "seed.npy").read_bytes().replace(b"{}", b'{"shard": "1/1"}')
+    return [bytes([0]) + file, bytes([1]) + manifest, bytes([2]) + shard]
+
+
+@target(_parts_seeds, runs=10_000)
+def parts(data):
+    """Parts, their manifest, the manifest of a shard: what was written, made again, or refused."""
+    which, content = data[:1], data[1:]
+    path = _folder() / "parts.npy"
+    with explained(SequenceFileError, ValueError, names=str(path.parent)):
+        if which == b"\2":
+            write_embeddings(path, ["a"], np.ones((1, 2), dtype="f4"))
+            manifest_path(path).write_bytes(content)
+            assert merge_shards([path], path.with_name("merged.npy")) == 1
+            return
+        with PartedEmbeddings(path, {}, n_columns=2, dtype=np.dtype("f4")) as output:
+            part = output.write(0, ["a"], np.ones((1, 2)), "input")
+            (output.folder / "00000000.part").write_bytes(content) if which == b"\0" else None
+            assert output.find(0, "input") in (part, None)
+            if which == b"\1":
+                (output.folder / "manifest.json").write_bytes(content)
+                output._check_settings()
 
 
 # Sequences

@@ -35,7 +35,7 @@ def test_corpus_of_the_command_line():
 
 
 @pytest.mark.parametrize(
-    "name", ["readers", "compressed_readers", "blocks", "sequences", "tokens", "labels"]
+    "name", ["readers", "compressed_readers", "parts", "sequences", "tokens", "labels"]
 )
 @given(content=st.binary(max_size=60))
 def test_any_bytes(name, content):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from ...utils._chunks import iter_chunks
 from .._batches import packed_batches
 from .._checkpoint import write_json
 from .._int8 import Int8Linear
@@ -151,7 +152,7 @@ sequence is the mean of the last hidden states over its tokens.
         """
         return [
             np.asarray(encoding.ids, dtype=np.int64)
-            for part in _parts(sequences)
+            for part in iter_chunks(sequences, len, _CHUNK_BASES)
             for encoding in self.tokenizer.encode_batch_fast(part)
         ]
 
@@ -266,16 +267,3 @@ def _pad_id(tokenizer: Tokenizer) -> int:
     if pad_id is None:
         raise ValueError("A tokenizer with a token [PAD] is expected.")
     return pad_id
-
-
-def _parts(sequences: Sequence[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    bases = 0
-    for sequence in sequences:
-        part.append(sequence)
-        bases += len(sequence)
-        if bases >= _CHUNK_BASES:
-            yield part
-            part, bases = [], 0
-    if part:
-        yield part

@@ -1,0 +1,361 @@
+"""An output made of parts, each a file that is there whole or not at all.
+
+While it is made, ``OUT.npy`` is a folder ``OUT.npy.parts``: a manifest that says what decides the
+rows, and one file for each part of the input. To go on is to leave out the parts that are there; a
+shard leaves out those of the other shards; both end in joining parts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ..utils._atomic import atomic_folder, check_output, flush_to_disk, written_beside
+from ..utils._messages import printable
+from ._embeddings import ids_path, manifest_path, npy_header
+from ._errors import SequenceFileError
+
+logger = logging.getLogger("dnaembed")
+
+_FORMAT = 2
+DESCRIBED = ("format", "dtype", "n_columns", "settings")
+_OURS = re.compile(
+    r"manifest\.json|lock|rows|ids|description|\d{8}\.part"
+    r"|\.(\d{8}\.part|manifest\.json)\.[0-9a-f]{8}\.tmp"
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The parts of an input that one of `count` machines embeds; `index` is counted from 1.
+
+    Examples
+    --------
+    >>> from dnaembed.io._parts import Shard
+    >>> Shard.parse("3/64")
+    Shard(index=3, count=64)
+    """
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"3/64"``."""
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(f"shard must be I/N with I from 1 to N, as 3/64; got {text!r}.")
+        return cls(int(match[1]), int(match[2]))
+
+    def has(self, number: int) -> bool:
+        """Tell whether part `number`, counted from 0, is in the shard."""
+        return number % self.count == self.index - 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a part without its rows; checksums are CRC-32."""
+
+    number: int
+    rows: int
+    input_checksum: str
+    rows_checksum: int
+    ids_checksum: int
+
+    def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
+        """Raise if rows or identifiers are not those that were written."""
+        for name, data, expected in (
+            ("rows", _data(rows), self.rows_checksum),
+            ("identifiers", ids, self.ids_checksum),
+        ):
+            is_whole = name == "rows" or ids.count(b"\n") == self.rows
+            if not is_whole or zlib.crc32(data) != expected:
+                raise SequenceFileError(
+                    f"{where}, part {self.number}: its {name} are not those that its manifest "
+                    "names: the file is damaged or was changed."
+                )
+
+
+class PartedEmbeddings:
+    """The parts of ``OUT.npy``; a context that holds the lock on them.
+
+    Parameters
+    ----------
+    path : path-like
+        ``OUT.npy``.
+    settings : mapping
+        What decides the rows, of JSON's types: only work with equal settings is continued.
+    n_columns : int
+    dtype : dtype
+        Of the file.
+    resume : bool
+        Whether to go on from earlier parts; if not, they are deleted.
+
+    Raises
+    ------
+    ValueError
+        If earlier parts were made with another setting.
+    FileExistsError
+        If the working folder is not one that this class made.
+    BlockingIOError
+        If another process is writing the same file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settings: Mapping[str, Any],
+        *,
+        n_columns: int,
+        dtype: np.dtype,
+        resume: bool = True,
+    ) -> None:
+        self.path = check_output(path)
+        self.folder = self.path.with_name(f"{self.path.name}.parts")
+        self._dtype = np.dtype(dtype)
+        described = {
+            "format": _FORMAT,
+            "dtype": self._dtype.name,
+            "n_columns": n_columns,
+            "settings": dict(settings),
+        }
+        self._described: dict[str, Any] = json.loads(json.dumps(described))
+        self._resume = resume
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            if not os.path.lexists(self.folder) or _is_empty(self.folder):
+                self._check_companions()
+                with atomic_folder(self.folder, overwrite=False) as beside:
+                    (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
+            self._check_folder()
+            self._lock()
+            if self._resume:
+                self._check_settings()
+            else:
+                self._remove(keep=("lock",))
+                with written_beside(self.folder / "manifest.json") as beside:
+                    beside.write_text(json.dumps(self._described), "utf-8")
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._stack:
+            numbers = self._numbers()
+            if kind is None or not numbers:
+                self._remove()
+                self.folder.rmdir()
+            else:
+                logger.warning(
+                    "%s parts are kept in %s; the same call continues from there.",
+                    f"{len(numbers):,}",
+                    self.folder,
+                )
+
+    def find(self, number: int, input_checksum: str) -> Part | None:
+        """Return a part of earlier work; None where it is still to be made.
+
+        Raises
+        ------
+        SequenceFileError
+            If it was made from other sequences.
+        """
+        try:
+            part, _, _ = self._read(number)
+        except FileNotFoundError:
+            return None
+        except SequenceFileError as error:
+            logger.warning("%s It is made again.", error)
+            return None
+        if part.input_checksum != input_checksum:
+            raise self._other_input()
+        return part
+
+    def write(self, number: int, ids: Sequence[str], rows: np.ndarray, input_checksum: str) -> Part:
+        """Write a part.
+
+        Raises
+        ------
+        ValueError
+            If the type of the file cannot hold a value.
+        """
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(rows, dtype=self._dtype)
+        if not (finite := np.isfinite(values).all(axis=1)).all():
+            raise ValueError(
+                f"The embedding of {ids[int(finite.argmin())]!r} has a value that "
+                f"{self._dtype.name} cannot hold."
+            )
+        text = "".join(f"{identifier}\n" for identifier in ids).encode()
+        part = Part(number, len(ids), input_checksum, zlib.crc32(_data(values)), zlib.crc32(text))
+        # Not flushed: a part that a power cut leaves half-written is noticed, and made again.
+        with (
+            written_beside(self._place(number), flush=False) as beside,
+            beside.open("wb") as file,
+        ):
+            file.write(json.dumps(asdict(part)).encode() + b"\n")
+            file.write(_data(values))
+            file.write(text)
+        return part
+
+    def join(self, parts: Sequence[Part], input_checksum: str) -> None:
+        """Write the output and its manifest from all parts, and check each."""
+        numbers = {part.number for part in parts}
+        if set(self._numbers()) - numbers:
+            raise self._other_input()
+
+        def pieces() -> Iterator[tuple[np.ndarray, bytes]]:
+            for expected in parts:
+                part, rows, ids = self._read(expected.number)
+                if part != expected:
+                    raise SequenceFileError(f"{self._place(part.number)} was changed meanwhile.")
+                yield rows, ids
+
+        write_output(self.folder, self.path, pieces(), self._described, parts, input_checksum)
+
+    def _read(self, number: int) -> tuple[Part, np.ndarray, bytes]:
+        place = self._place(number)
+        with place.open("rb") as file:
+            try:
+                part = Part(**json.loads(file.readline(1000)))
+                n_columns = self._described["n_columns"]
+                data = file.read(part.rows * n_columns * self._dtype.itemsize)
+                rows = np.frombuffer(data, self._dtype).reshape(part.rows, n_columns)
+                if part.number != number:
+                    raise ValueError(f"it is part {part.number}")
+            except (ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
+                message = f"{place} cannot be read: {printable(str(error))}."
+                raise SequenceFileError(message) from error
+            ids = file.read()
+        part.check(str(self.folder), rows, ids)
+        return part, rows, ids
+
+    def _place(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.part"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob("*.part"))
+
+    def _other_input(self) -> SequenceFileError:
+        return SequenceFileError(
+            f"The sequences are not those that {self.folder} was made from. Do not resume (or "
+            "delete that folder) to start again."
+        )
+
+    def _check_companions(self) -> None:
+        for beside in (ids_path(self.path), manifest_path(self.path)):
+            if os.path.lexists(beside) and not self.path.exists():
+                raise FileExistsError(
+                    f"{beside} exists without {self.path.name}, so it is of something else, and "
+                    "would be overwritten. Move it, or choose another output."
+                )
+
+    def _check_folder(self) -> None:
+        """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            raise FileExistsError(
+                f"{self.folder} is a link or a file, not a working folder of dnaembed. Move it, "
+                "or choose another output."
+            )
+        foreign = "" if (self.folder / "manifest.json").exists() else "no manifest.json"
+        for path in sorted(self.folder.iterdir()):
+            if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+                foreign = path.name
+        if foreign:
+            raise FileExistsError(
+                f"{self.folder} is not a working folder of dnaembed ({foreign}). Move it, or "
+                "choose another output."
+            )
+
+    def _check_settings(self) -> None:
+        place = self.folder / "manifest.json"
+        try:
+            found = json.loads(place.read_text("utf-8"))
+            before = {**{k: found[k] for k in DESCRIBED}, **found["settings"]}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SequenceFileError(
+                f"{place} cannot be read ({type(error).__name__}). Do not resume to start again; "
+                "that deletes the parts in this folder."
+            ) from error
+        now = {**self._described, **self._described["settings"]}
+        for name in sorted({*before, *now} - {"settings"}):
+            if before.get(name) != now.get(name):
+                then, new = (printable(f"{name}={x.get(name)!r}") for x in (before, now))
+                raise ValueError(
+                    f"{self.folder} holds work with {then}, and now {new}. Give the same to "
+                    "continue, choose another output, "
+                    "or do not resume to start again; that deletes the parts in this folder."
+                )
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        file = self._stack.enter_context((self.folder / "lock").open("w"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"Another process is writing {self.path}.") from error
+
+    def _remove(self, *, keep: tuple[str, ...] = ()) -> None:
+        # The manifest last: without it, the folder would not be known as ours.
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "manifest.json"):
+            if _OURS.fullmatch(path.name) and path.name not in keep:
+                path.unlink()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a folder, and no link to one, is empty, as a kill at the very end leaves it."""
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def _data(rows: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+
+
+def write_output(
+    folder: Path,
+    path: Path,
+    pieces: Iterable[tuple[np.ndarray, bytes]],
+    described: Mapping[str, Any],
+    parts: Sequence[Part],
+    input_checksum: str,
+) -> None:
+    """Write rows, identifiers and manifest in a folder, and give them their names."""
+    n_rows = sum(part.rows for part in parts)
+    described = {
+        **described,
+        "rows": n_rows,
+        "input_checksum": input_checksum,
+        "parts": [asdict(part) for part in parts],
+    }
+    # Made in a folder that can be removed as a whole: nothing is left beside the output by a kill.
+    array, ids, description = (folder / name for name in ("rows", "ids", "description"))
+    with array.open("wb") as rows_file, ids.open("wb") as ids_file:
+        rows_file.write(npy_header(np.dtype(described["dtype"]), n_rows, described["n_columns"]))
+        for rows, text in pieces:
+            rows_file.write(_data(rows))
+            ids_file.write(text)
+    description.write_text(json.dumps(described), encoding="utf-8")
+    for file in (array, ids, description):
+        flush_to_disk(file)
+    # The array is named last: it never lies beside identifiers of something else.
+    path.unlink(missing_ok=True)
+    ids.replace(ids_path(path))
+    description.replace(manifest_path(path))
+    array.replace(path)

@@ -60,16 +60,6 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     return clean.decode("ascii")
 
 
-def clean_byte_table(*, gap: int, other: int) -> np.ndarray:
-    """Return what `normalize_sequence` makes of each byte: a letter, `gap`, or `other`."""
-    table = np.full(256, other, dtype=np.uint8)
-    cleaned = np.frombuffer(_CLEAN, dtype=np.uint8)
-    kept = np.isin(cleaned, np.frombuffer(_ALLOWED, dtype=np.uint8))
-    table[kept] = cleaned[kept]
-    table[list(_GAPS)] = gap
-    return table
-
-
 def _bad_character(sequence: str, where: str) -> str:
     start = len(sequence) - len(sequence.lstrip())
     raw = sequence.encode("ascii", "replace").translate(_CLEAN)

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed import check_sequences, normalize_sequence, reverse_complement
-from dnaembed._sequences import clean_byte_table
 
 dna = st.text(alphabet="ACGTN", min_size=1, max_size=60)
 
@@ -84,18 +83,6 @@ def test_letters_of_proteins_only_are_told(character):
 def test_other_characters_hint_at_nothing(character):
     with pytest.raises(ValueError, match=r"gaps \(- \.\), in any case\.$"):
         normalize_sequence(f"A{character}C")
-
-
-def test_bytes_are_cleaned_as_text_is():
-    table = clean_byte_table(gap=7, other=9)
-    assert table.shape == (256,)
-    assert table.dtype == np.uint8
-    for byte in range(256):
-        try:
-            expected = ord(normalize_sequence(f"A{chr(byte)}A")[1:-1] or "\x07")
-        except ValueError:
-            expected = 9
-        assert table[byte] == expected
 
 
 READS = ["ACGT", "GGNA"]

@@ -10,15 +10,11 @@ import hashlib
 import json
 import math
 import pickle
-import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from os import PathLike
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -317,36 +313,3 @@ def weights_state(model: nn.Module) -> tuple[Any, ...]:
 
 def _version(tensor: torch.Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
-
-
-@contextmanager
-def new_folder(folder: str | PathLike[str]) -> Iterator[Path]:
-    """Fill a folder under another name beside it, and rename it when it is complete.
-
-    Raises
-    ------
-    FileExistsError
-        If the folder is there already and holds something, or is a file.
-    """
-    target = Path(folder)
-    _check_vacant(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
-        yield temporary
-        _check_vacant(target)
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _check_vacant(target: Path) -> None:
-    if target.is_dir():
-        if any(target.iterdir()):
-            raise FileExistsError(f"{target}: the folder exists and is not empty.")
-    elif target.exists() or target.is_symlink():
-        raise FileExistsError(f"{target}: a file of this name exists.")

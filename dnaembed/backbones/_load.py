@@ -15,7 +15,7 @@ import torch
 from huggingface_hub import snapshot_download
 
 from ..utils._messages import printable
-from ._checkpoint import file_sha256, read_json, weight_files
+from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weight_files
 from ._protocol import Backbone, registered_backbones
 
 logger = logging.getLogger("dnaembed")
@@ -184,33 +184,32 @@ def find_folder(
     name_or_path: str | PathLike[str],
     *,
     revision: str | None = None,
-    cache_dir: str | PathLike[str] | None = None,
-    local_files_only: bool = False,
     sha256: str | Sequence[str] | None = None,
+    **hub: Any,
 ) -> Path:
     """Folder of a model, downloaded where necessary; parameters as in `load_backbone`."""
     wanted = None if sha256 is None else _digests(sha256)
-    folder = _find_folder(name_or_path, revision, cache_dir, local_files_only, wanted)
+    folder = _find_local(name_or_path)
+    if folder is None:
+        return _find_at_hub(name_or_path, revision, wanted, **hub)
+    if revision is not None:
+        raise ValueError(
+            f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
+            f"the folder {folder}."
+        )
     if wanted is not None:
         _verify(folder, wanted)
     return folder
 
 
-def _find_folder(
+def _find_at_hub(
     name_or_path: str | PathLike[str],
     revision: str | None,
-    cache_dir: str | PathLike[str] | None,
-    local_files_only: bool,
     wanted: list[str] | None,
+    *,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
 ) -> Path:
-    local = _find_local(name_or_path)
-    if local is not None:
-        if revision is not None:
-            raise ValueError(
-                f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
-                f"the folder {local}."
-            )
-        return local
     name = str(name_or_path)
     tried = (
         f"model {name!r} not found: no model of this name ships with dnaembed "
@@ -218,16 +217,33 @@ def _find_folder(
     )
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
         raise FileNotFoundError(f"{tried} it is not a hub id of the form 'owner/name'.")
+    # Of the published models the file whose digest is known.
+    known = revision is None and wanted is None and name in PUBLISHED_WEIGHTS
+    # Nothing that could run: the pickled weights only where there are no safetensors.
+    small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
+    safe = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
     try:
-        # Of the published models the file whose digest is known.
-        known = revision is None and wanted is None and name in PUBLISHED_WEIGHTS
-        folder = _download(name, revision, cache_dir, local_files_only, only_bin=known)
+        for weights in (["pytorch_model.bin"],) if known else (safe, ["pytorch_model.bin"]):
+            folder = Path(
+                snapshot_download(
+                    name,
+                    revision=revision,
+                    cache_dir=None if cache_dir is None else str(cache_dir),
+                    local_files_only=local_files_only,
+                    allow_patterns=[*small, *weights],
+                )
+            )
+            if any((folder / file).is_file() for file in WEIGHT_FILES):
+                break
+        weight_files(folder)
     except (OSError, ValueError) as error:
         how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise FileNotFoundError(f"{tried} {how}, {name!r} could not be loaded: {reason}") from error
-    if revision is None and wanted is None and name in PUBLISHED_WEIGHTS:
+    if known:
         _verify_published(name, folder)
+    elif wanted is not None:
+        _verify(folder, wanted)
     return folder
 
 
@@ -250,36 +266,6 @@ def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
 def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     stats = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
-def _download(
-    name: str,
-    revision: str | None,
-    cache_dir: str | PathLike[str] | None,
-    local_files_only: bool,
-    *,
-    only_bin: bool = False,
-) -> Path:
-    # The pickled weights only where there are no safetensors. Never Python files.
-    small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
-    for suffix, stem in (("safetensors", "model"), ("bin", "pytorch_model"))[int(only_bin) :]:
-        weights = [f"{stem}.{suffix}", f"{stem}-*.{suffix}", f"{stem}.{suffix}.index.json"]
-        folder = Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                cache_dir=None if cache_dir is None else str(cache_dir),
-                local_files_only=local_files_only,
-                allow_patterns=[*small, *weights],
-            )
-        )
-        try:
-            weight_files(folder)
-        except FileNotFoundError as error:
-            missing = error
-        else:
-            return folder
-    raise missing
 
 
 def _verify_published(name: str, folder: Path) -> None:

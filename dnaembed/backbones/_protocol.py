@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
+from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
 from ._batches import budget_batches
 from ._checkpoint import (
     content_digest,
     load_weights,
-    new_folder,
     read_json,
     weight_files,
     weights_state,
@@ -324,7 +324,8 @@ class Backbone(ABC):
                 "Weights that were rounded to int8 are not saved; load the model with "
                 "dtype='float32' and save that."
             )
-        with new_folder(folder) as temporary:
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(folder, overwrite=False) as temporary:
             write_model(self.model, temporary)
             self.save_others(temporary)
             text = _CARD.format(description=self.describe()) if card is None else card

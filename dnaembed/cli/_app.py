@@ -20,6 +20,7 @@ from typing import Any, NoReturn, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ..utils._messages import escape
 from ._options import OUTPUT_FILE, Messages
 
 logger = logging.getLogger("dnaembed")
@@ -198,4 +199,4 @@ def _one_line(error: BaseException) -> str:
 
 def say(message: str) -> None:
     """Write a line to standard error; names in files may hold what a terminal would obey."""
-    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in message), file=sys.stderr)
+    print(escape(message), file=sys.stderr)

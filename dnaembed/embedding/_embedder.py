@@ -68,9 +68,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     dtype : {"auto", "float32", "float16", "bfloat16", "int8"}, default="auto"
         Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
-        ``"int8"`` rounds the linear layers of a transformer, for speed on a CPU; without a
-        fine-tuner.
-        Embeddings are returned as float32.
+        ``"int8"`` rounds the linear layers of a transformer, for speed on a CPU; not with
+        `fine_tuner`. Embeddings are returned as float32.
 
     cache : str, path-like or None, default="memory"
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
@@ -414,10 +413,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         cache = open_cache(self.cache)
         if cache is None:
             return self._compute(backbone, sequences, options)
-        context = (
-            f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
-            f"window={options.window_size} both={options.both_strands}"
-        )
+        model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
+        context = f"{model} window={options.window_size} both={options.both_strands}"
         keys = embedding_keys(sequences, context)
         found = cache.get(keys)
         missing = [i for i, key in enumerate(keys) if key not in found]
@@ -443,9 +440,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         state = super().__getstate__().copy()
         tuned = state.get("_tuned_backbone")
         if tuned is not None and tuned.model.device.type != "cpu":
-            tuned = deepcopy(tuned)
-            tuned.model.to("cpu")
-            state["_tuned_backbone"] = tuned
+            state["_tuned_backbone"] = deepcopy(tuned)
+            state["_tuned_backbone"].model.to("cpu")
         return state
 
 

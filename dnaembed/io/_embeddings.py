@@ -54,7 +54,7 @@ def write_embeddings(
     path : path-like
         The suffix chooses the format. ``.npy``: the array alone, and beside it ``.ids.txt`` with
         one identifier a line. ``.tsv``: a column ``id`` and one column a dimension, with a header.
-        ``.parquet``: the same columns (needs the extra ``tables``). Complete or absent.
+        ``.parquet``: the same columns (needs the extra ``parquet``). Complete or absent.
     ids : sequence of str, length n
         Identifiers.
     embeddings : ndarray of shape (n, d)
@@ -208,7 +208,7 @@ def _column_names(n_columns: int) -> list[str]:
 
 def _pyarrow() -> tuple[Any, Any]:
     return tuple(  # type: ignore[return-value]
-        import_optional(name, extra="tables", purpose="The .parquet format")
+        import_optional(name, extra="parquet", purpose="The .parquet format")
         for name in ("pyarrow", "pyarrow.parquet")
     )
 

@@ -115,7 +115,7 @@ def test_unknown_suffix(tmp_path):
 
 def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r'pip install "dnaembed\[tables\]"'):
+    with pytest.raises(ImportError, match=r'pip install "dnaembed\[parquet\]"'):
         write_embeddings(tmp_path / "x.parquet", ["a"], np.zeros((1, 2)))
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,8 @@ from transformers import PreTrainedConfig
 
 from .._sizes import check_integer, check_number, check_size, shown
 
+_TRAINING_FIELDS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+
 
 class DnaBertConfig(PreTrainedConfig):
     """Sizes of a `DnaBertModel`; the defaults are those of DNABERT-2 117M.
@@ -127,12 +129,7 @@ class DnaBertConfig(PreTrainedConfig):
         activation = fields.get("hidden_act", "gelu")
         if activation != "gelu":
             raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
-        names = (
-            *cls.architecture_fields,
-            "hidden_dropout_prob",
-            "attention_probs_dropout_prob",
-            "initializer_range",
-        )
+        names = (*cls.architecture_fields, *_TRAINING_FIELDS)
         return cls(**{name: fields[name] for name in names if name in fields})
 
     @property

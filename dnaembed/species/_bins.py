@@ -82,11 +82,11 @@ def bin_contigs(
     if clusterer is None:
         clusterer = SpeciesClusterer(random_state=0)
     embedder = None
-    if embeddings is None and hasattr(clusterer, "cluster_centers_"):
-        if not hasattr(clusterer, "embedder_"):
-            # Fitted on embeddings, which the same embedder makes of new contigs.
-            embedder = clusterer.embedder
-            embedder = default_embedder() if embedder is None else clone(embedder)
+    fitted = hasattr(clusterer, "cluster_centers_")
+    if embeddings is None and fitted and not hasattr(clusterer, "embedder_"):
+        # Fitted on embeddings, which the same embedder makes of new contigs.
+        embedder = clusterer.embedder
+        embedder = default_embedder() if embedder is None else clone(embedder)
 
     def inputs(places: np.ndarray) -> tuple[Any, np.ndarray | None]:
         coverage = None if abundance is None else np.asarray(abundance)[places]
@@ -97,7 +97,7 @@ def bin_contigs(
 
     labels = np.full(len(contigs), -1)
     X, coverage = inputs(long)
-    if hasattr(clusterer, "cluster_centers_"):
+    if fitted:
         labels[long] = clusterer.predict(X, abundance=coverage)
     else:
         labels[long] = clusterer.fit(X, abundance=coverage).labels_

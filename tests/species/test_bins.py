@@ -30,11 +30,27 @@ def test_rows_of_short_contigs_are_not_looked_at():
     embeddings[LONG] = KmerEmbedder(k=1).fit_transform([CONTIGS[i] for i in LONG])[:, :1]
     coverage = np.full((6, 2), np.nan)
     coverage[LONG] = [[1, 50], [90, 2], [1, 50], [90, 2]]
-    clusterer = SpeciesClusterer(min_similarity=0.9, min_bin_size=1)
+    clusterer = SpeciesClusterer(min_similarity=0.9, abundance_weight=0.5, min_bin_size=1)
     bins = bin_contigs(
         CONTIGS, clusterer, embeddings=embeddings, abundance=pd.DataFrame(coverage), min_length=300
     )
     assert bins.tolist() == [0, -1, 1, 0, 1, -1]
+
+
+def test_with_coverage_bins_take_in_short_contigs():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.eye(2, 8), 20, axis=0) + rng.normal(0, 0.05, (40, 8))
+    coverage = np.repeat([[5.0, 80.0], [60.0, 1.0]], 20, axis=0) * np.exp(
+        rng.normal(0, 0.1, (40, 2))
+    )
+    contigs = ["A" * 2500] * 40
+    for i, length in ((3, 1200), (30, 1000), (35, 999)):
+        contigs[i] = "A" * length
+    bins = bin_contigs(contigs, embeddings=rows, abundance=coverage)
+    assert bins[3] == bins[0] != bins[30] == bins[39]
+    assert bins[35] == -1
+    alone = bin_contigs(contigs, embeddings=rows)
+    assert alone[[3, 30, 35]].tolist() == [-1, -1, -1]
 
 
 def test_bins_of_embeddings_take_sequences():

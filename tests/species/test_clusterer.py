@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
 from dnaembed.species import _clusterer
-from dnaembed.species._abundance import fit_abundance_scale
-from dnaembed.species._graph import neighbor_graph, ranked_bins, separation_of_bins
+from dnaembed.species._abundance import abundance_share, fit_abundance_scale
+from dnaembed.species._graph import join_pieces, neighbor_graph, ranked_bins, separation_of_bins
 from dnaembed.species._neighbors import nearest_neighbors
 from tests.helpers.benchmarks import embedding_mixture
 
@@ -142,7 +142,7 @@ def test_abundance_of_many_rows(many):
     X, y = embedding_mixture(2000, 32, 6)
     coverage = np.exp(np.random.default_rng(0).normal(size=(6, 3)))[y]
     clusterer = SpeciesClusterer(6, random_state=0).fit(X, abundance=coverage)
-    assert clusterer.cluster_centers_.shape == (6, 32 + 2 * 3)
+    assert clusterer.cluster_centers_.shape == (6, 32 + 2 * 32 * 3)
     np.testing.assert_array_equal(clusterer.predict(X, abundance=coverage), clusterer.labels_)
     assert adjusted_rand_score(y, clusterer.labels_) > 0.8
 
@@ -447,11 +447,13 @@ def coverage_of(y, n_profiles, noise, seed=0):
 @pytest.mark.parametrize("method", ["graph", "kmedoid", "hdbscan"])
 def test_abundance_tells_apart_what_sequence_does_not(method):
     X, y = species_mixture(6, 32, 0.4, sizes=(30, 50))
-    twins = normalize(X) + 0 * y[:, None]
-    twins[y == 1] = twins[y == 0][np.arange((y == 1).sum()) % (y == 0).sum()]
+    twins = X.copy()
+    twins[y == 1] += X[y == 0].mean(axis=0) - X[y == 1].mean(axis=0)
     coverage = coverage_of(y, 4, 0.1)
-    threshold = 0.85 if method == "kmedoid" else None
-    clusterer = SpeciesClusterer(method=method, min_similarity=threshold, random_state=0)
+    threshold = 0.7 if method == "kmedoid" else None
+    clusterer = SpeciesClusterer(
+        method=method, min_similarity=threshold, abundance_weight=0.5, random_state=0
+    )
     without = clusterer.fit(twins).labels_
     assert adjusted_rand_score(y, without) < 0.9
     joined = clusterer.fit(twins, abundance=pd.DataFrame(coverage))
@@ -475,20 +477,44 @@ def test_abundance_with_kmeans_and_sequences():
     clusterer = SpeciesClusterer(3, embedder=KmerEmbedder(k=2), random_state=0)
     labels = clusterer.fit_predict(reads, abundance=coverage_of(y, 2, 0.1))
     assert adjusted_rand_score(y, labels) > 0.9
-    assert clusterer.cluster_centers_.shape == (3, 10 + 4)
+    assert clusterer.cluster_centers_.shape == (3, 10 + 2 * 64)
 
 
 def test_abundance_scale():
-    coverage = np.array([[0.0, 5.0], [1.0, 5.0], [100.0, 5.0]])
-    scale = fit_abundance_scale(coverage)
+    X, y = species_mixture(6, 32, 0.2, sizes=(60, 80))
+    coverage = coverage_of(y, 2, 0.2)
+    scale = fit_abundance_scale(coverage, X)
+    np.testing.assert_allclose(scale.widths, 2 * 0.2, rtol=0.3)  # twice the noise
     rows = scale.rows(coverage)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1)
-    similarities = rows @ rows.T
-    # Nothing to tell in the second sample; rarest and most abundant are opposite in the first.
-    assert similarities[0, 2] == pytest.approx(0.5)
-    assert similarities[0, 2] < similarities[0, 1] < 1
-    np.testing.assert_allclose(scale.rows(coverage * 1), rows)
-    assert np.isfinite(fit_abundance_scale(np.zeros((4, 2))).rows(np.ones((1, 2)))).all()
+    z = np.log(coverage / coverage.mean(axis=0) + 0.01)
+    distances = (z[:, None] - z) / scale.widths
+    near = (np.abs(distances) < 3).all(axis=2)
+    kernel = np.exp(-(distances**2) / 2).mean(axis=2)
+    np.testing.assert_allclose((rows @ rows.T)[near], kernel[near], atol=0.06)
+    # Without coverage, and with too few contigs to tell its noise, all are finite.
+    for few in (np.zeros((4, 2)), np.ones((2, 2)), np.ones((1, 2))):
+        assert np.isfinite(fit_abundance_scale(few, np.eye(len(few))).rows(np.ones((1, 2)))).all()
+
+
+@pytest.mark.parametrize(("n_profiles", "weight"), [(1, 0.1), (3, 0.3), (10, 0.5), (40, 0.5)])
+def test_coverage_counts_more_the_more_samples_there_are(n_profiles, weight):
+    assert abundance_share("auto", n_profiles) == pytest.approx(weight)
+    assert abundance_share(0.7, n_profiles) == 0.7
+
+
+def test_pieces_of_a_species_are_joined():
+    X, y = species_mixture(4, 32, 0.4, sizes=(40, 60))
+    X = normalize(X)
+    pieces = 2 * y + (np.arange(len(y)) % 2)
+    joined = join_pieces(X, pieces, 0.9)
+    assert adjusted_rand_score(y, joined) == 1
+    assert np.bincount(joined).tolist() == sorted(np.bincount(y), reverse=True)
+    pieces[:3] = -1
+    assert (join_pieces(X, pieces, 0.9)[:3] == -1).all()
+    np.testing.assert_array_equal(np.unique(join_pieces(X, pieces, 1.1)), np.arange(-1, 8))
+    one = np.zeros(len(X), dtype=int)
+    np.testing.assert_array_equal(join_pieces(X, one, 0.1), one)
 
 
 def test_bad_abundance():
@@ -522,7 +548,7 @@ def test_abundance_can_be_routed():
         pipeline = make_pipeline(FunctionTransformer(), clusterer)
         pipeline.fit(X, abundance=coverage_of(y, 2, 0.1))
         assert clusterer.get_metadata_routing().fit.requests == {"abundance": True}
-        assert pipeline[-1].cluster_centers_.shape[1] == 16 + 4
+        assert pipeline[-1].cluster_centers_.shape[1] == 16 + 2 * 64
 
 
 @pytest.mark.parametrize(
@@ -533,6 +559,7 @@ def test_abundance_can_be_routed():
         {"neighbors": "few"},
         {"resolution": 0.0},
         {"abundance_weight": 1.5},
+        {"abundance_weight": "equal"},
     ],
 )
 def test_bad_parameters_of_bins_are_named(parameters):

@@ -22,9 +22,9 @@ def test_rows_of_unit_length():
 def test_rows_with_abundance():
     rng = np.random.default_rng(0)
     X, abundance = rng.normal(size=(7, 3)), rng.uniform(size=(7, 2))
-    scale = fit_abundance_scale(abundance)
+    scale = fit_abundance_scale(abundance, X)
     rows = UnitRows(X, abundance, scale, 0.3)
     expected = join_abundance(normalize(X), scale.rows(abundance), 0.3)
     np.testing.assert_array_equal(rows[:], expected)
     np.testing.assert_array_equal(rows[3:6], expected[3:6])
-    assert rows.row_bytes == 8 * (3 + 4)
+    assert rows.row_bytes == 8 * (3 + 2 * 64)

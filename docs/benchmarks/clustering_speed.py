@@ -292,7 +292,7 @@ def run(wanted: Sequence[Case], output: Path) -> list[dict[str, str]]:
             if not files[0].exists():
                 for old in Path(folder).iterdir():  # of another size
                     old.unlink()
-                subprocess.run([*command, argument, *paths, "--draw"], check=True)
+                _draw(case, *paths)
             done = subprocess.run([*command, argument, *paths], check=True, stdout=subprocess.PIPE)
             result: Result = json.loads(done.stdout)
             seconds[case] = result["seconds"]
@@ -343,13 +343,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", metavar="TEXT", help="only methods whose task or name has this in it"
     )
     parser.add_argument("--case", nargs=3, metavar=("CASE", "ROWS", "SPECIES"), help="internal")
-    parser.add_argument("--draw", action="store_true", help="internal")
     args = parser.parse_args(argv)
     if args.case is not None:
         case = Case(*json.loads(args.case[0]))
-        if args.draw:
-            _draw(case, *args.case[1:])
-            return 0
         X, y = np.load(args.case[1], mmap_mode="r"), np.load(args.case[2])
         result = measure(case, X, y)
         sys.stdout.write(json.dumps(result | {"peak MB": peak_mb()}))

@@ -121,8 +121,6 @@ def compare_bins(
     coverage = made_up_coverage(truth, seed)
     methods: dict[str, tuple[dict[str, Any], np.ndarray | None]] = {
         "paper: K-medoid, labelled threshold": ({"min_similarity": threshold}, None),
-        "K-medoid, auto": ({"method": "kmedoid"}, None),
-        "K-medoid, neighbors": ({"min_similarity": "neighbors"}, None),
         "HDBSCAN": ({"method": "hdbscan"}, None),
         "graph (default)": ({}, None),
         f"graph, coverage in {_N_METAGENOMES} samples": ({}, coverage),

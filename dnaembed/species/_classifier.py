@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sequences import check_sequences
 from ..embedding._windows import split_windows
 from ._inputs import SequencesOrEmbeddingsMixin
-from ._novelty import Novelty, fit_novelty
+from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
 _MAX_FOLDS = 5  # of the calibration
 
@@ -199,7 +199,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         self.classes_ = self.classifier_.classes_
         species, codes = np.unique(y, return_inverse=True)
         if self.unknown is not None:
-            _check_unknown(self.unknown, species, codes)
+            check_unknown(self.unknown, species, codes)
         self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
         self._fit_calibration(classifier, rows, codes)
         return self
@@ -243,7 +243,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         rows = self._rows(X)
         calls = self.classifier_.predict(rows)
         if self.unknown is not None:
-            calls = _name_unknown(calls, self.novelty_.scores(rows) > 1, self.unknown)
+            calls = name_unknown(calls, self.novelty_.scores(rows) > 1, self.unknown)
         return calls
 
     def novelty_scores(self, X: Any) -> np.ndarray:
@@ -355,7 +355,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             codes[np.bincount(owners, weights * (calls == means.shape[1])) > 0.5] = means.shape[1]
         labels = self.classes_[np.minimum(codes, means.shape[1] - 1)]
         if self.unknown is not None:
-            labels = _name_unknown(labels, codes == means.shape[1], self.unknown)
+            labels = name_unknown(labels, codes == means.shape[1], self.unknown)
         agreement = np.minimum(np.bincount(owners, weights * (calls == codes[owners])), 1)
         return Bunch(
             labels=labels,
@@ -432,26 +432,3 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             tiny = np.finfo(np.float64).tiny
             return softmax(np.log(np.maximum(probabilities, tiny)) / self.temperature_, axis=1)
         return probabilities
-
-
-def _check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:
-    """Refuse a name for the unknown that is a species, is of another kind, or cannot be learnt."""
-    if any(isinstance(name, str) != isinstance(unknown, str) for name in species):
-        raise ValueError(
-            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r}."
-        )
-    if unknown in species.tolist():
-        raise ValueError(f"unknown={unknown!r} is one of the species in y.")
-    if np.bincount(codes).max() < 2:
-        raise ValueError(
-            f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
-            "do not show how far apart reads of a species lie."
-        )
-
-
-def _name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:
-    if calls.dtype.kind == "O":
-        calls = calls.copy()
-        calls[is_unknown] = unknown
-        return calls
-    return np.where(is_unknown, unknown, calls)

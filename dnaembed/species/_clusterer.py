@@ -32,7 +32,7 @@ LARGE_ROWS = 100_000
 _BATCH_ROWS_PER_CLUSTER, _BATCH_ROWS = 20, 10_000
 _START_ROWS_PER_CLUSTER, _START_ROWS = 30, 50_000
 _START_ITERATIONS = 30
-_MAX_PASSES = 10  # over all rows
+_MAX_PASSES = 5  # over all rows
 
 
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):

@@ -98,3 +98,27 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
     # The scaled limits must not shrink to nothing either, or rounding makes a known read new.
     scale = max(scale, 1e-6 / float(limits.max()))
     return Novelty(centers, limits * scale, np.sort(scores / scale))
+
+
+def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:
+    """Refuse a name for the unknown that is a species, is of another kind, or cannot be learnt."""
+    if any(isinstance(name, str) != isinstance(unknown, str) for name in species):
+        raise ValueError(
+            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r}."
+        )
+    if unknown in species.tolist():
+        raise ValueError(f"unknown={unknown!r} is one of the species in y.")
+    if np.bincount(codes).max() < 2:
+        raise ValueError(
+            f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
+            "do not show how far apart reads of a species lie."
+        )
+
+
+def name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:
+    """Replace some calls by the name of the unknown, which may be longer than theirs."""
+    if calls.dtype.kind == "O":
+        calls = calls.copy()
+        calls[is_unknown] = unknown
+        return calls
+    return np.where(is_unknown, unknown, calls)

@@ -66,13 +66,11 @@ def test_the_kernel_is_plain_attention(device, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("compile_layers", [False, True])
 @pytest.mark.parametrize("device", DEVICES)
-def test_embeddings_are_those_of_the_cpu(backbone, dtype, compile_layers, device):
+def test_embeddings_are_those_of_the_cpu(backbone, dtype, device):
     reads = random_dna(40, low=20, high=4000, alphabet="ACGTN")
     expected = embed_sequences(backbone, reads, EmbedOptions())
     there = on(backbone, device, dtype)
-    there.compile_layers = compile_layers
     for budget in (None, 3000):
         rows = embed_sequences(there, reads, EmbedOptions(budget=budget))
         assert rows.dtype == np.float32

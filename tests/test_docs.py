@@ -17,6 +17,7 @@ MODULES = [
     "dnaembed.io",
     "dnaembed.metrics",
     "dnaembed.plotting",
+    "dnaembed.species",
     "dnaembed.training",
     "dnaembed.utils.estimator_checks",
 ]

@@ -22,7 +22,7 @@ _COMPILED = [
     "dnaembed.composition._counting",
     "dnaembed.datasets._read_errors",
     "dnaembed.datasets._genomes",
-    "dnaembed.training._pairs",
+    "dnaembed.training._pieces",
 ]
 
 

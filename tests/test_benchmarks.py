@@ -85,6 +85,19 @@ def test_ablation_continues(genomes, tmp_path, monkeypatch):
     assert output.read_text() == first
 
 
+def test_binning_coverage(genomes, tmp_path):
+    script = load_benchmark("binning_coverage")
+    path = tmp_path / "coverage.csv"
+    options = ["--seeds", "0", "--species", "3", "-o", str(path)]
+    assert script.main([str(genomes), *options]) == 0
+    rows = table(path)
+    assert list(rows[0]) == list(table(BENCHMARKS.parent / "results" / "binning_coverage.csv")[0])
+    assert [row["samples"] for row in rows] == ["0", "1", "3", "5", "10", "1", "3", "5", "10"]
+    truth, lengths = np.array(list("aabbc")), np.array([6, 4, 9, 1, 5])
+    assert script.recovered(truth, np.array([0, 0, 1, -1, 1]), lengths) == [1, 1, 1]
+    assert script.recovered(truth, np.array([0, 0, 1, -1, -1]), lengths) == [2, 2, 1]
+
+
 def test_decisions(genomes, tmp_path):
     decisions = load_benchmark("decisions")
     for name, rows in zip(

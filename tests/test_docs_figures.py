@@ -113,7 +113,7 @@ def same(shown, expected):
 def test_table_of_unknown_species_is_that_of_the_results():
     columns = ["auroc", "fpr95", "known called unknown", "new called unknown", "calibration error"]
     measured = means("novelty.csv", ["shots", "score"], columns)
-    rows = table_of("guide/few_shot.rst", "reads a species,")
+    rows = table_of("guide/few_shot.rst", "reads per species,")
     assert len(rows) == len(measured)
     for shots, score, *shown in rows:
         expected = measured[shots, score]
@@ -129,3 +129,13 @@ def test_table_of_bins_is_that_of_the_results():
         even, skewed = measured["even", method], measured["lognormal", method]
         expected = [*even[:3], *skewed[:3], even[3]]
         assert all(map(same, shown, expected)), (method, expected)
+
+
+def test_table_of_coverage_is_that_of_the_results():
+    columns = [">50 %", ">70 %", ">90 %"]
+    measured = means("binning_coverage.csv", ["samples", "added noise"], columns)
+    rows = table_of("guide/binning.rst", "samples, > 50 %")
+    assert len(rows) == 5
+    for samples, *shown in rows:
+        expected = measured[samples, "0.0"] + measured.get((samples, "0.25"), ["", "", ""])
+        assert all(map(same, shown, expected)), (samples, expected)

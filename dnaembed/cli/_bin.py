@@ -189,7 +189,7 @@ def bin_(
         clusterer, saved = load_clusters(scale.assign)
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
         labels[kept] = clusterer.predict(rows, abundance=coverages)
-    if len(kept) > n_long:
+    if coverages is not None and len(kept) > n_long:
         labels[kept[n_long:]] = clusterer.predict(rows[n_long:], abundance=coverages[n_long:])
     write_bins(output, ids, sequences, labels, overwrite=force)
     logger.info(

@@ -137,20 +137,27 @@ class PartedEmbeddings:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        with self._stack:
-            if not os.path.lexists(self.folder) or _is_empty(self.folder):
-                self._check_companions()
-                with atomic_folder(self.folder, overwrite=False) as beside:
-                    (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
-            self._check_folder()
-            self._lock()
-            if self._resume:
-                self._check_settings()
-            else:
-                self._remove(keep=("lock",))
-                with written_beside(self.folder / "manifest.json") as beside:
-                    beside.write_text(json.dumps(self._described), "utf-8")
-            self._stack = self._stack.pop_all()
+        is_new = not os.path.lexists(self.folder) or _is_empty(self.folder)
+        try:
+            with self._stack:
+                if is_new:
+                    self._check_companions()
+                    with atomic_folder(self.folder, overwrite=False) as beside:
+                        (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
+                self._check_folder()
+                self._lock()
+                if self._resume:
+                    self._check_settings()
+                else:
+                    self._remove(keep=("lock",))
+                    with written_beside(self.folder / "manifest.json") as beside:
+                        beside.write_text(json.dumps(self._described), "utf-8")
+                self._stack = self._stack.pop_all()
+        except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
+            if is_new and self.folder.exists() and not self._numbers():
+                self._remove()
+                self.folder.rmdir()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

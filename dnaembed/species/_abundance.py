@@ -87,6 +87,9 @@ class AngleScale:
         return np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(angles.shape[1])
 
 
+Scale = AbundanceScale | AngleScale
+
+
 def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> AbundanceScale:
     """Learn how much abundances differ within a species, from contigs that look alike.
 
@@ -105,7 +108,7 @@ def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> Abunda
     noise = np.full(len(means), _LEAST_NOISE)
     if len(abundance) > 2:
         places = np.unique(np.linspace(0, len(abundance) - 1, _NOISE_ROWS).astype(int))
-        rows = unit_length(np.asarray(embeddings[places], dtype=np.float32))
+        rows = unit_length(embeddings[places]).astype(np.float32, copy=False)
         neighbor, similarity = (part[:, 0] for part in nearest_neighbors(rows, 1))
         alike = similarity >= np.median(similarity)
         z = _logarithms(abundance[places], means)

@@ -14,13 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._progress import progress
-from ._abundance import (
-    AbundanceScale,
-    AngleScale,
-    abundance_share,
-    check_abundance,
-    fit_abundance_scale,
-)
+from ._abundance import Scale, abundance_share, check_abundance, fit_abundance_scale
 from ._graph import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid, row_blocks
@@ -338,7 +332,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.labels_ = self._assign(rows, None).astype(np.int32)
 
-    _abundance_scale: AbundanceScale | AngleScale
+    _abundance_scale: Scale
 
     def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
         if abundance is None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..utils._rows import unit_length
-from ._abundance import AbundanceScale, AngleScale, join_abundance
+from ._abundance import Scale, join_abundance
 
 
 class UnitRows:
@@ -28,7 +28,7 @@ class UnitRows:
         self,
         embeddings: np.ndarray,
         abundance: np.ndarray | None = None,
-        scale: AbundanceScale | AngleScale | None = None,
+        scale: Scale | None = None,
         weight: float = 0.0,
     ) -> None:
         self._embeddings = embeddings

@@ -195,13 +195,9 @@ class ContrastiveTrainer:
         return self.backbone
 
     def _run(self, logs: dict[str, CsvLog]) -> None:
-        config = self.config
-        steps = ahead(
-            range(self.step, config.n_steps),
-            self._prepare,
-            n_threads=config.n_workers,
-            depth=config.n_workers,
-        )
+        config, n_ahead = self.config, self.config.n_workers
+        numbers = range(self.step, config.n_steps)
+        steps = ahead(numbers, self._prepare, n_threads=n_ahead, depth=n_ahead)
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._training_mode()

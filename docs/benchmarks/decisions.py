@@ -31,8 +31,6 @@ _N_READS = 100
 _LEAST_READS = 10
 _SHOTS = (2, 5, 10)
 _KNOWN_RATE = 0.95
-_N_METAGENOMES = 5
-_COVERAGE_NOISE = 0.3
 
 Row = dict[str, str]
 
@@ -108,30 +106,26 @@ def compare_bins(
     labels, genera : ndarray of shape (n,)
         Species and genus of each read.
     seed : int
-        Of the genera, the methods and the made-up coverages.
+        Of the genera and the methods.
 
     Returns
     -------
     list of dict
-        One a method.
+        One per method.
     """
     labelled = held_out(genera, 1 / 3, seed)
     threshold = min_similarity_from_labels(embeddings[labelled], labels[labelled])
     rows, truth = embeddings[~labelled], labels[~labelled]
-    coverage = made_up_coverage(truth, seed)
-    methods: dict[str, tuple[dict[str, Any], np.ndarray | None]] = {
-        "paper: K-medoid, labelled threshold": ({"min_similarity": threshold}, None),
-        "HDBSCAN": ({"method": "hdbscan"}, None),
-        "graph (default)": ({}, None),
-        f"graph, coverage in {_N_METAGENOMES} samples": ({}, coverage),
-        f"graph, coverage in {_N_METAGENOMES} samples alone": ({"abundance_weight": 1.0}, coverage),
-        "graph, coverage in 1 sample": ({"abundance_weight": 0.2}, coverage[:, :1]),
+    methods: dict[str, dict[str, Any]] = {
+        "paper: K-medoid, labelled threshold": {"min_similarity": threshold},
+        "HDBSCAN": {"method": "hdbscan"},
+        "graph (default)": {},
     }
     found = []
-    for name, (parameters, abundance) in methods.items():
+    for name, parameters in methods.items():
         start = perf_counter()
         clusterer = SpeciesClusterer(random_state=seed, **parameters)
-        bins = clusterer.fit(rows, abundance=abundance).labels_
+        bins = clusterer.fit(rows).labels_
         seconds = perf_counter() - start
         f1, _ = species_f1_recall(truth, bins)
         # A read without a bin counts as missed, where the paper leaves it out.
@@ -156,16 +150,6 @@ def compare_bins(
 def _ari(truth: np.ndarray, bins: np.ndarray) -> float:
     binned = bins >= 0
     return float(adjusted_rand_score(truth[binned], bins[binned])) if binned.any() else 0.0
-
-
-def made_up_coverage(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Draw coverages of contigs in samples: log-normal a species (sigma 1), with noise a contig."""
-    rng = np.random.default_rng(seed)
-    _, codes = np.unique(labels, return_inverse=True)
-    species = rng.normal(0, 1, (codes.max() + 1, _N_METAGENOMES))
-    return 10 * np.exp(
-        species[codes] + rng.normal(0, _COVERAGE_NOISE, (len(codes), _N_METAGENOMES))
-    )
 
 
 def compare_novelty(

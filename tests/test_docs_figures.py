@@ -67,8 +67,6 @@ def test_diagram_sees_new_imports(tmp_path, monkeypatch):
     ],
 )
 def test_pictures_can_be_drawn_again(name, draw, n_panels):
-    pytest.importorskip("matplotlib", reason="needs the extra plot")
-    pytest.importorskip("umap", reason="needs the extra plot")
     figure = getattr(script(name), draw)()
     assert len(figure.axes) == n_panels
     assert all(axis.get_title() for axis in figure.axes)

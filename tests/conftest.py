@@ -1,5 +1,12 @@
 """What several test modules need: random DNA and small models, made on the spot."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers of pytest-xdist share the cores: with more threads each, they wait for each other.
+    # Before torch is loaded, which looks at this once.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 

@@ -25,6 +25,9 @@ from ._options import OUTPUT_FILE, Messages
 
 logger = logging.getLogger("dnaembed")
 
+# Of click, which some versions of typer depend on and others carry within themselves.
+UsageError: Any = typer.BadParameter.__base__
+
 # What a file, an argument, a missing dependency, a device or a lack of memory can raise. Anything
 # else is a defect of the program and shows its traceback.
 _EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError)
@@ -43,6 +46,14 @@ class _Examples:
     def __init__(self, *, epilog: str | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self._examples = epilog or ""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; an error says whose arguments were wrong, also where click does not."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
+        except UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._app import app, say
+from ._app import UsageError, app, say
 
 # In the order of the help.
 _COMMANDS = (
@@ -31,9 +31,6 @@ _EXAMPLES = """\
 Each command explains itself: dnaembed COMMAND --help
 """
 
-# Of click, which some versions of typer depend on and others carry within themselves.
-_UsageError: Any = typer.BadParameter.__base__
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ``dnaembed`` command.
@@ -51,10 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         status = parser()(argv, prog_name="dnaembed", standalone_mode=False)
-    except _UsageError as error:
-        if error.ctx is not None:
-            print(error.ctx.get_usage(), file=sys.stderr)
-            say(f"{error.ctx.command_path}: error: {_explain(error)}")
+    except UsageError as error:
+        print(error.ctx.get_usage(), file=sys.stderr)
+        say(f"{error.ctx.command_path}: error: {_explain(error)}")
         return int(error.exit_code)
     return int(status or 0)
 

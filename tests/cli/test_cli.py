@@ -114,6 +114,7 @@ CLASSIFY = ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x"]
         (["embed"], ["Missing", "READS"]),
         (["embed", "reads.fa"], ["Missing option", "--output"]),
         (["bin", "c.fa", "-o", "x", "--min-bin-sise", "3"], ["Did you mean --min-bin-size?"]),
+        (["embed", "reads.fa", "-o"], ["dnaembed embed: error: Option", "requires an argument"]),
         (["cluster", "reads.fa", "-o", "x", "-k", "0"], ["-k", "--n-clusters", "1", "'0'"]),
         (["cluster", "reads.fa", "-o", "x", "-k", "two"], ["--n-clusters", "integer", "'two'"]),
         (["bin", "c.fa", "-o", "x", "--min-similarity", "2"], ["--min-similarity", "1", "'2'"]),

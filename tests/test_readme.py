@@ -20,7 +20,7 @@ ROWS = {
     "macro F1 from 5 labelled reads a species": ("clean", "f1@5"),
     "species binned with F1 > 0.5": ("clean", "f1>0.5"),
 }
-EMBEDDERS = ["raw TNF", "canonical TNF", "LDA of 4+5-mers", "k-mer net", "dnaembed"]
+EMBEDDERS = ["raw TNF", "canonical TNF", "LDA of 4+5-mers", "k-mer net", "bundled model"]
 
 
 def test_blocks_run_in_order(tmp_path, monkeypatch, capsys):

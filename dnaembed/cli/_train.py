@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -63,7 +63,8 @@ class Training:
         float | None, panel("Training", metavar="X", help="Highest, of the model.")
     ] = None
     loss: Annotated[
-        str | None, panel("Training", metavar="NAME", help="One of dnaembed.training.LOSSES.")
+        Literal["c2lr", "weighted_simclr", "mi_mix", "i_mix", "supcon"] | None,
+        panel("Training", help="What is minimised."),
     ] = None
     temperature: Annotated[float | None, panel("Training", metavar="X", help="Of the loss.")] = None
     mixed_precision: MixedPrecision = None
@@ -89,7 +90,8 @@ def train(
     ] = False,
     config: Annotated[str | None, Option(metavar="RECIPE", help="Recipe, .toml or .json.")] = None,
     architecture: Annotated[
-        str | None, panel("Model", metavar="NAME", help="Of a new model (default: kmer_profile).")
+        Literal["kmer_profile", "dnabert"] | None,
+        panel("Model", help="Of a new model (default: kmer_profile)."),
     ] = None,
     model: Annotated[
         str | None, panel("Model", metavar="NAME", help="Start from this model instead.")

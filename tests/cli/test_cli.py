@@ -11,13 +11,20 @@ import numpy as np
 import pytest
 
 from dnaembed import DNABertSEmbedder
+from dnaembed.backbones import DnaBertConfig, KmerProfileConfig
+from dnaembed.benchmark import PROTOCOLS
 from dnaembed.cli import _options as options
 from dnaembed.cli import main
-from dnaembed.cli._main import _COMMANDS, parser
+from dnaembed.cli._main import parser
 from dnaembed.io import read_embeddings, read_labels, read_sequences
+from dnaembed.training import LOSSES
 from tests.helpers.dna import random_dna
 
-COMMANDS = list(_COMMANDS)
+ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
+COMMANDS = [
+    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "info", "demo",
+]  # fmt: skip
 
 
 def fasta(path, ids, sequences):
@@ -76,9 +83,26 @@ def test_all_take_the_shared_options():
     for name in COMMANDS:
         assert {"--quiet", "-q", "--debug"} <= options_of(name)
     for name in ("embed", "cluster", "bin", "classify", "demo"):
-        assert {"--model", "--device", "--strand", "--jobs", "-j", "--seed"} <= options_of(name)
+        assert {"--model", "--device", "--strand", "--seed"} <= options_of(name)
+    for name in ("embed", "cluster", "bin", "classify", "demo", "benchmark"):
+        assert {"--jobs", "-j", "--threads", "-t"} <= options_of(name)
     for name in ("embed", "cluster", "bin", "classify", "benchmark", "adapt"):
         assert {"--skip-empty", "--allow-duplicate-ids"} <= options_of(name)
+
+
+@pytest.mark.parametrize(
+    ("argv", "names"),
+    [
+        (["train", "g", "-o", "r", "--loss"], set(LOSSES)),
+        (["train", "g", "-o", "r", "--architecture"], set(ARCHITECTURES)),
+        (["benchmark", "r", "l", "-o", "b", "--protocol"], set(PROTOCOLS) - {"lineage"}),
+    ],
+)
+def test_choices_are_what_is_registered(argv, names, capsys):
+    assert main([*argv, "x"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"{argv[-1]}" in line
+    assert {name.strip("'.") for name in line.split(" is not one of ")[1].split(", ")} == names
 
 
 def test_help_version_and_no_arguments(capsys):

@@ -18,6 +18,19 @@ def test_demo_reads():
     assert "INSDC" in reads.DESCR
 
 
+def test_sequences_and_species_alone_or_as_a_frame():
+    reads = load_demo_reads()
+    X, y = load_demo_reads(return_X_y=True)
+    assert reads.sequences == X
+    assert y.tolist() == reads.labels.tolist()
+    framed = load_demo_reads(as_frame=True)
+    assert framed.frame.columns.tolist() == ["sequence", "species"]
+    assert framed.labels.index.tolist() == reads.ids
+    X, y = load_demo_reads(return_X_y=True, as_frame=True)
+    assert X.tolist() == reads.sequences
+    assert y.tolist() == reads.labels.tolist()
+
+
 def test_reads_with_errors_are_a_subset():
     clean, noisy = load_demo_reads(), load_demo_reads(errors=True)
     assert len(noisy.ids) == 100

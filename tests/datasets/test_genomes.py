@@ -86,6 +86,8 @@ def test_catalog_and_split_choose_genomes(folder):
     assert [r.domain for r in list_genomes(folder)] == ["bacteria", "bacteria", "virus"]
     with pytest.raises(ValueError, match="No genomes"):
         list_genomes(folder, split="test")
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        list_genomes(folder / "none")
 
 
 def test_without_catalog_each_file_is_a_species(folder):
@@ -110,7 +112,7 @@ def test_labels_from_a_mapping(folder):
     ("text", "message"),
     [
         ("path\tspecies\nx\ty\n", "no column 'label'"),
-        ("path\tlabel\nbacteria/a.fna\n", "line 2: 1 columns, expected 2"),
+        ("path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
         ("path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
     ],
 )

@@ -74,7 +74,7 @@ def test_the_runner_sees_what_is_wrong(tmp_path, monkeypatch, capsys):
     with pytest.raises(AssertionError, match="says no"):
         run_page(blocks_of_rst(page), capsys, set())
     Path("table.tsv").write_text("a 0.912\n")
-    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.93\n")
+    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.92\n")
     run_page(blocks_of_rst(page), capsys, set())
     page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.5\n")
     with pytest.raises(AssertionError, match="says no"):

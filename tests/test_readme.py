@@ -16,8 +16,8 @@ ROWS = {
     "K-means ARI": ("clean", "ari"),
     "the same with 5 % errors": ("errors", "ari"),
     "the same on viruses, 1-5 kb": ("viruses", "ari"),
-    "macro F1 from 2 labelled reads a species": ("clean", "f1@2"),
-    "macro F1 from 5 labelled reads a species": ("clean", "f1@5"),
+    "macro F1 from 2 labelled reads per species": ("clean", "f1@2"),
+    "macro F1 from 5 labelled reads per species": ("clean", "f1@5"),
     "species binned with F1 > 0.5": ("clean", "f1>0.5"),
 }
 EMBEDDERS = ["raw TNF", "canonical TNF", "LDA of 4+5-mers", "k-mer net", "bundled model"]

@@ -14,7 +14,8 @@ from ._app import UsageError, app, say
 
 # In the order of the help.
 for _name in (
-    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
+    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "info", "demo",
 ):  # fmt: skip
     import_module(f"._{_name}", __package__)
 

@@ -53,7 +53,8 @@ Jobs = Annotated[
     ),
 ]
 MixedPrecision = Annotated[
-    Literal["fp32", "bf16", "fp16"] | None, panel("Training", help="Of matrix products.")
+    Literal["fp32", "bf16", "fp16"] | None,
+    panel("Training", help="Of matrix products (default: fp32)."),
 ]
 Budget = Annotated[
     int | None,
@@ -62,7 +63,7 @@ Budget = Annotated[
         min=1,
         metavar="N",
         help="Tokens (k-mer models: sequences) that pass through the model at once; larger batches "
-        "are computed in pieces, with the same gradients.",
+        "are computed in pieces, with the same gradients (default: as many as suit the model).",
     ),
 ]
 

@@ -2,9 +2,11 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from dnaembed.cli import _options as options
 from dnaembed.cli import main
 from dnaembed.cli._main import parser
 from dnaembed.io import read_embeddings, read_labels, read_sequences
-from dnaembed.training import LOSSES
+from dnaembed.training import LOSSES, ContrastiveFineTuner, TrainingConfig
+from dnaembed.training._recipe import DEFAULTS
 from tests.helpers.dna import random_dna
 
 ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
@@ -103,6 +106,27 @@ def test_choices_are_what_is_registered(argv, names, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"{argv[-1]}" in line
     assert {name.strip("'.") for name in line.split(" is not one of ")[1].split(", ")} == names
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("train", {**asdict(TrainingConfig()), **DEFAULTS["training"]}),
+        ("adapt", ContrastiveFineTuner().get_params()),
+    ],
+)
+def test_defaults_in_the_help_are_those_of_the_library(command, defaults, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    said = re.findall(r"--([a-z-]+) .*\(default: ([\w.]+)", capsys.readouterr().out)
+    numbers = {
+        name.replace("-", "_"): text for name, text in said if not text.startswith(("as", "all"))
+    }
+    for name, text in numbers.items():
+        expected = defaults.get({"steps": "n_steps", "workers": "n_workers"}.get(name, name), text)
+        if expected not in ("auto", None):
+            assert text == str(expected) or float(text) == expected, name
+    assert {"steps", "batch_size", "learning_rate", "mixed_precision"} <= set(numbers)
 
 
 def test_help_version_and_no_arguments(capsys):

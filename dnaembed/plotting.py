@@ -110,11 +110,14 @@ def plot_species(
     coordinates, labels = np.asarray(coordinates), column_or_1d(labels)
     check_consistent_length(coordinates, labels)
     if (in_none := labels == -1).any():
-        ax.scatter(*coordinates[in_none].T[:2], s=12, color="#DDDDDD", linewidths=0, label="no bin")
+        x, y = coordinates[in_none].T[:2]
+        ax.scatter(x, y, s=12, color="#DDDDDD", linewidths=0, label="no bin")
     kinds = np.unique(labels[~in_none]).tolist()
     for i, species in enumerate(kinds):
+        x, y = coordinates[labels == species].T[:2]
         ax.scatter(
-            *coordinates[labels == species].T[:2],
+            x,
+            y,
             s=18,
             color=_COLORS[i % len(_COLORS)],
             marker=_MARKERS[(i + i // len(_COLORS)) % len(_MARKERS)],

@@ -241,8 +241,14 @@ def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> 
 
 
 def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    given = {"shots": options.shots, "n_test": options.n_test, "allow_fewer": True}
-    scores = few_shot_scores(rows, reads.labels, **given, **options.seeds(seed))
+    scores = few_shot_scores(
+        rows,
+        reads.labels,
+        shots=options.shots,
+        n_test=options.n_test,
+        allow_fewer=True,
+        **options.seeds(seed),
+    )
     return {f"f1@{n_shots}": value for n_shots, value in scores.items()}
 
 

@@ -297,6 +297,12 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     too_short: list[str] = []
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
+
+        def write(codes: NDArray[np.uint8]) -> None:
+            packed = _pack(codes).tobytes()
+            digest.update(packed)
+            file.write(packed)
+
         for genome in progress(
             genomes, total=len(genomes), description="Packing genomes", unit="genome"
         ):
@@ -304,32 +310,25 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
             if not pieces:
                 too_short.append(genome.path)
                 continue
+            label = labels.setdefault(genome.label, len(labels))
+            if label == len(domains):
+                domains.append(genome.domain)
+            if domains[label] != genome.domain:
+                raise ValueError(
+                    f"Label {genome.label!r} has genomes of two domains: {domains[label]!r} and "
+                    f"{genome.domain!r}."
+                )
             for codes in pieces:
                 gaps.append(_runs_of_n(codes) + offsets[-1])
                 offsets.append(offsets[-1] + codes.size)
                 codes = np.concatenate((waiting, np.where(codes > 3, 0, codes).astype(np.uint8)))
                 whole = codes.size // 4 * 4
-                packed = _pack(codes[:whole]).tobytes()
-                digest.update(packed)
-                file.write(packed)
+                write(codes[:whole])
                 waiting = codes[whole:]
-            if genome.label not in labels:
-                labels[genome.label] = len(labels)
-                domains.append(genome.domain)
-            elif domains[labels[genome.label]] != genome.domain:
-                raise ValueError(
-                    f"Label {genome.label!r} has genomes of two domains: "
-                    f"{domains[labels[genome.label]]!r} and {genome.domain!r}."
-                )
             names.append(Path(genome.path).name)
-            genome_labels.append(labels[genome.label])
+            genome_labels.append(label)
             genome_pieces.append(len(offsets) - 1)
-        if waiting.size:
-            packed = _pack(
-                np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8)))
-            ).tobytes()
-            digest.update(packed)
-            file.write(packed)
+        write(np.pad(waiting, (0, -waiting.size % 4)))
     if not names and too_short:
         raise ValueError(
             f"None of the {len(too_short)} genomes has a sequence of at least {min_piece} bases, "
@@ -380,11 +379,9 @@ def pack_sequences(
     """Pack sequences in memory; return what `GenomeStore` calls packed, gaps, piece_offsets."""
     text = "".join(sequences).encode("ascii")
     codes = BASE_CODES[np.frombuffer(text, dtype=np.uint8)]
-    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
-    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     known = np.where(codes > 3, 0, codes).astype(np.uint8)
-    padding = np.zeros(-codes.size % 4, dtype=np.uint8)
-    return _pack(np.concatenate((known, padding))), _runs_of_n(codes), offsets
+    return _pack(np.pad(known, (0, -codes.size % 4))), _runs_of_n(codes), offsets
 
 
 def _runs_of_n(codes: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, column_or_1d
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def project(
     ----------
     embeddings : ndarray of shape (n, d)
         One row per sequence, n and d at least 2.
-    method : {"pca", "umap"}, default="pca"
-        Principal components, or UMAP on cosine distances.
+    method : {"pca", "umap", "tsne"}, default="pca"
+        Principal components, or UMAP or t-SNE on cosine distances.
     random_state : int or None, default=0
         Seed.
 
@@ -62,7 +63,11 @@ def project(
 
         reducer = UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
-    raise ValueError(f'method must be "pca" or "umap", got {method!r}.')
+    if method == "tsne":
+        perplexity = min(30, (len(embeddings) - 1) / 3)
+        tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=random_state)
+        return tsne.fit_transform(embeddings), ("t-SNE 1", "t-SNE 2")
+    raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
 
 
 def plot_species(

@@ -19,17 +19,18 @@ def test_pca_shows_the_largest_spread():
 
 
 def test_unknown_projection():
-    with pytest.raises(ValueError, match='"pca" or "umap"'):
-        project(np.eye(3), method="tsne")
+    with pytest.raises(ValueError, match='"pca", "umap" or "tsne", got \'mds\''):
+        project(np.eye(3), method="mds")
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_umap():
+@pytest.mark.parametrize("name", ["UMAP", "t-SNE"])
+def test_neighbourhoods(name):
     rows = np.random.default_rng(0).standard_normal((40, 5))
-    coordinates, names = project(rows, method="umap")
+    coordinates, names = project(rows, method=name.lower().replace("-", ""))
     assert coordinates.shape == (40, 2)
     assert np.isfinite(coordinates).all()
-    assert names == ("UMAP 1", "UMAP 2")
+    assert names == (f"{name} 1", f"{name} 2")
 
 
 @pytest.mark.parametrize("n_species", [1, 10, 25])

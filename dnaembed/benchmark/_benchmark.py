@@ -24,7 +24,7 @@ from ._results import BenchmarkResult, versions
 
 logger = logging.getLogger("dnaembed")
 
-# Of what is cached: raised when a protocol, or how costs are measured, changes.
+# Version of what is cached: raised when a protocol, or how costs are measured, changes.
 _FORMAT = 4
 
 

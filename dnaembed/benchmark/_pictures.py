@@ -153,16 +153,18 @@ def plot_similarities(
         within = within[:, rng.choice(within.shape[1], _MOST_PAIRS, replace=False)]
     between = rng.integers(0, len(rows), (2, min(_MOST_PAIRS, len(rows) ** 2)))
     between = between[:, labels[between[0]] != labels[between[1]]]
-    bins = np.linspace(-1, 1, 81)
+    bins, least = np.linspace(-1, 1, 81), 1.0
     for (one, other), name, color, style in (
         (within, "within species", _COLORS[0], "stepfilled"),
         (between, "between species", _COLORS[6], "step"),
     ):
         values = np.clip(np.einsum("ij,ij->i", rows[one], rows[other]), -1, 1)
+        least = min(least, values.min(initial=1))
         weights = np.full(len(values), 1 / max(1, len(values)) / (bins[1] - bins[0]))
         look = {"histtype": style, "color": color, "alpha": 0.8, "linewidth": 1.5}
         ax.hist(values, bins, weights=weights, label=name, **look)
     ax.set(xlabel="cosine similarity", ylabel="density", yticks=[], title=title)
+    ax.set_xlim(bins[np.digitize(least, bins[1:-1])], 1)
     ax.legend(frameon=False, fontsize="small")
     return ax
 

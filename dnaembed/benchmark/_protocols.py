@@ -164,7 +164,7 @@ def few_shot_scores(
             train = np.concatenate([m[:n_shots] for m in members])
             classifier = LogisticRegression(C=0.5, max_iter=3000)
             with warnings.catch_warnings():
-                # A single sequence a species is what one shot means.
+                # One shot means a single sequence per species.
                 warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
                 classifier.fit(rows[train], codes[train])
             calls = classifier.predict(rows[test])

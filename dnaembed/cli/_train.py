@@ -23,7 +23,7 @@ species. run/model is the result, to be used as --model; run/best the best so fa
 run/log.csv the course of the loss.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
-[output]; what is given as an option wins over it.
+[output]; options win over it.
 """
 
 

@@ -2,7 +2,7 @@
 
 ``python docs/benchmarks/ablation.py GENOMES --config RECIPE -o docs/results/ablation.csv``
 trains the model of a recipe with each loss and seed on split ``train`` and scores it on split
-``dev``. A run that was killed goes on: rows that the file has are not made again.
+``dev``. A run that was killed resumes: rows that the file has are not made again.
 """
 
 from __future__ import annotations

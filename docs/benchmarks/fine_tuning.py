@@ -3,7 +3,7 @@
 ``python docs/benchmarks/fine_tuning.py GENOMES -o docs/results/fine_tuning.csv``
 scores the bundled model on reads of split ``dev`` as it is, adapted to those reads without their
 labels (ARI of K-means), and fine-tuned on five labelled reads per species (F1 of the others). A run
-that was killed goes on: rows that the file has are not made again.
+that was killed resumes: rows that the file has are not made again.
 """
 
 from __future__ import annotations

@@ -65,20 +65,16 @@ def test_saved_reads(tmp_path):
             assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
-def test_saved_reads_stay(tmp_path):
+def test_saved_reads_stay_and_replace_nothing(tmp_path):
     save_demo_reads(tmp_path / "demo")
     (tmp_path / "demo" / "mine.tsv").write_text("kept")
     save_demo_reads(tmp_path / "demo")
     assert (tmp_path / "demo" / "mine.tsv").read_text() == "kept"
     (tmp_path / "demo" / "README.md").write_text("something else")
-    with pytest.raises(FileExistsError, match="a new folder is expected"):
-        save_demo_reads(tmp_path / "demo")
-
-
-def test_saved_reads_replace_nothing(tmp_path):
-    (tmp_path / "demo").mkdir()
-    with pytest.raises(FileExistsError, match="demo exists; a new folder is expected"):
-        save_demo_reads(tmp_path / "demo")
+    (tmp_path / "empty").mkdir()
+    for name in ("demo", "empty"):
+        with pytest.raises(FileExistsError, match=f"{name} exists; a new folder is expected"):
+            save_demo_reads(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="no folder"):
         save_demo_reads(tmp_path / "none" / "demo")
-    assert list((tmp_path / "demo").iterdir()) == []
+    assert list((tmp_path / "empty").iterdir()) == []

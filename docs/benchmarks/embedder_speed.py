@@ -46,7 +46,7 @@ def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dic
     embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
         "raw TNF, Python loop": (python_loop_tnf, max(1, n_reads // 50)),
         "raw TNF": (KmerEmbedder(method="raw").fit(reads[:1]).transform, n_reads),
-        "canonical 4-mers": (KmerEmbedder().fit(reads[:1]).transform, n_reads),
+        "canonical TNF": (KmerEmbedder().fit(reads[:1]).transform, n_reads),
         "bundled model": (bundled.transform, n_reads),
         "transformer of 117 M parameters": (
             lambda part: embed_sequences(transformer, part, EmbedOptions()),

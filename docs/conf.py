@@ -73,7 +73,12 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     # The right bar of the gallery has nothing but a link to the source.
-    "secondary_sidebar_items": {"**": ["page-toc"], "auto_examples/**": []},
+    "secondary_sidebar_items": {
+        "*": ["page-toc"],
+        "guide/*": ["page-toc"],
+        "generated/*": ["page-toc"],
+        "auto_examples/*": [],
+    },
 }
 toc_object_entries_show_parents = "hide"
 # Pages without pages below them have nothing to show beside them.

@@ -152,5 +152,7 @@ class MemoryWatch:
 
     @staticmethod
     def _in_use() -> int:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]  # of Linux
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        status = Path("/proc/self/statm")
+        if not status.exists():  # elsewhere than on Linux
+            return 0
+        return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -10,9 +10,13 @@ import csv
 import re
 import tomllib
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from dnaembed.backbones._protocol import _BACKBONES
+from dnaembed.benchmark import PROTOCOLS
+from dnaembed.training import LOSSES
 from tests.helpers.docs_code import (
     agrees,
     blocks_of_markdown,
@@ -47,7 +51,9 @@ def _mark(page):
 def test_page(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    run_page(blocks_of_rst(DOCS / page), capsys, EXTRAS)
+    # What a page registers is gone after it.
+    with patch.dict(_BACKBONES), patch.dict(PROTOCOLS), patch.dict(LOSSES):
+        run_page(blocks_of_rst(DOCS / page), capsys, EXTRAS)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ._app import command
-from ._options import READS_HELP, Jobs, Reading
+from ._options import Jobs, Reading
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -46,7 +46,7 @@ class Protocol(StrEnum):
 
 @command(_EXAMPLES)
 def benchmark(
-    reads: Annotated[str, Argument(metavar="READS", help=READS_HELP)],
+    reads: Annotated[str, Argument(metavar="READS", help="FASTA or FASTQ, plain or compressed.")],
     labels: Annotated[
         str, Argument(metavar="LABELS.tsv", help="Table of two columns: identifier and species.")
     ],

@@ -45,18 +45,6 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def move(
-    model: torch.nn.Module,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Move a model, or change its precision; what is None stays.
-
-    The declared type hides a decorator of transformers that mypy misreads.
-    """
-    model.to(device=device, dtype=dtype)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a failed computation may succeed with a smaller batch."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

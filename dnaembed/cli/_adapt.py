@@ -80,7 +80,7 @@ def adapt(
     used as --model.
     """
     from ..backbones import load_backbone
-    from ..backbones._device import move, resolve_device
+    from ..backbones._device import resolve_device
     from ..io import read_labels
     from ..training import ContrastiveFineTuner
 
@@ -91,9 +91,9 @@ def adapt(
     y = None if table is None else _numbers(ids, table, str(labels))
     tuner = ContrastiveFineTuner(**{k: v for k, v in asdict(tuning).items() if v is not None})
     backbone = load_backbone(model)
-    move(backbone.model, resolve_device(device))
+    backbone.model.to(resolve_device(device))
     tuned = tuner.fine_tune(backbone, sequences, y, random_state=seed)
-    move(tuned.model, "cpu")
+    tuned.model.to("cpu")
     tuned.save(output)
     logger.info("Wrote %s.", output)
 

@@ -105,12 +105,8 @@ def add_linear_part(
         If `shrinkage` is out of range, or labels are missing.
     """
     old = backbone.model
-    fields = {name: getattr(old.config, name) for name in old.config.architecture_fields}
-    fields |= {"linear_size": size, "linear_weight": weight}
-    config = KmerProfileConfig(
-        **fields, dropout=old.config.dropout, window_size=old.config.window_size
-    )
-    model = KmerProfileModel(config)
+    fields = vars(old.config) | {"linear_size": size, "linear_weight": weight}
+    model = KmerProfileModel(KmerProfileConfig(**fields))
     state = {name: value for name, value in old.state_dict().items() if name != "linear"}
     model.load_state_dict(state, strict=False)
     new = KmerProfileBackbone(model.eval())

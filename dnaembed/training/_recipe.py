@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..backbones import Backbone, KmerProfileBackbone, load_backbone
-from ..backbones._device import DTYPES, move, resolve_device
+from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
 from ..datasets._read_errors import ErrorModel
@@ -160,7 +160,7 @@ def train_model(
         backbone, source, config, validation_source=validation, output_dir=run, device=device
     )
     backbone = trainer.train(resume=resume)
-    move(backbone.model, "cpu")
+    backbone.model.to("cpu")
     if processes.is_first:
         real = {name: value for name, value in merged["pairs"].items() if name != "virtual_share"}
         backbone = finish_backbone(backbone, merged, make_pairs(store, real, seed=seed))
@@ -337,7 +337,7 @@ def finish_backbone(
     """
     if recipe["linear"] and isinstance(backbone, KmerProfileBackbone):
         backbone = add_linear_part(backbone, source, **recipe["linear"])
-    move(backbone.model, dtype=DTYPES[recipe["output"].get("dtype", "float32")])
+    backbone.model.to(dtype=DTYPES[recipe["output"].get("dtype", "float32")])
     return backbone
 
 

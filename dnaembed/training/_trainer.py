@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, distributed
 
 from ..backbones import Backbone
-from ..backbones._device import move
 from ..utils._ahead import ahead
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
@@ -131,7 +130,7 @@ class ContrastiveTrainer:
         self.validations: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self._best_weights: list[Tensor] | None = None
-        move(backbone.model, self.device)
+        backbone.model.to(self.device)
         self.head.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
         if config.n_trainable_layers is not None:

@@ -13,6 +13,7 @@ from dnaembed.backbones.dnabert._flex_attention import (
     _counted,
     flex_is_usable,
 )
+from dnaembed.backbones.dnabert._packed_attention import reach_of_heads
 
 # Without a compiler flex attention says so at its first call; here it is called so on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -45,6 +46,11 @@ def plain(query, key, value, lengths, slopes):
     for part, weights in weights_by_sequence(query, key, lengths, slopes):
         context[part] = torch.einsum("hij,jhd->ihd", weights, value[part].double())
     return context
+
+
+def reach_in_blocks(query, key, slopes):
+    query, key = (x.transpose(0, 1)[None] for x in (query, key))
+    return (reach_of_heads(query, key, slopes) / _BLOCK).ceil()
 
 
 def block_mask(attention, reach):
@@ -99,7 +105,7 @@ def test_what_is_skipped_has_no_weight(scale):
     query, key, _ = packed(lengths, scale=scale)
     slopes = alibi_slopes(4)
     attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
-    partial, full = block_mask(attention, attention._reach(query, key))
+    partial, full = block_mask(attention, reach_in_blocks(query, key, slopes))
     kept = (partial | full).repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
     for part, weights in weights_by_sequence(query, key, lengths, slopes):
         skipped = ~kept[:, part, part]
@@ -113,13 +119,15 @@ def test_what_is_skipped_has_no_weight(scale):
 
 def test_nothing_is_skipped_where_the_scores_are_not_numbers():
     query, key, _ = packed([2000])
-    attention = FlexAttention(torch.tensor([2000]), alibi_slopes(4), 2000, query.device)
-    reach = attention._reach(query, key)
+    slopes = alibi_slopes(4)
+    attention = FlexAttention(torch.tensor([2000]), slopes, 2000, query.device)
+    reach = reach_in_blocks(query, key, slopes)
     assert reach[0] < 5
     query[3, 1, 0] = torch.nan
-    assert torch.isinf(attention._reach(query, key)[1])
-    assert (attention._reach(query, key) == reach).tolist() == [True, False, True, True]
-    partial, full = block_mask(attention, attention._reach(query, key))
+    with_nan = reach_in_blocks(query, key, slopes)
+    assert torch.isinf(with_nan[1])
+    assert (with_nan == reach).tolist() == [True, False, True, True]
+    partial, full = block_mask(attention, with_nan)
     assert (partial | full)[1].all()
 
 

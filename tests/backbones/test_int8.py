@@ -14,7 +14,6 @@ from torch.nn.functional import cosine_similarity
 from dnaembed import DNABertSEmbedder
 from dnaembed.backbones import (
     DnaBertBackbone,
-    DnaBertConfig,
     DnaBertModel,
     KmerProfileBackbone,
     KmerProfileConfig,
@@ -79,7 +78,7 @@ def test_whole_numbers_are_exact_in_any_shape_and_number_of_rows():
 def test_embeddings_are_nearly_the_same(data, tokenizer, name):
     file = data / f"{name}.weights.safetensors"
     with safe_open(file, framework="pt") as handle:
-        config = DnaBertConfig.from_published(json.loads(handle.metadata()["config"]))
+        config = DnaBertBackbone.read_config(json.loads(handle.metadata()["config"]))
     model = DnaBertModel(config).eval()
     weights = {k: v for k, v in load_file(file).items() if not k.startswith("pooler.")}
     model.load_state_dict(weights)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dnaembed.backbones.dnabert import _flex_attention, _modeling, alibi_slopes
+from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
 from dnaembed.backbones.dnabert._packed_attention import attend, attend_eagerly
-from dnaembed.backbones.dnabert._packed_encoder import choose_attention, encode_packed
 
 LENGTHS = torch.tensor([4, 3])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -43,6 +45,11 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float32
+
+
+def move(model: Any, device: Any = None, dtype: torch.dtype | None = None) -> None:
+    """Move a model, or change its precision; what is None stays."""
+    model.to(device=device, dtype=dtype)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

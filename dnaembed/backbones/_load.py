@@ -12,7 +12,6 @@ from threading import Lock
 from typing import Any
 
 import torch
-from numba.core.compiler_lock import global_compiler_lock
 
 from ..utils._messages import printable
 from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weights_file
@@ -175,16 +174,10 @@ def _renew_after_fork() -> None:
     global _shared_lock
     _shared_lock = Lock()  # another thread may have held it
     torch.set_num_threads(1)  # the other threads of torch are not there, and would be waited for
-    global_compiler_lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    # A fork waits for a thread that compiles, because nobody could finish its work in the child.
-    os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=_renew_after_fork,
-    )
+    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def find_folder(

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
 from ..backbones import Backbone
-from ..backbones._device import DTYPES, resolve_device, resolve_dtype
+from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
 from ._cache import embedding_keys, open_cache
 from ._engine import EmbedOptions, embed_sequences
 from ._mixin import SequenceTransformerMixin
@@ -362,7 +362,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
         if tuned is not None:
-            tuned.model.to(device)
+            move(tuned.model, device)
             return tuned
         return self._name().shared(device, resolve_dtype(self.dtype, device))
 
@@ -382,7 +382,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
             backbone = self._name().load()
-            backbone.model.to(resolve_device(self.device))
+            move(backbone.model, resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
@@ -394,10 +394,10 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         """Set the tuned model: computed in full precision, kept in that of the embedder."""
         if backbone.model.dtype != torch.float32:
             backbone = deepcopy(backbone)
-            backbone.model.to(dtype=torch.float32)
+            move(backbone.model, dtype=torch.float32)
         tuned = tune(backbone, sequences, y, random_state=self._random_state)
         dtype = resolve_dtype(self.dtype, resolve_device(self.device))
-        tuned.model.eval().to(dtype=dtype)
+        move(tuned.model.eval(), dtype=dtype)
         self._tuned_backbone = tuned
 
     def _options(self, backbone: Backbone) -> EmbedOptions:

@@ -28,7 +28,7 @@ import torch
 from _shared import agreement, arguments, flops, random_reads, random_transformer, write_rows
 
 from dnaembed.backbones import DnaBertBackbone
-from dnaembed.backbones._device import DTYPES, resolve_device
+from dnaembed.backbones._device import DTYPES, move, resolve_device
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
@@ -211,11 +211,11 @@ def _set_up(backbone: DnaBertBackbone, case: Case, *, eager: bool) -> Iterator[D
     weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     try:
         config._attn_implementation = "eager" if eager else before
-        backbone.model.to(dtype=DTYPES[case.dtype])
+        move(backbone.model, dtype=DTYPES[case.dtype])
         yield ready
     finally:
         config._attn_implementation = before
-        backbone.model.to(dtype=torch.float32)
+        move(backbone.model, dtype=torch.float32)
         backbone.model.load_state_dict(weights)
 
 
@@ -288,7 +288,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         backbone = random_transformer(random_reads(np.random.default_rng(1), [5_000] * 100))
     else:
         backbone = DnaBertBackbone.from_folder(args.model)
-    backbone.model.to(device)
+    move(backbone.model, device)
     matmul_size = 8192 if device.type == "cuda" else 512
     rows = measure(
         backbone,

@@ -28,6 +28,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._modeling import DnaBertLayer
 from dnaembed.benchmark._memory import MemoryWatch
@@ -172,7 +173,7 @@ def measure(
     mixed = random_reads(rng, rng.permutation(spread))
     exact = random_transformer(random_reads(rng, [5000] * 200), config, seed=seed)
     half, rounded = deepcopy(exact), deepcopy(exact)
-    half.model.to(dtype=torch.bfloat16)
+    move(half.model, dtype=torch.bfloat16)
     rounded.quantize()
     rows = []
     for n_threads in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
@@ -48,19 +48,6 @@ Seed = Annotated[
 Jobs = Annotated[
     int | None,
     Option("--jobs", "-j", metavar="N", help="Tasks run at a time; -1: one per processor core."),
-]
-MixedPrecision = Annotated[
-    Literal["fp32", "bf16", "fp16"] | None, panel("Training", help="Of matrix products.")
-]
-Budget = Annotated[
-    int | None,
-    panel(
-        "Training",
-        min=1,
-        metavar="N",
-        help="Tokens (k-mer models: sequences) that pass through the model at once; larger batches "
-        "are computed in pieces, with the same gradients.",
-    ),
 ]
 
 
@@ -114,6 +101,35 @@ class Embedding:
 
         both = self.strand == "both"
         return source_of_embedder(embedder, both_strands=both, model=self.model)
+
+
+@dataclass(frozen=True)
+class Optimising:
+    """What every training has; None: the library's default."""
+
+    n_steps: Annotated[
+        int | None, panel("Training", "--steps", metavar="N", help="Optimiser steps.")
+    ] = None
+    batch_size: Annotated[int | None, panel("Training", metavar="N", help="Pairs per step.")] = None
+    learning_rate: Annotated[
+        float | None, panel("Training", metavar="X", help="Highest, of the model.")
+    ] = None
+    mixed_precision: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None, panel("Training", help="Of matrix products.")
+    ] = None
+    budget: Annotated[
+        int | None,
+        panel(
+            "Training",
+            metavar="N",
+            help="Tokens (k-mer models: sequences) that pass through the model at once; larger "
+            "batches are computed in pieces, with the same gradients.",
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,27 @@
-"""``dnaembed train``: a model from a folder of genomes."""
+"""``dnaembed train``: a model from folders of genomes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 from typer import Argument, Option
 
 from ._app import command
-from ._options import Budget, Device, MixedPrecision, Seed, panel
+from ._options import Device, Optimising, Seed, panel
 
 _EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
   dnaembed train genomes/ -o run/ --resume             resume after an interruption
   dnaembed train genomes/ -o run/ --config recipe.toml --split train
   dnaembed train genomes/ -o run/ --model dnabert-s/ --learning-rate 3e-6
+  dnaembed train genomes/ more/ -o run/                several folders
   torchrun --nproc-per-node 8 -m dnaembed train ...    several GPUs
 
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
 if there are such, domain and split) or --labels says which genomes are of one
-species. run/model is the result, to be used as --model; run/best the best so far,
-run/log.csv the course of the loss.
+species. Genomes that are too short are left out and counted. run/model is the result,
+to be used as --model; run/best the best so far, run/log.csv the course of the loss.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
 [output]; what is given as an option wins over it.
@@ -50,37 +51,27 @@ class Genomes:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Optimising):
     """What a recipe has in its section training; None: as the recipe says."""
 
-    n_steps: Annotated[
-        int | None, panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps.")
-    ] = None
-    batch_size: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Pairs per step.")
-    ] = None
-    learning_rate: Annotated[
-        float | None, panel("Training", metavar="X", help="Highest, of the model.")
-    ] = None
     loss: Annotated[
         str | None, panel("Training", metavar="NAME", help="One of dnaembed.training.LOSSES.")
     ] = None
     temperature: Annotated[float | None, panel("Training", metavar="X", help="Of the loss.")] = None
-    mixed_precision: MixedPrecision = None
-    budget: Budget = None
-    checkpoint_every: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Steps.")
-    ] = None
-    eval_every: Annotated[int | None, panel("Training", min=1, metavar="N", help="Steps.")] = None
+    checkpoint_every: Annotated[int | None, panel("Training", metavar="N", help="Steps.")] = None
+    eval_every: Annotated[int | None, panel("Training", metavar="N", help="Steps.")] = None
     n_workers: Annotated[
         int | None,
-        panel("Training", "--workers", min=1, metavar="N", help="Threads that prepare batches."),
+        panel("Training", "--workers", metavar="N", help="Threads that prepare batches."),
     ] = None
 
 
 @command(_EXAMPLES)
 def train(
-    genomes: Annotated[str, Argument(metavar="GENOMES", help="Folder of genomes.")],
+    genomes: Annotated[
+        list[str],
+        Argument(metavar="GENOMES", help="Folder of genomes; several have a catalogue each."),
+    ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
     data: Genomes,
     training: Training,
@@ -97,7 +88,7 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Train a model on a folder of genomes.
+    """Train a model on folders of genomes.
 
     It learns that pieces of genomes of one species lie close together, by curriculum contrastive
     learning on pieces drawn anew at every step.
@@ -107,23 +98,17 @@ def train(
 
     if model is not None and architecture is not None:
         raise ValueError("--model has its own architecture: give one of --model, --architecture.")
-    sections = {
-        "model": {"architecture": architecture, "path": model},
-        "training": asdict(training),
-    }
+    start = {"architecture": architecture, "path": model}
     options = {
-        section: {name: value for name, value in values.items() if value is not None}
-        for section, values in sections.items()
+        "model": {name: value for name, value in start.items() if value is not None},
+        "training": training.given(),
     }
     given = read_recipe(config) if config is not None else {}
     train_model(
         genomes,
-        merge_recipes(given, {section: values for section, values in options.items() if values}),
+        merge_recipes(given, options),
         output,
-        catalog=data.catalog,
-        labels=data.labels,
-        split=data.split,
-        validation_split=data.validation_split,
+        **vars(data),
         resume=resume,
         device=device,
         seed=seed,

@@ -116,7 +116,7 @@ def add_linear_part(
 
 @dataclass(frozen=True)
 class _Scatter:
-    """Moments of profiles: over all, and within labels (None where labels are unknown)."""
+    """Moments of profiles over all, and within labels (None where labels are unknown)."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -151,7 +151,7 @@ def _collect(
             for label, row in zip(np.tile(batch.labels, 2).tolist(), rows, strict=True):
                 if label >= 0:
                     sizes[label] = sizes.get(label, 0) + 1
-                    sums[label] = sums[label] + row if label in sums else row
+                    sums[label] = sums.get(label, 0.0) + row
     mean = total / n
     within = None
     if len(sizes) > 1 and sum(sizes.values()) == n > len(sizes):

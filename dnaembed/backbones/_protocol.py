@@ -310,15 +310,12 @@ class Backbone(ABC):
         """
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
-            ignored = getattr(self.model.config, "training_fields", ())
-            fields = {k: v for k, v in self._config_fields().items() if k not in ignored}
+            config = self.model.config
+            fields = _config_fields(config)
+            for name in getattr(config, "training_fields", ()):
+                fields.pop(name, None)
             self._fingerprint = state, content_digest(fields, self.others_text(), self.model)
         return self._fingerprint[1]
-
-    def _config_fields(self) -> dict[str, Any]:
-        config = self.model.config
-        fields = {name: getattr(config, name) for name in config_parameters(type(config))}
-        return fields | {"model_type": config.model_type}
 
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
         """Write a folder that `load_backbone` loads again bit for bit.
@@ -344,7 +341,7 @@ class Backbone(ABC):
             )
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as temporary:
-            fields = self._config_fields() | {
+            fields = _config_fields(self.model.config) | {
                 "architectures": [type(self.model).__name__],
                 "dtype": str(self.model.dtype).removeprefix("torch."),
             }
@@ -404,9 +401,16 @@ def backbone_class(model_type: Any) -> type[Backbone] | None:
 
 
 def config_parameters(config_class: Any) -> list[str]:
-    """Return the names of the parameters of a configuration."""
-    _, *parameters = inspect.signature(config_class.__init__).parameters.values()
-    return [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    """Return the names of the parameters that a configuration has of its own."""
+    of_transformers = (c for c in config_class.__mro__ if c.__module__.startswith("transformers."))
+    inherited = inspect.signature(next(of_transformers, object).__init__).parameters
+    own = inspect.signature(config_class.__init__).parameters
+    return [n for n, p in own.items() if n not in inherited and p.kind is not p.VAR_KEYWORD]
+
+
+def _config_fields(config: Any) -> dict[str, Any]:
+    fields = {name: getattr(config, name) for name in config_parameters(type(config))}
+    return fields | {"model_type": config.model_type}
 
 
 _CARD = """\

@@ -92,34 +92,6 @@ def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
         assert beyond.max() <= UNIT_ROUNDOFF
 
 
-def test_reach_is_the_least_that_the_bound_allows():
-    slopes = torch.tensor([0.5, 0.25, 0.02, 0.005, 100.0])
-    length, head_size = 5000, 8
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, len(slopes), length, head_size)
-    # Each head has scores of a size of its own, and so has each sequence.
-    size = (
-        torch.tensor([3.0, 0.5, 1.0, 0.1, 0.1])[:, None, None]
-        * torch.tensor([1.0, 1.5])[:, None, None, None]
-    )
-    q = torch.randn(shape, generator=generator) * size
-    k = torch.randn(shape, generator=generator) * size
-    centred = (k - k.mean(dim=2, keepdim=True)).double()
-    expected = []
-    for head, slope in enumerate(slopes.tolist()):
-        spread = -math.inf
-        for n in range(2):
-            row, column = q[n, head].double(), centred[n, head]
-            bound = 1.001 * row.norm(dim=1) * column.norm(dim=1).max()
-            spread = max(spread, (bound - (row * column).sum(dim=1)).max().item())
-        beyond = torch.arange(length + 1).double() + 1
-        rest = 2 * torch.exp(spread / math.sqrt(head_size) - slope * beyond)
-        small = rest / (1 - math.exp(-slope)) <= UNIT_ROUNDOFF
-        expected.append(int(small.int().argmax()))
-    assert expected[-1] == 0 < min(expected[:-1]) < max(expected) < length
-    assert rounded_reach(q, k, slopes) == expected
-
-
 @pytest.mark.parametrize(
     ("reach", "in_blocks"),
     [(0, True), (60, True), (400, True), (543, True), (544, False), (900, False), (2000, False)],

@@ -62,19 +62,13 @@ def refused(folder, message):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_link_out_of_the_folder_is_not_followed(transformer, tmp_path, name):
-    secret = tmp_path / "secret"
-    (transformer / name).rename(secret)
-    (transformer / name).symlink_to(secret)
-    with pytest.raises(ValueError, match=rf"{name}: a link that leads out of the folder"):
-        load_backbone(transformer)
-
-
-def test_nothing_of_a_linked_file_is_told(transformer, tmp_path):
-    (tmp_path / "secret").write_text("PASSWORD")
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (transformer / name).unlink()
+    (transformer / name).rename(tmp_path / "secret")
+    for content in (None, "PASSWORD"):
+        if content:
+            (tmp_path / "secret").write_text(content)
+        (transformer / name).unlink(missing_ok=True)
         (transformer / name).symlink_to("../secret")
-        with pytest.raises(ValueError, match="link") as caught:
+        with pytest.raises(ValueError, match=rf"{name}: a link that leads out") as caught:
             load_backbone(transformer)
         assert "PASSWORD" not in str(caught.value)
 
@@ -316,31 +310,23 @@ def test_headers_that_lie(profile, content):
         load_backbone(profile)
 
 
-def test_dtypes_that_are_no_weights(profile):
-    weights = load_file(profile / "model.safetensors")
-    for dtype in (torch.int64, torch.bool, torch.int32, torch.uint8):
-        changed = weights | {"mean": torch.ones(10).to(dtype)}
-        save_file(changed, profile / "model.safetensors")
-        with pytest.raises(ValueError, match="tensor mean holds torch"):
-            load_backbone(profile)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-def test_weights_that_are_no_numbers(profile, value, dtype):
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        *((1, dtype, "torch") for dtype in (torch.int64, torch.bool, torch.uint8)),
+        *((float("nan"), dtype, "NaN") for dtype in (torch.float32, torch.float16, torch.float64)),
+        (float("inf"), torch.float32, "infinity"),
+        (1e300, torch.float64, "infinity"),  # too large for float32
+    ],
+)
+def test_numbers_that_are_not_weights(profile, value, dtype, message):
     weights = load_file(profile / "model.safetensors")
     weights["scale"] = torch.full((10,), value, dtype=dtype)
     save_file(weights, profile / "model.safetensors")
-    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
-        load_backbone(profile)
-
-
-def test_numbers_too_large_for_float32(profile):
-    weights = load_file(profile / "model.safetensors")
-    weights["scale"] = torch.full((10,), 1e300, dtype=torch.float64)
-    save_file(weights, profile / "model.safetensors")
-    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
-        load_backbone(profile)
+    refused(
+        profile,
+        f"tensor scale holds .*{message}" if message != "holds torch" else "scale holds torch",
+    )
 
 
 def test_names_cannot_speak_to_a_terminal(profile, capsys):
@@ -448,14 +434,9 @@ def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
 
 
 def test_the_digest_is_compared_before_anything_is_read(published, monkeypatch):
-    folder = published()
-
-    def fail(*_, **__):
-        raise AssertionError("the weights were read")
-
-    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.delattr(torch, "load")
     with pytest.raises(ValueError, match="its sha256 is"):
-        load_backbone(folder, sha256="0" * 64)
+        load_backbone(published(), sha256="0" * 64)
 
 
 def test_the_command_line_compares_digests(profile, transformer, tmp_path, capsys):

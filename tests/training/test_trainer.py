@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tqdm import tqdm
 
 from dnaembed.training import TrainingConfig
 from dnaembed.training._checkpoint import latest_checkpoint
@@ -26,16 +25,12 @@ def test_training_lowers_the_validation_loss_of_other_reads():
     )
     before = trainer._validation_loss(trainer.validation_source)["validation_loss"]
     trainer.train()
+    phases = [row["phase"] for row in trainer.history]
+    assert phases == ["weighted_simclr"] * 20 + ["mi_mix"] * 40
     after = [row["validation_loss"] for row in trainer.validations]
     assert len(after) == 3
     assert min(after) < 0.9 * before
     assert trainer.best["validation_loss"] == min(after)
-
-
-def test_curriculum_switches_once():
-    trainer = make_trainer(n_steps=9, phase_split=1 / 3)
-    trainer.train()
-    assert [row["phase"] for row in trainer.history] == ["weighted_simclr"] * 3 + ["mi_mix"] * 6
 
 
 def test_global_generators_are_left_alone():
@@ -50,15 +45,6 @@ def test_weights_depend_on_the_seed_and_not_on_the_number_of_workers():
     one, two, three = (weights(t) for t in trainers if t.train())
     assert same(one, two)
     assert not same(one, three)
-
-
-def test_encoder_and_head_have_rates_of_their_own():
-    trainer = make_trainer(learning_rate=0.0, head_learning_rate=0.1, n_steps=2)
-    before = weights(trainer)
-    trainer.train()
-    after = weights(trainer)
-    moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"head.0.weight", "head.2.weight"}
 
 
 def test_gradients_are_clipped():
@@ -121,20 +107,6 @@ def test_log_has_a_row_a_step(tmp_path):
             assert float(row[name]) == pytest.approx(kept[name], rel=1e-5)
     content = json.loads((tmp_path / "training.json").read_text())
     assert TrainingConfig.from_dict(content["config"]) == trainer.config
-
-
-def test_progress_bar_shows_the_loss(monkeypatch):
-    shown = []
-
-    class Bar(tqdm):
-        def set_postfix(self, values, **_):
-            shown.append(values)
-
-    monkeypatch.setattr(
-        "dnaembed.training._trainer.progress", lambda **kw: Bar(total=kw["total"], disable=True)
-    )
-    make_trainer(n_steps=3).train()
-    assert [set(values) for values in shown] == [{"loss", "alignment", "uniformity"}] * 3
 
 
 RESUMABLE = {
@@ -201,16 +173,10 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path):
 
 def test_a_finished_run_resumes_to_its_result(tmp_path):
     trainer = make_trainer(tmp_path, **RESUMABLE)
-    trainer.train()
+    trainer.train(resume=True)  # from the start
     again = make_trainer(tmp_path, **RESUMABLE)
     again.train(resume=True)
     assert same(weights(trainer), weights(again))
-
-
-def test_resume_without_checkpoint_starts(tmp_path):
-    trainer = make_trainer(tmp_path, n_steps=2)
-    trainer.train(resume=True)
-    assert trainer.step == 2
 
 
 def test_resume_refuses_another_recipe(tmp_path):
@@ -221,7 +187,6 @@ def test_resume_refuses_another_recipe(tmp_path):
 
 SCRIPT = """
 import sys
-from tqdm import tqdm
 
 from tests.helpers.toys import ToyBackbone, ToySource
 from dnaembed.training import ContrastiveTrainer, TrainingConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from copy import deepcopy
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -19,19 +20,6 @@ from ._config import TrainingConfig
 from ._pairs import ReadPairs, number_labels
 from ._trainer import ContrastiveTrainer
 from ._weights import assign
-
-_OF_THE_TRAINER = (
-    "n_steps",
-    "batch_size",
-    "loss",
-    "temperature",
-    "head_size",
-    "anchor",
-    "n_trainable_layers",
-    "mixed_precision",
-    "gradient_checkpointing",
-    "budget",
-)
 
 
 class ContrastiveFineTuner(BaseEstimator):
@@ -246,8 +234,10 @@ class ContrastiveFineTuner(BaseEstimator):
             backbone.model.eval()
             return backbone
         rate = self.learning_rate
+        shared = {field.name for field in fields(TrainingConfig)} & vars(self).keys()
+        own = {name: getattr(self, name) for name in shared - {"learning_rate"}}
         config = TrainingConfig(
-            **{name: getattr(self, name) for name in _OF_THE_TRAINER},
+            **own,
             learning_rate=backbone.fine_tuning_rate(labelled) if isinstance(rate, str) else rate,
             warmup=0.1,
             weight_decay=0.0,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
+from ..backbones._protocol import config_parameters
 from ..utils._progress import progress
 from ._pairs import PairSource
 
@@ -105,7 +106,8 @@ def add_linear_part(
         If `shrinkage` is out of range, or labels are missing.
     """
     old = backbone.model
-    fields = vars(old.config) | {"linear_size": size, "linear_weight": weight}
+    fields = {name: getattr(old.config, name) for name in config_parameters(KmerProfileConfig)}
+    fields |= {"linear_size": size, "linear_weight": weight}
     model = KmerProfileModel(KmerProfileConfig(**fields))
     state = {name: value for name, value in old.state_dict().items() if name != "linear"}
     model.load_state_dict(state, strict=False)

@@ -1,12 +1,6 @@
 """`ContrastiveTrainer`: curriculum, validation, logs, resuming."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,52 +177,6 @@ def test_resume_refuses_another_recipe(tmp_path):
     make_trainer(tmp_path, checkpoint_every=3).train()
     with pytest.raises(ValueError, match=r"other values of \['n_steps', 'temperature'\]"):
         make_trainer(tmp_path, checkpoint_every=3, n_steps=9, temperature=0.1).train(resume=True)
-
-
-SCRIPT = """
-import sys
-
-from tests.helpers.toys import ToyBackbone, ToySource
-from dnaembed.training import ContrastiveTrainer, TrainingConfig
-config = TrainingConfig(n_steps=400, batch_size=8, learning_rate=1e-2, ema_decay=0.99,
-                        checkpoint_every=20, eval_every=50, budget=900)
-trainer = ContrastiveTrainer(ToyBackbone(dropout=0.2), ToySource(), config, device="cpu",
-                             validation_source=ToySource(seed=3), output_dir=sys.argv[1])
-trainer.train(resume=True).save(sys.argv[1] + "/model")
-"""
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_is_bit_identical(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-
-    def start(folder):
-        return subprocess.Popen([sys.executable, script, tmp_path / folder], env=environment)
-
-    assert start("whole").wait() == 0
-    killed = 0
-    for after in (60, 200):  # twice, each time somewhere after that step
-        run = start("parts")
-        while run.poll() is None:
-            checkpoint = latest_step(tmp_path / "parts" / "checkpoints")
-            if checkpoint >= after:
-                run.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.02)
-        killed += run.wait() == -signal.SIGKILL
-    assert killed == 2
-    assert latest_step(tmp_path / "parts" / "checkpoints") < 400
-    assert start("parts").wait() == 0
-    files = [tmp_path / run / "model" / "model.safetensors" for run in ("whole", "parts")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def latest_step(folder):
-    names = [path.name for path in folder.glob("step-*")] if folder.is_dir() else []
-    return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
 def test_wrong_combinations():

@@ -39,10 +39,11 @@ class Tuning(Optimising):
         panel("Training", "--trainable-layers", metavar="N", help="Train the last layers only."),
     ] = None
     min_read_length: Annotated[
-        int | None, panel("Training", metavar="BP", help="Shorter reads are not cut.")
+        int | None, panel("Training", min=1, metavar="BP", help="Shorter reads are not cut.")
     ] = None
     min_reads: Annotated[
-        int | None, panel("Training", metavar="N", help="Fewer reads leave the model as it is.")
+        int | None,
+        panel("Training", min=0, metavar="N", help="Fewer reads leave the model as it is."),
     ] = None
 
 

@@ -108,9 +108,11 @@ class Optimising:
     """What every training has; None: the library's default."""
 
     n_steps: Annotated[
-        int | None, panel("Training", "--steps", metavar="N", help="Optimiser steps.")
+        int | None, panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps.")
     ] = None
-    batch_size: Annotated[int | None, panel("Training", metavar="N", help="Pairs per step.")] = None
+    batch_size: Annotated[
+        int | None, panel("Training", min=1, metavar="N", help="Pairs per step.")
+    ] = None
     learning_rate: Annotated[
         float | None, panel("Training", metavar="X", help="Highest, of the model.")
     ] = None
@@ -121,6 +123,7 @@ class Optimising:
         int | None,
         panel(
             "Training",
+            min=1,
             metavar="N",
             help="Tokens (k-mer models: sequences) that pass through the model at once; larger "
             "batches are computed in pieces, with the same gradients.",

@@ -58,11 +58,13 @@ class Training(Optimising):
         str | None, panel("Training", metavar="NAME", help="One of dnaembed.training.LOSSES.")
     ] = None
     temperature: Annotated[float | None, panel("Training", metavar="X", help="Of the loss.")] = None
-    checkpoint_every: Annotated[int | None, panel("Training", metavar="N", help="Steps.")] = None
-    eval_every: Annotated[int | None, panel("Training", metavar="N", help="Steps.")] = None
+    checkpoint_every: Annotated[
+        int | None, panel("Training", min=1, metavar="N", help="Steps.")
+    ] = None
+    eval_every: Annotated[int | None, panel("Training", min=1, metavar="N", help="Steps.")] = None
     n_workers: Annotated[
         int | None,
-        panel("Training", "--workers", metavar="N", help="Threads that prepare batches."),
+        panel("Training", "--workers", min=1, metavar="N", help="Threads that prepare batches."),
     ] = None
 
 

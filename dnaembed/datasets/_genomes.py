@@ -94,8 +94,8 @@ def list_genomes(
         raise ValueError("A catalog or labels are for one folder; put a catalog.tsv into each.")
     records = [r for one in folders for r in _list_folder(Path(one), catalog, split, labels)]
     if not records:
-        among = "" if split is None else f" of split {split!r}"
-        raise ValueError(f"No genomes{among} found in {', '.join(map(str, folders))}.")
+        chosen = "" if split is None else f" with split {split!r}"
+        raise ValueError(f"No genomes found in {', '.join(map(str, folders))}{chosen}.")
     return records
 
 

@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe, several)
     missing = tmp_path / "nowhere"
     with pytest.raises(FileNotFoundError, match=f"{missing}: folder not found"):
         run_of([genomes, missing] if several else missing, tmp_path / "run", recipe)
-    with pytest.raises(ValueError, match=f"No genomes of split 'x' found in {genomes}"):
+    with pytest.raises(ValueError, match=f"No genomes found in {genomes} with split 'x'"):
         run_of(genomes, tmp_path / "run", recipe, split="x")
     assert not (tmp_path / "run").exists()
 
@@ -260,7 +260,7 @@ def test_wrong_files(tmp_path, name, text, message):
     [
         (["--model", "x", "--architecture", "dnabert"], "give one of --model, --architecture"),
         (["--config", "nowhere.toml"], "nowhere.toml: No such file"),
-        (["--steps", "0"], "n_steps must be from 1"),
+        (["--temperature", "-1"], "temperature must be positive"),
     ],
 )
 def test_errors_take_one_line(tmp_path, genomes, capsys, options, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
@@ -50,20 +50,6 @@ Jobs = Annotated[
         *("--jobs", "-j", "--threads", "-t"),
         metavar="N",
         help="Tasks run at a time; -1: one per processor core (default: 1).",
-    ),
-]
-MixedPrecision = Annotated[
-    Literal["fp32", "bf16", "fp16"] | None,
-    panel("Training", help="Of matrix products (default: fp32)."),
-]
-Budget = Annotated[
-    int | None,
-    panel(
-        "Training",
-        min=1,
-        metavar="N",
-        help="Tokens (k-mer models: sequences) that pass through the model at once; larger batches "
-        "are computed in pieces, with the same gradients (default: as many as suit the model).",
     ),
 ]
 
@@ -118,6 +104,31 @@ class Embedding:
 
         both = self.strand == "both"
         return source_of_embedder(embedder, both_strands=both, model=self.model)
+
+
+@dataclass(frozen=True)
+class Optimising:
+    """What every training has; None: the library's default."""
+
+    mixed_precision: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        panel("Training", help="Of matrix products (default: fp32)."),
+    ] = None
+    budget: Annotated[
+        int | None,
+        panel(
+            "Training",
+            min=1,
+            metavar="N",
+            help="Tokens (k-mer models: sequences) that pass through the model at once; larger "
+            "batches are computed in pieces, with the same gradients (default: as many as suit "
+            "the model).",
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

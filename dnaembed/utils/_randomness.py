@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,15 @@ import torch
 # has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw
 # from each other's, and give other weights every time.
 _generators = threading.RLock()
+
+
+def _renew_after_fork() -> None:
+    global _generators
+    _generators = threading.RLock()  # a thread that is not in the child may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def derive_seed(*key: int) -> int:

@@ -315,7 +315,6 @@ def _model_files():
 _PARTS = [
     ("kmer", "config.json"),
     ("kmer", "model.safetensors"),
-    ("kmer", "model.safetensors.index.json"),
     ("kmer", "pytorch_model.bin"),
     ("bert", "config.json"),
     ("bert", "tokenizer.json"),
@@ -325,8 +324,7 @@ _PARTS = [
 
 def _checkpoint_seeds():
     files = _model_files()
-    index = json.dumps({"weight_map": {"mean": "model.safetensors"}}).encode()
-    return [bytes([i]) + files[kind].get(name, index) for i, (kind, name) in enumerate(_PARTS)] + [
+    return [bytes([i]) + files[kind][name] for i, (kind, name) in enumerate(_PARTS)] + [
         bytes([1]) + save({"mean": torch.full((10,), torch.nan)})
     ]
 
@@ -343,11 +341,8 @@ def checkpoints(data):
     for name, content in _model_files()[kind].items():
         if not (name == "pytorch_model.bin" or (damaged != name == "model.safetensors")):
             (folder / name).write_bytes(content)
-    if damaged in ("config.json", "tokenizer.json", "model.safetensors.index.json"):
+    if damaged in ("config.json", "tokenizer.json"):
         (folder / "model.safetensors").write_bytes(_model_files()[kind]["model.safetensors"])
-    if damaged == "model.safetensors.index.json":
-        # The index is looked at where there is no single file.
-        (folder / "model.safetensors").rename(folder / "part.safetensors")
     (folder / damaged).write_bytes(data[1:])
     with explained(ValueError, FileNotFoundError, names=str(folder)):
         backbone = load_backbone(folder)

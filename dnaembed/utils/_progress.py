@@ -12,24 +12,9 @@ logger = logging.getLogger("dnaembed")
 
 
 def progress(
-    iterable: Iterable[Any] | None = None,
-    *,
-    total: int | None = None,
-    description: str | None = None,
-    unit: str = "it",
-    initial: int = 0,
+    iterable: Iterable[Any] | None = None, *, description: str | None = None, **settings: Any
 ) -> tqdm:
-    """Wrap an iterable in a bar on standard error; silent unless the logger shows INFO.
-
-    The bar waits two seconds before it appears, so that short work stays quiet.
-    """
-    return tqdm(
-        iterable,
-        total=total,
-        desc=description,
-        unit=unit,
-        unit_scale=True,
-        initial=initial,
-        delay=2,
-        disable=not logger.isEnabledFor(logging.INFO),
-    )
+    """Return a bar on standard error, which appears after two seconds if the logger shows INFO."""
+    silent = not logger.isEnabledFor(logging.INFO)
+    settings = {"unit_scale": True, "delay": 2, "disable": silent, **settings}
+    return tqdm(iterable, desc=description, **settings)

@@ -70,6 +70,7 @@ def flip(data):
     return bytes(damaged)
 
 
+TWICE = "FILE is compressed twice; decompress it once."
 TRUNCATED = "FILE is truncated: its {} data ends before its end mark. Copy or download it again."
 NOT_DNA = (
     "is not a DNA base. Expected A, C, G, T, U, IUPAC codes (RYSWKMBDHVN) or gaps (- .), in any "
@@ -92,10 +93,12 @@ SEQUENCES = [
         "FILE is damaged: its xz data cannot be read (...).",
     ),
     Case(
-        "text after the end of bzip2 data",
+        "bytes after the end of compressed data",
         bz2.compress(LONG) + b"garbage",
-        "FILE is damaged: its bz2 data cannot be read (...).",
+        "FILE has other bytes after the end of its bz2 data; remove them.",
     ),
+    Case("compressed twice", gzip.compress(gzip.compress(FASTA), mtime=0), TWICE),
+    Case("zip, tar, 7z, rar, .Z", b"PK\x03\x04", "FILE is a zip file; unpack it first."),
     Case(
         "FASTA, then FASTQ",
         FASTA + b"@r3\nACGT\n+\nIIII\n",
@@ -107,6 +110,14 @@ SEQUENCES = [
         FASTQ + FASTA,
         "FILE, line 9: not valid FASTQ after 2 good records: ...",
     ),
+    Case(
+        "FASTQ with several lines per sequence",
+        b"@r1\nAC\nGT\n+\nIIII\n",
+        "FILE, line 3: not valid FASTQ after 0 good records: ... FASTQ with several lines per "
+        "sequence is not read.",
+    ),
+    Case("blank lines at the end of FASTQ", FASTQ + b"\n\n", ""),
+    Case("comments that begin with a semicolon", b"; old\n" + FASTA, ""),
     Case(
         "quality line too short",
         b"@r1\nACGT\n+\nIII\n",
@@ -202,11 +213,19 @@ LABELS = [
     Case(
         "an identifier twice",
         b"r1\ta\nr2\tb\nr1\tb\n",
-        "FILE, lines 1 and 3: identifier 'r1' comes twice.",
+        "FILE, lines 1 and 3: identifier 'r1' is there twice.",
         "labels.tsv",
     ),
     Case("not UTF-8", b"r1\tcaf\xe9\n", "FILE, line 1: not UTF-8 text.", "labels.tsv"),
     Case("NUL byte", b"r1\ta\0\n", "FILE, line 1: NUL byte; is this a text file?", "labels.tsv"),
+    Case("CR line ends", b"id\tlabel\rr1\tACGT\rr2\tGGG\r", "", "labels.tsv"),
+    Case("quotes around fields", b'"r1"\t"ACGT"\n"r2"\t"GGG"\n', "", "labels.tsv"),
+    Case(
+        "header of CAMI or AMBER",
+        b"@Version:0.9.1\n\n@@SEQUENCEID\tBINID\tTAXID\nr1\tACGT\t9\nr2\tGGG\t8\n",
+        "",
+        "labels.tsv",
+    ),
     Case("no line, or a header alone", b"read_id\tspecies\n", "FILE holds no label.", "labels.tsv"),
 ]
 
@@ -309,9 +328,10 @@ def test_the_exact_message(tmp_path, case, read):
     path.write_bytes(case.content)
     (tmp_path / "x.ids.txt").write_text("a\nb\n")
     if not case.message:
-        ids, sequences = read(path)
+        found = read(path)
+        ids, sequences = found if isinstance(found, tuple) else zip(*found.items(), strict=True)
         assert list(ids) == ["r1", "r2"][: len(ids)]
-        assert sequences == ["ACGT", "GGG"][: len(ids)]
+        assert list(sequences) == ["ACGT", "GGG"][: len(ids)]
         return
     with pytest.raises(SequenceFileError) as caught:
         read(path)

@@ -225,7 +225,7 @@ def test_what_comes_meanwhile_is_left_alone(tmp_path):
 
 def test_identifiers_of_something_else_are_not_overwritten(tmp_path):
     (tmp_path / "x.ids.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"x\.ids\.txt exists without x\.npy"):
+    with pytest.raises(FileExistsError, match=r"x\.ids\.txt was not written together with x\.npy"):
         write(tmp_path / "x.npy", [0])
     assert names(tmp_path) == ["x.ids.txt"]
 
@@ -350,7 +350,7 @@ def test_what_does_not_belong_together(tmp_path):
             merge_shards([first, other], output)
     with pytest.raises(ValueError, match="At least one shard"):
         merge_shards([], output)
-    with pytest.raises(ValueError, match="is one of the shards"):
+    with pytest.raises(ValueError, match="would overwrite"):
         merge_shards([first, second], second)
     assert not output.exists()
 
@@ -400,7 +400,7 @@ def test_what_is_not_the_manifest_of_a_shard(tmp_path, change):
     manifest = json.loads(place.read_text())
     change(manifest)
     place.write_text(json.dumps(manifest))
-    with pytest.raises(SequenceFileError, match="is not the manifest of a shard"):
+    with pytest.raises(SequenceFileError, match="is not a manifest of dnaembed embed"):
         merge_shards(paths, tmp_path / "all.npy")
     place.unlink()
     with pytest.raises(FileNotFoundError):

@@ -42,13 +42,13 @@ def test_header_can_be_forced():
         (b"r1 a\n", r"line 1: expected 2 columns .*got 1"),
         (b"r1\ta\nr2\t\n", r"line 2: the label is empty"),
         (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
-        (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"lines 2 and 4: identifier 'r1' comes twice"),
+        (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"lines 2 and 4: identifier 'r1' is there twice"),
         (b"", r"holds no label"),
         (b"id\tlabel\n", r"holds no label"),
         (b"r1\ta\nr2\t\xff\n", r"line 2: not UTF-8"),
         ("r1\ta\n".encode("utf-16"), r"line 1: not UTF-8"),
         (b"r1\ta\0\n", r"line 1: NUL"),
-        (gzip.compress(b"r1\ta\n" * 3, mtime=0)[:-9], r"truncated"),
+        (gzip.compress(b"r1\ta\nr2\tb\n", mtime=0)[:-9], r"truncated"),
     ],
 )
 def test_bad_tables_name_the_line(tmp_path, content, message):
@@ -62,10 +62,11 @@ def test_bad_tables_name_the_line(tmp_path, content, message):
 def test_missing_labels_are_counted_and_named():
     labels = {"r1": "a"}
     with pytest.raises(
-        SequenceFileError, match=r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.$"
+        SequenceFileError,
+        match=r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.; the first .* is 'r1'$",
     ):
         labels_of(["r1", "q", "r", "s", "t"], labels, where="x.tsv")
-    with pytest.raises(SequenceFileError, match=r"no label for 1 of 1 sequences: 'q'$"):
+    with pytest.raises(SequenceFileError, match=r"no label for 1 of 1 sequences: 'q'; the"):
         labels_of(["q"], labels)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BytesIO
 from math import prod
@@ -114,12 +115,27 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
     ...     np.load(path).shape
     (3, 4)
     """
-    kind = _format_of(path, _WRITERS)
+    with open_described(path) as writer:
+        yield writer
+
+
+@contextmanager
+def open_described(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Iterator[EmbeddingWriter]:
+    """Do as `open_embeddings`, with a manifest of a ``.npy`` file that is made in `folder`."""
+    start = _format_of(path, _WRITERS)
     check_outputs([path])
     with ExitStack() as stack:
-        writer = EmbeddingWriter(lambda *shape: stack.enter_context(kind(path, *shape)))
+        writer = EmbeddingWriter(
+            lambda *shape: stack.enter_context(start(path, *shape, manifest, folder))
+        )
+        if manifest is not None:
+            writer.start(np.dtype(manifest["dtype"]), manifest["n_columns"])
         yield writer
-        if writer.n_columns == 0:
+        if not writer.n_columns:
             raise ValueError("No embedding was written.")
 
 
@@ -198,12 +214,20 @@ def _pyarrow() -> tuple[Any, Any]:
     )
 
 
+_Append = Callable[[list[str], np.ndarray], object]
+
+
 class EmbeddingWriter:
     """Takes embeddings piece by piece; see `open_embeddings`."""
 
-    def __init__(self, start: Callable[[np.dtype, int], Callable]) -> None:
-        self._start = start
+    def __init__(self, open_file: Callable[[np.dtype, int], _Append]) -> None:
+        self._open_file = open_file
         self.n_columns = 0
+
+    def start(self, dtype: np.dtype, n_columns: int) -> None:
+        """Open the file, of which type and columns are known now."""
+        self._dtype, self.n_columns = dtype, n_columns
+        self._append = self._open_file(dtype, n_columns)
 
     def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
         """Append one row per identifier."""
@@ -216,10 +240,8 @@ class EmbeddingWriter:
             if not identifier or any(c in identifier for c in "\t\n\r"):
                 raise ValueError(f"Not an identifier (empty, tab or line break): {identifier!r}.")
         if not self.n_columns:
-            self.n_columns = embeddings.shape[1]
             floating = np.issubdtype(embeddings.dtype, np.floating)
-            self._dtype = embeddings.dtype if floating else np.dtype(np.float32)
-            self._append = self._start(self._dtype, self.n_columns)
+            self.start(embeddings.dtype if floating else np.dtype("f4"), embeddings.shape[1])
         if embeddings.shape[1] != self.n_columns:
             raise ValueError(
                 f"Expected {self.n_columns} columns as before, got {embeddings.shape[1]}."
@@ -227,11 +249,14 @@ class EmbeddingWriter:
         self._append(list(ids), np.ascontiguousarray(embeddings, dtype=self._dtype))
 
 
-_Append = Callable[[list[str], np.ndarray], object]
-
-
 @contextmanager
-def _write_npy(path: Path, dtype: np.dtype, n_columns: int) -> Iterator[_Append]:
+def _write_npy(
+    path: Path,
+    dtype: np.dtype,
+    n_columns: int,
+    manifest: Mapping[str, Any] | None,
+    folder: Path | None,
+) -> Iterator[_Append]:
     target = Path(os.path.realpath(path))
     n_rows = 0
 
@@ -241,8 +266,11 @@ def _write_npy(path: Path, dtype: np.dtype, n_columns: int) -> Iterator[_Append]
         array_file.write(embeddings.data)
         n_rows += len(names)
 
-    with TemporaryDirectory(".tmp", ".dnaembed.", target.parent) as folder:
-        array, ids = Path(folder, "array"), Path(folder, "ids")
+    with ExitStack() as stack:
+        if folder is None:
+            temporary = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
+            folder = Path(stack.enter_context(temporary))
+        array, ids, description = (folder / name for name in ("rows", "ids", "description"))
         with (
             array.open("wb") as array_file,
             ids.open("w", encoding="utf-8", newline="\n") as ids_file,
@@ -251,28 +279,22 @@ def _write_npy(path: Path, dtype: np.dtype, n_columns: int) -> Iterator[_Append]
             yield append
             array_file.seek(0)
             array_file.write(npy_header(dtype, n_rows, n_columns))
-        name_files(target, array, ids)
-
-
-def name_files(target: Path, array: Path, ids: Path, manifest: Path | None = None) -> None:
-    """Put a complete ``.npy`` file and what belongs to it in place."""
-    ids_target, manifest_target, _ = companions(target)
-    files = {ids: ids_target, array: target} | ({manifest: manifest_target} if manifest else {})
-    for file, place in files.items():
-        keep_mode(file, place)
-        flush_to_disk(file)
-    # The array is named last: it never lies beside identifiers of something else.
-    target.unlink(missing_ok=True)
-    ids.replace(ids_target)
-    if manifest is None:
-        manifest_target.unlink(missing_ok=True)
-    else:
-        manifest.replace(manifest_target)
-    array.replace(target)
+        description.write_text(json.dumps(manifest), encoding="utf-8")
+        files = dict(zip((ids, description, array), [*companions(target)[:2], target], strict=True))
+        for file, place in files.items():
+            keep_mode(file, place)
+            flush_to_disk(file)
+        # The array is named last: it never lies beside identifiers of something else.
+        target.unlink(missing_ok=True)
+        for file, place in files.items():
+            if file == description and manifest is None:
+                place.unlink(missing_ok=True)
+            else:
+                file.replace(place)
 
 
 @contextmanager
-def _write_tsv(path: Path, _: np.dtype, n_columns: int) -> Iterator[_Append]:
+def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_Append]:
     with open_output(path) as file:
 
         def append(ids: list[str], embeddings: np.ndarray) -> None:
@@ -285,7 +307,7 @@ def _write_tsv(path: Path, _: np.dtype, n_columns: int) -> Iterator[_Append]:
 
 
 @contextmanager
-def _write_parquet(path: Path, dtype: np.dtype, n_columns: int) -> Iterator[_Append]:
+def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iterator[_Append]:
     pyarrow, parquet = _pyarrow()
     value = pyarrow.from_numpy_dtype(dtype)
     fields = [("id", pyarrow.string()), *((name, value) for name in _column_names(n_columns))]

@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..utils._atomic import check_outputs
-from ._embeddings import open_embeddings
+from ._embeddings import open_described
 from ._errors import SequenceFileError
-from ._parts import DESCRIBED, Finished, Shard, write_output
+from ._parts import Finished, Shard, described_by
 
 
 def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
@@ -71,18 +70,12 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     with ExitStack() as stack:
         readers = {shard.path: stack.enter_context(closing(shard.pieces())) for shard in shards}
         pieces = (next(readers[owners[part.number][0].path]) for part in parts)
-        if Path(output).suffix.lower() == ".npy":
-            target = Path(os.path.realpath(output))
-            manifest = shards[0].manifest
-            described = {name: manifest[name] for name in DESCRIBED}
-            described["settings"] = {**described["settings"], "shard": str(Shard())}
-            folder = stack.enter_context(TemporaryDirectory(".tmp", ".dnaembed.", target.parent))
-            checksum = manifest["input_checksum"]
-            write_output(Path(folder), target, pieces, described, parts, checksum)
-        else:
-            with open_embeddings(output) as writer:
-                for rows, ids in pieces:
-                    writer.write(ids.decode().split("\n")[:-1], rows)
+        first = shards[0].manifest
+        described = {**first, "settings": {**first["settings"], "shard": str(Shard())}}
+        manifest = described_by(described, parts, first["input_checksum"])
+        with open_described(output, manifest) as writer:
+            for rows, ids in pieces:
+                writer.write(ids.decode().split("\n")[:-1], rows)
     return sum(part.rows for part in parts)
 
 

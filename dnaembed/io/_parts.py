@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -23,7 +23,7 @@ import numpy as np
 
 from ..utils._atomic import atomic_folder, check_output, companions, written_beside
 from ..utils._messages import printable
-from ._embeddings import ids_path, manifest_path, name_files, npy_header, read_npy
+from ._embeddings import ids_path, manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
 
 logger = logging.getLogger("dnaembed")
@@ -114,10 +114,8 @@ class PartedEmbeddings:
 
     def __enter__(self) -> Self:
         is_new = not os.path.lexists(self.folder)
-        if (
-            self.folder.is_dir() and not self.folder.is_symlink()
-        ):  # a kill at the end leaves it empty
-            is_new = not any(self.folder.iterdir())
+        if self.folder.is_dir() and not self.folder.is_symlink():
+            is_new = not any(self.folder.iterdir())  # as a kill at the very end leaves it
         try:
             with self._stack:
                 if is_new:
@@ -192,14 +190,13 @@ class PartedEmbeddings:
         if set(self._numbers()) - numbers:
             raise self._other_input()
 
-        def pieces() -> Iterator[tuple[np.ndarray, bytes]]:
+        manifest = described_by(self._described, parts, input_checksum)
+        with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
                 part, rows, ids = self._read(expected.number)
                 if part != expected:
                     raise SequenceFileError(f"{self._place(part.number)} was changed meanwhile.")
-                yield rows, ids
-
-        write_output(self.folder, self.path, pieces(), self._described, parts, input_checksum)
+                writer.write(ids.decode().split("\n")[:-1], rows)
 
     def _read(self, number: int) -> tuple[Part, np.ndarray, bytes]:
         place = self._place(number)
@@ -282,31 +279,16 @@ def _data(rows: np.ndarray) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def write_output(
-    folder: Path,
-    path: Path,
-    pieces: Iterable[tuple[np.ndarray, bytes]],
-    described: Mapping[str, Any],
-    parts: Sequence[Part],
-    input_checksum: str,
-) -> None:
-    """Write rows, identifiers and manifest in a folder, and give them their names."""
-    n_rows = sum(part.rows for part in parts)
-    described = {
-        **described,
-        "rows": n_rows,
+def described_by(
+    described: Mapping[str, Any], parts: Sequence[Part], input_checksum: str
+) -> dict[str, Any]:
+    """Return the manifest of an output that is joined from parts."""
+    return {
+        **{name: described[name] for name in DESCRIBED},
+        "rows": sum(part.rows for part in parts),
         "input_checksum": input_checksum,
         "parts": [asdict(part) for part in parts],
     }
-    # Made in a folder that can be removed as a whole: nothing is left beside the output by a kill.
-    array, ids, description = (folder / name for name in ("rows", "ids", "description"))
-    with array.open("wb") as rows_file, ids.open("wb") as ids_file:
-        rows_file.write(npy_header(np.dtype(described["dtype"]), n_rows, described["n_columns"]))
-        for rows, text in pieces:
-            rows_file.write(_data(rows))
-            ids_file.write(text)
-    description.write_text(json.dumps(described), encoding="utf-8")
-    name_files(path, array, ids, description)
 
 
 @dataclass(frozen=True)
@@ -324,7 +306,7 @@ class Finished:
         place = manifest_path(path)
         try:
             manifest = json.loads(place.read_text(encoding="utf-8"))
-            shard = Shard.parse(manifest["settings"]["shard"])
+            shard = Shard.parse({name: manifest[name] for name in DESCRIBED}["settings"]["shard"])
             parts = [Part(**part) for part in manifest["parts"]]
             expected = (sum(part.rows for part in parts), manifest["n_columns"])
             dtype = np.dtype(manifest["dtype"])

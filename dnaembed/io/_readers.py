@@ -62,30 +62,15 @@ def read_sequences(
 
     Notes
     -----
-    ==========================================  =================================================
-    In the file                                 What happens
-    ==========================================  =================================================
-    lower case, ``U``, IUPAC codes              upper case, ``T``, ``N``
-    gaps ``-`` and ``.``                        removed
-    ``*``, digits, amino acids, inner spaces    error: record and position
-    empty record (or nothing but gaps)          error, or skipped and counted (`skip_empty`)
-    duplicate identifier                        error: both records (unless `duplicate_ids`)
-    record without identifier                   error: number of the record
-    non-ASCII bytes or control characters       error in identifier, sequence and qualities;
-                                                ignored in the rest of the header
-    truncated or damaged gz, bz2, xz, zst       error; data is never silently short
-    bgzip file without its end mark             read, with a warning
-    truncated FASTQ, wrong quality length,      error: line
-    FASTA inside FASTQ
-    FASTQ inside FASTA                          error: record and position
-    CRLF or CR line ends, UTF-8 BOM, ``#`` and  handled
-    ``;`` comments and blank lines in FASTA
-    blank lines at the start or end of FASTQ    ignored
-    FASTQ with several lines per sequence       error: line
-    zip, tar, .Z, 7z; compressed twice          error that names it
-    UTF-16, SAM, BAM, GenBank, any other text   error
-    no record at all, or none with a base       error
-    ==========================================  =================================================
+    Lower case, ``U``, IUPAC codes and gaps are normalised; non-ASCII text after an identifier, line
+    ends of any system, ``#`` and ``;`` comments and blank lines in FASTA, and blank lines at the
+    start or end of FASTQ are read over. A BGZF file without its end mark is read with a warning.
+
+    Everything else is an error that names the file and the record or line: other characters, empty
+    records (unless `skip_empty`), equal identifiers (unless `duplicate_ids`), headers without
+    identifier, compressed data that is truncated, damaged, packed twice or followed by other bytes,
+    archives, SAM, BAM, UTF-16, FASTQ with several lines per sequence, no record at all. Data is
+    never silently short. :doc:`/malformed_files` has the messages.
 
     Examples
     --------

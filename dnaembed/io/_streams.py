@@ -61,7 +61,7 @@ _FORMS: dict[str, tuple[bytes, Callable[[], Any], bytes]] = {
     "xz": (b"\xfd7zXZ\x00", lzma.LZMADecompressor, b"\0"),
     "zst": (b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor, b""),
 }
-_ERRORS: tuple[type[Exception], ...] = (
+_ERRORS: tuple[Any, ...] = (
     OSError,
     EOFError,
     lzma.LZMAError,

@@ -72,22 +72,21 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     column, n_columns = 1, 2
     for i, (number, line) in enumerate(lines_of(path, name)):
         fields = fields_of(line)
-        if header == "auto" and not labels and line.startswith(("@@", "#", "@")):
+        if header == "auto" and not labels and line[0] in "#@":
             if line.startswith("@@"):
                 names = {field.upper(): k for k, field in enumerate(fields)}
                 column = names.get("BINID", names.get("TAXID", 0))
                 n_columns = len(fields)
                 if not column:
                     raise SequenceFileError(f"{name}, line {number}: no column BINID or TAXID.")
-            if line[0] == "#" or line[1] == "@" or len(fields) == 1:
+            if line.startswith(("#", "@@")) or len(fields) == 1:
                 continue
         if i == 0 and (fields[0].lower() in _ID_COLUMNS if header == "auto" else header):
             continue
         if len(fields) != n_columns:
-            expected = "2 columns separated by a tab (identifier and label)"
             raise SequenceFileError(
-                f"{name}, line {number}: expected {expected if column == 1 else n_columns}, got "
-                f"{len(fields)}."
+                f"{name}, line {number}: expected {n_columns} columns separated by a tab"
+                f"{' (identifier and label)' if n_columns == 2 else ''}, got {len(fields)}."
             )
         identifier, label = fields[0], fields[column]
         if not identifier or not label:

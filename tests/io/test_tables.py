@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnaembed.cli import main
 from dnaembed.io import SequenceFileError, labels_of, read_labels, write_labels
 from dnaembed.io._tables import open_table
 
@@ -21,6 +22,11 @@ from dnaembed.io._tables import open_table
         b"#anything\tgoes\nr1\tE. coli\nr2\tV. cholerae\n",
         b"\xef\xbb\xbfid\tlabel\r\nr1\tE. coli\r\n\r\nr2\tV. cholerae",
         gzip.compress(b"r1\t E. coli \nr2\tV. cholerae\n", mtime=0),
+        b"id\tlabel\rr1\tE. coli\rr2\tV. cholerae\r",
+        b"# one\n# two\nr1\tE. coli\nr2\tV. cholerae\n",
+        b'"id"\t"label"\n"r1"\t"E. coli"\n"r2"\tV. cholerae\n',
+        b"@Version:1\n@\n\n@@SEQUENCEID\tTAXID\tBINID\nr1\t9\tE. coli\nr2\t8\tV. cholerae\n",
+        b"@@SEQUENCEID\tTAXID\nr1\tE. coli\nr2\tV. cholerae\n",
     ],
 )
 def test_read_labels(tmp_path, content):
@@ -37,6 +43,9 @@ def test_header_can_be_forced():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"@@SEQUENCEID\tRANK\nr1\ta\n", r"line 1: no column BINID or TAXID"),
+        (b"@@SEQUENCEID\tBINID\nr1\ta\tb\n", r"line 2: expected 2 columns .*got 3"),
+        (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
         (b"r1\ta\nr2\n", r"line 2: expected 2 columns .*got 1"),
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1 a\n", r"line 1: expected 2 columns .*got 1"),
@@ -102,3 +111,17 @@ def test_a_failure_keeps_the_old_table(tmp_path):
 
 def test_the_header_is_the_first_line_that_is_not_blank():
     assert read_labels(io.BytesIO(b"\n \nread_id\tspecies\nr1\ta\n")) == {"r1": "a"}
+
+
+@pytest.mark.parametrize("key", ["r1", "r1 flag=1 len=3", ">r1", "> r1 x", "@r1"])
+def test_whole_headers_stand_for_their_first_word(key):
+    assert labels_of(["r2", "r1"], {key: "a", "r2": "b"}) == ["b", "a"]
+    with pytest.raises(SequenceFileError, match="no label for 1 of 1"):
+        labels_of(["r1"], {"r1 a": "a", "r1 b": "b"})
+
+
+def test_labels_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
+    for name in ("a\tb", "a\n", "\udcff"):
+        argv = ["classify", "--train", "no.fa", "--labels", "no", "no.fa", "-o", f"{tmp_path}/x"]
+        assert main([*argv, "--unknown", name]) == 1
+        assert "text without tab and line break" in capsys.readouterr().err

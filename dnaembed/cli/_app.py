@@ -225,7 +225,8 @@ def _one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     advice = getattr(error, "advice", None)
     if advice is not None:
-        return f"{advice.problem} {advice.sentence.format(_OPTIONS[advice.setting])}"
+        problem, sentence, setting = advice
+        return f"{problem} {sentence.format(_OPTIONS[setting])}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -183,11 +183,6 @@ def _format_of(path: str | os.PathLike[str], formats: dict[str, Callable]) -> Ca
     return formats[suffix]
 
 
-def ids_path(path: str | os.PathLike[str]) -> Path:
-    """Return where the identifiers of a ``.npy`` file are, beside the file that a link leads to."""
-    return companions(path)[0]
-
-
 def manifest_path(path: str | os.PathLike[str]) -> Path:
     """Return where it is said what the rows of a ``.npy`` file were made by."""
     return companions(path)[1]
@@ -330,7 +325,7 @@ _WRITERS: dict[str, Callable[..., AbstractContextManager[_Append]]] = {
 
 def _read_npy(path: Path, mmap_mode: Any) -> tuple[list[str], np.ndarray]:
     embeddings = read_npy(path, mmap_mode)
-    place = ids_path(path)
+    place = companions(path)[0]
     try:
         text = place.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -348,11 +343,10 @@ def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
     """
     with path.open("rb") as file:
         try:
-            major, _ = np.lib.format.read_magic(file)
-            if major not in (1, 2):
-                raise ValueError(f"version {major} of the format is not supported")
-            read_header = getattr(np.lib.format, f"read_array_header_{major}_0")
-            shape, _, dtype = read_header(file)
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"version {version} of the format is not supported")
+            shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
         except _DAMAGED_NPY as error:
             raise SequenceFileError(
                 f"{path} is not a complete .npy file: {printable(str(error))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 _Error = TypeVar("_Error", bound=Exception)
 
@@ -16,17 +16,9 @@ class SequenceFileError(ValueError):
     """
 
 
-class Advice(NamedTuple):
-    """Which setting would avoid an error; the command line has an option of another name."""
-
-    problem: str
-    sentence: str
-    setting: str
-
-
 def with_advice(error: _Error, sentence: str, setting: str) -> _Error:
-    """End a message with a sentence about the setting, its ``{}``, that would avoid the error."""
-    advice = Advice(str(error), sentence, setting)
-    error.advice = advice  # type: ignore[attr-defined]
-    error.args = (f"{advice.problem} {sentence.format(setting)}",)
+    """End a message with a sentence on the setting, its ``{}``, that would avoid the error."""
+    # For the command line, where an option of another name does the same.
+    error.advice = (str(error), sentence, setting)  # type: ignore[attr-defined]
+    error.args = (f"{error} {sentence.format(setting)}",)
     return error

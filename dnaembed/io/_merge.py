@@ -101,5 +101,6 @@ def _check_shards(shards: Sequence[Finished]) -> None:
     if twice or missing:
         problem = f"{twice[0]} is there twice" if twice else f"{missing[0]} is missing"
         raise SequenceFileError(
-            f"Of {first.shard.count} shards, number {problem} ({len(found)} files given)."
+            f"Of {first.shard.count} shards, number {problem} ({len(found)} given, the first is "
+            f"{first.path})."
         )

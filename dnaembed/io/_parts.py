@@ -23,7 +23,7 @@ import numpy as np
 
 from ..utils._atomic import atomic_folder, check_output, companions, written_beside
 from ..utils._messages import printable
-from ._embeddings import ids_path, manifest_path, open_described, read_npy
+from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
 
 logger = logging.getLogger("dnaembed")
@@ -330,7 +330,7 @@ class Finished:
         """Yield rows and identifiers of each part, checked by the manifest."""
         array = read_npy(self.path, mmap_mode="r")
         start = 0
-        with ids_path(self.path).open("rb") as lines:
+        with companions(self.path)[0].open("rb") as lines:
             for part in self.parts:
                 rows = array[start : start + part.rows]
                 start += part.rows

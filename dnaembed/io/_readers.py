@@ -314,18 +314,18 @@ class _SeenIds:
         order = np.argsort(digests, kind="stable")
         again = np.sort(order[1:][ordered[1:] == ordered[:-1]])
         for later in again.tolist():
-            self._compare(int(np.argmax(digests == digests[later])), later)
-
-    def _compare(self, first: int, second: int) -> None:
-        (name_a, number_a, a), (name_b, number_b, b) = self._find(first), self._find(second)
-        if a and b and a != b:
-            return
-        identifier = f" {shorten(a or b)!r}" if a or b else ""
-        place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
-        error = SequenceFileError(
-            f"{name_a}, record number {number_a} and {place} have the same identifier{identifier}."
-        )
-        raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
+            name_a, number_a, a = self._find(int(np.argmax(digests == digests[later])))
+            name_b, number_b, b = self._find(later)
+            if a and b and a != b:
+                continue
+            identifier = f" {shorten(a or b)!r}" if a or b else ""
+            place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
+            message = (
+                f"{name_a}, record number {number_a} and {place} have the same identifier"
+                f"{identifier}."
+            )
+            error = SequenceFileError(message)
+            raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
 
     def _find(self, ordinal: int) -> tuple[str, int, str]:
         file = int(np.searchsorted(self._ends, ordinal, side="right"))

@@ -30,7 +30,6 @@ logger = logging.getLogger("dnaembed")
 
 Source = str | os.PathLike[str] | BinaryIO
 
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _UTF8_BOM = b"\xef\xbb\xbf"
 # A byte that is in no sequence file: marks where a non-ASCII byte was, for the reader to refuse or
 # (in the free text after an identifier) to ignore.
@@ -102,10 +101,7 @@ def open_decompressed(
             # Wrapped only to look ahead; given back open to whoever opened it.
             raw = io.BufferedReader(source)  # type: ignore[arg-type]
             stack.callback(raw.detach)
-        form = _form_of(raw, name)
-        if form == "gz":
-            _warn_of_lost_blocks(raw, name)
-        if form:
+        if form := _form_of(raw, name):
             raw = io.BufferedReader(_Decompressed(raw, name, form), 1 << 17)  # type: ignore[type-var]
             if _form_of(raw, name):
                 raise SequenceFileError(f"{name} is compressed twice; decompress it once.")
@@ -121,20 +117,6 @@ def _form_of(stream: Any, name: str) -> str:
     if head[257:] == b"ustar":
         raise SequenceFileError(f"{name} is a tar archive; unpack it first.")
     return next((form for form, (magic, *_) in _FORMS.items() if head.startswith(magic)), "")
-
-
-def _warn_of_lost_blocks(raw: Any, name: str) -> None:
-    # bgzip writes many small gzip members, so a copy cut between two of them decompresses without
-    # complaint; only the missing empty last block tells. Some sequencers never write that block,
-    # which is why this is no error.
-    if not raw.seekable() or b"BC\x02\x00" not in raw.peek(18)[:18]:
-        return
-    start = raw.tell()
-    size = raw.seek(0, os.SEEK_END)
-    raw.seek(max(start, size - len(_BGZF_END)))
-    if raw.read() != _BGZF_END:
-        logger.warning("%s has no BGZF end mark: it may be truncated.", name)
-    raw.seek(start)
 
 
 class _File(io.FileIO):
@@ -167,6 +149,8 @@ class _Decompressed(_Readable):
         self._raw, self._name, self._form = raw, name, form
         self._magic, self._new, self._padding = _FORMS[form]
         self._decompressor = self._new()
+        self._is_bgzf = form == "gz" and b"BC\x02\x00" in raw.peek(18)[:18]  # type: ignore[attr-defined]
+        self._size = 0  # of the stream
 
     def readinto(self, buffer: Any) -> int:
         try:
@@ -196,6 +180,7 @@ class _Decompressed(_Readable):
                 if not pending:
                     raise EOFError
             data = self._decompressor.decompress(pending, max_length=size)
+            self._size += len(data)
         return data
 
     def _next_stream(self) -> bytes:
@@ -209,6 +194,12 @@ class _Decompressed(_Readable):
             )
         if pending:
             self._decompressor = self._new()
+        elif self._is_bgzf and self._size:
+            # bgzip writes many streams, so a copy cut between two of them decompresses without
+            # complaint; only the missing empty one at the end tells. Some sequencers never write
+            # it, which is why this is no error.
+            logger.warning("%s has no BGZF end mark: it may be truncated.", self._name)
+        self._size = 0
         return pending
 
 

@@ -266,7 +266,7 @@ def lines_of(path: Source, name: str) -> Iterator[tuple[int, str]]:
 def fields_of(line: str) -> list[str]:
     """Split a line at its tabs; blanks and quotes around a field are dropped."""
     fields = [field.strip() for field in line.split("\t")]
-    return [f[1:-1] if _is_quoted(f) else f for f in fields]
+    return [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
 
 
 def _is_quoted(field: str) -> bool:

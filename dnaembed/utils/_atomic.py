@@ -33,12 +33,8 @@ def check_outputs(
     for path in outputs:
         check_output(path)
         places = _places(path)
-        for place in places:
-            for other, name in taken:
-                if _is_same(place, other):
-                    raise ValueError(
-                        f"The output {path} would overwrite {name}; choose another name."
-                    )
+        for name in [name for other, name in taken if any(_is_same(p, other) for p in places)]:
+            raise ValueError(f"The output {path} would overwrite {name}; choose another name.")
         taken += [(place, path) for place in places]
     for path in folders:
         target = check_folder(path)
@@ -51,12 +47,7 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     """Return where `path` leads to; raise if no file can be written there."""
     descriptor = descriptor_of(path)
     if descriptor is not None:
-        is_closed = descriptor == 1 and sys.stdout is None
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            is_closed = True
-        if is_closed:
+        if not Path(f"/dev/fd/{descriptor}").exists() or (descriptor == 1 and sys.stdout is None):
             raise OSError(f"Cannot write {path}: it is closed.")
         return Path(path)
     target = Path(os.path.realpath(path))
@@ -67,10 +58,9 @@ def check_output(path: str | os.PathLike[str]) -> Path:
         raise ValueError(f"{path} is not a regular file: a .npy file cannot be written there.")
     _check_place(path, target, *beside)
     # While parts are there, identifiers and manifest may be waiting for their array.
-    for name in [] if beside and beside[2].is_dir() else beside[:2]:
-        is_there = os.path.lexists(name)
-        is_manifest = is_there and (name.suffix != ".json" or _MARK in name.read_bytes())
-        if is_there and not (target.exists() and is_manifest):
+    is_begun = target.exists() or (beside and (beside[2] / "manifest.json").is_file())
+    for name in filter(os.path.lexists, beside[:2]):
+        if not is_begun or (name.suffix == ".json" and _MARK not in name.read_bytes()):
             raise FileExistsError(
                 f"{name} was not written together with {target.name}, and would be overwritten. "
                 "Move it, or choose another output."

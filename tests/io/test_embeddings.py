@@ -123,17 +123,6 @@ def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):
 def test_damaged_files(tmp_path):
     path = tmp_path / "x.npy"
     write_embeddings(path, ["a", "b"], np.zeros((2, 2)))
-    complete = path.read_bytes()
-    path.write_bytes(complete[:-8])
-    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
-        read_embeddings(path)
-    path.write_bytes(b"text")
-    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
-        read_embeddings(path)
-    np.save(path, np.array(["x"]))
-    with pytest.raises(SequenceFileError, match="floating-point"):
-        read_embeddings(path)
-    path.write_bytes(complete)
     (tmp_path / "x.ids.txt").write_text("a\n")
     with pytest.raises(SequenceFileError, match=r"1 identifiers do not fit .*\(2, 2\)"):
         read_embeddings(path)
@@ -147,8 +136,7 @@ def test_damaged_files(tmp_path):
     [
         ("", "holds no embedding"),
         ("id\tx\n", "holds no embedding"),
-        ("id\tx\na\t1\nb\n", "line 3: expected 2 columns, got 1"),
-        ("id\tx\na\tone\n", "line 2: could not convert"),
+        ("id\tx\n\t1\n", "line 2: the identifier is empty"),
     ],
 )
 def test_damaged_tsv(tmp_path, content, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _Error = TypeVar("_Error", bound=Exception)
 
@@ -16,9 +16,16 @@ class SequenceFileError(ValueError):
     """
 
 
+class Advice(NamedTuple):
+    """Which setting would avoid an error; the command line has an option of another name."""
+
+    problem: str
+    sentence: str
+    setting: str
+
+
 def with_advice(error: _Error, sentence: str, setting: str) -> _Error:
     """End a message with a sentence on the setting, its ``{}``, that would avoid the error."""
-    # For the command line, where an option of another name does the same.
-    error.advice = (str(error), sentence, setting)  # type: ignore[attr-defined]
+    error.advice = Advice(str(error), sentence, setting)  # type: ignore[attr-defined]
     error.args = (f"{error} {sentence.format(setting)}",)
     return error

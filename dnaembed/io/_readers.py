@@ -133,12 +133,16 @@ def iter_records(
     skip_empty: bool,
     duplicate_ids: str,
     on_read: Callable[[int], object] | None = None,
+    keep: Callable[[str, str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed."""
+    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed.
+
+    `keep` is given the header and the sequence of each record as they are in the file.
+    """
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
     sources = as_sources(paths)
-    return _iterate(sources, skip_empty, duplicate_ids == "error", on_read)
+    return _iterate(sources, skip_empty, duplicate_ids == "error", on_read, keep)
 
 
 def as_sources(paths: Sources) -> list[Source]:
@@ -156,6 +160,7 @@ def _iterate(
     skip_empty: bool,
     unique: bool,
     on_read: Callable[[int], object] | None,
+    keep: Callable[[str, str], object] | None,
 ) -> Iterator[tuple[str, str]]:
     seen = _SeenIds(sources)
     for source in sources:
@@ -167,6 +172,8 @@ def _iterate(
                 seen.add(identifier or f" {name} {number}")
             sequence = _clean(identifier, raw, f"{name}, record", number, skip_empty)
             if sequence:
+                if keep is not None:
+                    keep(header, raw)
                 yield identifier, sequence
             else:
                 n_empty += 1

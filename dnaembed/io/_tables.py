@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 _ID_COLUMNS = {
     "contig", "contig_id", "contig_name", "contigname", "id", "ids", "identifier", "name", "query",
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
-    "sequenceid",
+    "sequenceid", "@@sequenceid",
 }  # fmt: skip
 _LONGEST_LINE = 1 << 24
 # What would break a table, and what cannot be written as UTF-8.
@@ -38,8 +38,9 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
         The table, plain or compressed. ``"-"`` is standard input.
     header : bool or "auto", default="auto"
         Whether the first line names the columns. "auto": it does when its first column is one of
-        the usual names (id, read_id, sequence_id, contig, name, ...); lines that start with ``#``
-        are comments, and a CAMI or AMBER header (``@@SEQUENCEID``) chooses BINID or else TAXID.
+        the usual names (id, read_id, sequence_id, contig, name, ...). Lines before it that start
+        with ``#``, or as CAMI and AMBER files do with ``@``, are left out. If it names a column
+        BINID, bin or else TAXID, as binnings do, the table may have more than two columns.
 
     Returns
     -------
@@ -69,20 +70,17 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     name = name_of(path)
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
-    column, n_columns = 1, 2
-    for i, (number, line) in enumerate(lines_of(path, name)):
+    column, n_columns, is_before = 1, 2, bool(header)
+    for number, line in lines_of(path, name):
         fields = fields_of(line)
-        if header == "auto" and not labels and line[0] in "#@":
-            if line.startswith("@@"):
-                names = {field.upper(): k for k, field in enumerate(fields)}
-                column = names.get("BINID", names.get("TAXID", 0))
-                n_columns = len(fields)
-                if not column:
-                    raise SequenceFileError(f"{name}, line {number}: no column BINID or TAXID.")
-            if line.startswith(("#", "@@")) or len(fields) == 1:
+        if is_before:
+            is_comment = line[0] == "#" or (line[0] == "@" and len(fields) == 1)
+            is_before = header == "auto" and is_comment
+            if is_before or header is True or is_id_column(fields[0]):
+                names = [field.lower() for field in fields]
+                for known in filter(names.__contains__, ("taxid", "bin", "binid")):
+                    column, n_columns = names.index(known), len(fields)
                 continue
-        if i == 0 and (fields[0].lower() in _ID_COLUMNS if header == "auto" else header):
-            continue
         if len(fields) != n_columns:
             raise SequenceFileError(
                 f"{name}, line {number}: expected {n_columns} columns separated by a tab"
@@ -143,9 +141,9 @@ def in_order_of(
     A table may hold whole headers, of which the first word counts.
     """
     if not all(identifier in table for identifier in ids):
-        words = {(key.lstrip(">@").split() or [key])[0]: value for key, value in table.items()}
+        words = {first_word(key): value for key, value in table.items()}
         if len(words) == len(table):
-            table = words
+            table = words | dict(table)
     missing = [identifier for identifier in ids if identifier not in table]
     if missing:
         shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
@@ -154,6 +152,11 @@ def in_order_of(
             f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}{there}"
         )
     return [table[identifier] for identifier in ids]
+
+
+def first_word(field: str) -> str:
+    """Return the identifier in a field of a table, which may hold a whole header."""
+    return "".join(field.strip("\"'").lstrip(">@").split()[:1])
 
 
 def write_labels(
@@ -200,27 +203,28 @@ def write_labels(
 class TableWriter:
     """Rows into an open table; see `open_table`."""
 
-    def __init__(self, file: TextIO, n_columns: int) -> None:
-        self._file, self._n_columns = file, n_columns
+    def __init__(self, file: TextIO, columns: Sequence[str] | None) -> None:
+        self._file, self._columns = file, columns
+        self.write_rows([columns] if columns else [])
 
     def write_rows(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows of one value per column."""
+        """Append rows of one value per column, or of any number if there is no header."""
         for row in rows:
             fields = [str(value) for value in row]
-            if len(fields) != self._n_columns:
-                raise ValueError(f"Expected {self._n_columns} fields, got {fields!r}.")
+            if self._columns and len(fields) != len(self._columns):
+                raise ValueError(f"Expected {len(self._columns)} fields, got {fields!r}.")
             check_fields(fields)
             # What has quotes gets another pair, as readers take one away.
             self._file.write("\t".join(f'"{f}"' if _is_quoted(f) else f for f in fields) + "\n")
 
 
 @contextmanager
-def open_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[TableWriter]:
+def open_table(
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None
+) -> Iterator[TableWriter]:
     """Open a table for writing row by row; it takes its name when the block ends well."""
     with open_output(path) as file:
-        table = TableWriter(file, len(columns))
-        table.write_rows([columns])
-        yield table
+        yield TableWriter(file, columns)
 
 
 def check_fields(fields: Iterable[str]) -> None:
@@ -239,6 +243,11 @@ def is_number(text: str | bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_id_column(field: str) -> bool:
+    """Tell whether a field is a usual name of the column of identifiers."""
+    return field.lower() in _ID_COLUMNS
 
 
 def lines_of(path: Source, name: str) -> Iterator[tuple[int, str]]:

@@ -26,6 +26,7 @@ from dnaembed.io._tables import open_table
         b"# one\n# two\nr1\tE. coli\nr2\tV. cholerae\n",
         b'"id"\t"label"\n"r1"\t"E. coli"\n"r2"\tV. cholerae\n',
         b"@Version:1\n@\n\n@@SEQUENCEID\tTAXID\tBINID\nr1\t9\tE. coli\nr2\t8\tV. cholerae\n",
+        b"id\tfile\tbin\nr1\tx\tE. coli\nr2\ty\tV. cholerae\n",
         b"@@SEQUENCEID\tTAXID\nr1\tE. coli\nr2\tV. cholerae\n",
     ],
 )
@@ -43,7 +44,6 @@ def test_header_can_be_forced():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"@@SEQUENCEID\tRANK\nr1\ta\n", r"line 1: no column BINID or TAXID"),
         (b"@@SEQUENCEID\tBINID\nr1\ta\tb\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
         (b"r1\ta\nr2\n", r"line 2: expected 2 columns .*got 1"),

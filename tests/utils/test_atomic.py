@@ -42,28 +42,22 @@ def test_failure_leaves_the_old_file(tmp_path, error):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_failure_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="early"), atomic_output(tmp_path / "x"):
-        raise ValueError("early")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_bad_places(tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a directory"), atomic_output(tmp_path):
-        pass
-    with (
-        pytest.raises(FileNotFoundError, match="there is no folder"),
-        atomic_output(tmp_path / "a/b"),
-    ):
-        pass
-    with (
-        pytest.raises(FileNotFoundError, match="there is no folder"),
-        atomic_folder(tmp_path / "a/b"),
-    ):
-        pass
+@pytest.mark.parametrize(
+    ("open_place", "name", "error", "message"),
+    [
+        (atomic_output, ".", IsADirectoryError, "is a directory"),
+        (atomic_output, "a/b", FileNotFoundError, "there is no folder"),
+        (atomic_folder, "a/b", FileNotFoundError, "there is no folder"),
+        (atomic_folder, "file", NotADirectoryError, "is a file"),
+        (atomic_output, "x", ValueError, "early"),
+        (atomic_folder, "x", ValueError, "early"),
+    ],
+)
+def test_bad_places(tmp_path, open_place, name, error, message):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="is a file"), atomic_folder(tmp_path / "file"):
-        pass
+    with pytest.raises(error, match=message), open_place(tmp_path / name):
+        raise ValueError("early")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_link_is_followed(tmp_path):
@@ -106,17 +100,6 @@ def test_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monk
     monkeypatch.setattr(Path, "rename", full_disk)
     with pytest.raises(OSError, match="No space"), atomic_folder(target) as path:
         (path / "new").write_text("")
-    assert [p.name for p in target.iterdir()] == ["old"]
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_folder_failure_leaves_the_old_one(tmp_path):
-    target = tmp_path / "bins"
-    target.mkdir()
-    (target / "old").write_text("")
-    with pytest.raises(ValueError, match="no"), atomic_folder(target) as path:  # noqa: PT012
-        (path / "new").write_text("")
-        raise ValueError("no")
     assert [p.name for p in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
 

@@ -282,19 +282,6 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
     assert "moon" in line
 
 
-def test_bad_outputs_are_known_before_the_work(tmp_path, labelled, capsys):
-    """The sequences do not exist either: whatever is looked at first is complained about."""
-    absent, place = str(tmp_path / "absent.fa"), str(tmp_path / "no" / "x")
-    (tmp_path / "file").write_text("")
-    assert "there is no folder" in fails(capsys, "cluster", absent, "-o", place)
-    assert "there is no folder" in fails(capsys, "bin", absent, "-o", place)
-    assert "there is no folder" in fails(capsys, "demo", "-o", place)
-    assert "is a file" in fails(capsys, "bin", absent, "-o", str(tmp_path / "file"))
-    argv = ["classify", "--train", absent, "--labels", labelled, absent]
-    assert "there is no folder" in fails(capsys, *argv, "-o", place)
-    assert "is a directory" in fails(capsys, *argv, "-o", str(tmp_path))
-
-
 def test_debug_shows_the_traceback(tmp_path, monkeypatch):
     argv = ["embed", str(tmp_path / "absent.fa"), "-o", str(tmp_path / "x.npy")]
     with pytest.raises(FileNotFoundError):

@@ -224,9 +224,9 @@ def parts(data):
     """Parts, their manifest, the manifest of a shard: what was written, made again, or refused."""
     which, content = data[:1], data[1:]
     path = _folder() / "parts.npy"
+    manifest_path(path).unlink(missing_ok=True)  # what is not ours would not be overwritten
     with explained(SequenceFileError, ValueError, names=str(path.parent)):
         if which == b"\2":
-            manifest_path(path).unlink(missing_ok=True)  # what is not ours is not overwritten
             write_embeddings(path, ["a"], np.ones((1, 2), dtype="f4"))
             manifest_path(path).write_bytes(content)
             assert merge_shards([path], path.with_name("merged.npy")) == 1

@@ -41,19 +41,9 @@ LONG = b">r1\n" + np.random.default_rng(0).choice(list(b"ACGT"), 5000).astype(np
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what is said about it.
+    """What is wrong with a file, and what is said about it: nothing, if it is read.
 
-    Attributes
-    ----------
-    title : str
-        What is wrong, for the table.
-    content : bytes
-        Of the file.
-    message : str
-        ``FILE`` stands for its path, ``...`` for words of another library; empty if the file is
-        read.
-    name : str
-        The file is called so, if not as others of its table.
+    ``FILE`` stands for its path, ``...`` for words of another library.
     """
 
     title: str

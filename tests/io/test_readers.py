@@ -235,16 +235,6 @@ def test_equal_digests_of_different_ids_are_no_duplicates(tmp_path, monkeypatch)
     assert read_sequences(write(tmp_path, FASTA)) == EXPECTED
 
 
-def test_invalid_option():
-    with pytest.raises(ValueError, match='duplicate_ids must be "error" or "allow"'):
-        iter_sequences("x", duplicate_ids="maybe")
-
-
-def test_no_file_at_all():
-    with pytest.raises(ValueError, match="At least one sequence file"):
-        read_sequences([])
-
-
 @pytest.mark.parametrize("content", [FASTA, gzip.compress(FASTA, mtime=0), bz2.compress(FASTQ)])
 def test_standard_input(monkeypatch, content):
     stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))

@@ -1,6 +1,7 @@
 """Outputs are complete or absent."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.cli import main
-from dnaembed.datasets import save_demo_reads
 from dnaembed.io import merge_shards, open_embeddings, write_bins, write_embeddings, write_labels
 from dnaembed.utils._atomic import (
     atomic_folder,
@@ -20,6 +20,7 @@ from dnaembed.utils._atomic import (
     open_output,
     written_beside,
 )
+from tests.helpers.dna import random_dna
 
 
 def test_output_appears_at_the_end(tmp_path):
@@ -142,30 +143,12 @@ def test_a_folder_that_must_be_new(tmp_path):
 # No output is an input, another output, or what lies beside either
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("outputs") / "demo"
-    save_demo_reads(folder)
-    reads = (folder / "known.fasta").read_text()
-    (folder / "s.fa").write_text("".join(reads.split(">x")[:1])[:30_000].rpartition(">")[0])
-    return folder
-
-
-def run(*argv, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "dnaembed", *map(str, argv)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
 @pytest.fixture
-def work(demo, tmp_path, monkeypatch):
+def work(tmp_path, monkeypatch):
     """A current folder with reads, labels, embeddings, links and bins."""
-    for name in ("s.fa", "known.tsv"):
-        (tmp_path / name).write_bytes((demo / name).read_bytes())
+    reads = random_dna(20, high=300)
+    (tmp_path / "s.fa").write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(reads)))
+    (tmp_path / "known.tsv").write_text("".join(f"r{i}\t{i % 2}\n" for i in range(20)))
     monkeypatch.chdir(tmp_path)
     ids = ["a", "b", "c"]
     write_embeddings("rows.npy", ids, np.eye(3, dtype="f4"))
@@ -182,6 +165,7 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+REFUSED = "would overwrite|lies in|not written together|holds|is a file|there is no folder"
 CLASSIFY = "classify --train s.fa --labels known.tsv"
 
 
@@ -204,7 +188,6 @@ CLASSIFY = "classify --train s.fa --labels known.tsv"
         "cluster s.fa -k 2 -o rows.npy --save rows.ids.txt",
         "embed rows.ids.txt -o rows.npy",
         "embed s.fa -o other.npy",
-        "embed s.fa -o s.npy --model rows.npy -o s.fa",
         f"{CLASSIFY} s.fa -o s.fa",
         f"{CLASSIFY} s.fa -o known.tsv",
         "merge rows.npy rows.npy",
@@ -215,6 +198,9 @@ CLASSIFY = "classify --train s.fa --labels known.tsv"
         "bin s.fa --abundance known.tsv -o x --save known.tsv",
         "convert bins bins",
         "adapt s.fa -o s.fa",
+        "cluster s.fa -k 2 -o no/x",
+        "bin s.fa -o no/x",
+        "demo -o no/x",
     ],
 )
 def test_no_command_destroys_what_is_there(work, words, capsys):
@@ -222,6 +208,7 @@ def test_no_command_destroys_what_is_there(work, words, capsys):
     assert main(words.split()) == 1
     err = capsys.readouterr().err.splitlines()
     assert [line for line in err if "error:" in line] == err[-1:]
+    assert re.search(REFUSED, err[-1])
     assert content(work) == before
 
 
@@ -243,12 +230,12 @@ def embed(paths, output):
         lambda: write_bins("s.fa", ["a"], ["ACGT"], [0], overwrite=True),
         lambda: check_outputs(["x.npy", "X.NPY"]),
         lambda: check_outputs(["x.npy", "x.ids.txt"]),
-        lambda: check_outputs(["x.tsv"], folders=["/proc"]),
+        lambda: check_outputs([], folders=["/proc"]),
     ],
 )
 def test_no_function_destroys_what_is_there(work, write):
     before = content(work)
-    with pytest.raises((ValueError, OSError)):
+    with pytest.raises((ValueError, OSError), match=f"{REFUSED}|is a directory"):
         write()
     assert content(work) == before
 
@@ -291,11 +278,13 @@ def test_standard_output_is_written_straight_down(tmp_path, name, into):
 
 @needs_pipes
 def test_embeddings_go_down_a_pipe_as_a_table(work):
-    done = run("embed", "s.fa", "-o", "-")
+    argv = [sys.executable, "-m", "dnaembed", "embed", "s.fa", "-o", "-"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("id\tembedding_000\t")
-    assert len(done.stdout.splitlines()) == 1 + (work / "s.fa").read_text().count(">")
+    assert len(done.stdout.splitlines()) == 21
     os.mkfifo("pipe.npy")
-    assert "is not a regular file" in run("embed", "s.fa", "-o", "pipe.npy").stderr
+    with pytest.raises(ValueError, match="is not a regular file"):
+        embed("s.fa", "pipe.npy")
 
 
 @needs_pipes

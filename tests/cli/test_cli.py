@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -555,6 +556,7 @@ def test_terminated_process_leaves_nothing(tmp_path, model, number):
         stdin=reader,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup ignores SIGHUP
     )
     os.close(reader)
     os.write(writer, b">a\nACGT\n")

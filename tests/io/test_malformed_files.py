@@ -74,6 +74,8 @@ SEQUENCES = [
     Case("truncated xz", lzma.compress(LONG)[:-200], TRUNCATED.format("xz")),
     Case("truncated zstd", zstd.compress(LONG)[:-200], TRUNCATED.format("zst")),
     Case("a damaged byte in gzip", flip(gzip.compress(LONG, mtime=0)), DAMAGED.format("gz")),
+    Case("a damaged byte in bzip2", flip(bz2.compress(LONG)), DAMAGED.format("bz2")),
+    Case("a damaged byte in zstd", flip(zstd.compress(LONG)), DAMAGED.format("zst")),
     Case("a damaged byte in xz", flip(lzma.compress(LONG)), DAMAGED.format("xz")),
     Case(
         "bytes after the end of compressed data",

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from dnaembed.cli import main
 from dnaembed.io import SequenceFileError, labels_of, read_labels, write_labels
-from dnaembed.io._tables import open_table
 
 
 @pytest.mark.parametrize(
@@ -19,6 +18,7 @@ from dnaembed.io._tables import open_table
         b"r1\tE. coli\nr2\tV. cholerae\n",
         b"id\tlabel\nr1\tE. coli\nr2\tV. cholerae\n",
         b"read_id\tspecies\nr1\tE. coli\nr2\tV. cholerae\n",
+        b"\n \nread_id\tspecies\nr1\tE. coli\nr2\tV. cholerae\n",
         b"#anything\tgoes\nr1\tE. coli\nr2\tV. cholerae\n",
         b"\xef\xbb\xbfid\tlabel\r\nr1\tE. coli\r\n\r\nr2\tV. cholerae",
         gzip.compress(b"r1\t E. coli \nr2\tV. cholerae\n", mtime=0),
@@ -92,20 +92,6 @@ def test_write_labels_checks_lengths_and_fields(tmp_path):
         with pytest.raises(ValueError, match="without tab and line break"):
             write_labels(path, ["r1", bad], [1, 2])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failure_keeps_the_old_table(tmp_path):
-    path = tmp_path / "calls.tsv"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), open_table(path, ("id", "label")) as table:  # noqa: PT012
-        table.write_rows([("r1", 1)])
-        raise RuntimeError
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_header_is_the_first_line_that_is_not_blank():
-    assert read_labels(io.BytesIO(b"\n \nread_id\tspecies\nr1\ta\n")) == {"r1": "a"}
 
 
 @pytest.mark.parametrize("key", ["r1", "r1 flag=1 len=3", ">r1", "> r1 x", "@r1"])

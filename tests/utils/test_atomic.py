@@ -71,13 +71,6 @@ def test_a_link_is_followed(tmp_path):
     assert target.read_text() == "new"
 
 
-@pytest.mark.skipif(not Path(os.devnull).exists() or os.name == "nt", reason="needs a device file")
-def test_a_device_is_written_not_replaced():
-    with atomic_output(os.devnull) as path:
-        path.write_text("gone")
-    assert not Path(os.devnull).is_file()
-
-
 def test_folder_is_replaced_as_a_whole(tmp_path):
     target = tmp_path / "bins"
     for name in ("a", "b"):

@@ -61,14 +61,17 @@ def test_bad_places(tmp_path, open_place, name, error, message):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_link_is_followed(tmp_path):
+@pytest.mark.parametrize(
+    ("open_place", "is_followed"), [(atomic_output, True), (written_beside, False)]
+)
+def test_a_link_is_followed_or_replaced(tmp_path, open_place, is_followed):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)
-    with atomic_output(link) as path:
+    with open_place(link) as path:
         path.write_text("new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
+    assert (link.is_symlink(), link.read_text()) == (is_followed, "new")
+    assert target.read_text() == ("new" if is_followed else "old")
 
 
 def test_folder_is_replaced_as_a_whole(tmp_path):
@@ -104,15 +107,6 @@ def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
             check_output(tmp_path / name)
     with atomic_output(tmp_path / ("x" * 255)) as path:
         path.write_text("fits")
-
-
-def test_a_link_is_replaced_where_none_may_be_followed(tmp_path):
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    link.symlink_to(target)
-    with written_beside(link, flush=False) as path:
-        path.write_text("new")
-    assert (target.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
 
 
 def test_a_folder_that_must_be_new(tmp_path):
@@ -243,8 +237,6 @@ def test_a_place_that_may_not_be_written_is_known_before_the_work(tmp_path, monk
             raise AssertionError("the work has begun")
 
 
-# What is not a regular file
-
 needs_pipes = pytest.mark.skipif(os.name == "nt", reason="needs pipes as Unix has them")
 
 
@@ -305,13 +297,10 @@ def test_closed_streams(work, words, closed, status, said):
 def test_modes(tmp_path):
     before = os.umask(0o027)
     try:
+        (tmp_path / "old").touch(mode=0o600)
         for mode, name in ((0o640, "new"), (0o600, "old")):
-            path = tmp_path / name
-            if name == "old":
-                path.touch(mode=0o600)
-            with open_output(path) as file:
-                file.write("x")
-            assert path.stat().st_mode & 0o777 == mode
+            write_labels(tmp_path / name, ["a"], ["x"])
+            assert (tmp_path / name).stat().st_mode & 0o777 == mode
         write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))
         (tmp_path / "x.npy").chmod(0o600)
         write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))

@@ -15,6 +15,7 @@ def progress(
     iterable: Iterable[Any] | None = None, *, description: str | None = None, **settings: Any
 ) -> tqdm:
     """Return a bar on standard error, which appears after two seconds if the logger shows INFO."""
-    silent = not logger.isEnabledFor(logging.INFO)
-    settings = {"unit_scale": True, "delay": 2, "disable": silent, **settings}
+    # None: unless standard error is a terminal, so that logs of batch jobs have no bars.
+    disable = None if logger.isEnabledFor(logging.INFO) else True
+    settings = {"unit_scale": True, "delay": 2, "disable": disable, **settings}
     return tqdm(iterable, desc=description, **settings)

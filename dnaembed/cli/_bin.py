@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from typer import Argument, BadParameter, Option
 
 from ._app import command
-from ._options import READS_HELP, Embedding, Reading, panel
+from ._options import OUTPUT_FOLDER, READS_HELP, Embedding, Reading, panel
 from ._rows import Scale, open_rows, rows_of
 
 logger = logging.getLogger("dnaembed")
@@ -113,7 +113,9 @@ class Binning:
 @command(_EXAMPLES)
 def bin_(
     contigs: Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP)],
-    output: Annotated[str, Option("--output", "-o", metavar="BINS_DIR", help="The folder.")],
+    output: Annotated[
+        str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
+    ],
     binning: Binning,
     scale: Scale,
     embedding: Embedding,

@@ -111,8 +111,9 @@ def classify(
     """
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of, read_labels
-    from ..io._tables import open_table
+    from ..io._tables import check_fields, open_table
 
+    check_fields([unknown or ""])
     table = read_labels(labels)
     ids, sequences = reading.read(train)
     species = labels_of(ids, table, where=labels)

@@ -19,8 +19,10 @@ logger = logging.getLogger("dnaembed")
 CHUNK_SEQUENCES = 1 << 13
 CHUNK_BASES = 1 << 26
 
-# Marks an option as the place of a file, which is checked before the work.
-OUTPUT_FILE = "output file"
+# Marks of options that are the place of a file, or of a folder that is new or replaced as a whole.
+# They are checked before the work; options without a mark are inputs, but for these metavars.
+OUTPUT_FILE, OUTPUT_FOLDER = "outputs", "folders"
+NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR"}
 
 READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd; several are read one after "
@@ -36,7 +38,9 @@ def panel(name: str, *flags: str, **settings: Any) -> Any:
 
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
-NewFolder = Annotated[str, Option("--output", "-o", metavar="FOLDER", help="A new folder.")]
+NewFolder = Annotated[
+    str, Option("--output", "-o", metavar="FOLDER", help="A new folder."), OUTPUT_FOLDER
+]
 Model = Annotated[str, panel("Model", metavar="NAME", help=MODEL_HELP)]
 Device = Annotated[
     str, panel("Model", help="cpu, cuda, cuda:1, mps, ...; auto: the best there is.")

@@ -25,8 +25,7 @@ class Advice(NamedTuple):
 
 
 def with_advice(error: _Error, sentence: str, setting: str) -> _Error:
-    """End a message with a sentence about the setting, its ``{}``, that would avoid the error."""
-    advice = Advice(str(error), sentence, setting)
-    error.advice = advice  # type: ignore[attr-defined]
-    error.args = (f"{advice.problem} {sentence.format(setting)}",)
+    """End a message with a sentence on the setting, its ``{}``, that would avoid the error."""
+    error.advice = Advice(str(error), sentence, setting)  # type: ignore[attr-defined]
+    error.args = (f"{error} {sentence.format(setting)}",)
     return error

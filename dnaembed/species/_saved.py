@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
-from ..utils._atomic import atomic_output
+from ..io._parts import Finished
+from ..utils._atomic import open_output
 from ..utils._messages import printable
 from ._abundance import AbundanceScale, AngleScale, abundance_share
 from ._clusterer import SpeciesClusterer
@@ -70,15 +71,18 @@ def source_of_embedder(
 
 
 def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingSource | None:
-    """Read from the manifest beside a ``.npy`` file what its rows were made by.
+    """Read from the manifest beside a ``.npy`` file what its rows were made by; raise if others.
 
-    None if there is no manifest, or not one of these rows.
+    None if there is no manifest, or one of an older version that is not of these rows.
     """
-    manifest = manifest_path(path)
-    if Path(path).suffix != ".npy" or not manifest.exists():
+    if Path(path).suffix.lower() != ".npy" or not manifest_path(path).exists():
         return None
+    manifest = manifest_path(path)
     try:
         note = json.loads(manifest.read_text(encoding="utf-8"))
+        if "parts" in note:
+            for _ in Finished.read(Path(path)).pieces():  # raises if the rows are others
+                pass
         if (note["rows"], note["n_columns"]) != rows.shape:
             return None
         settings = note["settings"]
@@ -87,6 +91,9 @@ def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingS
             window_size=settings["window_size"],
             both_strands=bool(settings["both_strands"]),
         )
+    except SequenceFileError as error:
+        message = f"{error} Delete {manifest} if the rows are right."
+        raise SequenceFileError(message) from error
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("%s is not a manifest of dnaembed embed: %s", manifest, error)
         return None
@@ -160,8 +167,8 @@ def save_clusters(
         }
     )
     metadata = {"format": _FORMAT, "settings": settings, "sha256": _digest(settings, tensors)}
-    with atomic_output(path) as beside:
-        save_file(tensors, beside, metadata=metadata)
+    with open_output(path, "wb") as file:
+        file.write(save(tensors, metadata=metadata))
 
 
 def load_clusters(

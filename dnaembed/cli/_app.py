@@ -37,6 +37,7 @@ _OPTIONS = {
     "skip_empty=True": "--skip-empty",
     'duplicate_ids="allow"': "--allow-duplicate-ids",
     "overwrite=True": "--force",
+    "prefix=True": "--prefix",
 }
 
 

@@ -144,13 +144,17 @@ def iter_records(
     skip_empty: bool,
     duplicate_ids: str,
     on_read: Callable[[int], object] | None = None,
+    on_record: Callable[[str, str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed."""
+    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed.
+
+    `on_record` is told header and sequence as they stand in the file, just before the record.
+    """
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
     sources = as_sources(paths)
     seen = _SeenIds(sources) if duplicate_ids == "error" else None
-    return _iterate(sources, skip_empty, seen, on_read)
+    return _iterate(sources, skip_empty, seen, on_read, on_record)
 
 
 def as_sources(paths: Sources) -> list[Source]:
@@ -167,10 +171,11 @@ def _iterate(
     skip_empty: bool,
     seen: _SeenIds | None,
     on_read: Callable[[int], object] | None,
+    on_record: Callable[[str, str], object] | None,
 ) -> Iterator[tuple[str, str]]:
     for source in sources:
         tally = _Tally(name_of(source), skip_empty)
-        yield from _clean(_records(source, on_read), tally, seen)
+        yield from _clean(_records(source, on_read), tally, seen, on_record)
         tally.end_of_file()
         if seen is not None:
             seen.end_of_file()
@@ -200,7 +205,10 @@ class _Tally:
 
 
 def _clean(
-    records: Iterable[tuple[str, str]], tally: _Tally, seen: _SeenIds | None
+    records: Iterable[tuple[str, str]],
+    tally: _Tally,
+    seen: _SeenIds | None,
+    on_record: Callable[[str, str], object] | None,
 ) -> Iterator[tuple[str, str]]:
     """Yield identifier and normalised sequence of each record that has a base."""
     for header, raw in records:
@@ -223,6 +231,8 @@ def _clean(
                 ) from None
             tally.n_empty += 1
             continue
+        if on_record is not None:
+            on_record(header, raw)
         yield identifier, sequence
 
 

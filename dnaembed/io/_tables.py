@@ -22,10 +22,14 @@ _ID_COLUMNS = {
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
     "sequenceid", "@@sequenceid", "#id",
 }  # fmt: skip
+# Second column of tables of bins, which may have more than two.
+_BIN_COLUMNS = {"bin", "binid"}
 
 
 def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     r"""Read a table of two columns, separated by a tab: identifier and label.
+
+    Tables of bins may have more columns: those of `write_bins`, and CAMI (AMBER) binning files.
 
     Parameters
     ----------
@@ -33,7 +37,8 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
         The table, plain or compressed. ``"-"`` is standard input.
     header : bool or "auto", default="auto"
         Whether the first line names the columns. "auto": it does when its first column is one of
-        the usual names (id, read_id, sequence_id, contig, name, ...) or starts with ``#``.
+        the usual names (id, read_id, sequence_id, contig, name, ...). Lines before it that start
+        with ``#``, and those that CAMI files start with, are left out as well.
 
     Returns
     -------
@@ -63,16 +68,21 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     name = name_of(path)
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
-    for i, (number, line) in enumerate(lines_of(path, name)):
+    n_columns, before = 2, bool(header)
+    for number, line in lines_of(path, name):
         fields = [field.strip() for field in line.split("\t")]
-        if i == 0 and (_is_header(fields) if header == "auto" else header):
-            continue
-        if len(fields) != 2:
+        if before:
+            before = header == "auto" and (line[0] == "#" or (line[0] == "@" and "\t" not in line))
+            if before or header is True or is_id_column(fields[0]):
+                if fields[1:] and fields[1].lower() in _BIN_COLUMNS:
+                    n_columns = len(fields)
+                continue
+        if len(fields) != n_columns:
             raise SequenceFileError(
-                f"{name}, line {number}: expected 2 columns separated by a tab (identifier and "
-                f"label), got {len(fields)}."
+                f"{name}, line {number}: expected {n_columns} columns separated by a tab "
+                f"(identifier and label), got {len(fields)}."
             )
-        identifier, label = fields
+        identifier, label = fields[:2]
         if not identifier or not label:
             missing = "label" if identifier else "identifier"
             raise SequenceFileError(f"{name}, line {number}: the {missing} is empty.")
@@ -131,11 +141,23 @@ def in_order_of(
     """
     missing = [identifier for identifier in ids if identifier not in table]
     if missing:
+        # Some tools write whole headers, with ">" or in quotes.
+        words = {first_word(name): value for name, value in table.items()}
+        if len(words) == len(table):
+            table = words | dict(table)
+            missing = [identifier for identifier in missing if identifier not in table]
+    if missing:
         shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        has = f" (it has {shorten(next(iter(table)))!r})" if table else ""
         raise SequenceFileError(
-            f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}"
+            f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}{has}"
         )
     return [table[identifier] for identifier in ids]
+
+
+def first_word(field: str) -> str:
+    """Return the identifier in a field of a table, which may hold a whole header."""
+    return field.strip("\"'").removeprefix(">").split(None, 1)[0] if field.strip("\"' >") else ""
 
 
 def write_labels(
@@ -182,16 +204,18 @@ def write_labels(
 class TableWriter:
     """Rows into an open table; see `open_table`."""
 
-    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, columns: Sequence[str] | None) -> None:
         self._file = file
-        self._n_columns = len(columns)
-        self.write_rows([columns])
+        self._n_columns = len(columns or ())
+        self.write_rows([columns] if columns else [])
 
     def write_rows(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows of one value a column."""
         for row in rows:
             fields = [str(value) for value in row]
-            if len(fields) != self._n_columns or any(c in f for f in fields for c in "\t\n\r"):
+            if len(fields) != (self._n_columns or len(fields)) or any(
+                c in f for f in fields for c in "\t\n\r"
+            ):
                 raise ValueError(
                     f"A row of the table needs {self._n_columns} fields without tab and line "
                     f"break, got {fields!r}."
@@ -200,8 +224,13 @@ class TableWriter:
 
 
 @contextmanager
-def open_table(path: str | os.PathLike[str], columns: Sequence[str]) -> Iterator[TableWriter]:
-    """Open a table for writing row by row; it takes its name when the block ends well."""
+def open_table(
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None
+) -> Iterator[TableWriter]:
+    """Open a table for writing row by row; it takes its name when the block ends well.
+
+    Without `columns` it has no header, and rows of any number of fields.
+    """
     with atomic_output(path) as beside, beside.open("w", encoding="utf-8", newline="\n") as file:
         yield TableWriter(file, columns)
 
@@ -215,8 +244,9 @@ def is_number(text: str | bytes) -> bool:
     return True
 
 
-def _is_header(fields: Sequence[str]) -> bool:
-    return fields[0].lower() in _ID_COLUMNS or fields[0].startswith("#")
+def is_id_column(field: str) -> bool:
+    """Tell whether a field is the usual name of a column of identifiers."""
+    return field.lower() in _ID_COLUMNS
 
 
 def lines_of(path: Source, name: str) -> Iterator[tuple[int, str]]:

@@ -62,10 +62,12 @@ def test_bad_tables_name_the_line(tmp_path, content, message):
 def test_missing_labels_are_counted_and_named():
     labels = {"r1": "a"}
     with pytest.raises(
-        SequenceFileError, match=r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.$"
+        SequenceFileError, match=r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\. \(it"
     ):
         labels_of(["r1", "q", "r", "s", "t"], labels, where="x.tsv")
-    with pytest.raises(SequenceFileError, match=r"no label for 1 of 1 sequences: 'q'$"):
+    with pytest.raises(
+        SequenceFileError, match=r"no label for 1 of 1 sequences: 'q' \(it has 'r1'\)$"
+    ):
         labels_of(["q"], labels)
 
 

@@ -132,20 +132,34 @@ def names_of_profiles(abundance: Any) -> list[str] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
-def check_abundance(
-    abundance: Any, *, n_samples: int, names: list[str] | None = None
-) -> np.ndarray:
-    """Return abundances as a float64 array of shape (n_samples, n_profiles).
-
-    Columns of a frame are brought into the order of `names`, if these are given.
-    """
-    given = names_of_profiles(abundance)
+def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarray | None:
+    """Check abundances to predict with; columns of frames are brought into the order of `fit`."""
+    scale = getattr(fitted, "_abundance_scale", None)
+    if (scale is None) != (abundance is None):
+        has, got = ("with", "none") if abundance is None else ("without", "some")
+        raise ValueError(
+            f"This {type(fitted).__name__} was fitted {has} abundance, got {got} to predict with."
+        )
+    if scale is None:
+        return None
+    names, given = getattr(fitted, "abundance_names_", None), names_of_profiles(abundance)
     if names is not None and given is not None:
         if sorted(given) != sorted(names):
             raise ValueError(
                 f"abundance has the samples {given}, but the clusters were made with {names}."
             )
         abundance = abundance[names]
+    array = check_abundance(abundance, n_samples)
+    if array.shape[1] != len(scale.means):
+        raise ValueError(
+            f"abundance has {array.shape[1]} columns, but {type(fitted).__name__} was fitted with "
+            f"{len(scale.means)}."
+        )
+    return array
+
+
+def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
+    """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
     array = check_array(abundance, dtype=np.float64, input_name="abundance")
     if len(array) != n_samples:
         raise ValueError(

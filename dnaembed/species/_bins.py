@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from ._kmedoid import row_blocks
 
 logger = logging.getLogger("dnaembed")
 
-# Logistic regression on contigs of 180 communities of the bundled model's training genomes
-# (docs/benchmarks/binning_confidence.py): cosine to the rest of the bin, logarithms of the contig's
-# and the rest's lengths, cosine times the former, cosine to the next bin, logarithm of samples + 1.
+# Logistic regression on contigs of communities of the bundled model's training genomes, calibrated
+# on other genomes (docs/benchmarks/binning_confidence.py). Of the cosine to the rest of the bin,
+# logarithms of the lengths of contig and rest, the product of the first two, the cosine to the next
+# bin, and the logarithm of the number of samples plus 1.
 _CONFIDENCE = np.array([30.01, 0.04, -0.35, -1.03, -20.83, 3.11])
 _CONFIDENCE_AT_0 = 0.88
 
@@ -216,16 +217,26 @@ def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int 
     >>> bin_confidence(rows, [0, 0, 0, 1, -1], [9000, 7000, 8000, 800_000, 5000]).round(2)
     array([1., 1., 1., 1., nan])
     """
-    bins, lengths = np.asarray(bins), np.asarray(lengths, dtype=np.float64)
-    rows = np.asanyarray(embeddings)
+    bins = np.asarray(bins)
     confidence = np.full(len(bins), np.nan)
+    alone = np.bincount(bins[bins >= 0], minlength=1) == 1
+    for block, parts in confidence_features(embeddings, bins, lengths, n_profiles):
+        found = expit(parts @ _CONFIDENCE + _CONFIDENCE_AT_0)
+        confidence[block] = np.where(alone[bins[block]], 1, found)
+    return confidence
+
+
+def confidence_features(
+    embeddings: Any, bins: np.ndarray, lengths: Any, n_profiles: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield places of binned contigs, a block at a time, and what their confidence is made of."""
+    rows, lengths = np.asanyarray(embeddings), np.asarray(lengths, dtype=np.float64)
     binned = np.flatnonzero(bins >= 0)
     if not len(binned):
-        return confidence
-    n_bins = bins.max() + 1
-    bases, sizes = np.bincount(bins[binned], lengths[binned]), np.bincount(bins[binned])
-    sums = np.zeros((n_bins, rows.shape[1]))
-    blocks = [binned[b] for b in row_blocks(len(binned), 8 * max(n_bins, rows.shape[1]))]
+        return
+    bases = np.bincount(bins[binned], lengths[binned])
+    sums = np.zeros((len(bases), rows.shape[1]))
+    blocks = [binned[b] for b in row_blocks(len(binned), 8 * max(sums.shape))]
     for block in blocks:
         np.add.at(sums, bins[block], unit_length(rows[block]))
     centers = unit_length(sums)
@@ -233,12 +244,9 @@ def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int 
         unit, own = unit_length(rows[block]), bins[block]
         similar = np.einsum("ij,ij->i", unit, unit_length(sums[own] - unit)) - 0.85
         others = unit @ centers.T
-        others[np.arange(len(block)), own] = -1
+        others[np.arange(len(block)), own] = 0
         size = np.log(lengths[block] / 5000)
         rest = np.log(np.maximum(bases[own] - lengths[block], 1) / 1e6)
         samples = np.full(len(block), np.log1p(n_profiles))
-        next_bin = np.maximum(others.max(axis=1), 0) - 0.8
-        parts = np.stack([similar, size, rest, similar * size, next_bin, samples], axis=1)
-        found = expit(parts @ _CONFIDENCE + _CONFIDENCE_AT_0)
-        confidence[block] = np.where(sizes[own] == 1, 1, found)
-    return confidence
+        next_bin = others.max(axis=1) - 0.8
+        yield block, np.stack([similar, size, rest, similar * size, next_bin, samples], axis=1)

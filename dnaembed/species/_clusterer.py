@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,12 +20,13 @@ from ._abundance import (
     UnitRows,
     abundance_share,
     check_abundance,
+    check_same_samples,
     fit_abundance_scale,
     names_of_profiles,
 )
 from ._graph import Sizes, centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin, holds_sequences
-from ._kmedoid import modified_kmedoid, row_blocks
+from ._kmedoid import modified_kmedoid, nearest_bin, row_blocks
 
 # Rows above which K-means reads them a batch at a time, so that they may stay on disk.
 LARGE_ROWS = 100_000
@@ -34,8 +35,6 @@ _BATCH_ROWS_PER_CLUSTER, _BATCH_ROWS = 20, 10_000
 _START_ROWS_PER_CLUSTER, _START_ROWS = 30, 50_000
 _START_ITERATIONS = 30
 _MAX_PASSES = 5  # over all rows
-# Rows of the smallest bins, and the share of few rows that such bins have at least.
-_LEAST_ROWS = 10
 
 
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
@@ -91,8 +90,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         without `n_clusters`.
 
     min_bin_bases : int, default=200_000
-        Bins of so many bases are kept whatever their number of reads: a long contig may be a bin
-        alone. Needs the lengths, which `fit` is told or finds in the sequences.
+        Bins of so many bases are kept, even of one contig. Needs sequences, or their lengths.
 
     init : {"k-means++", "random"}, default="k-means++"
         First centres of K-means. The paper has ``"random"``.
@@ -140,7 +138,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         The fitted embedder; only if `fit` was given sequences.
 
     abundance_names_ : list of str
-        Names of the samples; only if `fit` was given abundances in a frame with these as columns.
+        Names of the samples; only if `fit` was given a frame of abundances.
 
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
@@ -310,7 +308,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             names = names_of_profiles(abundance)
             if names is not None:
                 self.abundance_names_ = names
-            abundance = check_abundance(abundance, n_samples=len(embeddings))
+            abundance = check_abundance(abundance, len(embeddings))
             self._abundance_scale = fit_abundance_scale(abundance, embeddings)
         rows = self._unit_rows(embeddings, abundance)
         if self.n_clusters is None:
@@ -322,15 +320,18 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.n_clusters_ = len(self.cluster_centers_)
         return self
 
-    def _fit_clusters(self, embeddings: np.ndarray) -> None:
-        kmeans = KMeans(
+    def _kmeans(self, max_iter: int, random_state: Any) -> KMeans:
+        return KMeans(
             self.n_clusters,
             init=self.init,
             n_init=self.n_init,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
-            random_state=self.random_state,
-        ).fit(embeddings)
+            random_state=random_state,
+        )
+
+    def _fit_clusters(self, embeddings: np.ndarray) -> None:
+        kmeans = self._kmeans(self.max_iter, self.random_state).fit(embeddings)
         self.labels_ = kmeans.labels_
         self.cluster_centers_ = kmeans.cluster_centers_
         self.n_iter_ = kmeans.n_iter_
@@ -339,14 +340,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         n_drawn = min(len(rows), max(_START_ROWS, _START_ROWS_PER_CLUSTER * n_clusters))
         drawn = np.sort(random_state.choice(len(rows), n_drawn, replace=False))
-        start = KMeans(
-            n_clusters,
-            init=self.init,
-            n_init=self.n_init,
-            max_iter=min(self.max_iter, _START_ITERATIONS),
-            tol=self.tol,
-            random_state=random_state,
-        ).fit(rows[drawn].astype(np.float32, copy=False))
+        start = self._kmeans(min(self.max_iter, _START_ITERATIONS), random_state)
+        start.fit(rows[drawn].astype(np.float32, copy=False))
         kmeans = MiniBatchKMeans(
             n_clusters, init=start.cluster_centers_, n_init=1, random_state=random_state
         )
@@ -373,13 +368,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         return UnitRows(embeddings, abundance, scale, weight)
 
     def _fit_bins(self, embeddings: np.ndarray, share: float, lengths: Any) -> None:
-        if lengths is not None:
-            lengths = column_or_1d(lengths)
-            check_consistent_length(embeddings, lengths)
-        least = self.min_bin_size
-        if isinstance(least, str):
-            least = min(_LEAST_ROWS, max(2, -(-len(embeddings) // _LEAST_ROWS)))
-        sizes = Sizes(least, self.min_bin_bases, lengths)
+        sizes = Sizes.of(len(embeddings), self.min_bin_size, self.min_bin_bases, lengths)
         method = self.method
         if method == "auto":
             method = "graph" if self.min_similarity is None else "kmedoid"
@@ -398,8 +387,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                 random_state=random_state,
             )
         else:
-            seed = int(random_state.randint(2**31 - 1))
-            self.labels_ = hdbscan_bins(embeddings, sizes, seed=seed)
+            self.labels_ = hdbscan_bins(embeddings, sizes, random_state=random_state)
         self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
         self.n_iter_ = 1
 
@@ -427,8 +415,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences or embeddings: the same kind as in `fit`.
         abundance : array-like of shape (n_samples, n_profiles), default=None
-            Abundances in the samples that `fit` was given, if it was given any; columns of a frame
-            in any order.
+            Abundances in the samples of `fit`, if it was given any; frames in any order of columns.
 
         Returns
         -------
@@ -440,26 +427,12 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         embeddings = self._check_inputs(X)
-        if hasattr(self, "_abundance_scale") != (abundance is not None):
-            has, got = ("with", "none") if abundance is None else ("without", "some")
-            raise ValueError(
-                f"This {type(self).__name__} was fitted {has} abundance, got {got} to predict with."
-            )
-        if abundance is not None:
-            names = getattr(self, "abundance_names_", None)
-            abundance = check_abundance(abundance, n_samples=len(embeddings), names=names)
-            n_profiles = len(self._abundance_scale.means)
-            if abundance.shape[1] != n_profiles:
-                raise ValueError(
-                    f"abundance has {abundance.shape[1]} columns, but {type(self).__name__} was "
-                    f"fitted with {n_profiles}."
-                )
+        abundance = check_same_samples(abundance, len(embeddings), self)
         rows = self._unit_rows(embeddings, abundance)
-        if hasattr(self, "bin_limits_"):
-            return self._assign(rows, self.bin_limits_)
+        limits = getattr(self, "bin_limits_", None)
         if hasattr(self, "min_similarity_"):
-            return self._assign(rows, np.full(len(self.cluster_centers_), self.min_similarity_))
-        return self._assign(rows, None)
+            limits = np.full(len(self.cluster_centers_), self.min_similarity_)
+        return self._assign(rows, limits)
 
     def _assign(self, rows: UnitRows, limits: np.ndarray | None) -> np.ndarray:
         """Give each row its nearest centre; with limits, -1 where it is less similar than that."""
@@ -472,15 +445,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                 if limits is None:
                     labels[block] = pairwise_distances_argmin(part, centers)
                 else:
-                    labels[block] = _nearest_bin(part, centers, limits)
+                    labels[block] = nearest_bin(part, centers, limits)
                 bar.update(len(part))
         return labels
-
-
-def _nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    if not len(centers):
-        return np.full(len(rows), -1)
-    similarities = rows @ centers.T
-    nearest = similarities.argmax(axis=1)
-    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
-    return np.where(similar, nearest, -1)

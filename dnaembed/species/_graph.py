@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import graspologic_native
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import sparse
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
+from sklearn.utils import column_or_1d
 
 from ._neighbors import find_neighbors
 
@@ -26,6 +28,7 @@ _LEAST_SEPARATION = 0.15
 _FENCE = 3.0
 _LEIDEN_ITERATIONS = 2  # the second raises modularity a little, the third hardly
 _FEW = 5
+_LEAST_ROWS = 10
 _PAIRS_AT_A_TIME = 1 << 14
 # Coverage does not vary along a genome, composition does: the more of the similarity is coverage,
 # the less alike two bins may be that are one species. Measured with 1, 3, 5 and 10 samples.
@@ -68,6 +71,20 @@ class Sizes:
     min_rows: int
     min_bases: float = np.inf
     lengths: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, n_rows: int, min_rows: int | str, min_bases: float, lengths: Any) -> Sizes:
+        """Take the parameters of an estimator; "auto" is 10, or a tenth of few rows."""
+        if lengths is not None:
+            lengths = column_or_1d(lengths)
+            if len(lengths) != n_rows:
+                raise ValueError(
+                    f"lengths must have one value for each of the {n_rows} sequences, got "
+                    f"{len(lengths)}."
+                )
+        if isinstance(min_rows, str):
+            min_rows = min(_LEAST_ROWS, max(2, -(-n_rows // _LEAST_ROWS)))
+        return cls(min_rows, min_bases, lengths)
 
     def ranked(self, labels: np.ndarray, *, min_rows: int | None = None) -> np.ndarray:
         """Discard small bins, and number the others from the largest."""
@@ -309,7 +326,7 @@ def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     return centers, limits
 
 
-def hdbscan_bins(X: np.ndarray, sizes: Sizes, *, seed: int) -> np.ndarray:
+def hdbscan_bins(X: np.ndarray, sizes: Sizes, *, random_state: np.random.RandomState) -> np.ndarray:
     """Bin rows by HDBSCAN, on the first principal components; few rows by a tree.
 
     References
@@ -326,7 +343,7 @@ def hdbscan_bins(X: np.ndarray, sizes: Sizes, *, seed: int) -> np.ndarray:
     if not np.ptp(X, axis=0).any():  # equal rows have no principal components
         rows = X[:, :n_components]
     elif X.shape[1] > n_components:
-        rows = PCA(n_components, random_state=seed).fit_transform(X)
+        rows = PCA(n_components, random_state=random_state).fit_transform(X)
     labels = HDBSCAN(
         min_cluster_size=max(2, sizes.min_rows),
         min_samples=min(_HDBSCAN_NEIGHBORS, len(X)),

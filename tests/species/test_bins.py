@@ -1,3 +1,9 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -111,3 +117,38 @@ def test_reasons_of_having_no_bin():
     assert reasons_of(labels, kept, None) == ["", "too short", unlike, unlike]
     coverage = np.array([[0.0], [np.nan], [0], [1]])
     assert reasons_of(labels, kept, coverage) == ["", "too short", "no coverage", unlike]
+
+
+# --- a small community that each release bins as before ---
+
+COMMUNITY = Path(__file__).parents[1] / "data" / "community_bins.json"
+BIN_IT = """
+import json, sys
+import numpy as np
+from dnaembed import SpeciesClusterer
+from dnaembed.datasets import load_demo_reads
+from dnaembed.species import bin_contigs
+
+reads = load_demo_reads()
+species = np.unique(reads.labels, return_inverse=True)[1]
+rng = np.random.default_rng(0)
+coverage = np.exp(rng.normal(2, 1, (10, 3)))[species] * np.exp(rng.normal(0, 0.2, (400, 3)))
+found = {}
+for name, abundance in (("sequence", None), ("coverage", coverage)):
+    clusterer = SpeciesClusterer(random_state=0)
+    found[name] = bin_contigs(reads.sequences, clusterer, abundance=abundance).tolist()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("n_threads", ["1", "2"])
+def test_bins_after_an_upgrade(n_threads):
+    """To be written anew only where better bins are meant: ``COMMUNITY.write_text(output)``."""
+    done = subprocess.run(
+        [sys.executable, "-c", BIN_IT],
+        env=os.environ | {"OMP_NUM_THREADS": n_threads},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == json.loads(COMMUNITY.read_text())

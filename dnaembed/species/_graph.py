@@ -34,7 +34,7 @@ _PAIRS_AT_A_TIME = 1 << 14
 # the less alike two bins may be that are one species. Measured with 1, 3, 5 and 10 samples.
 _ALIKE_PER_SHARE = 0.2
 # Among so few rows, neighbours in a graph are mostly of other species: a tree does better up to
-# there, on 1 to 20 species of 4 to 100 contigs (docs/benchmarks/binning_small.py).
+# there, measured on 1 to 20 species of 4 to 100 contigs.
 TREE_ROWS = 100
 # Mean silhouette at which the bins of a tree are more than pieces of one species.
 _LEAST_SILHOUETTE = 0.4

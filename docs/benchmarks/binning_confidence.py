@@ -3,13 +3,14 @@
 Bins communities of ``binning_coverage.py``, made of the training genomes of the bundled model, with
 coverage in 0 to 10 samples, and fits a logistic function of what `dnaembed.species.bin_confidence`
 looks at to whether a contig is of the species that most of its bin is of. Prints its numbers, and
-for communities of genomes with split dev how often contigs of each confidence were right.
+writes how often contigs of each confidence were right, in communities of genomes with split dev.
 """
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-from _shared import arguments
+from _shared import arguments, write_rows
 from binning_coverage import community, coverages
 from sklearn.linear_model import LogisticRegression
 
@@ -18,6 +19,7 @@ from dnaembed.species import bin_contigs
 from dnaembed.species._bins import confidence_features
 from dnaembed.training import list_genomes
 
+COLUMNS = ("confidence", "right", "contigs")
 _NOISES = (0.0, 0.25)
 _EDGES = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01)
 
@@ -56,6 +58,7 @@ def main(argv=None):
     parser = arguments(
         __doc__,
         ("genomes", {"help": "folder of genomes with a catalogue"}),
+        ("-o --output", {"default": "docs/results/binning_confidence.csv", "help": "CSV file"}),
         ("--seeds", {"type": int, "nargs": "+", "default": [0, 1, 2]}),
     )
     args = parser.parse_args(argv)
@@ -64,10 +67,12 @@ def main(argv=None):
     print("weights", model.coef_[0].round(2).tolist(), "at 0", round(model.intercept_[0], 2))
     features, right = contigs_of(args.genomes, "dev", args.seeds)
     confidence = model.predict_proba(features)[:, 1]
-    print("confidence, right, contigs (split dev)")
+    rows = []
     for low, high in pairwise(_EDGES):
         some = (confidence >= low) & (confidence < high)
-        print(f"{confidence[some].mean():.3f}, {right[some].mean():.3f}, {some.sum()}")
+        values = (f"{confidence[some].mean():.3f}", f"{right[some].mean():.3f}", some.sum())
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    write_rows(Path(args.output), COLUMNS, rows)
     return 0
 
 

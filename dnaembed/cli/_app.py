@@ -38,6 +38,7 @@ _OPTIONS = {
     'duplicate_ids="allow"': "--allow-duplicate-ids",
     "overwrite=True": "--force",
     "resume=False": "--restart",
+    "prefix=True": "--prefix",
 }
 
 

@@ -33,22 +33,8 @@ def modified_kmedoid(
     That mean is not scaled to unit length: a row belongs to a bin when its similarity to the
     members is `min_similarity` on average.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length (or zeros).
-    min_similarity : float
-        From 0 to 1.
-    min_bin_size : int
-        Smaller bins are discarded: their rows have label -1.
-    max_iter : int
-        Most rounds; rows that are left have label -1.
-
-    Returns
-    -------
-    Bins
-        Labels of shape (n_samples,), bins numbered in the order of their density; centres, the
-        means of the bins' rows, of shape (n_bins, n_features); the number of rounds.
+    Rows of smaller bins than `min_bin_size`, and those that are left after `max_iter` rounds, have
+    label -1. Bins are numbered in the order of their density; their centres are means.
 
     Notes
     -----
@@ -99,22 +85,21 @@ def _grow(
 
 
 def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.ndarray:
-    """Sum, for each row of A, its similarities to the rows of B that reach a threshold.
-
-    Parameters
-    ----------
-    A, B : ndarray of shape (n_a, n_features) and (n_b, n_features)
-    min_similarity : float
-        Similarities under it count as 0.
-
-    Returns
-    -------
-    ndarray of shape (n_a,), float64
-    """
+    """Sum, for each row of A, its similarities to the rows of B that reach a threshold."""
     sums = np.zeros(len(A))
     for block in row_blocks(len(A), len(B) * A.itemsize):
         add_similar(A[block] @ B.T, min_similarity, sums[block])
     return sums
+
+
+def nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return the most similar centre of each row, -1 where it is less similar than the limit."""
+    if not len(centers):
+        return np.full(len(rows), -1)
+    similarities = rows @ centers.T
+    nearest = similarities.argmax(axis=1)
+    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
+    return np.where(similar, nearest, -1)
 
 
 def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:

@@ -163,6 +163,7 @@ def save_clusters(
             "n_features": n_columns,
             "n_clusters": None if clusterer.n_clusters is None else int(clusterer.n_clusters),
             "abundance_weight": weight,
+            "abundance_names": getattr(clusterer, "abundance_names_", None),
             "embedding": None if source is None else asdict(source),
         }
     )
@@ -210,7 +211,7 @@ def load_clusters(
         if settings["version"] > _VERSION:
             raise SequenceFileError(f"{path} was saved by a later version of dnaembed.")
         return _restore(settings, tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
         if isinstance(error, SequenceFileError):
             raise
         raise SequenceFileError(f"{path} is damaged: {printable(str(error))}.") from error
@@ -222,6 +223,7 @@ def _restore(
     clusterer = SpeciesClusterer(
         settings["n_clusters"], abundance_weight=settings["abundance_weight"]
     )
+    clusterer._validate_params()
     centers = tensors["centers"]
     columns = clusterer.n_features_in_ = int(settings["n_features"])
     if "abundance_means" in tensors:
@@ -234,22 +236,35 @@ def _restore(
         parts = [tensors[f"abundance_{name}"] for name in names]
         if {part.shape for part in parts} != {(len(parts[0]),)}:
             raise ValueError("the abundances have different numbers of samples")
+        positive = parts[:2] if kind is AbundanceScale else parts[:1]
+        if not np.isfinite(parts).all() or np.any(np.less_equal(positive, 0)):
+            raise ValueError("the abundances have scales that are not positive numbers")
         clusterer._abundance_scale = kind(*parts)
+        samples = settings.get("abundance_names")
+        if samples is not None:
+            if len(samples) != len(parts[0]) or not all(isinstance(s, str) for s in samples):
+                raise ValueError("the names of the samples do not fit the abundances")
+            clusterer.abundance_names_ = samples
         columns += clusterer._abundance_scale.n_columns
+    if centers.dtype.kind != "f":
+        raise ValueError(f"centres of type {centers.dtype}")
     if centers.shape != (len(centers), columns) or not np.isfinite(centers).all():
         raise ValueError(f"centres of shape {centers.shape} where {columns} columns are expected")
     clusterer.cluster_centers_ = centers
     clusterer.n_clusters_ = len(centers)
     if "bin_limits" in tensors:
-        if tensors["bin_limits"].shape != (len(centers),):
-            raise ValueError(f"limits of shape {tensors['bin_limits'].shape}")
-        clusterer.bin_limits_ = tensors["bin_limits"]
+        limits = clusterer.bin_limits_ = tensors["bin_limits"]
+        if limits.shape != (len(centers),) or not np.isfinite(limits).all():
+            raise ValueError(f"limits of shape {limits.shape}, or not all are numbers")
     elif "min_similarity" in tensors:
         clusterer.min_similarity_ = float(tensors["min_similarity"])
     elif not len(centers):
         raise ValueError("there is no cluster")
     embedding = settings["embedding"]
-    return clusterer, None if embedding is None else EmbeddingSource(**embedding)
+    source = None if embedding is None else EmbeddingSource(**embedding)
+    if source is not None and not isinstance(source.fingerprint, str):
+        raise ValueError("the fingerprint of the model is not text")
+    return clusterer, source
 
 
 def _digest(settings: str, tensors: dict[str, np.ndarray]) -> str:

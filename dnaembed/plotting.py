@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.decomposition import PCA
 
+from .utils._compile import import_compiled
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -56,9 +58,8 @@ def project(
         first, second = pca.explained_variance_ratio_
         return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
     if method == "umap":
-        from umap import UMAP  # takes seconds to import
-
-        reducer = UMAP(metric="cosine", random_state=random_state, n_jobs=1)
+        umap = import_compiled("umap")  # takes seconds
+        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
     raise ValueError(f'method must be "pca" or "umap", got {method!r}.')
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnaio
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
 from ..utils._atomic import atomic_folder
+from ..utils._compile import compiled
 from ..utils._progress import progress
 from ._read_errors import LETTERS
 
@@ -398,7 +398,7 @@ def _pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
     for i in range(start, stop):

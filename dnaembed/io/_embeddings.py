@@ -17,7 +17,6 @@ import numpy as np
 
 from ..utils._atomic import atomic_output
 from ..utils._messages import printable
-from ..utils._optional import import_optional
 from ._errors import SequenceFileError
 from ._streams import name_of, open_decompressed
 from ._tables import is_number
@@ -207,10 +206,13 @@ def _column_names(n_columns: int) -> list[str]:
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    return tuple(  # type: ignore[return-value]
-        import_optional(name, extra="parquet", purpose="The .parquet format")
-        for name in ("pyarrow", "pyarrow.parquet")
-    )
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        message = 'The .parquet format needs pyarrow: pip install "dnaembed[parquet]".'
+        raise ImportError(message) from error
+    return pyarrow, pyarrow.parquet
 
 
 class _Writer(ABC):

@@ -14,10 +14,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._progress import progress
+from ..utils._rows import row_blocks
 from ._abundance import Scale, abundance_share, check_abundance, fit_abundance_scale
 from ._graph import centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
-from ._kmedoid import modified_kmedoid, row_blocks
+from ._kmedoid import modified_kmedoid
 from ._unit_rows import UnitRows
 
 # Rows above which K-means reads them a batch at a time, so that they may stay on disk.

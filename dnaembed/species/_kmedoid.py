@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..utils._rows import row_blocks
 from ._neighbors import add_similar, own_similarity_sums
 
 _REFINEMENTS = 3
-_BLOCK_BYTES = 1 << 26  # similarities held at a time
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,3 @@ def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.n
     for block in row_blocks(len(A), len(B) * A.itemsize):
         add_similar(A[block] @ B.T, min_similarity, sums[block])
     return sums
-
-
-def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
-    """Cut rows into slices whose results, of `row_bytes` per row, fit in a fixed memory."""
-    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
-    return (slice(start, start + step) for start in range(0, n_rows, step))

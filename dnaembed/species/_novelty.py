@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..utils._rows import unit_length
-from ._kmedoid import row_blocks
+from ..utils._rows import row_blocks, unit_length
 
 # A species' own limit counts as much as the common one when it has this many reads.
 _COMMON_WEIGHT = 20.0

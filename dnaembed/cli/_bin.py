@@ -174,7 +174,7 @@ def bin_(
             rows = rows_of([ids[i] for i in kept], row_ids, rows, where=scale.embeddings)
     else:
         embedder = embedding.embedder()
-        rows = embedder.fit_transform([sequences[i] for i in kept])
+        rows = embedding.rows(embedder, [ids[i] for i in kept], [sequences[i] for i in kept])
         source = embedding.source(embedder)
     labels = np.full(len(ids), -1)
     n_long = len(kept) if scale.assign is not None else len(long)

@@ -21,7 +21,7 @@ from ..backbones import Backbone
 from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
 from ._cache import embedding_keys, open_cache
 from ._engine import EmbedOptions, embed_sequences
-from ._mixin import SequenceTransformerMixin
+from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
 from ._workers import ModelName
 
 
@@ -227,6 +227,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
                 "partial_fit of a fine-tuned model needs."
             )
         self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
+        self._keep(self._tuned_backbone)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -243,9 +244,10 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             One row per sequence.
         """
         check_is_fitted(self)
-        distinct: dict[str, int] = {}
-        rows = [distinct.setdefault(s, len(distinct)) for s in check_sequences(X)]
-        embeddings = self._embed_distinct(list(distinct))[rows]
+        sequences = check_sequences(X)
+        first = {s: i for i, s in reversed(list(enumerate(sequences)))}
+        row = {s: i for i, s in enumerate(first)}
+        embeddings = self._embed_distinct(first)[[row[s] for s in sequences]]
         return normalize(embeddings, copy=False) if self.normalize else embeddings
 
     def embed_file(
@@ -359,18 +361,38 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         return self._backbone()
 
     def _backbone(self) -> Backbone:
+        """Return the model; raise if it is not what an earlier fit found under its name."""
         device = resolve_device(self.device)
-        tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
-        if tuned is not None:
-            move(tuned.model, device)
-            return tuned
-        return self._name().shared(device, resolve_dtype(self.dtype, device))
+        backbone: Backbone | None = getattr(self, "_tuned_backbone", None)
+        if backbone is not None:
+            move(backbone.model, device)
+        else:
+            backbone = self._name().shared(device, resolve_dtype(self.dtype, device))
+        if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
+            fingerprint = None
+            if backbone.precision != self._precision and self.dtype == "auto":
+                # On another device "auto" is another precision, in which weights are rounded.
+                fitted = self._name().load()
+                move(fitted.model, dtype=self._precision)
+                fingerprint = fitted.fingerprint()
+            check_made_by(self, self._made_by, self._source(backbone, fingerprint))
+        return backbone
+
+    def _source(self, backbone: Backbone, fingerprint: str | None = None) -> EmbeddingSource:
+        return EmbeddingSource(
+            fingerprint or backbone.fingerprint(),
+            self._options(backbone).window_size,
+            self.strand == "both",
+            str(self.model),
+            f", normalize={self.normalize}, dtype={self.dtype!r}",
+        )
 
     def _name(self) -> ModelName:
         return ModelName(self.model, self.revision, self.cache_dir, self.local_files_only)
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
-        for name in ("fine_tuner_", "_tuned_backbone", "_random_state"):  # of an earlier fit
+        # What an earlier fit left.
+        for name in ("fine_tuner_", "_tuned_backbone", "_random_state", "_made_by"):
             self.__dict__.pop(name, None)
         if self.fine_tuner is None:
             backbone = self._backbone()
@@ -386,7 +408,13 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
+            backbone = self._tuned_backbone
+        self._keep(backbone)
+
+    def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
+        self._made_by = self._source(backbone)
+        self._precision = backbone.precision
 
     def _fine_tune(
         self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
@@ -405,33 +433,43 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             window_size=_or_auto(self.window_size, backbone.window_size),
             both_strands=self.strand == "both",
             budget=_or_auto(self.batch_tokens, None),
+            model=str(self.model),
         )
 
-    def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
+    def _embed_distinct(self, first: dict[str, int]) -> np.ndarray:
+        """Embed different sequences; where each first stands in X is its name in errors."""
+        sequences, places = list(first), list(first.values())
         backbone = self._backbone()
         options = self._options(backbone)
         cache = open_cache(self.cache)
         if cache is None:
-            return self._compute(backbone, sequences, options)
+            return self._compute(backbone, sequences, places, options)
         model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
         context = f"{model} window={options.window_size} both={options.both_strands}"
         keys = embedding_keys(sequences, context)
-        found = cache.get(keys)
+        found = cache.get(keys, backbone.embedding_size)
         missing = [i for i, key in enumerate(keys) if key not in found]
         if missing:
-            rows = self._compute(backbone, [sequences[i] for i in missing], options)
+            left, their_places = [sequences[i] for i in missing], [places[i] for i in missing]
+            rows = self._compute(backbone, left, their_places, options)
             new = {keys[i]: row for i, row in zip(missing, rows, strict=True)}
             cache.put(new)
             found |= new
         return np.stack([found[key] for key in keys])
 
     def _compute(
-        self, backbone: Backbone, sequences: list[str], options: EmbedOptions
+        self, backbone: Backbone, sequences: list[str], places: list[int], options: EmbedOptions
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
         return embed_sequences(
-            backbone, sequences, options, n_jobs=self.n_jobs, name=name, device=self.device
+            backbone,
+            sequences,
+            options,
+            places=places,
+            n_jobs=self.n_jobs,
+            name=name,
+            device=self.device,
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ..io._readers import Sources, as_sources, iter_records
 from ..utils._ahead import ahead
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
-from ._engine import EmbedOptions, embed_strands
+from ._engine import EmbedOptions, check_finite, embed_strands
 
 logger = logging.getLogger("dnaembed")
 
@@ -79,6 +79,7 @@ def embed_file(
         else:
             with limit_threads(max(1, torch.get_num_threads() // n_workers)):
                 rows = embed_strands(backbone, chunk.sequences, options)
+        check_finite(rows, chunk.ids, backbone.precision, options)
         return chunk, None, normalize(rows, copy=False) if scale_rows else rows
 
     parts: list[Part] = []

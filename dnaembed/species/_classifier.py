@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import softmax
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
@@ -15,11 +16,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _raise_for_params,
+    process_routing,
+)
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
+from ..embedding._engine import NotFiniteError
 from ..embedding._windows import split_windows
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
@@ -150,6 +158,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     }
 
     novelty_: Novelty
+    _calibrated: Any
 
     def __init__(
         self,
@@ -170,7 +179,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     # The embedder and the classifier check their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, **params: Any) -> Self:
         """Learn species from labelled reads.
 
         Parameters
@@ -178,37 +187,58 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences, or embeddings.
         y : array-like of shape (n_samples,)
-            Species of each read.
+            Species of each read. A read without a label is refused.
+        **params : dict
+            Metadata that `classifier` requests, such as ``sample_weight``; with scikit-learn's
+            :ref:`metadata routing <sklearn:metadata_routing>` enabled.
 
         Returns
         -------
         self : object
             The fitted classifier.
         """
+        _raise_for_params(params, self, "fit")
         embeddings, y = self._fit_inputs_and_targets(X, y)
         check_classification_targets(y)
+        species, codes = np.unique(y, return_inverse=True)
+        if self.unknown is not None:
+            check_unknown(self.unknown, species, codes)
+        routed = process_routing(self, "fit", **params).classifier.fit
+        # Single precision is too coarse for the line search of a solver to converge on.
+        rows = embeddings.astype(np.float64, copy=False)
+        self.classifier_ = self._inner().fit(rows, y, **routed)
+        self.classes_ = self.classifier_.classes_
+        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
+        self.temperature_, self._calibrated = 1.0, None
+        if self.calibrate:
+            self._fit_calibration(rows, codes, params)
+        return self
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say which metadata are taken, and which are passed on to `classifier`.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(classifier=self._inner(), method_mapping=mapping)
+
+    def _inner(self) -> Any:
+        """Return what is fitted to the embeddings."""
         if self.classifier is None:
             classifier: Any = LogisticRegression(C=0.5, max_iter=3000)
         else:
             classifier = clone(self.classifier)
-        if self.scale:
-            classifier = make_pipeline(StandardScaler(), classifier)
-        # Single precision is too coarse for the line search of a solver to converge on.
-        rows = embeddings.astype(np.float64, copy=False)
-        self.classifier_ = classifier.fit(rows, y)
-        self.classes_ = self.classifier_.classes_
-        species, codes = np.unique(y, return_inverse=True)
-        if self.unknown is not None:
-            check_unknown(self.unknown, species, codes)
-        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
-        self._fit_calibration(classifier, rows, codes)
-        return self
+        if not self.scale:
+            return classifier
+        scaler = StandardScaler()
+        if get_config()["enable_metadata_routing"]:
+            scaler.set_fit_request(sample_weight=False)
+        return make_pipeline(scaler, classifier)
 
-    def _fit_calibration(self, classifier: Any, rows: np.ndarray, codes: np.ndarray) -> None:
-        self.temperature_ = 1.0
-        self._calibrated: Any = None
-        if not self.calibrate:
-            return
+    def _fit_calibration(self, rows: np.ndarray, codes: np.ndarray, params: Any) -> None:
         if not hasattr(self.classifier_, "predict_proba"):
             raise ValueError(
                 "calibrate=True needs a classifier with predict_proba; "
@@ -218,8 +248,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         if n_folds < 2:  # scikit-learn wants each species in each fold
             return
         self._calibrated = CalibratedClassifierCV(
-            classifier, method="temperature", ensemble=False, cv=n_folds
-        ).fit(rows, codes)
+            self._inner(), method="temperature", ensemble=False, cv=n_folds
+        ).fit(rows, codes, **params)
         beta = self._calibrated.calibrated_classifiers_[0].calibrators[0].beta_
         # Of a single column of scores x, scikit-learn scales (-x, x), which is twice the log-odds.
         if len(self.classes_) == 2 and hasattr(self.classifier_, "decision_function"):
@@ -344,7 +374,10 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         owners = np.repeat(np.arange(len(parts)), n_windows)
         weights = np.array([len(window) for part in parts for window in part], dtype=np.float64)
         weights /= np.bincount(owners, weights)[owners]
-        rows = self._rows([window for part in parts for window in part])
+        try:
+            rows = self._rows([window for part in parts for window in part])
+        except NotFiniteError as error:  # of a window
+            raise NotFiniteError(error.reason, int(owners[int(error.which)])) from None
         probabilities = self._probabilities(rows)
         means = np.zeros((len(parts), probabilities.shape[1]))
         np.add.at(means, owners, probabilities * weights[:, None])

@@ -46,11 +46,12 @@ def import_compiled(name: str) -> ModuleType:
             raise
     folder = tempfile.mkdtemp(prefix="dnaembed-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, folder
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, folder
     try:
         return import_module(name)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
 
 
 class _CheckedResult(CompileResultCacheImpl):

@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 
+from ..utils._fork import ForkedLock
 from ..utils._messages import printable
 from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weight_files
 from ._protocol import Backbone, registered_backbones
@@ -35,7 +35,7 @@ PUBLISHED_WEIGHTS = {
 
 _SHARED_MODELS = 4
 _shared: OrderedDict[tuple[Any, ...], Backbone] = OrderedDict()
-_shared_lock = Lock()
+_shared_lock = ForkedLock()
 
 
 def load_backbone(

@@ -43,16 +43,13 @@ STATES = {
     "imported": "children(1)",
     "used": "[work() for work in works.values()]; children(1)",
     "in use": """
-go_on = True
 def keep_busy(work):
-    while go_on:
+    while True:
         work()
-threads = [threading.Thread(target=keep_busy, args=(works[w],), daemon=True) for w in works for _ in "12"]
-for thread in threads:
-    thread.start()
-for _ in range(3):
-    children(1)
-go_on = False
+for work in [*works.values()] * 2:
+    threading.Thread(target=keep_busy, args=(work,), daemon=True).start()
+children(3)
+os._exit(0)
 """,
     "joblib": """
 expected = embedder.fit_transform(reads)

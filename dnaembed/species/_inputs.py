@@ -10,6 +10,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from .._sequences import as_container, check_sequences, holds_sequences
+from ..embedding._mixin import check_made_by
 
 
 class SequencesOrEmbeddingsMixin:
@@ -54,6 +55,7 @@ class SequencesOrEmbeddingsMixin:
         else:  # as FrozenEstimator
             embeddings = embedder.fit(sequences, y).transform(sequences)
         self.embedder_ = embedder
+        self._embedded_by = getattr(embedder, "_made_by", None)
         return _as_embeddings(embeddings)
 
     def _check_inputs(self, X: Any) -> np.ndarray:
@@ -62,6 +64,9 @@ class SequencesOrEmbeddingsMixin:
         fitted_on_sequences = hasattr(self, "embedder_")
         is_empty = isinstance(X, list | tuple) and not X
         if fitted_on_sequences and (is_empty or holds_sequences(X)):
+            # A frozen embedder may have been fitted again, by somebody who shares it.
+            now = getattr(self.embedder_, "_made_by", None)
+            check_made_by(self, getattr(self, "_embedded_by", now), now)
             return _as_embeddings(self.embedder_.transform(check_sequences(X)))
         if fitted_on_sequences:
             raise ValueError(

@@ -245,7 +245,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         sequences = check_sequences(X)
-        first = {s: i for i, s in reversed(list(enumerate(sequences)))}
+        first: dict[str, int] = {}
+        for i, sequence in enumerate(sequences):
+            first.setdefault(sequence, i)
         row = {s: i for i, s in enumerate(first)}
         embeddings = self._embed_distinct(first)[[row[s] for s in sequences]]
         return normalize(embeddings, copy=False) if self.normalize else embeddings

@@ -92,7 +92,7 @@ def check_labels(y: Any) -> np.ndarray:
     y = as_container(y)
     # Numpy would make "nan" of a missing label among strings, and forgets a mask.
     masked = isinstance(y, np.ma.MaskedArray)
-    labels = y.astype(object).filled(None) if masked else np.asarray(y, dtype=object)
+    labels = np.asarray(y.tolist() if masked else y, dtype=object)
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         raise ValueError(

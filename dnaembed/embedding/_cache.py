@@ -11,7 +11,7 @@ import hashlib
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
@@ -141,6 +141,34 @@ def open_cache(cache: str | PathLike[str] | None) -> MemoryCache | DiskCache | N
     if cache is None or cache == "memory":
         return None if cache is None else _memory
     return DiskCache(cache)
+
+
+def embed_through_cache(
+    sequences: list[str],
+    cache: MemoryCache | DiskCache | None,
+    context: str,
+    size: int,
+    compute: Callable[[list[str], list[int]], np.ndarray],
+) -> np.ndarray:
+    """Embed each distinct sequence once, if the cache does not have it.
+
+    `compute` takes sequences, and where each of them first stands.
+    """
+    first: dict[str, int] = {}
+    for i, sequence in enumerate(sequences):
+        first.setdefault(sequence, i)
+    if cache is None:
+        row = {sequence: i for i, sequence in enumerate(first)}
+        return compute(list(first), list(first.values()))[[row[s] for s in sequences]]
+    keys = dict(zip(first, embedding_keys(first, context), strict=True))
+    found = cache.get(keys.values(), size)
+    missing = [sequence for sequence, key in keys.items() if key not in found]
+    if missing:
+        rows = compute(missing, [first[sequence] for sequence in missing])
+        new = {keys[sequence]: row for sequence, row in zip(missing, rows, strict=True)}
+        cache.put(new)
+        found |= new
+    return np.stack([found[keys[sequence]] for sequence in sequences])
 
 
 def clear_memory_cache() -> None:

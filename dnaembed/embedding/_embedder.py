@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sequences import check_sequences
 from ..backbones import Backbone
 from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
-from ._cache import embedding_keys, open_cache
+from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
 from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
 from ._workers import ModelName
@@ -227,7 +227,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
                 "partial_fit of a fine-tuned model needs."
             )
         self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
-        self._keep(self._tuned_backbone)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -244,12 +243,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             One row per sequence.
         """
         check_is_fitted(self)
-        sequences = check_sequences(X)
-        first: dict[str, int] = {}
-        for i, sequence in enumerate(sequences):
-            first.setdefault(sequence, i)
-        row = {s: i for i, s in enumerate(first)}
-        embeddings = self._embed_distinct(first)[[row[s] for s in sequences]]
+        backbone = self._backbone()
+        options = self._options(backbone)
+        model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
+        context = f"{model} window={options.window_size} both={options.both_strands}"
+        embeddings = embed_through_cache(
+            check_sequences(X),
+            open_cache(self.cache),
+            context,
+            backbone.embedding_size,
+            lambda sequences, places: self._compute(backbone, sequences, places, options),
+        )
         return normalize(embeddings, copy=False) if self.normalize else embeddings
 
     def embed_file(
@@ -371,18 +375,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         else:
             backbone = self._name().shared(device, resolve_dtype(self.dtype, device))
         if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
-            fingerprint = None
+            meant = backbone
             if backbone.precision != self._precision and self.dtype == "auto":
                 # On another device "auto" is another precision, in which weights are rounded.
-                fitted = self._name().load()
-                move(fitted.model, dtype=self._precision)
-                fingerprint = fitted.fingerprint()
-            check_made_by(self, self._made_by, self._source(backbone, fingerprint))
+                meant = self._name().load()
+                move(meant.model, dtype=self._precision)
+            check_made_by(self, self._made_by, self._source(meant))
         return backbone
 
-    def _source(self, backbone: Backbone, fingerprint: str | None = None) -> EmbeddingSource:
+    def _source(self, backbone: Backbone) -> EmbeddingSource:
         return EmbeddingSource(
-            fingerprint or backbone.fingerprint(),
+            backbone.fingerprint(),
             self._options(backbone).window_size,
             self.strand == "both",
             str(self.model),
@@ -397,7 +400,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         for name in ("fine_tuner_", "_tuned_backbone", "_random_state", "_made_by"):
             self.__dict__.pop(name, None)
         if self.fine_tuner is None:
-            backbone = self._backbone()
+            self._keep(self._backbone())
         elif self.dtype == "int8":
             raise ValueError(
                 "dtype='int8' cannot be fine-tuned; fit with dtype='float32', save_model, and "
@@ -410,8 +413,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
-            backbone = self._tuned_backbone
-        self._keep(backbone)
 
     def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
@@ -429,6 +430,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         dtype = resolve_dtype(self.dtype, resolve_device(self.device))
         move(tuned.model.eval(), dtype=dtype)
         self._tuned_backbone = tuned
+        self._keep(tuned)
 
     def _options(self, backbone: Backbone) -> EmbedOptions:
         return EmbedOptions(
@@ -437,27 +439,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             budget=_or_auto(self.batch_tokens, None),
             model=str(self.model),
         )
-
-    def _embed_distinct(self, first: dict[str, int]) -> np.ndarray:
-        """Embed different sequences; where each first stands in X is its name in errors."""
-        sequences, places = list(first), list(first.values())
-        backbone = self._backbone()
-        options = self._options(backbone)
-        cache = open_cache(self.cache)
-        if cache is None:
-            return self._compute(backbone, sequences, places, options)
-        model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
-        context = f"{model} window={options.window_size} both={options.both_strands}"
-        keys = embedding_keys(sequences, context)
-        found = cache.get(keys, backbone.embedding_size)
-        missing = [i for i, key in enumerate(keys) if key not in found]
-        if missing:
-            left, their_places = [sequences[i] for i in missing], [places[i] for i in missing]
-            rows = self._compute(backbone, left, their_places, options)
-            new = {keys[i]: row for i, row in zip(missing, rows, strict=True)}
-            cache.put(new)
-            found |= new
-        return np.stack([found[key] for key in keys])
 
     def _compute(
         self, backbone: Backbone, sequences: list[str], places: list[int], options: EmbedOptions

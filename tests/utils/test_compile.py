@@ -86,6 +86,6 @@ def test_modules_of_others_that_find_no_place_for_a_cache(tmp_path, monkeypatch)
     monkeypatch.setattr(CacheImpl, "_locator_classes", [UserProvidedCacheLocator])
     before = numba.config.CACHE_DIR
     assert import_compiled("compiles_with_a_cache").double(4) == 8
-    assert numba.config.CACHE_DIR == before
+    assert before == numba.config.CACHE_DIR
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         import_compiled("no_such_module")

@@ -245,8 +245,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self)
         backbone = self._backbone()
         options = self._options(backbone)
-        model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
-        context = f"{model} window={options.window_size} both={options.both_strands}"
+        context = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
+        context += f"window={options.window_size} both={options.both_strands}"
         embeddings = embed_through_cache(
             check_sequences(X),
             open_cache(self.cache),
@@ -384,21 +384,16 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         return backbone
 
     def _source(self, backbone: Backbone) -> EmbeddingSource:
-        return EmbeddingSource(
-            backbone.fingerprint(),
-            self._options(backbone).window_size,
-            self.strand == "both",
-            str(self.model),
-            f", normalize={self.normalize}, dtype={self.dtype!r}",
-        )
+        window_size, both = self._options(backbone).window_size, self.strand == "both"
+        others = f", normalize={self.normalize}, dtype={self.dtype!r}"
+        return EmbeddingSource(backbone.fingerprint(), window_size, both, str(self.model), others)
 
     def _name(self) -> ModelName:
         return ModelName(self.model, self.revision, self.cache_dir, self.local_files_only)
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
-        # What an earlier fit left.
-        for name in ("fine_tuner_", "_tuned_backbone", "_random_state", "_made_by"):
-            self.__dict__.pop(name, None)
+        for earlier in ("fine_tuner_", "_tuned_backbone", "_random_state", "_made_by"):
+            self.__dict__.pop(earlier, None)
         if self.fine_tuner is None:
             self._keep(self._backbone())
         elif self.dtype == "int8":
@@ -416,8 +411,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
-        self._made_by = self._source(backbone)
-        self._precision = backbone.precision
+        self._made_by, self._precision = self._source(backbone), backbone.precision
 
     def _fine_tune(
         self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
@@ -433,27 +427,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         self._keep(tuned)
 
     def _options(self, backbone: Backbone) -> EmbedOptions:
-        return EmbedOptions(
-            window_size=_or_auto(self.window_size, backbone.window_size),
-            both_strands=self.strand == "both",
-            budget=_or_auto(self.batch_tokens, None),
-            model=str(self.model),
-        )
+        size: Any = backbone.window_size if self.window_size == "auto" else self.window_size
+        budget: Any = None if self.batch_tokens == "auto" else self.batch_tokens
+        return EmbedOptions(size, self.strand == "both", budget, model=str(self.model))
 
     def _compute(
         self, backbone: Backbone, sequences: list[str], places: list[int], options: EmbedOptions
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        return embed_sequences(
-            backbone,
-            sequences,
-            options,
-            places=places,
-            n_jobs=self.n_jobs,
-            name=name,
-            device=self.device,
-        )
+        how: dict[str, Any] = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
+        return embed_sequences(backbone, sequences, options, places=places, **how)
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here
@@ -464,7 +448,3 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             state["_tuned_backbone"] = deepcopy(tuned)
             state["_tuned_backbone"].model.to("cpu")
         return state
-
-
-def _or_auto(value: int | str | None, auto: int | None) -> int | None:
-    return auto if isinstance(value, str) else value

@@ -221,6 +221,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
+    _abundance_scale: Scale
 
     def __init__(
         self,
@@ -332,8 +333,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                     bar.update(len(batch))
         self.cluster_centers_ = kmeans.cluster_centers_
         self.labels_ = self._assign(rows, None).astype(np.int32)
-
-    _abundance_scale: Scale
 
     def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
         if abundance is None:

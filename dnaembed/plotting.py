@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from .utils._compile import import_compiled
 
@@ -21,6 +23,7 @@ _COLORS = (
     "#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777",
 )  # fmt: skip
 _MARKERS = "osD^vP*X<>"
+_LISTED = 20  # species that a legend has room for
 
 
 def project(
@@ -31,9 +34,9 @@ def project(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence, n and d at least 2.
-    method : {"pca", "umap"}, default="pca"
-        Principal components, or UMAP on cosine distances (needs umap-learn).
+        One row per sequence, n and d at least 2.
+    method : {"pca", "umap", "tsne"}, default="pca"
+        Principal components, or UMAP or t-SNE on cosine distances.
     random_state : int or None, default=0
         Seed.
 
@@ -61,7 +64,11 @@ def project(
         umap = import_compiled("umap")  # takes seconds
         reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
-    raise ValueError(f'method must be "pca" or "umap", got {method!r}.')
+    if method == "tsne":
+        perplexity = min(30, (len(embeddings) - 1) / 3)
+        tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=random_state)
+        return tsne.fit_transform(embeddings), ("t-SNE 1", "t-SNE 2")
+    raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
 
 
 def plot_species(
@@ -80,13 +87,14 @@ def plot_species(
     coordinates : ndarray of shape (n, 2)
         Points, for example from `project`.
     labels : array-like of shape (n,)
-        Species of each.
+        Species of each; -1, of a sequence in no bin, is drawn in light grey behind the others.
     names : tuple of two str, default=("", "")
         Names of the axes.
     title : str, default=""
         Title of the axes.
     legend : bool, default=True
-        Show which colour and shape is which species, to the right of the axes.
+        Show which colour and shape is which species, to the right of the axes: of the first 20
+        species, and how many more there are.
     ax : matplotlib Axes, default=None
         Where to draw; a new figure if None.
 
@@ -105,19 +113,26 @@ def plot_species(
     """
     if ax is None:
         ax = new_figure(1)[1][0]
-    labels = np.asarray(labels)
-    for i, species in enumerate(np.unique(labels).tolist()):
-        points = coordinates[labels == species]
+    coordinates, labels = np.asarray(coordinates), column_or_1d(labels)
+    check_consistent_length(coordinates, labels)
+    if (in_none := labels == -1).any():
+        x, y = coordinates[in_none].T[:2]
+        ax.scatter(x, y, s=12, color="#DDDDDD", linewidths=0, label="no bin")
+    kinds = np.unique(labels[~in_none]).tolist()
+    for i, species in enumerate(kinds):
+        x, y = coordinates[labels == species].T[:2]
         ax.scatter(
-            points[:, 0],
-            points[:, 1],
+            x,
+            y,
             s=18,
             color=_COLORS[i % len(_COLORS)],
             marker=_MARKERS[(i + i // len(_COLORS)) % len(_MARKERS)],
             alpha=0.8,
             linewidths=0,
-            label=str(species),
+            label=str(species) if i < _LISTED else None,
         )
+    if len(kinds) > _LISTED:
+        ax.scatter([], [], alpha=0, label=f"... and {len(kinds) - _LISTED} more")
     ax.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])
     if legend:
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")

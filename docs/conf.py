@@ -55,7 +55,6 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
     "show_memory": False,
-    "reference_url": {"dnaembed": None},
     # "Examples using ..." at the end of each page of the reference.
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("dnaembed",),
@@ -70,7 +69,18 @@ html_title = "dnaembed"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_context = {"default_mode": "auto"}
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    # The right bar of the gallery has nothing but a link to the source.
+    "secondary_sidebar_items": {
+        "*": ["page-toc"],
+        "guide/*": ["page-toc"],
+        "generated/*": ["page-toc"],
+        "auto_examples/*": [],
+    },
+}
+toc_object_entries_show_parents = "hide"
 # Pages without pages below them have nothing to show beside them.
 _NO_SIDEBAR = (
     "index",

@@ -49,7 +49,7 @@ from dnaembed import DNABertSEmbedder, KmerEmbedder
 
 embedders = {
     "raw TNF": KmerEmbedder(method="raw"),
-    "canonical 4-mers": KmerEmbedder(),
+    "canonical TNF": KmerEmbedder(),
     "PCA of 4- and 5-mers": make_pipeline(
         make_union(KmerEmbedder(4), KmerEmbedder(5)), PCA(32, random_state=0)
     ),

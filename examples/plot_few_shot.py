@@ -20,7 +20,7 @@ labels = reads.labels
 noisy = add_errors(reads.sequences, 0.1, random_state=0)
 embedders = {
     "raw TNF": KmerEmbedder(method="raw"),
-    "canonical 4-mers": KmerEmbedder(),
+    "canonical TNF": KmerEmbedder(),
     "bundled model": DNABertSEmbedder(),
 }
 

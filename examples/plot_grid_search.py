@@ -33,7 +33,7 @@ train, test, y_train, y_test = train_test_split(
 
 embedders = {
     "raw TNF": KmerEmbedder(method="raw"),
-    "canonical 4-mers": KmerEmbedder(),
+    "canonical TNF": KmerEmbedder(),
     "bundled model": DNABertSEmbedder(),
 }
 classifiers = {

@@ -66,7 +66,7 @@ def nested_scores(embedder, by_genome):
         return cross_validate(search, sequences, y, cv=outer, params=params)["test_score"]
 
 
-embedders = {"canonical 4-mers": KmerEmbedder(), "bundled model": DNABertSEmbedder()}
+embedders = {"canonical TNF": KmerEmbedder(), "bundled model": DNABertSEmbedder()}
 by_read = {name: nested_scores(embedder, False) for name, embedder in embedders.items()}
 by_genome = {name: nested_scores(embedder, True) for name, embedder in embedders.items()}
 for name in embedders:

@@ -25,7 +25,7 @@ reads = load_demo_reads()
 labels = reads.labels
 embedders = {
     "raw TNF": KmerEmbedder(method="raw"),
-    "canonical 4-mers": KmerEmbedder(),
+    "canonical TNF": KmerEmbedder(),
     "bundled model": DNABertSEmbedder(),
 }
 clean = {name: embedder.fit_transform(reads.sequences) for name, embedder in embedders.items()}

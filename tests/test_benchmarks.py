@@ -21,6 +21,7 @@ from dnaembed.io import iter_sequences
 from dnaembed.species._kmedoid import modified_kmedoid
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.benchmarks import BENCHMARKS, embedding_mixture, load_benchmark
+from tests.helpers.random_models import SIZES
 
 RECIPE = """
 [model]
@@ -122,14 +123,9 @@ def test_fine_tuning_continues(genomes, tmp_path):
     output = tmp_path / "fine_tuning.csv"
 
     def run(tuner):
+        options = {"seeds": [0], "n_reads": 8, "n_repeats": 1, "fine_tuner": tuner}
         return fine_tuning.run_fine_tuning(
-            genomes,
-            output,
-            model=str(tmp_path / "model"),
-            seeds=[0],
-            n_reads=8,
-            n_repeats=1,
-            fine_tuner=tuner,
+            genomes, output, model=str(tmp_path / "model"), **options
         )
 
     rows = run(ContrastiveFineTuner(n_steps=2, batch_size=4, min_reads=0))
@@ -149,12 +145,27 @@ def test_the_loop_counts_as_the_compiled_counter():
     assert loop(reads) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.slow
-def test_embedder_speed(tmp_path):
-    output = tmp_path / "speed.csv"
-    arguments = ["-o", str(output), "--reads", "4", "--repeats", "1"]
-    assert load_benchmark("embedder_speed").main(arguments) == 0
-    assert list(table(output)[0]) == committed_columns("speed_embedders.csv")
+@pytest.mark.slow  # several processes
+@pytest.mark.parametrize(
+    ("script", "name", "options"),
+    [
+        ("embedder_speed", "speed_embedders.csv", ["--reads", "4", "--repeats", "1"]),
+        ("file_speed", "speed_files.csv", ["--reads", "40", "--repeats", "1", "--stream", "1"]),
+        (
+            "clustering_speed",
+            "speed_clusters.csv",
+            ["--kmeans-rows", "800", "--bin-rows", "0", "--only", ": K-means"],
+        ),
+    ],
+)
+def test_speed_of_tiny_inputs(script, name, options, tmp_path):
+    assert load_benchmark(script).main(["-o", str(tmp_path / name), *options]) == 0
+    rows = table(tmp_path / name)
+    assert list(rows[0]) == committed_columns(name)
+    if script == "file_speed":
+        assert {row["case"] for row in rows} == set(load_benchmark(script)._WORK)
+    if script == "clustering_speed":
+        assert [row["rows"] for row in rows] == ["400", "800", "100"]
 
 
 def test_files_are_read_to_the_end():
@@ -169,33 +180,15 @@ def test_files_are_read_to_the_end():
         assert source.closed or source.read() == b""
 
 
-@pytest.mark.slow
-def test_file_speed(tmp_path):
-    output = tmp_path / "speed.csv"
-    arguments = ["-o", str(output), "--reads", "40", "--repeats", "1", "--stream", "1"]
-    file_speed = load_benchmark("file_speed")
-    assert file_speed.main(arguments) == 0
-    assert {row["case"] for row in table(output)} == set(file_speed._WORK)
-    assert list(table(output)[0]) == committed_columns("speed_files.csv")
-
-
 def test_authors_loops_embed_as_ours(tiny_dnabert, reads):
     ours = embed_sequences(tiny_dnabert, reads, EmbedOptions())
-    for script in ("transformer_speed", "gpu"):
-        assert load_benchmark(script).authors_loop(tiny_dnabert, reads) == pytest.approx(
-            ours, abs=1e-5
-        )
+    loop = load_benchmark("transformer_speed").authors_loop
+    assert loop(tiny_dnabert, reads) == pytest.approx(ours, abs=1e-5)
 
 
 def test_transformer_speed():
     speed = load_benchmark("transformer_speed")
-    config = DnaBertConfig(
-        vocab_size=32,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-    )
+    config = DnaBertConfig(vocab_size=32, **SIZES)
     rows = speed.measure(4, threads=[1], config=config, lengths=(60, 200))
     assert [row["path"] for row in rows[:2]] == ["authors' loop", "float32"]
     assert float(rows[1]["largest difference"]) < 1e-4
@@ -231,15 +224,6 @@ def test_dense_kmedoid_is_the_same_algorithm():
     peer = load_benchmark("clustering_speed").dense_kmedoid(X, 0.88)
     pairs = set(zip(ours.tolist(), peer.tolist(), strict=True))
     assert len(pairs) == len(set(ours)) == len(set(peer)) > 2
-
-
-@pytest.mark.slow  # several processes
-def test_clustering_speed(tmp_path):
-    output = tmp_path / "speed.csv"
-    argv = ["-o", str(output), "--kmeans-rows", "800", "--bin-rows", "0", "--only", ": K-means"]
-    assert load_benchmark("clustering_speed").main(argv) == 0
-    assert [row["rows"] for row in table(output)] == ["400", "800", "100"]
-    assert list(table(output)[0]) == committed_columns("speed_clusters.csv")
 
 
 def test_speed_runs_each_part(tmp_path, monkeypatch):

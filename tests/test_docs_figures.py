@@ -70,7 +70,7 @@ def test_pictures_can_be_drawn_again(name, draw, n_panels):
     figure = getattr(script(name), draw)()
     assert len(figure.axes) == n_panels
     assert all(axis.get_title() for axis in figure.axes)
-    assert figure.legends or any(axis.get_legend() for axis in figure.axes)
+    assert figure.legends or any(axis.get_legend() or axis.texts for axis in figure.axes)
 
 
 def test_citation_names_this_version():

@@ -25,24 +25,15 @@ def golden():
 
 
 @pytest.mark.parametrize("case", range(3))
-def test_counts_are_those_of_the_reference(golden, case):
-    f1, recall = species_f1_recall(golden[f"{case}_y"], golden[f"{case}_labels"])
+def test_counts_and_thresholds_are_those_of_the_reference(golden, case):
+    X, y, labels = (golden[f"{case}_{name}"] for name in ("X", "y", "labels"))
+    f1, recall = species_f1_recall(y, labels)
     np.testing.assert_array_equal(count_above(f1), golden[f"{case}_f1_counts"])
     np.testing.assert_array_equal(count_above(recall), golden[f"{case}_recall_counts"])
-
-
-@pytest.mark.parametrize("case", range(3))
-def test_thresholds_are_those_of_the_reference(golden, case):
-    X, y = golden[f"{case}_X"], golden[f"{case}_y"]
     thresholds = [min_similarity_from_labels(X, y, percentile=p) for p in range(10, 100, 10)]
     expected = golden[f"{case}_class_center_similarity_percentiles"]
     np.testing.assert_allclose(thresholds, expected, atol=1e-6)
-
-
-def test_default_percentile_is_the_papers(golden):
-    threshold = min_similarity_from_labels(golden["1_X"], golden["1_y"])
-    expected = golden["1_class_center_similarity_percentiles"][6]
-    assert threshold == pytest.approx(expected, abs=1e-6)
+    assert min_similarity_from_labels(X, y) == thresholds[6]  # the paper's 70
 
 
 def test_percentiles_reach_from_least_to_most_similar():
@@ -60,19 +51,19 @@ def test_percentile_out_of_range(percentile):
 
 
 def test_lengths_must_agree():
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        species_f1_recall(["a", "b"], [0])
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        center_similarities([[1.0], [2.0]], ["a"])
+    for score, arguments in (
+        (species_f1_recall, (["a", "b"], [0])),
+        (center_similarities, ([[1.0], [2.0]], ["a"])),
+        (genome_recovery_scores, (np.array(["a"]), np.array([0]), np.array([1, 2]))),
+    ):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            score(*arguments)
 
 
 def test_unassigned_are_left_out_before_scoring():
     f1, recall = species_f1_recall(["a"] * 4 + ["b"] * 2 + ["c"], [0, 0, -1, -1, 1, 0, -1])
     np.testing.assert_allclose(f1, [4 / 5, 2 / 3, 0])
     np.testing.assert_allclose(recall, [1, 1 / 2, 0])
-
-
-def test_nothing_binned():
     f1, recall = species_f1_recall(["a", "b", "b"], [-1, -1, -1])
     assert f1.tolist() == recall.tolist() == [0, 0]
 
@@ -182,11 +173,6 @@ def test_recovery_ranges_and_perfect_bins(rows):
     scores = genome_recovery_scores(labels, perfect, lengths)
     assert {scores[name] for name in scores if not name.startswith("genomes")} == {1.0}
     assert {scores[name] for name in scores if name.startswith("genomes")} == {float(n_genomes)}
-
-
-def test_recovery_lengths_must_match():
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        genome_recovery_scores(np.array(["a"]), np.array([0]), np.array([1, 2]))
 
 
 def test_retrieval_by_hand():

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import pickle
 import secrets
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import joblib
-import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline, make_union
 
 from ..embedding._kmer_embedder import KmerEmbedder
-from ._memory import MemoryWatch
 
 logger = logging.getLogger("dnaembed")
 
@@ -48,7 +44,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
           without training;
         - ``PCA of 4+5-mers``: 64 principal components of canonical 4- and 5-mers;
         - ``LDA of 4+5-mers``: their shrunken linear discriminants (`supervised` only);
-        - ``dnaembed``: `DNABertSEmbedder` with `model`.
+        - ``bundled model``, or the name of `model`: `DNABertSEmbedder` with it.
 
     Examples
     --------
@@ -56,24 +52,30 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
     >>> list(default_embedders(supervised=False, model=None))
     ['raw TNF', 'TNF-K', 'canonical TNF', 'PCA of 4+5-mers']
     """
+    profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
     embedders: dict[str, Any] = {
         "raw TNF": KmerEmbedder(method="raw"),
         "TNF-K": KmerEmbedder(method="tnf-k"),
         "canonical TNF": KmerEmbedder(),
-        _PCA: make_pipeline(_profiles(4, 5), PCA(_N_COMPONENTS, random_state=0)),
+        _PCA: make_pipeline(profiles, PCA(_N_COMPONENTS, random_state=0)),
     }
     if supervised:
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3)
-        embedders["LDA of 4+5-mers"] = make_pipeline(_profiles(4, 5), lda)
+        embedders["LDA of 4+5-mers"] = make_pipeline(clone(profiles), lda)
     if model is not None:
-        from ..embedding._embedder import DNABertSEmbedder
-
-        embedders["dnaembed"] = DNABertSEmbedder(model, cache=None)
+        embedders[model_name(model)] = _of_model(model)
     return embedders
 
 
-def _profiles(*ks: int) -> Any:
-    return make_union(*(KmerEmbedder(k) for k in ks))
+def model_name(model: str) -> str:
+    """Return what tables and pictures call a model."""
+    return "bundled model" if model == "default" else model
+
+
+def _of_model(model: str) -> Any:
+    from ..embedding._embedder import DNABertSEmbedder
+
+    return DNABertSEmbedder(model, cache=None)
 
 
 def check_embedders(
@@ -91,21 +93,13 @@ def check_embedders(
         return checked
     if isinstance(embedders, str | BaseEstimator):
         embedders = [embedders]
-    if isinstance(embedders, Mapping):
-        items = list(embedders.items())
-    else:
-        items = [
-            (item[0], item[1]) if isinstance(item, tuple) else (_name_of(item), item)
-            for item in embedders
-        ]
+    items = embedders.items() if isinstance(embedders, Mapping) else map(_named, embedders)
     checked = {}
     for name, embedder in items:
         if name in checked:
             raise ValueError(f"Two embedders have the name {name!r}.")
         if isinstance(embedder, str):
-            from ..embedding._embedder import DNABertSEmbedder
-
-            embedder = DNABertSEmbedder(embedder, cache=None)
+            embedder = _of_model(embedder)
         if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
             raise TypeError(
                 f"Embedder {name!r} must be the name of a model or have fit and transform, got "
@@ -117,8 +111,10 @@ def check_embedders(
     return checked
 
 
-def _name_of(embedder: Embedder) -> str:
-    return embedder if isinstance(embedder, str) else type(embedder).__name__
+def _named(item: Any) -> tuple[str, Embedder]:
+    if isinstance(item, tuple):
+        return item[0], item[1]
+    return model_name(item) if isinstance(item, str) else type(item).__name__, item
 
 
 def identity(embedder: Any) -> str:
@@ -134,19 +130,3 @@ def identity(embedder: Any) -> str:
     except pickle.PicklingError:
         content = secrets.token_hex()  # of a class or function that only this run knows
     return str(joblib.hash([content, *(model._backbone().fingerprint() for model in models)]))
-
-
-def timed_transform(embedder: Any, sequences: Sequence[str]) -> tuple[np.ndarray, dict[str, float]]:
-    """Embed sequences; measure the time and by how much memory grew at most."""
-    embedder.transform(sequences[:1])  # compiled and loaded before the clock starts
-    gc.collect()
-    with MemoryWatch() as memory:
-        start = time.perf_counter()
-        rows = np.asarray(embedder.transform(sequences))
-        seconds = max(time.perf_counter() - start, 1e-9)
-    return rows, {
-        "seconds": seconds,
-        "mb_per_second": sum(map(len, sequences)) / 1e6 / seconds,
-        "peak_mb": memory.growth / 1e6,
-        "columns": float(rows.shape[1]),
-    }

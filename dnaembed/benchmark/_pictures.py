@@ -1,9 +1,8 @@
-"""Pictures of a benchmark (extra ``plot``): bars, curves, maps and similarities."""
+"""Pictures of a benchmark: bars, curves, maps and similarities."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,13 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
     >>> float(ax.patches[0].get_height())
     0.25
     """
-    ax = _axes(ax)
+    ax = new_figure(1)[1][0] if ax is None else ax
     width = 0.8 / len(result.embedders)
     for i, embedder in enumerate(result.embedders):
         values = [result.values(embedder, name, score) for name in result.sets]
         here = [(at, v) for at, v in enumerate(values) if v]
         ax.bar(
-            [at + (i - (len(result.embedders) - 1) / 2) * width for at, _ in here],
+            [at - 0.4 + (i + 0.5) * width for at, _ in here],
             [float(np.mean(v)) for _, v in here],
             width,
             yerr=[float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for _, v in here],
@@ -65,7 +64,7 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
 
 
 def plot_few_shot(result: BenchmarkResult, set_name: str, *, ax: Any = None) -> Any:
-    """Draw macro F1 against the number of labelled sequences a species.
+    """Draw macro F1 against the number of labelled sequences per species.
 
     Parameters
     ----------
@@ -89,29 +88,20 @@ def plot_few_shot(result: BenchmarkResult, set_name: str, *, ax: Any = None) -> 
     >>> ax.lines[0].get_xydata().tolist()
     [[5.0, 0.25]]
     """
-    ax = _axes(ax)
-    scores = [score for score in result.scores if score.startswith("few_shot f1@")]
+    ax = new_figure(1)[1][0] if ax is None else ax
+    shots = [int(s.rpartition("@")[2]) for s in result.scores if s.startswith("few_shot f1@")]
     ticks: set[int] = set()
     for i, embedder in enumerate(result.embedders):
-        points = [
-            (int(score.rpartition("@")[2]), result.mean(embedder, set_name, score))
-            for score in scores
-            if result.values(embedder, set_name, score)
-        ]
+        means = {n: result.mean(embedder, set_name, f"few_shot f1@{n}") for n in sorted(shots)}
+        points = {n: f1 for n, f1 in means.items() if not np.isnan(f1)}
         if points:
-            shots, f1 = zip(*sorted(points), strict=True)
-            ticks |= set(shots)
-            ax.plot(
-                shots,
-                f1,
-                marker=_MARKERS[i % len(_MARKERS)],
-                color=_COLORS[i % len(_COLORS)],
-                label=embedder,
-            )
+            ticks |= set(points)
+            look = {"marker": _MARKERS[i % len(_MARKERS)], "color": _COLORS[i % len(_COLORS)]}
+            ax.plot(list(points), list(points.values()), label=embedder, **look)
     ax.set_xscale("log")
     ax.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
     ax.minorticks_off()
-    ax.set(xlabel="labelled sequences a species", ylabel="macro F1", title=set_name)
+    ax.set(xlabel="labelled sequences per species", ylabel="macro F1", title=set_name)
     if ticks:
         ax.legend(frameon=False, fontsize="small")
     return ax
@@ -130,7 +120,7 @@ def plot_similarities(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence.
+        One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
     title : str, default=""
@@ -153,113 +143,58 @@ def plot_similarities(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['within species', 'between species']
     """
-    ax = _axes(ax)
-    rows = normalize(embeddings)
-    labels = np.asarray(labels)
+    ax = new_figure(1)[1][0] if ax is None else ax
+    rows, labels = normalize(embeddings), np.asarray(labels)
     rng = np.random.default_rng(random_state)
     order = rng.permutation(len(rows))
-    pairs_within = []
-    for species in np.unique(labels).tolist():
-        members = order[labels[order] == species]
-        upper = np.array(np.triu_indices(len(members), 1))
-        pairs_within.append(members[upper])
-    within = np.concatenate(pairs_within, axis=1)
+    members = [order[labels[order] == species] for species in np.unique(labels).tolist()]
+    within = np.hstack([some[np.array(np.triu_indices(len(some), 1))] for some in members])
     if within.shape[1] > _MOST_PAIRS:
         within = within[:, rng.choice(within.shape[1], _MOST_PAIRS, replace=False)]
     between = rng.integers(0, len(rows), (2, min(_MOST_PAIRS, len(rows) ** 2)))
     between = between[:, labels[between[0]] != labels[between[1]]]
-    bins = np.linspace(-1, 1, 81)
-    for pairs, name, color, style in (
+    bins, least = np.linspace(-1, 1, 81), 1.0
+    for (one, other), name, color, style in (
         (within, "within species", _COLORS[0], "stepfilled"),
         (between, "between species", _COLORS[6], "step"),
     ):
-        values = np.einsum("ij,ij->i", rows[pairs[0]], rows[pairs[1]])
+        values = np.clip(np.einsum("ij,ij->i", rows[one], rows[other]), -1, 1)
+        least = min(least, values.min(initial=1))
         weights = np.full(len(values), 1 / max(1, len(values)) / (bins[1] - bins[0]))
-        ax.hist(
-            np.clip(values, -1, 1),
-            bins,
-            weights=weights,
-            histtype=style,
-            color=color,
-            alpha=0.8,
-            linewidth=1.5,
-            label=name,
-        )
+        look = {"histtype": style, "color": color, "alpha": 0.8, "linewidth": 1.5}
+        ax.hist(values, bins, weights=weights, label=name, **look)
     ax.set(xlabel="cosine similarity", ylabel="density", yticks=[], title=title)
+    ax.set_xlim(bins[np.digitize(least, bins[1:-1])], 1)
     ax.legend(frameon=False, fontsize="small")
     return ax
 
 
 def save_pictures(
-    result: BenchmarkResult,
-    folder: str | os.PathLike[str],
-    *,
-    reads: Mapping[str, Bunch],
-    embedders: Mapping[str, Any],
-    score: str = "clustering ari",
-) -> list[Path]:
-    """Write the pictures of a benchmark into a folder that exists.
-
-    Parameters
-    ----------
-    result : BenchmarkResult
-        The scores.
-    folder : path
-        Where the PNG files go.
-    reads : mapping of str to Bunch
-        Set, by name, of which maps and similarities are drawn: the first one.
-    embedders : mapping of str to estimator
-        Fitted embedders that are drawn, a panel each.
-    score : str, default="clustering ari"
-        Score of the bars.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
-    folder = Path(folder)
-    written = []
-
-    def save(figure: Any, name: str) -> None:
-        with atomic_output(folder / name) as path:
-            figure.savefig(path, format="png")
-        written.append(folder / name)
-
-    if score in result.scores:
-        figure, axes = new_figure(1)
-        figure.set_size_inches(5 + 1.4 * len(result.sets), 4.4)
-        plot_bars(result, score, ax=axes[0])
-        save(figure, "bars.png")
-    with_shots = [r["set"] for r in result.records if r["protocol"] == "few_shot"]
+    result: BenchmarkResult, folder: str | os.PathLike[str], reads: Bunch, embedders: dict[str, Any]
+) -> None:
+    """Draw scores, and how fitted embedders see some reads; write PNG files into a folder."""
+    figures = {}
+    if "clustering ari" in result.scores:
+        figures["bars.png"], axes = new_figure(1)
+        figures["bars.png"].set_size_inches(5 + 1.4 * len(result.sets), 4.4)
+        plot_bars(result, "clustering ari", ax=axes[0])
+    with_shots = dict.fromkeys(r["set"] for r in result.records if r["protocol"] == "few_shot")
     if with_shots:
-        names = list(dict.fromkeys(with_shots))[:3]
-        figure, axes = new_figure(len(names))
-        for name, ax in zip(names, axes, strict=True):
+        figures["few_shot.png"], axes = new_figure(min(3, len(with_shots)))
+        for name, ax in zip(with_shots, axes, strict=False):
             plot_few_shot(result, name, ax=ax)
-        save(figure, "few_shot.png")
-    _, shown = next(iter(reads.items()))
-    rows = {name: np.asarray(e.transform(shown.sequences)) for name, e in embedders.items()}
-    figure, axes = new_figure(len(rows))
-    for (name, embeddings), ax in zip(rows.items(), axes, strict=True):
-        plot_similarities(embeddings, shown.labels, title=name, ax=ax)
-    save(figure, "similarities.png")
-    labels = np.asarray(shown.labels)
-    some = np.isin(labels, _spread(np.unique(labels).tolist(), _MOST_SPECIES))
-    figure, axes = new_figure(len(rows))
-    for (name, embeddings), ax in zip(rows.items(), axes, strict=True):
-        points, axis_names = project(embeddings[some])
-        last = ax is axes[-1]
-        plot_species(points, labels[some], names=axis_names, title=name, legend=last, ax=ax)
-    save(figure, "map.png")
-    return written
-
-
-def _spread(values: Sequence[str], n: int) -> list[str]:
-    """Return n values, evenly spaced in sorted order."""
-    places = np.linspace(0, len(values) - 1, min(n, len(values))).round().astype(int)
-    return [values[place] for place in places]
-
-
-def _axes(ax: Any) -> Any:
-    return new_figure(1)[1][0] if ax is None else ax
+    labels = np.asarray(reads.labels)
+    species = np.unique(labels)
+    # Some of them, evenly spaced in sorted order: more cannot be told apart.
+    places = np.linspace(0, len(species) - 1, min(_MOST_SPECIES, len(species))).round().astype(int)
+    some = np.isin(labels, species[places])
+    figures["similarities.png"], upper = new_figure(len(embedders))
+    figures["map.png"], lower = new_figure(len(embedders))
+    for (name, embedder), above, ax in zip(embedders.items(), upper, lower, strict=True):
+        rows = np.asarray(embedder.transform(reads.sequences))
+        plot_similarities(rows, labels, title=name, ax=above)
+        points, names = project(rows[some])
+        plot_species(points, labels[some], names=names, title=name, legend=ax is lower[-1], ax=ax)
+    for name, figure in figures.items():
+        with atomic_output(Path(folder) / name) as path:
+            figure.savefig(path, format="png")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -40,6 +39,12 @@ _LEAST_BIN = 2
 _MOST_QUERIES = 2000
 # Rows of a species that are all alike are exactly as similar as the threshold.
 _ROUNDING = 1e-6
+_CLUSTER_SCORES = {
+    "ari": adjusted_rand_score,
+    "purity": homogeneity_score,
+    "completeness": completeness_score,
+    "nmi": normalized_mutual_info_score,
+}
 
 
 def clustering_scores(
@@ -74,21 +79,15 @@ def clustering_scores(
     1.0
     """
     rows = unit_length(embeddings)
-    n_species = len(np.unique(labels))
-    scores = []
-    for seed in range(first_seed, first_seed + n_repeats):
-        kmeans = KMeans(n_species, init="random", n_init=3, max_iter=1000, random_state=seed)
-        found = kmeans.fit_predict(rows)
-        scores.append(
-            (
-                adjusted_rand_score(labels, found),
-                homogeneity_score(labels, found),
-                completeness_score(labels, found),
-                normalized_mutual_info_score(labels, found),
-            )
-        )
-    names = ("ari", "purity", "completeness", "nmi")
-    return dict(zip(names, np.mean(scores, axis=0).tolist(), strict=True))
+    kmeans = KMeans(len(np.unique(labels)), init="random", n_init=3, max_iter=1000)
+    found = [
+        kmeans.set_params(random_state=seed).fit_predict(rows)
+        for seed in range(first_seed, first_seed + n_repeats)
+    ]
+    return {
+        name: float(np.mean([score(labels, clusters) for clusters in found]))
+        for name, score in _CLUSTER_SCORES.items()
+    }
 
 
 def few_shot_scores(
@@ -165,7 +164,7 @@ def few_shot_scores(
             train = np.concatenate([m[:n_shots] for m in members])
             classifier = LogisticRegression(C=0.5, max_iter=3000)
             with warnings.catch_warnings():
-                # A single sequence a species is what one shot means.
+                # One shot means a single sequence per species.
                 warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
                 classifier.fit(rows[train], codes[train])
             calls = classifier.predict(rows[test])
@@ -216,10 +215,9 @@ def binning_scores(
     found = modified_kmedoid(
         unit_length(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
     ).labels
-    f1, recall = species_f1_recall(labels, found)
     return {
         name: dict(zip(THRESHOLDS, count_above(scores, THRESHOLDS).tolist(), strict=True))
-        for name, scores in (("f1", f1), ("recall", recall))
+        for name, scores in zip(("f1", "recall"), species_f1_recall(labels, found), strict=True)
     }
 
 
@@ -233,15 +231,13 @@ class Options:
     min_bin_size: int | None = None
     percentile: float = 70.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the options as JSON can hold them."""
-        return asdict(self)
+    def seeds(self, draw: int) -> dict[str, int]:
+        """Return the seeds for a draw of a set, which no other draw has."""
+        return {"n_repeats": self.n_repeats, "first_seed": draw * self.n_repeats}
 
 
 def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    return clustering_scores(
-        rows, reads.labels, n_repeats=options.n_repeats, first_seed=seed * options.n_repeats
-    )
+    return clustering_scores(rows, reads.labels, **options.seeds(seed))
 
 
 def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
@@ -250,9 +246,8 @@ def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> di
         reads.labels,
         shots=options.shots,
         n_test=options.n_test,
-        n_repeats=options.n_repeats,
-        first_seed=seed * options.n_repeats,
         allow_fewer=True,
+        **options.seeds(seed),
     )
     return {f"f1@{n_shots}": value for n_shots, value in scores.items()}
 
@@ -261,15 +256,13 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
     """Bin half of the species with the threshold of the other half, and the other way round."""
     rows = unit_length(rows)
     species, codes, counts = np.unique(reads.labels, return_inverse=True, return_counts=True)
-    if len(species) < 2:
-        return {}
     min_bin_size = options.min_bin_size
-    if min_bin_size is None:
-        min_bin_size = default_min_bin_size(counts)
+    if min_bin_size is None:  # the paper's 10, or less where species are small
+        min_bin_size = int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
     order = np.random.default_rng(seed).permutation(len(species))
     in_first = np.isin(codes, order[: len(species) // 2])
     bins = np.full(len(rows), -1)
-    f1, recall = [], []
+    matched = []
     for here in (in_first, ~in_first):
         threshold = min_similarity_from_labels(
             rows[~here], codes[~here], percentile=options.percentile
@@ -280,55 +273,35 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
             min_bin_size=min_bin_size,
             max_iter=len(rows),
         ).labels
-        some_f1, some_recall = species_f1_recall(codes[here], found)
-        f1.append(some_f1)
-        recall.append(some_recall)
+        matched.append(species_f1_recall(codes[here], found))
         bins[here] = np.where(found >= 0, found + bins.max() + 1, -1)
     scores: dict[str, float] = {}
-    for name, values in (("f1", f1), ("recall", recall)):
+    for name, values in zip(("f1", "recall"), zip(*matched, strict=True), strict=True):
         above = count_above(np.concatenate(values), THRESHOLDS)
-        for least, count in zip(THRESHOLDS, above, strict=True):
-            scores[f"{name}>{least}"] = float(count)
+        scores |= {f"{name}>{t}": float(n) for t, n in zip(THRESHOLDS, above, strict=True)}
     lengths = np.array([len(sequence) for sequence in reads.sequences])
     scores |= genome_recovery_scores(reads.labels, bins, lengths)
-    scores["binned"] = float((bins >= 0).mean())
-    return scores
-
-
-def default_min_bin_size(counts: np.ndarray) -> int:
-    """Return the paper's 10, or a third of the median species where those are small."""
-    return int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
+    return scores | {"binned": float((bins >= 0).mean())}
 
 
 def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    scores = {
-        "species": retrieval_score(
-            rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed
-        ),
-        "silhouette": species_silhouette(rows, reads.labels),
-    }
+    species = retrieval_score(rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed)
+    scores = {"species": species, "silhouette": species_silhouette(rows, reads.labels)}
     return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     scores = {}
-    for rank, names in reads.get("lineage", {}).items():
-        names = np.asarray(names)
-        known = names != ""
-        if len(np.unique(names[known])) < 2:
+    for rank, all_names in reads.get("lineage", {}).items():
+        known = np.asarray(all_names) != ""
+        here, names = rows[known], np.asarray(all_names)[known]
+        if len(np.unique(names)) < 2:
             continue
-        here = rows[known]
-        found = clustering_scores(
-            here, names[known], n_repeats=options.n_repeats, first_seed=seed * options.n_repeats
-        )
-        scores[f"{rank} ari"] = found["ari"]
+        scores[f"{rank} ari"] = clustering_scores(here, names, **options.seeds(seed))["ari"]
         # Neighbours of the same species would say nothing about the genus.
+        species = np.asarray(reads.labels)[known]
         retrieved = retrieval_score(
-            here,
-            names[known],
-            exclude=np.asarray(reads.labels)[known],
-            max_queries=_MOST_QUERIES,
-            random_state=seed,
+            here, names, exclude=species, max_queries=_MOST_QUERIES, random_state=seed
         )
         if not np.isnan(retrieved):
             scores[f"{rank} retrieval"] = retrieved
@@ -352,7 +325,6 @@ def check_protocols(protocols: Sequence[str] | None) -> list[str]:
     if protocols is None:
         return list(PROTOCOLS)
     names = [protocols] if isinstance(protocols, str) else list(protocols)
-    unknown = [name for name in names if name not in PROTOCOLS]
-    if unknown or not names:
+    if not names or not set(names) <= set(PROTOCOLS):
         raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
     return names

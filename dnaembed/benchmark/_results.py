@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,11 @@ _LIBRARIES = ("dnaembed", "numpy", "scikit-learn", "scipy", "torch", "transforme
 
 #: Scores that a table shows unless asked otherwise, as "protocol score".
 MAIN_SCORES = (
-    "clustering ari",
-    "clustering nmi",
-    "few_shot f1@1",
-    "few_shot f1@2",
-    "few_shot f1@5",
-    "few_shot f1@10",
-    "binning f1>0.5",
-    "binning f1>0.9",
-    "binning genomes>50%<10%",
-    "retrieval species",
-    "embedding mb_per_second",
-)
-_SMALLER_IS_BETTER = {"seconds", "peak_mb"}
+    "clustering ari", "clustering nmi", "few_shot f1@1", "few_shot f1@2", "few_shot f1@5",
+    "few_shot f1@10", "binning f1>0.5", "binning f1>0.9", "binning genomes>50%<10%",
+    "retrieval species", "embedding mb_per_second",
+)  # fmt: skip
+_SMALLER_IS_BETTER = {"seconds"}
 _NO_RANKING = {"columns", "binned", "binned_bp"}
 _KEYS = ["embedder", "set", "protocol", "score"]
 
@@ -42,8 +34,8 @@ class BenchmarkResult:
     Attributes
     ----------
     records : list of dict
-        One a value: ``embedder``, ``set``, ``protocol``, ``score``, ``seed`` (number of the draw of
-        the set) and ``value``.
+        One per value: ``embedder``, ``set``, ``protocol``, ``score``, ``seed`` (number of the draw
+        of the set) and ``value``.
     about : dict
         Versions, options, embedders and sets.
 
@@ -89,13 +81,8 @@ class BenchmarkResult:
         list of float
             Empty if there are none.
         """
-        return [
-            record["value"]
-            for record in self.records
-            if record["embedder"] == embedder
-            and record["set"] == set_name
-            and f"{record['protocol']} {record['score']}" == score
-        ]
+        wanted = (embedder, set_name, *score.split(" ", 1))
+        return [r["value"] for r in self.records if tuple(r[key] for key in _KEYS) == wanted]
 
     def mean(self, embedder: str, set_name: str, score: str) -> float:
         """Return the mean of `values`; nan if there are none."""
@@ -145,10 +132,9 @@ class BenchmarkResult:
         path : path-like
             Written beside and renamed into place. nan becomes null.
         """
-        about = json.dumps(_without_nan(self.about), indent=1, allow_nan=False)
-        # A record a line: differences between two runs can be read.
-        lines = [json.dumps(_without_nan(r), allow_nan=False) for r in self.records]
-        records = ",\n".join(lines)
+        about = json.dumps(_without_nan(self.about), indent=1)
+        # One record per line: differences between two runs can be read.
+        records = ",\n".join(json.dumps(_without_nan(r)) for r in self.records)
         _write(path, f'{{"about": {about},\n"records": [\n{records}\n]}}\n')
 
     def to_markdown(self, scores: Sequence[str] | None = None) -> str:
@@ -169,10 +155,8 @@ class BenchmarkResult:
         for set_name in self.sets:
             header, rows = self.table(set_name, scores)
             lines = [f"**{set_name}**", "", _markdown_row(header), "|" + "---|" * len(header)]
-            lines += [
-                _markdown_row([f"**{cell}**" if best else cell for cell, best in row])
-                for row in rows
-            ]
+            for row in rows:
+                lines.append(_markdown_row(f"**{cell}**" if best else cell for cell, best in row))
             blocks.append("\n".join(lines))
         return "\n\n".join(blocks)
 
@@ -195,60 +179,46 @@ class BenchmarkResult:
         rows : list of list of tuple (str, bool)
             Text of each cell, and whether it is the best of its column.
         """
-        present = dict.fromkeys(
-            f"{r['protocol']} {r['score']}" for r in self.records if r["set"] == set_name
-        )
-        shown = [s for s in present if _is_wanted(s, scores)]
+        of_set = (r for r in self.records if r["set"] == set_name)
+        present = dict.fromkeys(f"{r['protocol']} {r['score']}" for r in of_set)
         if scores is None:
             shown = [s for s in MAIN_SCORES if s in present]
-        columns = {s: {e: self.values(e, set_name, s) for e in self.embedders} for s in shown}
-        best = {s: _best(s, columns[s]) for s in shown}
-        rows = []
-        for embedder in self.embedders:
-            cells = [(embedder, False)]
-            for s in shown:
-                values = columns[s][embedder]
-                cells.append((format_cell(s, values), embedder in best[s]))
-            rows.append(cells)
+        else:
+            shown = [s for s in present if s in scores or s.partition(" ")[2] in scores]
+        rows = [[(embedder, False)] for embedder in self.embedders]
+        for score in shown:
+            values = [self.values(embedder, set_name, score) for embedder in self.embedders]
+            best = _best(score.partition(" ")[2], values)
+            for row, some in zip(rows, values, strict=True):
+                row.append((_cell(score, some), bool(some) and float(np.mean(some)) == best))
         return ["embedder", *shown], rows
 
 
-def format_cell(score: str, values: Sequence[float]) -> str:
+def _cell(score: str, values: Sequence[float]) -> str:
     """Return mean and spread with as many digits as are worth reading."""
     if not values:
         return ""
     mean = float(np.mean(values))
-    is_count = score.startswith("binning") and (">" in score)
-    digits = 1 if is_count or mean >= 10 else 3
+    is_count = score.startswith("binning") and ">" in score
     if is_count and len(values) == 1:
         return f"{mean:.0f}"
+    digits = 1 if is_count or mean >= 10 else 3
     text = f"{mean:.{digits}f}"
     return f"{text} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else text
+
+
+def _best(score: str, values: Sequence[Sequence[float]]) -> float | None:
+    """Return the best mean; None where there is nothing to choose between."""
+    means = [float(np.mean(some)) for some in values if some]
+    if score in _NO_RANKING or len(set(means)) < 2:
+        return None
+    return min(means) if score in _SMALLER_IS_BETTER else max(means)
 
 
 def versions() -> dict[str, str]:
     """Return the versions of what scores may depend on."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
-
-
-def _is_wanted(score: str, scores: Sequence[str] | None) -> bool:
-    return scores is None or score in scores or score.partition(" ")[2] in scores
-
-
-def _best(score: str, values: Mapping[str, Sequence[float]]) -> set[str]:
-    name = score.partition(" ")[2]
-    means = {embedder: float(np.mean(v)) for embedder, v in values.items() if v}
-    if name in _NO_RANKING or len(means) < 2:
-        return set()
-    best = min(means.values()) if name in _SMALLER_IS_BETTER else max(means.values())
-    winners = {embedder for embedder, mean in means.items() if mean == best}
-    return winners if len(winners) < len(means) else set()
+    return found | {name: version(name) for name in _LIBRARIES}
 
 
 def _markdown_row(cells: Iterable[str]) -> str:

@@ -32,14 +32,19 @@ class Tuning:
     """Parameters of `ContrastiveFineTuner`; None: its default."""
 
     n_steps: Annotated[
-        int | None, panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps.")
+        int | None,
+        panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps (default: 300)."),
     ] = None
     batch_size: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Pairs per step.")
+        int | None, panel("Training", min=1, metavar="N", help="Pairs per step (default: 128).")
     ] = None
-    learning_rate: Annotated[float | None, panel("Training", metavar="X", help="Highest.")] = None
+    learning_rate: Annotated[
+        float | None,
+        panel("Training", metavar="X", help="Highest (default: 0.0005; with labels 0.00003)."),
+    ] = None
     anchor: Annotated[
-        float | None, panel("Training", metavar="X", help="Pull towards the model as it was.")
+        float | None,
+        panel("Training", metavar="X", help="Pull towards the model as it was (default: 0)."),
     ] = None
     n_trainable_layers: Annotated[
         int | None,
@@ -47,15 +52,21 @@ class Tuning:
             "Training",
             "--trainable-layers",
             metavar="N",
-            help="Train only the last N hidden layers.",
+            help="Train only the last N hidden layers (default: all).",
         ),
     ] = None
     min_read_length: Annotated[
-        int | None, panel("Training", min=1, metavar="BP", help="Shorter reads are not cut.")
+        int | None,
+        panel("Training", min=1, metavar="BP", help="Shorter reads are left out (default: 1000)."),
     ] = None
     min_reads: Annotated[
         int | None,
-        panel("Training", min=0, metavar="N", help="Fewer reads leave the model as it is."),
+        panel(
+            "Training",
+            min=0,
+            metavar="N",
+            help="Fewer reads leave the model as it is (default: 2000; with labels 300).",
+        ),
     ] = None
     mixed_precision: MixedPrecision = None
     budget: Budget = None

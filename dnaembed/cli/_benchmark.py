@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from ._app import command
-from ._options import READS_HELP, Jobs, Reading
+from ._options import Jobs, Reading
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -32,12 +33,20 @@ _SHORT_NAMES = {
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
 }
-_SUPERVISED = ("lda",)
+
+
+class Protocol(StrEnum):
+    """Of `PROTOCOLS`, those that need no lineage."""
+
+    clustering = "clustering"
+    few_shot = "few_shot"
+    binning = "binning"
+    retrieval = "retrieval"
 
 
 @command(_EXAMPLES)
 def benchmark(
-    reads: Annotated[str, Argument(metavar="READS", help=READS_HELP)],
+    reads: Annotated[str, Argument(metavar="READS", help="FASTA or FASTQ, plain or compressed.")],
     labels: Annotated[
         str, Argument(metavar="LABELS.tsv", help="Table of two columns: identifier and species.")
     ],
@@ -47,9 +56,9 @@ def benchmark(
         list[str] | None,
         Option(
             metavar="NAME",
-            help=f"One of {', '.join(_SHORT_NAMES)}; or a bundled model, a folder or a Hugging "
-            "Face hub id, also as NAME=MODEL; may be repeated (default: all of the former and the "
-            "bundled model).",
+            help=f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a "
+            "Hugging Face hub id, also as NAME=MODEL; may be repeated (default: all of the former "
+            "and the bundled model).",
         ),
     ] = None,
     training: Annotated[
@@ -60,7 +69,7 @@ def benchmark(
         ),
     ] = None,
     protocol: Annotated[
-        list[str] | None, Option(metavar="NAME", help="May be repeated (default: all of them).")
+        list[Protocol] | None, Option(help="May be repeated (default: all of them).")
     ] = None,
     repeats: Annotated[
         int,
@@ -79,21 +88,25 @@ def benchmark(
     interrupted resumes.
     """
     folder = _check_folder(output, force)
-    from ..benchmark import PROTOCOLS, benchmark
+    from ..benchmark import benchmark
+    from ..benchmark._embedders import check_embedders
+    from ..benchmark._pictures import save_pictures
     from ..utils._atomic import atomic_output
 
     test = _labelled(reading, reads, labels)
-    other = None
-    if training is not None:
-        known = _labelled(reading, *training)
-        other = known.sequences, known.labels
-    embedders = _embedders(embedder, training is not None)
+    known = None if training is None else _labelled(reading, *training)
+    other = None if known is None else (known.sequences, known.labels)
+    compared = check_embedders(
+        _embedders(embedder, known is not None),
+        supervised=known is not None,
+        n_reads=len((test if known is None else known).sequences),
+    )
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
     result = benchmark(
         {name: test},
-        embedders,
-        protocols=protocol or [name for name in PROTOCOLS if name != "lineage"],
+        compared,
+        protocols=[one.value for one in protocol or Protocol],
         training=other,
         n_repeats=repeats,
         cache=folder / ".cache",
@@ -106,7 +119,11 @@ def benchmark(
     with atomic_output(folder / "tables.md") as path:
         path.write_text(tables + "\n", encoding="utf-8")
     print(tables)
-    _draw(folder, result, name, test, embedders, other)
+    # The first and the last are the baseline and the model.
+    shown = {end: compared[end] for end in (next(iter(compared)), list(compared)[-1])}
+    for one in shown.values():
+        one.fit(*((test.sequences,) if other is None else other))
+    save_pictures(result, folder, test, shown)
     logger.info("Wrote %s.", folder)
 
 
@@ -133,53 +150,22 @@ def _labelled(reading: Reading, reads: str, labels: str) -> Bunch:
 
     table = read_labels(labels)
     ids, sequences = reading.read([reads])
-    return Bunch(ids=ids, sequences=sequences, labels=np.array(labels_of(ids, table, where=labels)))
+    return Bunch(sequences=sequences, labels=np.array(labels_of(ids, table, where=labels)))
 
 
-def _embedders(names: list[str] | None, trained: bool) -> dict[str, Any] | None:
+def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] | None:
     if not names:
         return None
     from ..benchmark import default_embedders
+    from ..benchmark._embedders import model_name
 
     known = default_embedders(model=None)
-    chosen: dict[str, Any] = {}
+    chosen: list[tuple[str, Any]] = []
     for item in names:
-        name, equals, model = item.partition("=")
-        if not equals:
-            model = name
-        if model in _SHORT_NAMES:
-            if model in _SUPERVISED and not trained:
-                raise ValueError(f"--embedder {model} learns from labelled reads: give --training.")
-            name = name if equals else _SHORT_NAMES[model]
-            embedder: Any = known[_SHORT_NAMES[model]]
-        else:
-            embedder = model
-        if name in chosen:
-            raise ValueError(f"Two embedders have the name {name!r}.")
-        chosen[name] = embedder
+        name, _, model = item.partition("=")
+        kind = model or name
+        if kind == "lda" and not trained:
+            raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")
+        usual = _SHORT_NAMES.get(kind, model_name(kind))
+        chosen.append((name if model else usual, known.get(usual, kind)))
     return chosen
-
-
-def _draw(
-    folder: Path,
-    result: Any,
-    name: str,
-    reads: Bunch,
-    embedders: dict[str, Any] | None,
-    training: Any,
-) -> None:
-    from ..benchmark._embedders import check_embedders
-    from ..benchmark._pictures import save_pictures
-
-    n_reads = len(reads.sequences) if training is None else len(training[0])
-    shown = check_embedders(embedders, supervised=training is not None, n_reads=n_reads)
-    # The first and the last are the baseline and the model.
-    ends = list(dict.fromkeys([next(iter(shown)), list(shown)[-1]]))
-    fitted = {}
-    for end in ends:
-        fitted[end] = shown[end]
-        if training is None:
-            fitted[end].fit(reads.sequences)
-        else:
-            fitted[end].fit(*training)
-    save_pictures(result, folder, reads={name: reads}, embedders=fitted)

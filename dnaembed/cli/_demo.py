@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dnaembed")
 
-SHOTS = (1, 2, 5, 10)
-_N_TEST = 30  # of 40 reads a species, which leaves 10 to learn from
-_BINNED, _IN_BINS = "species binned", "reads in bins"
+_SHOTS = (1, 2, 5, 10)
+_N_TEST = 30  # of 40 reads per species, which leaves 10 to learn from
 
 _EXAMPLES = """\
   dnaembed demo
@@ -29,10 +27,18 @@ _EXAMPLES = """\
 
 _LEGEND = """\
 ARI: agreement of 10 K-means clusters with the species, 1 is perfect, 0 is chance.
-F1 n-shot: macro F1 of a classifier that has seen n reads a species (mean of 5 draws).
+F1 n-shot: macro F1 of a classifier that has seen n reads per species (mean of 5 draws).
 species binned: those that a bin matches with F1 > 0.5, where neither the number of bins nor the
   threshold is given (as dnaembed bin does); reads in no bin are left out, as in the paper.
+bundled model: a k-mer network trained by the method of DNABERT-S; other models by --model.
 Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
+
+Next, with a file of your own, FASTA or FASTQ, in the place of reads.fastq.gz:
+  dnaembed embed reads.fastq.gz -o reads.npy
+  dnaembed cluster reads.fastq.gz -o clusters.tsv
+  dnaembed bin contigs.fasta -o bins/
+  dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv
+dnaembed demo --save-reads demo writes such files.
 """
 
 
@@ -54,90 +60,56 @@ def demo(
 ) -> None:
     """Show what it does, on bundled reads.
 
-    Embed, cluster, classify and bin 400 real reads of 10 bacteria. Prints a table for each embedder
-    and draws a picture. Needs no network with the bundled model.
+    Embed 400 real reads of 10 bacteria and draw them; then cluster, classify and bin them and print
+    a table of how well that went with each embedder. Needs no network with the bundled model.
     """
     from .. import KmerEmbedder
+    from ..benchmark._embedders import model_name
     from ..datasets import load_demo_reads, save_demo_reads
 
     if save_reads is not None:
         save_demo_reads(save_reads)
-        logger.info("%s holds the reads.", save_reads)
+        logger.info("Wrote the reads into the folder %s.", save_reads)
         return
     reads = load_demo_reads()
+    model = model_name(embedding.model)
     embedders: dict[str, Any] = {
         "raw TNF": KmerEmbedder(method="raw"),
-        "canonical 4-mers": KmerEmbedder(method="canonical"),
+        "canonical TNF": KmerEmbedder(),
         "TNF-K": KmerEmbedder(method="tnf-k"),
-        f"model: {embedding.model}": embedding.embedder(),
+        model: embedding.embedder(),
     }
-    embeddings, scores = {}, {}
-    for name, embedder in embedders.items():
-        logger.info("%s ...", name)
-        embeddings[name] = embedder.fit_transform(reads.sequences)
-        scores[name] = _scores(embeddings[name], reads.labels, embedding.seed)
-    print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand\n")
-    print(_table(scores))
-    print()
-    print(_LEGEND)
-    baseline, canonical, _, model = scores
-    for name in (canonical, model):
-        print(_comparison(name, scores[name], baseline, scores[baseline]))
-    shown = {name: embeddings[name] for name in (baseline, model)}
+    print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
+    rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
+    shown = {name: rows[name] for name in ("raw TNF", model)}
     _draw(output, shown, reads.labels, method="umap" if umap else "pca", seed=embedding.seed)
-    print(f"Picture: {Path(output)}")
+    print(f"Picture: {output}\n", flush=True)
+    scores = {}
+    for name in embedders:
+        logger.info("Scoring %s ...", name)
+        scores[name] = _scores(rows[name], reads.labels, embedding.seed)
+    import pandas as pd
+
+    print(pd.DataFrame(scores, dtype=object).T.rename_axis("embedder").reset_index().to_string(
+        index=False, float_format="{:.3f}".format
+    ))  # fmt: skip
+    print(f"\n{_LEGEND}", end="")
 
 
-def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
+def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
     from .. import SpeciesClusterer
     from ..benchmark import clustering_scores, few_shot_scores
     from ..metrics import species_f1_recall
 
-    scores = {"ARI": clustering_scores(embeddings, labels)["ari"]}
-    for n, f1 in few_shot_scores(embeddings, labels, shots=SHOTS, n_test=_N_TEST).items():
-        scores[f"F1 {n}-shot" if n == SHOTS[0] else f"{n}-shot"] = f1
+    f1 = few_shot_scores(embeddings, labels, shots=_SHOTS, n_test=_N_TEST)
     bins = SpeciesClusterer(random_state=seed).fit_predict(embeddings)
-    found, _ = species_f1_recall(labels, bins)
-    scores[_BINNED] = float((found > 0.5).sum())
-    scores[_IN_BINS] = float((bins >= 0).mean())
-    return scores
-
-
-def _table(scores: dict[str, dict[str, float]]) -> str:
-    columns = list(next(iter(scores.values())))
-    rows = [["embedder", *columns]]
-    for name, values in scores.items():
-        rows.append([name, *(_shown(column, values[column]) for column in columns)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
-
-
-def _shown(column: str, value: float) -> str:
-    if column == _BINNED:
-        return str(int(value))
-    return f"{value:.0%}" if column == _IN_BINS else f"{value:.3f}"
-
-
-def _comparison(
-    name: str, scores: dict[str, float], other_name: str, other: dict[str, float]
-) -> str:
-    """Say in a line by how much an embedder beats, or does not beat, another one."""
-    difference = {column: scores[column] - other[column] for column in scores}
-    first = next(column for column in scores if column.startswith("F1"))
-    verb = "beats" if difference["ARI"] > 0 else "does not beat"
-    return (
-        f"{name} {verb} {other_name}: ARI {other['ARI']:.3f} -> {scores['ARI']:.3f} "
-        f"({difference['ARI']:+.3f}), F1 from one read a species {difference[first]:+.3f}, "
-        f"species binned {other[_BINNED]:.0f} -> {scores[_BINNED]:.0f}."
-    )
+    matched, _ = species_f1_recall(labels, bins)
+    return {
+        "ARI": clustering_scores(embeddings, labels)["ari"],
+        **{f"F1 {n}-shot" if n == 1 else f"{n}-shot": value for n, value in f1.items()},
+        "species binned": int((matched > 0.5).sum()),
+        "reads in bins": f"{(bins >= 0).mean():.0%}",
+    }
 
 
 def _draw(
@@ -148,8 +120,8 @@ def _draw(
 
     figure, panels = new_figure(len(embeddings))
     for panel, (name, rows) in zip(panels, embeddings.items(), strict=True):
-        coordinates, names = project(rows, method=method, random_state=seed)
+        points, names = project(rows, method=method, random_state=seed)
         last = panel is panels[-1]
-        plot_species(coordinates, labels, names=names, title=name, legend=last, ax=panel)
+        plot_species(points, labels, names=names, title=name, legend=last, ax=panel)
     with atomic_output(output) as path:
         figure.savefig(path, format="png")

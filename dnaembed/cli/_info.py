@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument
 
 from ._app import command
-from ._options import Hub
+from ._options import MODEL_HELP, Hub
 
 _EXAMPLES = """\
   dnaembed info                         the bundled model
@@ -20,9 +20,7 @@ _EXAMPLES = """\
 @command(_EXAMPLES)
 def info(
     hub: Hub,
-    model: Annotated[
-        str, Argument(metavar="MODEL", help="A bundled model, a folder, or a Hugging Face hub id.")
-    ] = "default",
+    model: Annotated[str, Argument(metavar="MODEL", help=MODEL_HELP)] = "default",
 ) -> None:
     """Show what a model is: architecture, sizes, checksums.
 
@@ -51,7 +49,7 @@ def _describe(folder: Path) -> list[tuple[str, str]]:
         ("embedding size", f"{backbone.embedding_size:,}"),
         ("hidden layers", f"{backbone.n_mixing_layers}"),
         ("window", "any length" if window is None else f"{window:,} bp"),
-        ("sees both strands alike", "yes" if backbone.strand_invariant else "no"),
+        ("same for both strands", "yes" if backbone.strand_invariant else "no"),
         ("fingerprint", backbone.fingerprint()),
     ]
     for file in weight_files(folder):

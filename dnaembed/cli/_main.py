@@ -13,12 +13,10 @@ import typer
 from ._app import UsageError, app, say
 
 # In the order of the help.
-_COMMANDS = (
+for _name in (
     "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
     "info", "demo",
-)  # fmt: skip
-
-for _name in _COMMANDS:
+):  # fmt: skip
     import_module(f"._{_name}", __package__)
 
 _EXAMPLES = """\

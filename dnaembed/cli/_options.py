@@ -27,6 +27,7 @@ READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd; several are read one after "
     "the other; - is standard input."
 )
+MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
 
 def panel(name: str, *flags: str, **settings: Any) -> Any:
@@ -37,9 +38,7 @@ def panel(name: str, *flags: str, **settings: Any) -> Any:
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
 NewFolder = Annotated[str, Option("--output", "-o", metavar="FOLDER", help="A new folder.")]
-Model = Annotated[
-    str, panel("Model", metavar="NAME", help="A bundled model, a folder, or a Hugging Face hub id.")
-]
+Model = Annotated[str, panel("Model", metavar="NAME", help=MODEL_HELP)]
 Device = Annotated[
     str, panel("Model", help="cpu, cuda, cuda:1, mps, ...; auto: the best there is.")
 ]
@@ -48,10 +47,15 @@ Seed = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    Option("--jobs", "-j", metavar="N", help="Tasks run at a time; -1: one per processor core."),
+    Option(
+        *("--jobs", "-j", "--threads", "-t"),
+        metavar="N",
+        help="Tasks run at a time; -1: one per processor core (default: 1).",
+    ),
 ]
 MixedPrecision = Annotated[
-    Literal["fp32", "bf16", "fp16"] | None, panel("Training", help="Of matrix products.")
+    Literal["fp32", "bf16", "fp16"] | None,
+    panel("Training", help="Of matrix products (default: fp32)."),
 ]
 Budget = Annotated[
     int | None,
@@ -60,7 +64,7 @@ Budget = Annotated[
         min=1,
         metavar="N",
         help="Tokens (k-mer models: sequences) that pass through the model at once; larger batches "
-        "are computed in pieces, with the same gradients.",
+        "are computed in pieces, with the same gradients (default: as many as suit the model).",
     ),
 ]
 

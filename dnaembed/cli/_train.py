@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -23,7 +23,7 @@ species. run/model is the result, to be used as --model; run/best the best so fa
 run/log.csv the course of the loss.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
-[output]; what is given as an option wins over it.
+[output]; options win over it.
 """
 
 
@@ -54,27 +54,41 @@ class Training:
     """What a recipe has in its section training; None: as the recipe says."""
 
     n_steps: Annotated[
-        int | None, panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps.")
+        int | None,
+        panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps (default: 5000)."),
     ] = None
     batch_size: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Pairs per step.")
+        int | None, panel("Training", min=1, metavar="N", help="Pairs per step (default: 256).")
     ] = None
     learning_rate: Annotated[
-        float | None, panel("Training", metavar="X", help="Highest, of the model.")
+        float | None, panel("Training", metavar="X", help="Highest, of the model (default: 0.001).")
     ] = None
     loss: Annotated[
-        str | None, panel("Training", metavar="NAME", help="One of dnaembed.training.LOSSES.")
+        Literal["c2lr", "weighted_simclr", "mi_mix", "i_mix", "supcon"] | None,
+        panel("Training", help="What is minimised (default: c2lr)."),
     ] = None
-    temperature: Annotated[float | None, panel("Training", metavar="X", help="Of the loss.")] = None
+    temperature: Annotated[
+        float | None, panel("Training", metavar="X", help="Of the loss (default: 0.05).")
+    ] = None
     mixed_precision: MixedPrecision = None
     budget: Budget = None
     checkpoint_every: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Steps.")
+        int | None,
+        panel("Training", min=1, metavar="N", help="Steps between checkpoints (default: 500)."),
     ] = None
-    eval_every: Annotated[int | None, panel("Training", min=1, metavar="N", help="Steps.")] = None
+    eval_every: Annotated[
+        int | None,
+        panel("Training", min=1, metavar="N", help="Steps between validations (default: none)."),
+    ] = None
     n_workers: Annotated[
         int | None,
-        panel("Training", "--workers", min=1, metavar="N", help="Threads that prepare batches."),
+        panel(
+            "Training",
+            "--workers",
+            min=1,
+            metavar="N",
+            help="Threads that prepare batches (default: 1).",
+        ),
     ] = None
 
 
@@ -89,7 +103,8 @@ def train(
     ] = False,
     config: Annotated[str | None, Option(metavar="RECIPE", help="Recipe, .toml or .json.")] = None,
     architecture: Annotated[
-        str | None, panel("Model", metavar="NAME", help="Of a new model (default: kmer_profile).")
+        Literal["kmer_profile", "dnabert"] | None,
+        panel("Model", help="Of a new model (default: kmer_profile)."),
     ] = None,
     model: Annotated[
         str | None, panel("Model", metavar="NAME", help="Start from this model instead.")

@@ -6,12 +6,14 @@ import gzip
 import os
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from ..io import labels_of, read_labels, read_sequences, write_labels
 from ..io._bins import write_fasta
+from ..io._tables import open_table
 from ..utils._atomic import atomic_folder
 
 _KNOWN = 5  # labelled reads per species
@@ -21,8 +23,8 @@ _SAVED = """\
 
 Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial genomes.
 
-- reads.fastq.gz: 350 reads, 35 a species, in random order. They are pieces of assembled genomes, so
-  the qualities are invented.
+- reads.fastq.gz: 350 reads, 35 per species, in random order. They are pieces of assembled genomes,
+  so the qualities are invented.
 - known.fasta, known.tsv: 5 other reads of each species, and their species.
 - species.tsv: the species of reads.fastq.gz, to see how good an answer is.
 - coverage.tsv: mean coverages of reads.fastq.gz in 3 samples. Invented: the same for all reads of a
@@ -31,7 +33,9 @@ Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial 
 """
 
 
-def load_demo_reads(*, errors: bool = False) -> Bunch:
+def load_demo_reads(
+    *, errors: bool = False, return_X_y: bool = False, as_frame: bool = False
+) -> Any:
     """Load real genome fragments of 10 bacteria.
 
     Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
@@ -42,12 +46,18 @@ def load_demo_reads(*, errors: bool = False) -> Bunch:
     ----------
     errors : bool, default=False
         Load every fourth fragment only, with 2, 5 or 10 % sequencing errors.
+    return_X_y : bool, default=False
+        Return sequences and species alone.
+    as_frame : bool, default=False
+        Return sequences and species as pandas Series with the identifiers as index, and both in a
+        DataFrame.
 
     Returns
     -------
     Bunch
         With ``ids`` (list of str), ``sequences`` (list of str), ``labels`` (ndarray of str, the
-        species of each) and ``DESCR`` (str). 400 reads, or 100 with `errors`.
+        species of each), ``DESCR`` (str) and, if `as_frame`, ``frame`` (DataFrame). 400 reads, or
+        100 with `errors`. If `return_X_y`, the tuple ``(sequences, labels)`` instead.
 
     Examples
     --------
@@ -55,18 +65,29 @@ def load_demo_reads(*, errors: bool = False) -> Bunch:
     >>> reads = load_demo_reads()
     >>> len(reads.sequences), len(set(reads.labels))
     (400, 10)
+    >>> X, y = load_demo_reads(return_X_y=True, as_frame=True)
+    >>> y.head(2)
+    id
+    read_0000    Klebsiella pneumoniae
+    read_0001         Escherichia coli
+    Name: species, dtype: ...
     """
     folder = files(__package__) / "data"
     name = "demo_reads_errors.fastq.gz" if errors else "demo_reads.fasta.gz"
     with as_file(folder / name) as reads, as_file(folder / "demo_labels.tsv") as table:
         ids, sequences = read_sequences(reads)
-        labels = labels_of(ids, read_labels(table))
-    return Bunch(
-        ids=ids,
-        sequences=sequences,
-        labels=np.array(labels),
-        DESCR=(folder / "README.md").read_text(encoding="utf-8"),
-    )
+        labels: Any = np.array(labels_of(ids, read_labels(table)))
+    found = Bunch(ids=ids, sequences=sequences, labels=labels)
+    if as_frame:
+        import pandas as pd
+
+        index = pd.Index(ids, name="id")
+        found.frame = pd.DataFrame({"sequence": sequences, "species": labels}, index=index)
+        found.sequences, found.labels = found.frame["sequence"], found.frame["species"]
+    if return_X_y:
+        return found.sequences, found.labels
+    found.DESCR = (folder / "README.md").read_text(encoding="utf-8")
+    return found
 
 
 def save_demo_reads(folder: str | os.PathLike[str]) -> None:
@@ -103,7 +124,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     350
     """
     target = Path(folder)
-    if (target / "README.md").is_file() and _is_saved(target / "README.md"):
+    readme = target / "README.md"
+    if readme.is_file() and readme.read_bytes() == _SAVED.encode("utf-8"):
         return
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; a new folder is expected.")
@@ -127,27 +149,19 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
         )
         # No time in the header: the same bytes whenever it is written.
         (path / "reads.fastq.gz").write_bytes(gzip.compress(fastq.encode("ascii"), 6, mtime=0))
-        write_labels(
-            path / "species.tsv", ids[rest].tolist(), labels[rest], columns=("id", "species")
-        )
+        for name, some in (("species", rest), ("known", known)):
+            columns = ("id", "species")
+            write_labels(path / f"{name}.tsv", ids[some].tolist(), labels[some], columns=columns)
         write_fasta(path / "known.fasta", ids[known], sequences[known])
-        write_labels(
-            path / "known.tsv", ids[known].tolist(), labels[known], columns=("id", "species")
-        )
-        names = "\t".join(f"sample{i + 1}" for i in range(_SAMPLES))
-        rows = [
-            "\t".join([i, *(f"{value:.2f}" for value in row)])
-            for i, row in zip(ids[rest], coverage, strict=True)
-        ]
-        (path / "coverage.tsv").write_text("\n".join([f"id\t{names}", *rows, ""]))
+        samples = [f"sample{i + 1}" for i in range(_SAMPLES)]
+        with open_table(path / "coverage.tsv", ["id", *samples]) as table:
+            table.write_rows(
+                [i, *(f"{value:.2f}" for value in row)]
+                for i, row in zip(ids[rest], coverage, strict=True)
+            )
         (path / "genomes").mkdir()
-        catalog = ["path\tlabel"]
-        for name in np.unique(labels).tolist():
-            file = name.replace(" ", "_") + ".fasta"
-            write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
-            catalog.append(f"{file}\t{name}")
-        (path / "genomes" / "catalog.tsv").write_text("\n".join([*catalog, ""]))
-
-
-def _is_saved(readme: Path) -> bool:
-    return readme.read_bytes() == _SAVED.encode("utf-8")
+        with open_table(path / "genomes" / "catalog.tsv", ["path", "label"]) as table:
+            for name in np.unique(labels).tolist():
+                file = name.replace(" ", "_") + ".fasta"
+                write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
+                table.write_rows([[file, name]])

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
+from ..io import SequenceFileError
+from ..io._streams import name_of
+from ..io._tables import lines_of
 from ..utils._atomic import atomic_folder
 from ..utils._compile import compiled
 from ..utils._progress import progress
@@ -86,9 +89,11 @@ def list_genomes(
     ValueError
         If a column is missing, a file has no label, or nothing is left.
     FileNotFoundError
-        If a listed genome does not exist.
+        If the folder or a listed genome does not exist.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
     if catalog is None and labels is None and (folder / "catalog.tsv").is_file():
         catalog = folder / "catalog.tsv"
     if catalog is not None:
@@ -98,13 +103,14 @@ def list_genomes(
     else:
         if split is not None:
             raise ValueError("A split can only be chosen with a catalog.")
+        if labels is None:
+            endings = tuple(a + b for a in _SUFFIXES for b in _COMPRESSED)
+            paths = sorted(path for path in folder.rglob("*") if path.name.endswith(endings))
+            names = [path.relative_to(folder).as_posix() for path in paths]
+            labels = dict(zip(names, names, strict=True))
         records = [
-            GenomeRecord(
-                str(folder / name),
-                labels[name] if labels is not None else name,
-                name.split("/")[0] if "/" in name else "",
-            )
-            for name in _genome_files(folder, labels)
+            GenomeRecord(_existing(folder / name), label, name.rpartition("/")[0].split("/")[0])
+            for name, label in labels.items()
         ]
     if not records:
         raise ValueError(f"No genomes found in {folder}.")
@@ -240,51 +246,46 @@ class GenomeStore:
         return LETTERS[codes].tobytes().decode("ascii")
 
 
-def _genome_files(folder: Path, labels: Mapping[str, str] | None) -> list[str]:
-    if labels is not None:
-        names = list(labels)
-        for name in names:
-            _check_exists(folder / name)
-        return names
-    endings = tuple(a + b for a in _SUFFIXES for b in _COMPRESSED)
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.name.endswith(endings)
-    )
-
-
-def _check_exists(path: Path) -> None:
+def _existing(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"Genome {path} does not exist.")
+    return str(path)
 
 
 def _read_catalog(folder: Path, catalog: Path, split: str | None) -> list[GenomeRecord]:
-    lines = catalog.read_text(encoding="utf-8").splitlines()
-    header = lines[0].split("\t") if lines else []
-    needed = ["path", "label"] + (["split"] if split is not None else [])
-    for name in needed:
-        if name not in header:
-            raise ValueError(f"{catalog} has no column {name!r}; it has {header}.")
     records = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        values = line.split("\t")
-        if len(values) != len(header):
-            raise ValueError(
-                f"{catalog}, line {number}: {len(values)} columns, expected {len(header)}."
-            )
-        row = dict(zip(header, values, strict=True))
+    needed = ["path", "label"] + (["split"] if split is not None else [])
+    for where, row in read_table(catalog, needed):
         if split is not None and row["split"] != split:
             continue
         if not row["label"]:
-            raise ValueError(f"{catalog}, line {number}: {row['path']} has no label.")
-        _check_exists(folder / row["path"])
+            raise ValueError(f"{where}: {row['path']} has no label.")
         lineage = {rank: row[rank] for rank in RANKS if rank in row}
-        path = str(folder / row["path"])
+        path = _existing(folder / row["path"])
         records.append(GenomeRecord(path, row["label"], row.get("domain", ""), lineage))
     return records
+
+
+def read_table(
+    path: str | os.PathLike[str], needed: Iterable[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield where each row of a table stands, and its fields by the names of the header."""
+    name = name_of(path)
+    lines = lines_of(path, name)
+    _, header = next(lines, (1, ""))
+    columns = [column.strip().lower() for column in header.split("\t")]
+    for column in needed:
+        if column not in columns:
+            raise SequenceFileError(
+                f"{name}, line 1: no column {column!r}; expected a header with "
+                f"{' and '.join(needed)}, got {header[:60]!r}."
+            )
+    for number, line in lines:
+        fields = [field.strip() for field in line.split("\t")]
+        where = f"{name}, line {number}"
+        if len(fields) != len(columns):
+            raise SequenceFileError(f"{where}: expected {len(columns)} columns, got {len(fields)}.")
+        yield where, dict(zip(columns, fields, strict=True))
 
 
 def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> None:
@@ -296,6 +297,12 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
     too_short: list[str] = []
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
+
+        def write(codes: NDArray[np.uint8]) -> None:
+            packed = _pack(codes).tobytes()
+            digest.update(packed)
+            file.write(packed)
+
         for genome in progress(
             genomes, total=len(genomes), description="Packing genomes", unit="genome"
         ):
@@ -303,32 +310,25 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path, min_piece: int) -> Non
             if not pieces:
                 too_short.append(genome.path)
                 continue
+            label = labels.setdefault(genome.label, len(labels))
+            if label == len(domains):
+                domains.append(genome.domain)
+            if domains[label] != genome.domain:
+                raise ValueError(
+                    f"Label {genome.label!r} has genomes of two domains: {domains[label]!r} and "
+                    f"{genome.domain!r}."
+                )
             for codes in pieces:
                 gaps.append(_runs_of_n(codes) + offsets[-1])
                 offsets.append(offsets[-1] + codes.size)
                 codes = np.concatenate((waiting, np.where(codes > 3, 0, codes).astype(np.uint8)))
                 whole = codes.size // 4 * 4
-                packed = _pack(codes[:whole]).tobytes()
-                digest.update(packed)
-                file.write(packed)
+                write(codes[:whole])
                 waiting = codes[whole:]
-            if genome.label not in labels:
-                labels[genome.label] = len(labels)
-                domains.append(genome.domain)
-            elif domains[labels[genome.label]] != genome.domain:
-                raise ValueError(
-                    f"Label {genome.label!r} has genomes of two domains: "
-                    f"{domains[labels[genome.label]]!r} and {genome.domain!r}."
-                )
             names.append(Path(genome.path).name)
-            genome_labels.append(labels[genome.label])
+            genome_labels.append(label)
             genome_pieces.append(len(offsets) - 1)
-        if waiting.size:
-            packed = _pack(
-                np.concatenate((waiting, np.zeros(4 - waiting.size, np.uint8)))
-            ).tobytes()
-            digest.update(packed)
-            file.write(packed)
+        write(np.pad(waiting, (0, -waiting.size % 4)))
     if not names and too_short:
         raise ValueError(
             f"None of the {len(too_short)} genomes has a sequence of at least {min_piece} bases, "
@@ -379,11 +379,9 @@ def pack_sequences(
     """Pack sequences in memory; return what `GenomeStore` calls packed, gaps, piece_offsets."""
     text = "".join(sequences).encode("ascii")
     codes = BASE_CODES[np.frombuffer(text, dtype=np.uint8)]
-    offsets = np.zeros(len(sequences) + 1, dtype=np.int64)
-    np.cumsum([len(sequence) for sequence in sequences], out=offsets[1:])
+    offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     known = np.where(codes > 3, 0, codes).astype(np.uint8)
-    padding = np.zeros(-codes.size % 4, dtype=np.uint8)
-    return _pack(np.concatenate((known, padding))), _runs_of_n(codes), offsets
+    return _pack(np.pad(known, (0, -codes.size % 4))), _runs_of_n(codes), offsets
 
 
 def _runs_of_n(codes: NDArray[np.uint8]) -> NDArray[np.int64]:

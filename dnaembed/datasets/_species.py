@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,8 @@ from sklearn.utils import Bunch
 from .._sequences import normalize_sequence
 from ..io import SequenceFileError
 from ..io._streams import name_of
-from ..io._tables import lines_of
 from ..utils._progress import progress
-from ._genomes import RANKS, list_genomes, read_pieces
+from ._genomes import RANKS, list_genomes, read_pieces, read_table
 from ._read_errors import LETTERS, ErrorModel, add_errors
 
 logger = logging.getLogger("dnaembed")
@@ -323,40 +323,25 @@ def load_dnabert_s_tsv(
     >>> reads.ids, reads.sequences, reads.labels.tolist()
     (['line_2', 'line_3'], ['ACGTT', 'GGCA'], ['17', '4'])
     """
-    name = name_of(path)
-    lines = lines_of(path, name)
-    _, header = next(lines, (1, ""))
-    columns = [column.strip().lower() for column in header.split("\t")]
-    for needed in ("sequence", "label"):
-        if needed not in columns:
-            raise SequenceFileError(
-                f"{name}, line 1: no column {needed!r}; expected a header with sequence and label, "
-                f"got {header[:60]!r}."
-            )
     ids, sequences, labels = [], [], []
-    for number, line in lines:
-        fields = line.split("\t")
-        if len(fields) != len(columns):
-            raise SequenceFileError(
-                f"{name}, line {number}: expected {len(columns)} columns, got {len(fields)}."
-            )
-        row = dict(zip(columns, fields, strict=True))
-        label = row["label"].strip()
+    for where, row in read_table(path, ["sequence", "label"]):
+        label = row["label"]
         if not label:
-            raise SequenceFileError(f"{name}, line {number}: the label is empty.")
+            raise SequenceFileError(f"{where}: the label is empty.")
         try:
-            sequence = normalize_sequence(row["sequence"], where=f"{name}, line {number}")
+            sequence = normalize_sequence(row["sequence"], where=where)
         except ValueError as error:
             raise SequenceFileError(str(error)) from None
         if len(sequence) >= min_length:
-            ids.append(f"line_{number}")
+            ids.append("line_" + where.rpartition(" ")[2])
             sequences.append(sequence[:max_length])
             labels.append(label)
-    species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    kept = np.flatnonzero(counts[codes] >= min_reads) if len(species) else np.empty(0, dtype=int)
-    if not len(kept):
+    counts = Counter(labels)
+    kept = [i for i, label in enumerate(labels) if counts[label] >= min_reads]
+    if not kept:
         raise SequenceFileError(
-            f"{name} has no sequences of {min_length} bp or more in labels of {min_reads} or more."
+            f"{name_of(path)} has no sequences of {min_length} bp or more in labels of {min_reads} "
+            "or more."
         )
     return Bunch(
         ids=[ids[i] for i in kept],

@@ -19,7 +19,7 @@ def progress(
     unit: str = "it",
     initial: int = 0,
 ) -> tqdm:
-    """Wrap an iterable in a bar on standard error; silent unless the logger shows INFO.
+    """Wrap an iterable in a bar on standard error, if the logger shows INFO on a terminal.
 
     The bar waits two seconds before it appears, so that short work stays quiet.
     """
@@ -31,5 +31,6 @@ def progress(
         unit_scale=True,
         initial=initial,
         delay=2,
-        disable=not logger.isEnabledFor(logging.INFO),
+        # None: unless standard error is a terminal, so that logs of batch jobs have no bars.
+        disable=None if logger.isEnabledFor(logging.INFO) else True,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import logging
+import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,17 @@ _SIZES = 1.0  # standard deviation of the logarithm of species' abundances
 _ROWS_AT_A_TIME = 1 << 14
 
 
-def arguments(doc: str | None, *options: tuple[str, dict[str, Any]]) -> argparse.ArgumentParser:
-    """Make the parser of a script: its first line of documentation, and options."""
+def arguments(
+    doc: str | None, *options: tuple[str, dict[str, Any]], output: str | None = None
+) -> argparse.ArgumentParser:
+    """Make the parser of a script: its first line of documentation, options, the output."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     name = f"python docs/benchmarks/{Path(sys.argv[0]).name}"
     parser = argparse.ArgumentParser(prog=name, description=(doc or "").split("\n")[0])
     for flags, settings in options:
         parser.add_argument(*flags.split(), **settings)
+    if output is not None:
+        parser.add_argument("-o", "--output", required=True, type=Path, help=output)
     return parser
 
 
@@ -63,19 +69,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
 def embedding_mixture(
     n_samples: int, n_features: int, n_species: int, *, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw rows of unit length around species, in log-normal numbers.
-
-    Parameters
-    ----------
-    n_samples, n_features, n_species : int
-    seed : int, default=0
-
-    Returns
-    -------
-    X : ndarray of shape (n_samples, n_features), float32
-    y : ndarray of shape (n_samples,), int
-        The species of each row.
-    """
+    """Draw rows of unit length around species, in log-normal numbers."""
     rng = np.random.default_rng(seed)
     shares = rng.lognormal(0, _SIZES, n_species)
     y = rng.choice(n_species, n_samples, p=shares / shares.sum())
@@ -106,22 +100,7 @@ def _axes(n_features: int, decay: float) -> np.ndarray:
 def random_transformer(
     sequences: Sequence[str], config: DnaBertConfig | None = None, *, seed: int = 0
 ) -> DnaBertBackbone:
-    """Return an encoder with random weights, which are as fast as trained ones.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-        What its tokenizer is trained on.
-    config : DnaBertConfig, default=None
-        Sizes; those of DNABERT-S (117 M parameters) if None.
-    seed : int, default=0
-        Of the weights.
-
-    Returns
-    -------
-    DnaBertBackbone
-        On the CPU, in evaluation mode.
-    """
+    """Return an encoder with random weights, which are as fast as trained ones."""
     config = DnaBertConfig() if config is None else config
     tokenizer = train_bpe_tokenizer(sequences, vocab_size=config.vocab_size)
     with seeded(seed, torch.device("cpu")):
@@ -130,15 +109,7 @@ def random_transformer(
 
 
 def flops(config: DnaBertConfig, tokens: Sequence[int]) -> float:
-    """Operations of the layers, each token attending to all tokens of its sequence.
-
-    Parameters
-    ----------
-    config : DnaBertConfig
-        Sizes.
-    tokens : sequence of int
-        Tokens of each sequence.
-    """
+    """Operations of the layers, each token attending to all tokens of its sequence."""
     hidden, inner = config.hidden_size, config.intermediate_size
     linear = 2.0 * hidden * (4 * hidden + 3 * inner) * sum(tokens)
     attention = 4.0 * hidden * sum(n * n for n in tokens)
@@ -150,3 +121,38 @@ def agreement(rows: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference, axis=1)
     cosines = (rows * reference).sum(axis=1) / norms
     return float(np.abs(rows - reference).max()), float(cosines.min())
+
+
+class MemoryWatch:
+    """Looks at the memory of the process every few milliseconds.
+
+    The system's own high-water mark knows only the largest of all that was done so far.
+    """
+
+    def __enter__(self) -> MemoryWatch:
+        self._start = self._peak = self._in_use()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._peak = max(self._peak, self._in_use())
+
+    @property
+    def growth(self) -> int:
+        """Bytes at the peak above those at the start."""
+        return self._peak - self._start
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.01):
+            self._peak = max(self._peak, self._in_use())
+
+    @staticmethod
+    def _in_use() -> int:
+        status = Path("/proc/self/statm")
+        if not status.exists():  # elsewhere than on Linux
+            return 0
+        return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

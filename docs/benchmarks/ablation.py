@@ -2,7 +2,7 @@
 
 ``python docs/benchmarks/ablation.py GENOMES --config RECIPE -o docs/results/ablation.csv``
 trains the model of a recipe with each loss and seed on split ``train`` and scores it on split
-``dev``. A run that was killed goes on: rows that the file has are not made again.
+``dev``. A run that was killed resumes: rows that the file has are not made again.
 """
 
 from __future__ import annotations
@@ -40,35 +40,13 @@ COLUMNS = ("loss", "seed", *(f"ari {name}" for name in _SETS), *(f"f1@{n}" for n
 def run_ablation(
     genomes: str | Path,
     recipe: str | Path,
-    output: str | Path,
+    output: Path,
     *,
     losses: Sequence[str] = tuple(LOSSES),
     seeds: Sequence[int] = (0, 1, 2),
     n_reads: int = 50,
 ) -> list[dict[str, str]]:
-    """Train and score the model of a recipe with each loss and seed.
-
-    Parameters
-    ----------
-    genomes : path
-        Folder with a catalogue that has the splits ``train`` and ``dev``.
-    recipe : path
-        TOML or JSON; its sections ``linear`` and ``output`` are left aside.
-    output : path
-        CSV file, written anew after each run; a run whose row it has is skipped.
-    losses : sequence of str, default=all
-        Losses of `dnaembed.training.TrainingConfig`.
-    seeds : sequence of int, default=(0, 1, 2)
-        Of the weights, the pairs and the reads that are scored.
-    n_reads : int, default=50
-        Reads a label in the sets that are scored.
-
-    Returns
-    -------
-    list of dict
-        The rows of the file.
-    """
-    output = Path(output)
+    """Train and score the model of a recipe with each loss and seed."""
     rows = read_rows(output)
     sections = merge_recipes(DEFAULTS, read_recipe(recipe))
     sets = genome_sets(genomes, split="dev", seeds=seeds, n_reads=n_reads)
@@ -109,10 +87,9 @@ def _score(backbone: Backbone, name: str, reads: object) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ablation from the command line."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("genomes", help="folder with catalog.tsv")
     parser.add_argument("--config", required=True, help="recipe")
-    parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--losses", nargs="+", default=list(LOSSES))
     args = parser.parse_args(argv)

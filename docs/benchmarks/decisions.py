@@ -43,26 +43,7 @@ def measure(
     seeds: Sequence[int] = (0, 1, 2),
     n_reads: int = _N_READS,
 ) -> tuple[list[Row], list[Row]]:
-    """Compare ways to bin, and ways to tell that a species is unknown.
-
-    Parameters
-    ----------
-    genomes : path
-        Folder with a catalogue that has the columns ``split`` and ``genus``.
-    embedder : transformer
-        Embeds sequences.
-    split : str, default="dev"
-        Rows of the catalogue to use.
-    seeds : sequence of int, default=(0, 1, 2)
-        Of the reads and of the genera that are held out.
-    n_reads : int, default=100
-        Reads a species, or their mean.
-
-    Returns
-    -------
-    binning, novelty : list of dict
-        The rows of the two files.
-    """
+    """Compare ways to bin, and ways to tell that a species is unknown."""
     members = [g for g in read_genomes(genomes, split=split) if g.domain in _DOMAINS]
     binning, novelty = [], []
     for abundance in ("even", "lognormal"):
@@ -99,19 +80,6 @@ def compare_bins(
     """Bin reads by each method.
 
     A third of the genera is labelled and gives the paper's threshold; the others are binned.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-    labels, genera : ndarray of shape (n,)
-        Species and genus of each read.
-    seed : int
-        Of the genera and the methods.
-
-    Returns
-    -------
-    list of dict
-        One per method.
     """
     labelled = held_out(genera, 1 / 3, seed)
     threshold = min_similarity_from_labels(embeddings[labelled], labels[labelled])
@@ -155,22 +123,7 @@ def _ari(truth: np.ndarray, bins: np.ndarray) -> float:
 def compare_novelty(
     embeddings: np.ndarray, labels: np.ndarray, genera: np.ndarray, *, seed: int
 ) -> list[Row]:
-    """Tell reads of known species from those of held-out genera.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-    labels, genera : ndarray of shape (n,)
-        Species and genus of each read.
-    seed : int
-        Of the genera and of the labelled reads.
-
-    Returns
-    -------
-    list of dict
-        One a number of labelled reads and a score. ``fpr95``: share of reads of unknown species
-        that pass where 95 % of those of known ones do.
-    """
+    """Tell reads of known species from those of held-out genera."""
     novel = held_out(genera, 0.5, seed)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~novel))
     new = embeddings[novel]
@@ -233,16 +186,15 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure from the command line."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, output="folder for the two files")
     parser.add_argument("genomes", help="folder with catalog.tsv")
-    parser.add_argument("-o", "--output", required=True, help="folder for the two files")
     parser.add_argument("--model", default="default", help="name or folder of the model")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args(argv)
     embedder = DNABertSEmbedder(args.model)
     binning, novelty = measure(args.genomes, embedder, seeds=args.seeds)
-    _write(Path(args.output) / "binning.csv", binning)
-    _write(Path(args.output) / "novelty.csv", novelty)
+    _write(args.output / "binning.csv", binning)
+    _write(args.output / "novelty.csv", novelty)
     return 0
 
 

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from _shared import arguments, random_reads, random_transformer, write_rows
@@ -26,18 +25,7 @@ _LENGTH = 5000
 
 
 def python_loop_tnf(sequences: Sequence[str]) -> np.ndarray:
-    """Tetranucleotide frequencies by a loop over the bases: the peer that the others are timed by.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-        Upper-case sequences.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences, 256)
-        Frequencies, columns in A, T, C, G order.
-    """
+    """Count tetranucleotides by a loop over the bases: the peer of all others."""
     order = {"".join(kmer): i for i, kmer in enumerate(product("ATCG", repeat=4))}
     frequencies = np.zeros((len(sequences), 256))
     for row, sequence in zip(frequencies, sequences, strict=True):
@@ -50,22 +38,7 @@ def python_loop_tnf(sequences: Sequence[str]) -> np.ndarray:
 
 
 def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dict[str, str]]:
-    """Time each embedder on random reads of 5 kb; the slow ones on fewer of them.
-
-    Parameters
-    ----------
-    n_reads : int, default=2000
-        Reads for the fast embedders.
-    repeats : int, default=3
-        The median of so many runs is kept, after one that is not counted.
-    seed : int, default=0
-        Of the reads.
-
-    Returns
-    -------
-    list of dict
-        A row an embedder.
-    """
+    """Time each embedder on random reads of 5 kb; the slow ones on fewer of them."""
     rng = np.random.default_rng(seed)
     reads = random_reads(rng, [_LENGTH] * n_reads)
     bundled = DNABertSEmbedder(cache=None, device="cpu").fit(reads[:1])
@@ -73,7 +46,7 @@ def measure(n_reads: int = 2000, *, repeats: int = 3, seed: int = 0) -> list[dic
     embedders: dict[str, tuple[Callable[[Sequence[str]], object], int]] = {
         "raw TNF, Python loop": (python_loop_tnf, max(1, n_reads // 50)),
         "raw TNF": (KmerEmbedder(method="raw").fit(reads[:1]).transform, n_reads),
-        "canonical 4-mers": (KmerEmbedder().fit(reads[:1]).transform, n_reads),
+        "canonical TNF": (KmerEmbedder().fit(reads[:1]).transform, n_reads),
         "bundled model": (bundled.transform, n_reads),
         "transformer of 117 M parameters": (
             lambda part: embed_sequences(transformer, part, EmbedOptions()),
@@ -107,13 +80,11 @@ def _median_seconds(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = arguments(__doc__)
-    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("--reads", type=int, default=2000, help="of 5 kb (default: 2000)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")
     args = parser.parse_args(argv)
-    rows = measure(args.reads, repeats=args.repeats)
-    write_rows(Path(args.output), _COLUMNS, rows)
+    write_rows(args.output, _COLUMNS, measure(args.reads, repeats=args.repeats))
     return 0
 
 

@@ -30,17 +30,9 @@ from dnaembed.composition import kmer_counts
 from dnaembed.io import iter_sequences
 
 COLUMNS = (
-    "case",
-    "cores",
-    "reads",
-    "length",
-    "megabases",
-    "seconds",
-    "megabases per second",
-    "times the loop",
-    "peak megabytes",
-)
-_K = 4
+    "case", "cores", "reads", "length", "megabases", "seconds", "megabases per second",
+    "times the loop", "peak megabytes",
+)  # fmt: skip
 _LOOP = "TNF by a Python loop"
 _READ = "reading alone (dnaio)"
 _READ_AND_COUNT = "reading (dnaio) and counting"
@@ -52,24 +44,7 @@ _STREAM = "embed_file of a stream"
 def measure(
     *, n_reads: int = 20_000, stream_megabases: int = 10_000, repeats: int = 3, seed: int = 0
 ) -> list[dict[str, str]]:
-    """Time all cases, the ones that compare at 5 kb.
-
-    Parameters
-    ----------
-    n_reads : int, default=20_000
-        Of 5 kb; the loop gets a hundredth, and other lengths have as many bases.
-    stream_megabases : int, default=10_000
-        Size of the stream whose memory is measured; 0 leaves it out.
-    repeats : int, default=3
-        Runs of which the median is kept.
-    seed : int, default=0
-        Of the reads.
-
-    Returns
-    -------
-    list of dict
-        A row a case.
-    """
+    """Time all cases, the ones that compare at 5 kb."""
     n_cores = min(2, len(_cores()))
     cases = [(_LOOP, 1, max(1, n_reads // 100), 5000)]
     cases += [(name, 1, n_reads, 5000) for name in (_READ, _READ_AND_COUNT)]
@@ -89,11 +64,12 @@ def measure(
             path = Path(folder, f"{n}x{length}.fa.gz")
             if name != _STREAM and not path.exists():
                 _write_reads(path, n, length, seed)
-            found = _run(name, cores, n, length, path, 1 if name == _STREAM else repeats)
+            case = (name, cores, n, length)
+            found = _run(case, path, 1 if name == _STREAM else repeats)
             rate = n * length / 1e6 / found["seconds"]
             loop = loop or rate
             numbers = (n * length / 1e6, found["seconds"], rate, rate / loop, found["peak"])
-            values = (name, cores, n, length, *(f"{number:.4g}" for number in numbers))
+            values = (*case, *(f"{number:.4g}" for number in numbers))
             rows.append(dict(zip(COLUMNS, map(str, values), strict=True)))
     return rows
 
@@ -116,14 +92,7 @@ def _write_reads(path: Path, n_reads: int, length: int, seed: int) -> None:
 
 
 class GeneratedReads(io.RawIOBase):
-    """A FASTA stream of any size that takes no memory: the same bases under ever new names.
-
-    Parameters
-    ----------
-    n_reads : int
-    length : int
-        Bases of each.
-    """
+    """A FASTA stream of any size that takes no memory: the same bases under ever new names."""
 
     name = "generated reads"
 
@@ -150,23 +119,18 @@ class GeneratedReads(io.RawIOBase):
         return n
 
 
-def _run(
-    name: str, cores: int, n_reads: int, length: int, path: Path, repeats: int
-) -> dict[str, float]:
-    arguments = [name, str(cores), str(n_reads), str(length), str(path), str(repeats)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(cores)}
+def _run(case: tuple[Any, ...], path: Path, repeats: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "-o", "-", "--case", *case, path, repeats]
+    environment = os.environ | {"OMP_NUM_THREADS": str(case[1])}
     done = subprocess.run(
-        [sys.executable, __file__, "--case", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        check=True,
+        list(map(str, command)), env=environment, stdout=subprocess.PIPE, check=True
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
 def _case(
-    name: str, cores: int, n_reads: int, length: int, path: Path, repeats: int
+    name: str, cores: int, n_reads: int, length: int, path: str, repeats: int
 ) -> dict[str, float]:
     """Time one case in this process."""
     if hasattr(os, "sched_setaffinity"):
@@ -209,7 +173,7 @@ def _read(source: Any) -> None:
 
 def _read_and_count(source: Any) -> None:
     for chunk in _chunks(source):
-        kmer_counts(chunk, _K)
+        kmer_counts(chunk, 4)
 
 
 def _embed(source: Any, dtype: str = "float32") -> None:
@@ -233,8 +197,7 @@ _WORK: dict[str, Callable[[Any], object]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = arguments(__doc__)
-    parser.add_argument("-o", "--output", help="CSV file")
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("--reads", type=int, default=20_000, help="of 5 kb (default: 20,000)")
     parser.add_argument(
         "--stream", type=int, default=10_000, metavar="MBP", help="size of the stream; 0: none"
@@ -244,13 +207,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.case:
         name, cores, n_reads, length, path, repeats = args.case
-        found = _case(name, int(cores), int(n_reads), int(length), Path(path), int(repeats))
+        found = _case(name, int(cores), int(n_reads), int(length), path, int(repeats))
         sys.stdout.write(json.dumps(found))
         return 0
-    if not args.output:
-        parser.error("the following arguments are required: -o/--output")
     rows = measure(n_reads=args.reads, stream_megabases=args.stream, repeats=args.repeats)
-    write_rows(Path(args.output), COLUMNS, rows)
+    write_rows(args.output, COLUMNS, rows)
     return 0
 
 

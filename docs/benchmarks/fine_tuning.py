@@ -2,8 +2,8 @@
 
 ``python docs/benchmarks/fine_tuning.py GENOMES -o docs/results/fine_tuning.csv``
 scores the bundled model on reads of split ``dev`` as it is, adapted to those reads without their
-labels (ARI of K-means), and fine-tuned on five labelled reads a species (F1 of the others). A run
-that was killed goes on: rows that the file has are not made again.
+labels (ARI of K-means), and fine-tuned on five labelled reads per species (F1 of the others). A run
+that was killed resumes: rows that the file has are not made again.
 """
 
 from __future__ import annotations
@@ -30,21 +30,12 @@ logger = logging.getLogger("dnaembed")
 
 _SETS = ("clean", "errors", "short", "viruses")
 _SHOTS = 5
-COLUMNS = (
-    "set",
-    "seed",
-    "reads",
-    "labels",
-    "ari",
-    "ari adapted",
-    f"f1@{_SHOTS}",
-    f"f1@{_SHOTS} fine-tuned",
-)
+COLUMNS = ("set", "seed", "reads", "labels", "ari", "ari adapted", "f1@5", "f1@5 fine-tuned")
 
 
 def run_fine_tuning(
     genomes: str | Path,
-    output: str | Path,
+    output: Path,
     *,
     model: str = "default",
     seeds: Sequence[int] = (0, 1, 2),
@@ -52,31 +43,7 @@ def run_fine_tuning(
     n_repeats: int = 5,
     fine_tuner: Any = None,
 ) -> list[dict[str, str]]:
-    """Score a model before and after fine-tuning.
-
-    Parameters
-    ----------
-    genomes : path
-        Folder with a catalogue that has the split ``dev``.
-    output : path
-        CSV file, written anew after each set; a row that it has is not made again.
-    model : str, default="default"
-        See `DNABertSEmbedder`.
-    seeds : sequence of int, default=(0, 1, 2)
-        Of the reads, the labelled ones among them, and the fine-tuning.
-    n_reads : int, default=50
-        Reads a label.
-    n_repeats : int, default=5
-        Runs of K-means that an ARI is the mean of.
-    fine_tuner : object, default=None
-        A `ContrastiveFineTuner` with its defaults if None.
-
-    Returns
-    -------
-    list of dict
-        The rows of the file.
-    """
-    output = Path(output)
+    """Score a model before and after fine-tuning."""
     rows = read_rows(output)
     tuner = ContrastiveFineTuner() if fine_tuner is None else fine_tuner
     recipes = {name: SETS[name] for name in _SETS}
@@ -109,22 +76,7 @@ def run_fine_tuning(
 
 
 def labelled_reads(codes: NDArray[np.intp], n_shots: int, *, seed: int) -> NDArray[np.intp]:
-    """Draw so many reads of each species; no species may have fewer than that and one more.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n_reads,), int
-        Species of each read, from 0.
-    n_shots : int
-        Reads to draw of each.
-    seed : int
-        Same seed, same reads.
-
-    Returns
-    -------
-    ndarray of shape (n_species * n_shots,), int
-        Numbers of the reads.
-    """
+    """Draw the numbers of `n_shots` reads of each species."""
     least = np.bincount(codes).min()
     if least <= n_shots:
         raise ValueError(f"{n_shots} shots leave nothing to test on: a species has {least} reads.")
@@ -135,21 +87,7 @@ def labelled_reads(codes: NDArray[np.intp], n_shots: int, *, seed: int) -> NDArr
 def few_shot_f1(
     embeddings: NDArray[np.float32], codes: NDArray[np.intp], known: NDArray[np.intp]
 ) -> float:
-    """Macro F1 of all reads but the known ones, as in the paper's few-shot protocol.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n_reads, d)
-        One row a read.
-    codes : ndarray of shape (n_reads,), int
-        Species of each.
-    known : ndarray of int
-        Reads that the classifier learns from.
-
-    Returns
-    -------
-    float
-    """
+    """Macro F1 of all reads but the known ones, as in the paper's few-shot protocol."""
     # Single precision is too coarse for the solver to converge on.
     rows = StandardScaler().fit_transform(embeddings.astype(np.float64))
     test = np.setdiff1d(np.arange(len(codes)), known)
@@ -159,9 +97,8 @@ def few_shot_f1(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the measurement from the command line."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("genomes", help="folder with catalog.tsv")
-    parser.add_argument("-o", "--output", required=True, help="CSV file")
     parser.add_argument("--model", default="default", help="default: the bundled one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args(argv)

@@ -18,36 +18,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from _shared import agreement, arguments, flops, random_reads, random_transformer, write_rows
+from transformer_speed import authors_loop
 
 from dnaembed.backbones import DnaBertBackbone
 from dnaembed.backbones._device import DTYPES, move, resolve_device
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
-    "case",
-    "read length",
-    "reads",
-    "dtype",
-    "tokens in a batch",
-    "seconds",
-    "megabases per second",
-    "times the authors' loop",
-    "TFLOP/s",
-    "share of matrix products",
-    "largest difference",
-    "least cosine",
-    "peak memory in GB",
-    "note",
-)
-_AUTHORS_BATCH = 20
+    "case", "read length", "reads", "dtype", "tokens in a batch", "seconds", "megabases per second",
+    "times the authors' loop", "TFLOP/s", "share of matrix products", "largest difference",
+    "least cosine", "peak memory in GB", "note",
+)  # fmt: skip
 # Seconds after which a case is not run again.
 _LONG = 15.0
 
@@ -67,29 +54,6 @@ CASES = (
     Case("ours", "float16"),
     *(Case("ours, other batches", budget=1 << power) for power in (13, 14, 16, 17)),
 )
-
-
-def authors_loop(backbone: DnaBertBackbone, reads: Sequence[str]) -> np.ndarray:
-    """Embed as the authors' evaluation script does: the peer that the others are timed by.
-
-    Parameters
-    ----------
-    backbone : DnaBertBackbone
-        In float32, its model with eager attention.
-    reads : sequence of str
-        Upper-case sequences.
-
-    Returns
-    -------
-    ndarray of shape (len(reads), embedding_size), float32
-    """
-    rows = []
-    for start in range(0, len(reads), _AUTHORS_BATCH):
-        batch = backbone.collate(backbone.featurize(reads[start : start + _AUTHORS_BATCH]))
-        batch = {name: tensor.to(backbone.model.device) for name, tensor in batch.items()}
-        with torch.no_grad():
-            rows.append(backbone.embed(batch).cpu().numpy())
-    return np.concatenate(rows)
 
 
 def matmul_rate(device: torch.device, size: int) -> float:
@@ -115,32 +79,7 @@ def measure(
     matmul_size: int = 8192,
     seed: int = 0,
 ) -> list[dict[str, str]]:
-    """Time the cases on random reads of each length, on the device where the model is.
-
-    Parameters
-    ----------
-    backbone : DnaBertBackbone
-        In float32. Its model's precision and attention are changed and put back.
-    megabases : float, default=8.0
-        Reads of one length together; the authors' loop gets a quarter of them.
-    lengths : sequence of int, default=(2_000, 10_000)
-        Means of the read lengths, in bp; reads differ by up to a fifth.
-    cases : sequence of Case, default=CASES
-        What to run beside the authors' loop.
-    repeats : int, default=3
-        The fastest of so many runs is kept, after one that is not counted.
-    limit : float, default=420.0
-        Seconds after which no case is begun.
-    matmul_size : int, default=8192
-        Rows and columns of the matrices of the measured products.
-    seed : int, default=0
-        Of the reads.
-
-    Returns
-    -------
-    list of dict
-        A row a case and length.
-    """
+    """Time the cases on random reads of each length, on the device where the model is."""
     deadline = time.perf_counter() + limit
     device = backbone.model.device
     peak = matmul_rate(device, matmul_size)
@@ -165,56 +104,50 @@ def measure(
                 continue
             used = few if authors else reads
             try:
-                with _set_up(backbone, case, eager=authors) as ready:
-                    budget = case.budget or ready.default_budget
-                    embed = (
-                        partial(authors_loop, ready, used)
-                        if authors
-                        else partial(_ours, ready, used, case)
-                    )
+                with _precision(backbone, case.dtype):
+                    if authors:
+                        embed = partial(authors_loop, backbone, used)
+                    else:
+                        options = EmbedOptions(budget=case.budget)
+                        embed = partial(embed_sequences, backbone, used, options)
                     embeddings, seconds, memory = _fastest(embed, device, repeats)
             except (RuntimeError, MemoryError) as error:
                 row["note"] = f"failed: {str(error).strip().splitlines()[0]}"
                 continue
             finally:
-                _release(device)
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
             bases = sum(map(len, used))
             rate = bases / 1e6 / seconds
             done = operations * bases / sum(map(len, reads)) / seconds
-            row["reads"] = str(len(used))
-            row["tokens in a batch"] = f"{_AUTHORS_BATCH} reads" if authors else str(budget)
-            row["seconds"] = f"{seconds:.4g}"
-            row["megabases per second"] = f"{rate:.4g}"
-            row["TFLOP/s"] = f"{done / 1e12:.4g}"
-            row["share of matrix products"] = f"{done / peak:.3f}"
-            if memory:
-                row["peak memory in GB"] = f"{memory / 1e9:.3g}"
+            budget = case.budget or backbone.default_budget
+            row |= {
+                "reads": str(len(used)),
+                "tokens in a batch": "20 reads" if authors else str(budget),
+                "seconds": f"{seconds:.4g}",
+                "megabases per second": f"{rate:.4g}",
+                "TFLOP/s": f"{done / 1e12:.4g}",
+                "share of matrix products": f"{done / peak:.3f}",
+                "peak memory in GB": f"{memory / 1e9:.3g}" if memory else "",
+            }
             if authors:
                 reference, loop = embeddings, rate
             if loop is not None and reference is not None:
                 row["times the authors' loop"] = f"{rate / loop:.4g}"
-                row |= _agreement(embeddings[: len(reference)], reference)
+                difference, cosine = agreement(embeddings[: len(reference)], reference)
+                row |= {"largest difference": f"{difference:.3g}", "least cosine": f"{cosine:.6f}"}
     return rows
 
 
-def _ours(backbone: DnaBertBackbone, reads: Sequence[str], case: Case) -> np.ndarray:
-    return embed_sequences(backbone, reads, EmbedOptions(budget=case.budget))
-
-
 @contextmanager
-def _set_up(backbone: DnaBertBackbone, case: Case, *, eager: bool) -> Iterator[DnaBertBackbone]:
-    """Set precision and attention for one case; put them back."""
-    ready = copy(backbone)
-    config = backbone.model.config
-    before = config._attn_implementation
+def _precision(backbone: DnaBertBackbone, dtype: str) -> Iterator[None]:
+    """Set the precision for one case; put it back."""
     # Float32 is kept beside: what another precision has rounded off does not come back.
     weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     try:
-        config._attn_implementation = "eager" if eager else before
-        move(backbone.model, dtype=DTYPES[case.dtype])
-        yield ready
+        move(backbone.model, dtype=DTYPES[dtype])
+        yield
     finally:
-        config._attn_implementation = before
         move(backbone.model, dtype=torch.float32)
         backbone.model.load_state_dict(weights)
 
@@ -246,23 +179,9 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _release(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
-def _agreement(rows: np.ndarray, reference: np.ndarray) -> dict[str, str]:
-    difference, cosine = agreement(rows, reference)
-    return {
-        "largest difference": f"{difference:.3g}",
-        "least cosine": f"{cosine:.6f}",
-    }
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = arguments(__doc__)
-    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("--device", default="cuda", help="where to compute (default: cuda)")
     parser.add_argument("--model", help="folder of a transformer (default: random weights)")
     parser.add_argument(
@@ -298,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         limit=args.limit,
         matmul_size=matmul_size,
     )
-    write_rows(Path(args.output), _COLUMNS, rows)
+    write_rows(args.output, _COLUMNS, rows)
     return 0
 
 

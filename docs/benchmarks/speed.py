@@ -30,13 +30,7 @@ _PACKAGES = ("numpy", "numba", "torch", "scikit-learn", "dnaio", "transformers")
 
 
 def machine() -> str:
-    """Describe the machine and the versions of what does the work, in one line.
-
-    Returns
-    -------
-    str
-        For the page of results.
-    """
+    """Describe the machine and the versions of what does the work, in one line."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES)
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, "
@@ -55,13 +49,12 @@ def _processor() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the parts one after the other, each in a process of its own."""
-    parser = arguments(__doc__)
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="for the CSV files")
+    parser = arguments(__doc__, output="folder for the CSV files")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts (default: all)"
     )
     args = parser.parse_args(argv)
-    folder = Path(args.output)
+    folder = args.output
     folder.mkdir(parents=True, exist_ok=True)
     for part in args.only:
         script = Path(__file__).with_name(f"{PARTS[part]}.py")

@@ -18,12 +18,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _shared import agreement, arguments, flops, random_reads, random_transformer, write_rows
+from _shared import (
+    MemoryWatch,
+    agreement,
+    arguments,
+    flops,
+    random_reads,
+    random_transformer,
+    write_rows,
+)
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -31,73 +38,49 @@ from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
 from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._modeling import DnaBertLayer
-from dnaembed.benchmark._memory import MemoryWatch
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
-    "threads",
-    "reads",
-    "path",
-    "tokens",
-    "seconds",
-    "kilobases per second",
-    "times the loop",
-    "times float32",
-    "GFLOP/s",
-    "GFLOP/s done",
-    "GFLOP/s of products",
-    "share of products",
-    "peak memory in MB",
-    "largest difference",
-    "least cosine",
-)
+    "threads", "reads", "path", "tokens", "seconds", "kilobases per second", "times the loop",
+    "times float32", "GFLOP/s", "GFLOP/s done", "GFLOP/s of products", "share of products",
+    "peak memory in MB", "largest difference", "least cosine",
+)  # fmt: skip
 _BATCH = 20
 _LENGTHS = (500, 1000, 2000, 5000, 10_000)
 _ROWS = 2048
+_INPUTS = ("input_ids", "attention_mask")
 
 
 def authors_loop(backbone: DnaBertBackbone, sequences: Sequence[str]) -> np.ndarray:
-    """Embed as the authors' evaluation does: batches of 20 in order, padded, plain attention.
-
-    Parameters
-    ----------
-    backbone : DnaBertBackbone
-        In float32 on the CPU.
-    sequences : sequence of str
-        Upper-case sequences.
-
-    Returns
-    -------
-    ndarray of shape (n_sequences, embedding_size)
-    """
+    """Embed as the authors' evaluation does: batches of 20 in order, padded, plain attention."""
     rows = []
     with torch.inference_mode():
         for start in range(0, len(sequences), _BATCH):
-            features = backbone.featurize(sequences[start : start + _BATCH])
-            batch = backbone.collate(features)
-            rows.append(_padded_pass(backbone.model, batch["input_ids"], batch["attention_mask"]))
-    return torch.cat(rows).numpy()
+            batch = backbone.collate(backbone.featurize(sequences[start : start + _BATCH]))
+            ids, mask = (batch[name].to(backbone.model.device) for name in _INPUTS)
+            rows.append(_padded_pass(backbone.model, ids, mask))
+    return torch.cat(rows).cpu().numpy()
 
 
 def _padded_pass(model: DnaBertModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     n, length = ids.shape
     inside = mask.bool()
-    place = torch.arange(length)
-    slopes = alibi_slopes(model.config.num_attention_heads)
+    place = torch.arange(length, device=ids.device)
+    slopes = alibi_slopes(model.config.num_attention_heads).to(ids.device)
     alibi = -slopes[:, None, None] * (place[:, None] - place).abs()
     bias = (1.0 - mask[:, None, None, :].float()) * -10_000.0 + alibi[None]
     hidden = model.embeddings(model.embeddings.word_embeddings(ids), None)[inside]
     for layer in model.encoder.layer:
         assert isinstance(layer, DnaBertLayer)
         heads = layer.attention.self.n_heads
-        padded = torch.zeros(n, length, 3 * hidden.shape[1])
+        padded = hidden.new_zeros(n, length, 3 * hidden.shape[1])
         padded[inside] = layer.attention.self.Wqkv(hidden)
         query, key, value = padded.view(n, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
         context = (functional.softmax(scores, dim=-1) @ value).transpose(1, 2)
         hidden = layer.attention.output(context.reshape(n, length, -1)[inside], hidden)
         hidden = layer.mlp(hidden)
-    padded = torch.zeros(n, length, hidden.shape[1])
+    padded = hidden.new_zeros(n, length, hidden.shape[1])
     padded[inside] = hidden
     return padded.sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
@@ -147,26 +130,7 @@ def measure(
     lengths: Sequence[int] = _LENGTHS,
     seed: int = 0,
 ) -> list[dict[str, str]]:
-    """Time the paths on reads of mixed lengths, and ours on reads of each length.
-
-    Parameters
-    ----------
-    n_reads : int, default=20
-        Of lengths spread evenly from the least of `lengths` to the greatest, shuffled.
-    threads : sequence of int, default=(1, 2)
-        Cores to use, one table each. Set for the whole process while it is measured.
-    config : DnaBertConfig, default=None
-        Sizes; those of DNABERT-S if None.
-    lengths : sequence of int
-        In bp, each of which is also measured alone.
-    seed : int, default=0
-        Of reads and weights.
-
-    Returns
-    -------
-    list of dict
-        One row a path, with the columns of the table.
-    """
+    """Time the paths on reads of mixed lengths, and ours on reads of each length."""
     config = DnaBertConfig() if config is None else config
     rng = np.random.default_rng(seed)
     spread = np.linspace(min(lengths), max(lengths), n_reads).astype(int)
@@ -222,16 +186,11 @@ def _row(
     path: str,
 ) -> dict[str, str]:
     tokens = [len(ids) for ids in backbone.featurize(reads)]
-    row = {
-        "threads": str(n_threads),
-        "reads": name,
-        "path": path,
-        "tokens": str(sum(tokens)),
-        "seconds": f"{seconds:.3f}",
-        "kilobases per second": f"{sum(map(len, reads)) / seconds / 1e3:.2f}",
-        "GFLOP/s": f"{flops(backbone.model.config, tokens) / seconds / 1e9:.1f}",
-        "GFLOP/s of products": f"{rate:.1f}",
-    }
+    kilobases = sum(map(len, reads)) / 1e3
+    row = {"threads": str(n_threads), "reads": name, "path": path, "tokens": str(sum(tokens))}
+    row |= {"seconds": f"{seconds:.3f}", "kilobases per second": f"{kilobases / seconds:.2f}"}
+    row["GFLOP/s"] = f"{flops(backbone.model.config, tokens) / seconds / 1e9:.1f}"
+    row["GFLOP/s of products"] = f"{rate:.1f}"
     if path == "float32":
         with _CountDone() as count:
             _ours(backbone, reads)
@@ -265,15 +224,14 @@ def _threads(n_threads: int) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
-    parser = arguments(__doc__)
-    parser.add_argument("-o", "--output", required=True, help="CSV file")
+    parser = arguments(__doc__, output="CSV file")
     parser.add_argument("--reads", type=int, default=20, help="of 0.5 to 10 kb (default: 20)")
     parser.add_argument("--layers", type=int, default=4, help="of the encoder (default: 4 of 12)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default: 1 2)")
     args = parser.parse_args(argv)
     config = DnaBertConfig(num_hidden_layers=args.layers)
     rows = measure(args.reads, threads=args.threads, config=config)
-    write_rows(Path(args.output), _COLUMNS, rows)
+    write_rows(args.output, _COLUMNS, rows)
     return 0
 
 

@@ -2,22 +2,32 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dnaembed import DNABertSEmbedder
+from dnaembed.backbones import DnaBertConfig, KmerProfileConfig
+from dnaembed.benchmark import PROTOCOLS
 from dnaembed.cli import _options as options
 from dnaembed.cli import main
-from dnaembed.cli._main import _COMMANDS, parser
+from dnaembed.cli._main import parser
 from dnaembed.io import read_embeddings, read_labels, read_sequences
+from dnaembed.training import LOSSES, ContrastiveFineTuner, TrainingConfig
+from dnaembed.training._recipe import DEFAULTS
 from tests.helpers.dna import random_dna
 
-COMMANDS = list(_COMMANDS)
+ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
+COMMANDS = [
+    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "info", "demo",
+]  # fmt: skip
 
 
 def fasta(path, ids, sequences):
@@ -76,9 +86,47 @@ def test_all_take_the_shared_options():
     for name in COMMANDS:
         assert {"--quiet", "-q", "--debug"} <= options_of(name)
     for name in ("embed", "cluster", "bin", "classify", "demo"):
-        assert {"--model", "--device", "--strand", "--jobs", "-j", "--seed"} <= options_of(name)
+        assert {"--model", "--device", "--strand", "--seed"} <= options_of(name)
+    for name in ("embed", "cluster", "bin", "classify", "demo", "benchmark"):
+        assert {"--jobs", "-j", "--threads", "-t"} <= options_of(name)
     for name in ("embed", "cluster", "bin", "classify", "benchmark", "adapt"):
         assert {"--skip-empty", "--allow-duplicate-ids"} <= options_of(name)
+
+
+@pytest.mark.parametrize(
+    ("argv", "names"),
+    [
+        (["train", "g", "-o", "r", "--loss"], set(LOSSES)),
+        (["train", "g", "-o", "r", "--architecture"], set(ARCHITECTURES)),
+        (["benchmark", "r", "l", "-o", "b", "--protocol"], set(PROTOCOLS) - {"lineage"}),
+    ],
+)
+def test_choices_are_what_is_registered(argv, names, capsys):
+    assert main([*argv, "x"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"{argv[-1]}" in line
+    assert {name.strip("'.") for name in line.split(" is not one of ")[1].split(", ")} == names
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("train", {**asdict(TrainingConfig()), **DEFAULTS["training"]}),
+        ("adapt", ContrastiveFineTuner().get_params()),
+    ],
+)
+def test_defaults_in_the_help_are_those_of_the_library(command, defaults, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    said = re.findall(r"--([a-z-]+) .*\(default: ([\w.]+)", capsys.readouterr().out)
+    numbers = {
+        name.replace("-", "_"): text for name, text in said if not text.startswith(("as", "all"))
+    }
+    for name, text in numbers.items():
+        expected = defaults.get({"steps": "n_steps", "workers": "n_workers"}.get(name, name), text)
+        if expected not in ("auto", None):
+            assert text == str(expected) or float(text) == expected, name
+    assert {"steps", "batch_size", "learning_rate", "mixed_precision"} <= set(numbers)
 
 
 def test_help_version_and_no_arguments(capsys):
@@ -150,23 +198,14 @@ def test_wrong_arguments(argv, said, capsys):
 
 
 def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnabert_folder):
-    assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 0
-    ids, sequences = read_sequences(reads_file)
+    expected_ids, sequences = read_sequences(reads_file)
+    expected = DNABertSEmbedder(tiny_dnabert_folder, device="cpu").fit_transform(sequences)
+    for suffix in (".npy", ".tsv", ".parquet"):
+        assert main(["embed", reads_file, "-o", str(tmp_path / f"x{suffix}"), *model]) == 0
+        ids, rows = read_embeddings(tmp_path / f"x{suffix}")
+        assert ids == expected_ids
+        np.testing.assert_allclose(rows, expected, atol=1e-5)
     assert (tmp_path / "x.ids.txt").read_text().splitlines() == ids
-    embedder = DNABertSEmbedder(tiny_dnabert_folder, device="cpu")
-    np.testing.assert_allclose(
-        np.load(tmp_path / "x.npy"), embedder.fit_transform(sequences), atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
-def test_embed_writes_other_formats(tmp_path, reads_file, model, suffix):
-    assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 0
-    assert main(["embed", reads_file, "-o", str(tmp_path / f"x{suffix}"), *model]) == 0
-    ids, rows = read_embeddings(tmp_path / "x.npy")
-    other_ids, other = read_embeddings(tmp_path / f"x{suffix}")
-    assert other_ids == ids
-    np.testing.assert_array_equal(other, rows)
 
 
 def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monkeypatch):
@@ -263,23 +302,16 @@ def test_bad_files(tmp_path, content, message, command, capsys):
 
 
 def test_bad_places(tmp_path, reads_file, model, capsys):
-    absent = str(tmp_path / "absent.fa")
-    line = fails(capsys, "embed", absent, "-o", str(tmp_path / "x.npy"))
-    assert line.endswith(f"{absent}: No such file or directory")
-    line = fails(capsys, "embed", str(tmp_path), "-o", str(tmp_path / "x.npy"))
-    assert line.endswith("Is a directory")
-    line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "x.docx"))
-    assert "expected .npy, .tsv or .parquet" in line
-    line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "no" / "x.npy"))
-    assert "there is no folder" in line
-    line = fails(
-        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), "--model", "no/such/model"
-    )
-    assert "no/such/model" in line
-    line = fails(
-        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), *model[:2], "--device", "moon"
-    )
-    assert "moon" in line
+    absent, good = str(tmp_path / "absent.fa"), str(tmp_path / "x.npy")
+    for reads, output, more, said in (
+        (absent, good, (), f"{absent}: No such file or directory"),
+        (str(tmp_path), good, (), "Is a directory"),
+        (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv or .parquet"),
+        (reads_file, str(tmp_path / "no" / "x.npy"), (), "there is no folder"),
+        (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
+        (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
+    ):
+        assert said in fails(capsys, "embed", reads, "-o", output, *more)
 
 
 def test_bad_outputs_are_known_before_the_work(tmp_path, labelled, capsys):
@@ -358,21 +390,16 @@ def test_embed_shard_and_dtype_need_npy(tmp_path, reads_file, model, capsys):
 
 
 def test_cluster(tmp_path, reads_file, model):
-    output = tmp_path / "clusters.tsv"
-    for _ in range(2):  # an existing table is replaced
-        assert main(["cluster", reads_file, "-k", "2", "-o", str(output), *model]) == 0
-    lines = output.read_text().splitlines()
-    assert lines[0] == "id\tcluster"
+    output, seen = tmp_path / "clusters.tsv", set()
+    for _ in range(2):  # an existing table is replaced, by the same
+        argv = ["cluster", reads_file, "-k", "2", "-o", str(output), "--seed", "7", *model]
+        assert main(argv) == 0
+        seen.add(output.read_text())
+    assert len(seen) == 1
+    assert output.read_text().startswith("id\tcluster\n")
     labels = list(read_labels(output).values())
     assert len(set(labels[:12])) == len(set(labels[12:])) == 1
     assert set(labels) == {"0", "1"}
-
-
-def test_seed_makes_clusters_reproducible(tmp_path, reads_file, model):
-    for name in ("a", "b"):
-        argv = ["cluster", reads_file, "-k", "5", "-o", str(tmp_path / name), "--seed", "7"]
-        assert main([*argv, *model]) == 0
-    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
 
 
 def test_more_clusters_than_reads(tmp_path, reads_file, model, capsys):
@@ -420,14 +447,19 @@ def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
     assert (first | second) - {"-1"}
 
 
-def test_bin_with_an_incomplete_abundance_table(tmp_path, reads_file, model, capsys):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("r0\t1", "no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..."),
+        ("r0\tmany", "line 2, column 'one': expected a number of at least 0, got 'many'"),
+    ],
+)
+def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys, text, said):
     table = tmp_path / "coverage.tsv"
-    table.write_text("contig\tone\nr0\t1\n")
+    table.write_text(f"contig\tone\n{text}\n")
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
-    assert f"{table}: no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..." in line
-    table.write_text("contig\tone\nr0\tmany\n")
-    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
-    assert f"{table}, line 2, column 'one': expected a number of at least 0, got 'many'" in line
+    assert str(table) in line
+    assert said in line
 
 
 def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
@@ -457,50 +489,40 @@ def labelled(tmp_path):
     return str(path)
 
 
-def test_classify(tmp_path, reads_file, labelled, model, monkeypatch):
-    query = fasta(tmp_path / "q.fa", [f"q{i}" for i in range(10)], species_like(5, seed=1))
-    output = tmp_path / "calls.tsv"
+@pytest.fixture
+def classify(tmp_path, reads_file, labelled, model):
+    """Call sequences by their names; return the rows of the table, the first of them its header."""
+
+    def run(ids, sequences, *options):
+        query, output = fasta(tmp_path / "q.fa", ids, sequences), tmp_path / "calls.tsv"
+        argv = ["classify", "--train", reads_file, "--labels", labelled, query, *options]
+        assert main([*argv, "-o", str(output), *model]) == 0
+        return [line.split("\t") for line in output.read_text().splitlines()]
+
+    return run
+
+
+def test_classify(classify, monkeypatch):
     monkeypatch.setattr(options, "CHUNK_SEQUENCES", 4)
-    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
-    assert main([*argv, *model]) == 0
-    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+    header, *rows = classify([f"q{i}" for i in range(10)], species_like(5, seed=1))
     assert header == ["id", "species", "probability"]
     assert [row[0] for row in rows] == [f"q{i}" for i in range(10)]
     assert [row[1] for row in rows] == ["species A"] * 5 + ["species B"] * 5
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
 
 
-def test_classify_unknown(tmp_path, reads_file, labelled, model):
-    strangers = ["GT" * 200, "GGGT" * 100]
-    query = fasta(tmp_path / "q.fa", list("abcd"), [*species_like(1, seed=1), *strangers])
-    output = tmp_path / "calls.tsv"
-    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
-    assert main([*argv, *model, "--unknown", "--calibrate"]) == 0
-    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+def test_classify_unknown(classify):
+    query = list("abcd"), [*species_like(1, seed=1), "GT" * 200, "GGGT" * 100]
+    header, *rows = classify(*query, "--unknown", "--calibrate")
     assert header == ["id", "species", "probability", "confidence"]
     assert all(0 < float(row[3]) <= float(row[2]) <= 1 for row in rows)
-    assert main([*argv, *model, "--unknown=?", "--false-unknown-rate", "0.9"]) == 0
-    assert {line.split("\t")[1] for line in output.read_text().splitlines()[3:]} <= {
-        "?",
-        "species A",
-        "species B",
-    }
+    _, *rows = classify(*query, "--unknown=?", "--false-unknown-rate", "0.9")
+    assert {row[1] for row in rows[2:]} <= {"?", "species A", "species B"}
 
 
-def test_classify_refuses_a_species_named_unknown(tmp_path, reads_file, labelled, model, capsys):
-    output = str(tmp_path / "calls.tsv")
-    argv = ["--train", reads_file, "--labels", labelled, reads_file, "-o", output]
-    line = fails(capsys, "classify", *argv, *model, "--unknown", "species A")
-    assert "unknown='species A' is one of the species" in line
-
-
-def test_classify_by_windows(tmp_path, reads_file, labelled, model):
+def test_classify_by_windows(classify):
     a, b = species_like(1, low=1200, high=1201, seed=1)
-    query = fasta(tmp_path / "q.fa", ["a", "b", "both"], [a, b, a + b])
-    output = tmp_path / "calls.tsv"
-    argv = ["classify", "--train", reads_file, "--labels", labelled, query, "-o", str(output)]
-    assert main([*argv, *model, "--consensus", "400"]) == 0
-    header, *rows = [line.split("\t") for line in output.read_text().splitlines()]
+    header, *rows = classify(["a", "b", "both"], [a, b, a + b], "--consensus", "400")
     assert header == ["id", "species", "probability", "agreement", "windows", "flag"]
     assert [row[4] for row in rows] == ["3", "3", "6"]
     assert [row[1] for row in rows[:2]] == ["species A", "species B"]
@@ -508,13 +530,14 @@ def test_classify_by_windows(tmp_path, reads_file, labelled, model):
 
 
 def test_classify_bad_labels(tmp_path, reads_file, labelled, model, capsys):
-    def run():
+    def run(*options):
         output = str(tmp_path / "calls.tsv")
         argv = ["--train", reads_file, "--labels", labelled, reads_file, "-o", output]
-        line = fails(capsys, "classify", *argv, *model)
+        line = fails(capsys, "classify", *argv, *model, *options)
         assert not (tmp_path / "calls.tsv").exists()
         return line
 
+    assert "unknown='species A' is one of the species" in run("--unknown", "species A")
     Path(labelled).write_text("r0\tA\nr1\tB\n")
     assert f"{labelled}: no label for 22 of 24 sequences: 'r2', 'r3', 'r4', ..." in run()
     Path(labelled).write_text("".join(f"r{i}\tA\n" for i in range(24)))

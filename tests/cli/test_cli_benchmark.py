@@ -37,7 +37,7 @@ def test_tables_and_pictures(files, tmp_path, capsys):
     assert run(files, output, *options) == 0
     table = capsys.readouterr().out
     assert table == (output / "tables.md").read_text()
-    for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "dnaembed"):
+    for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
         assert f"| {embedder} |" in table
     assert "LDA" not in table
     assert {p.name for p in output.iterdir()} == {

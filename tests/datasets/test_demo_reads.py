@@ -18,6 +18,19 @@ def test_demo_reads():
     assert "INSDC" in reads.DESCR
 
 
+def test_sequences_and_species_alone_or_as_a_frame():
+    reads = load_demo_reads()
+    X, y = load_demo_reads(return_X_y=True)
+    assert reads.sequences == X
+    assert y.tolist() == reads.labels.tolist()
+    framed = load_demo_reads(as_frame=True)
+    assert framed.frame.columns.tolist() == ["sequence", "species"]
+    assert framed.labels.index.tolist() == reads.ids
+    X, y = load_demo_reads(return_X_y=True, as_frame=True)
+    assert X.tolist() == reads.sequences
+    assert y.tolist() == reads.labels.tolist()
+
+
 def test_reads_with_errors_are_a_subset():
     clean, noisy = load_demo_reads(), load_demo_reads(errors=True)
     assert len(noisy.ids) == 100
@@ -52,20 +65,16 @@ def test_saved_reads(tmp_path):
             assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
-def test_saved_reads_stay(tmp_path):
+def test_saved_reads_stay_and_replace_nothing(tmp_path):
     save_demo_reads(tmp_path / "demo")
     (tmp_path / "demo" / "mine.tsv").write_text("kept")
     save_demo_reads(tmp_path / "demo")
     assert (tmp_path / "demo" / "mine.tsv").read_text() == "kept"
     (tmp_path / "demo" / "README.md").write_text("something else")
-    with pytest.raises(FileExistsError, match="a new folder is expected"):
-        save_demo_reads(tmp_path / "demo")
-
-
-def test_saved_reads_replace_nothing(tmp_path):
-    (tmp_path / "demo").mkdir()
-    with pytest.raises(FileExistsError, match="demo exists; a new folder is expected"):
-        save_demo_reads(tmp_path / "demo")
+    (tmp_path / "empty").mkdir()
+    for name in ("demo", "empty"):
+        with pytest.raises(FileExistsError, match=f"{name} exists; a new folder is expected"):
+            save_demo_reads(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="no folder"):
         save_demo_reads(tmp_path / "none" / "demo")
-    assert list((tmp_path / "demo").iterdir()) == []
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from dnaembed.datasets._genomes import pack_sequences, unpack
 from dnaembed.training import GenomeRecord, GenomeStore, list_genomes
-
-
-def random_dna(n, seed=0, alphabet="ACGT"):
-    return "".join(np.random.default_rng(seed).choice(list(alphabet), n))
+from tests.helpers.dna import random_sequence
 
 
 @pytest.fixture
@@ -20,13 +17,13 @@ def folder(tmp_path):
     root = tmp_path / "genomes"
     (root / "bacteria").mkdir(parents=True)
     (root / "virus").mkdir()
-    first = random_dna(1003, 1)
+    first = random_sequence(1003, 1)
     (root / "bacteria" / "a.fna").write_text(
-        f">c1 x\n{first}\n>c2\n{random_dna(700, 2, 'ACGTN')}\n>tiny\nACGT\n"
+        f">c1 x\n{first}\n>c2\n{random_sequence(700, 2, 'ACGTN')}\n>tiny\nACGT\n"
     )
     with gzip.open(root / "bacteria" / "b.fna.gz", "wt") as file:
-        file.write(f">c1\n{random_dna(601, 3).lower()}\n")
-    (root / "virus" / "v.fa").write_text(f">v\n{'N' * 40}{random_dna(998, 4)}{'N' * 3}\n")
+        file.write(f">c1\n{random_sequence(601, 3).lower()}\n")
+    (root / "virus" / "v.fa").write_text(f">v\n{'N' * 40}{random_sequence(998, 4)}{'N' * 3}\n")
     (root / "notes.txt").write_text("no genome")
     rows = [
         "path\tsplit\tdomain\tlabel",
@@ -49,10 +46,10 @@ def test_sequences_come_back(folder, tmp_path):
         for a, b in zip(store.piece_offsets[:-1], store.piece_offsets[1:], strict=True)
     ]
     assert pieces == [
-        random_dna(1003, 1),
-        random_dna(700, 2, "ACGTN"),
-        random_dna(601, 3),
-        "N" * 40 + random_dna(998, 4) + "N" * 3,
+        random_sequence(1003, 1),
+        random_sequence(700, 2, "ACGTN"),
+        random_sequence(601, 3),
+        "N" * 40 + random_sequence(998, 4) + "N" * 3,
     ]
     assert store.sequence(5, 5) == ""
     assert store.sequence(1000, 1010) == (pieces[0] + pieces[1])[1000:1010]
@@ -86,6 +83,8 @@ def test_catalog_and_split_choose_genomes(folder):
     assert [r.domain for r in list_genomes(folder)] == ["bacteria", "bacteria", "virus"]
     with pytest.raises(ValueError, match="No genomes"):
         list_genomes(folder, split="test")
+    with pytest.raises(FileNotFoundError, match="There is no folder"):
+        list_genomes(folder / "none")
 
 
 def test_without_catalog_each_file_is_a_species(folder):
@@ -110,7 +109,7 @@ def test_labels_from_a_mapping(folder):
     ("text", "message"),
     [
         ("path\tspecies\nx\ty\n", "no column 'label'"),
-        ("path\tlabel\nbacteria/a.fna\n", "line 2: 1 columns, expected 2"),
+        ("path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
         ("path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
     ],
 )
@@ -129,17 +128,17 @@ def test_empty_lines_of_a_catalog_are_skipped(folder):
 
 def test_bad_genomes_name_file_and_record(folder, tmp_path):
     (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
-    with pytest.raises(ValueError, match=r"bad\.fa, record 'two' \(number 2\)"):
-        GenomeStore.build([GenomeRecord(str(folder / "bad.fa"), "x")], tmp_path / "store")
-    with pytest.raises(ValueError, match="None of the 3 genomes has a sequence of at least 5000 b"):
-        GenomeStore.build(list_genomes(folder), tmp_path / "store", min_piece=5000)
-    with pytest.raises(ValueError, match="At least one genome"):
-        GenomeStore.build([], tmp_path / "store")
-    with pytest.raises(ValueError, match="min_piece"):
-        GenomeStore.build([], tmp_path / "store", min_piece=1)
-    a, b, _ = list_genomes(folder)
-    with pytest.raises(ValueError, match="two domains"):
-        GenomeStore.build([a, GenomeRecord(b.path, "A", "virus")], tmp_path / "store")
+    records = list_genomes(folder)
+    two_domains = [records[0], GenomeRecord(records[1].path, "A", "virus")]
+    for genomes, min_piece, message in (
+        ([GenomeRecord(str(folder / "bad.fa"), "x")], 500, r"bad\.fa, record 'two' \(number 2\)"),
+        (records, 5000, "None of the 3 genomes has a sequence of at least 5000 b"),
+        ([], 500, "At least one genome"),
+        ([], 1, "min_piece"),
+        (two_domains, 500, "two domains"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            GenomeStore.build(genomes, tmp_path / "store", min_piece=min_piece)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["genomes"]  # nothing is left over
 
 

@@ -6,10 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnaembed.training import ErrorModel, add_errors
-
-
-def random_dna(n, seed=0):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+from tests.helpers.dna import random_sequence
 
 
 @given(st.text("ACGTN", min_size=1, max_size=200), st.floats(0, 0.5), st.integers(0, 2**32))
@@ -32,7 +29,7 @@ def test_unknown_bases_stay():
     [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)],
 )
 def test_rate_and_kind_of_indels(model, longer):
-    sequence = random_dna(200_000)
+    sequence = random_sequence(200_000)
     change = len(add_errors([sequence], 0.1, model=model, random_state=0)[0]) - len(sequence)
     assert (change > 0) is longer
     # The bias is scaled such that the rate over a random sequence is what was asked.
@@ -40,7 +37,7 @@ def test_rate_and_kind_of_indels(model, longer):
 
 
 def test_rate_of_substitutions_and_evenness():
-    sequence = random_dna(200_000)
+    sequence = random_sequence(200_000)
     noisy = add_errors([sequence], 0.1, model=ErrorModel(1, 0, 0), random_state=0)[0]
     assert len(noisy) == len(sequence)
     pairs = [(a, b) for a, b in zip(sequence, noisy, strict=True) if a != b]
@@ -68,7 +65,7 @@ def test_insertions_in_runs_repeat_the_letter():
 
 
 def test_each_read_has_a_rate():
-    sequence = random_dna(5000)
+    sequence = random_sequence(5000)
     noisy = add_errors([sequence, sequence], [0.0, 0.2], random_state=0)
     assert noisy[0] == sequence
     assert SequenceMatcher(None, sequence[:500], noisy[1][:500]).ratio() < 0.97

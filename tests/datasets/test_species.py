@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +14,7 @@ from dnaembed import reverse_complement
 from dnaembed.datasets import load_dnabert_s_tsv, make_species_dataset
 from dnaembed.datasets._species import _place
 from dnaembed.io import SequenceFileError
-
-
-def random_genome(n, seed):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+from tests.helpers.dna import random_sequence
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def genomes(tmp_path):
     text = {}
     for i, (path, split, domain, label, genus, size, n_contigs) in enumerate(rows):
         lines.append(f"{path}\t{split}\t{domain}\t{label}\t{genus}")
-        contigs = [random_genome(size // n_contigs, 10 * i + j) for j in range(n_contigs)]
+        contigs = [random_sequence(size // n_contigs, 10 * i + j) for j in range(n_contigs)]
         fasta = "".join(f">c{j}\n{contig}\n" for j, contig in enumerate(contigs)).encode()
         file = tmp_path / path
         file.parent.mkdir(exist_ok=True)
@@ -80,60 +78,51 @@ def test_reads_are_of_their_genomes_and_do_not_overlap(genomes):
     ]
 
 
-def test_both_strands_are_read(genomes):
-    folder, text = genomes
-    reads = make_species_dataset(folder, split="test", domains=["bacteria"], length=(200, 600))
+@pytest.fixture
+def make(genomes):
+    return partial(make_species_dataset, genomes[0], split="test")
+
+
+def test_both_strands_are_read(genomes, make):
+    reads = make(domains=["bacteria"], length=(200, 600))
     forward = [
-        any(s in contig for contig in text[g])
+        any(s in contig for contig in genomes[1][g])
         for s, g in zip(reads.sequences, reads.groups, strict=True)
     ]
     assert 0.3 < np.mean(forward) < 0.7
 
 
-def test_lengths_are_log_uniform(genomes):
-    folder, _ = genomes
-    reads = make_species_dataset(folder, domains="bacteria", split="test", length=(50, 800))
+def test_lengths_are_log_uniform(make):
+    reads = make(domains="bacteria", length=(50, 800))
     # Half of them below the geometric mean, 200.
     assert 0.35 < np.mean([len(s) < 200 for s in reads.sequences]) < 0.65
 
 
-def test_small_genomes_give_fewer_reads_or_none(genomes):
-    folder, _ = genomes
-    reads = make_species_dataset(folder, split="test", length=(200, 600), min_reads=20)
+def test_small_genomes_give_fewer_reads_or_none(make):
+    options = {"length": (200, 600), "min_reads": 20}
+    reads = make(**options)
     assert set(reads.labels.tolist()) == {"A", "B"}
     assert reads.left_out == ["V"]
     with pytest.raises(ValueError, match="No label has genomes that give 20 reads of 200 bp"):
-        make_species_dataset(
-            folder, split="test", domains=["virus"], length=(200, 600), min_reads=20
-        )
+        make(domains=["virus"], **options)
 
 
-def test_more_coverage_more_reads(genomes):
-    folder, _ = genomes
-    once, thrice = (
-        make_species_dataset(folder, domains=["virus"], length=(100, 200), coverage=c)
-        for c in (1.0, 3.0)
-    )
+def test_more_coverage_more_reads(make):
+    once, thrice = (make(domains=["virus"], length=(100, 200), coverage=c) for c in (1.0, 3.0))
     assert len(thrice.sequences) > 2 * len(once.sequences)
     assert sum(map(len, once.sequences)) <= 1000
     assert 2000 < sum(map(len, thrice.sequences)) <= 3000
 
 
-def test_same_seed_same_reads(genomes):
-    folder, _ = genomes
-    first, again, other = (
-        make_species_dataset(folder, split="test", length=(200, 600), random_state=seed)
-        for seed in (1, 1, 2)
-    )
+def test_same_seed_same_reads(make):
+    first, again, other = (make(length=(200, 600), random_state=seed) for seed in (1, 1, 2))
     assert first.sequences == again.sequences
     assert first.sequences != other.sequences
 
 
-def test_errors_keep_place_and_strand(genomes):
-    folder, _ = genomes
-    options = {"split": "test", "domains": ["bacteria"], "length": (500, 500), "n_reads": 20}
-    clean = make_species_dataset(folder, **options)
-    noisy = make_species_dataset(folder, **options, error_rate=0.05)
+def test_errors_keep_place_and_strand(make):
+    options = {"domains": ["bacteria"], "length": (500, 500), "n_reads": 20}
+    clean, noisy = make(**options), make(**options, error_rate=0.05)
     assert noisy.labels.tolist() == clean.labels.tolist()
 
     def shared(a, b):
@@ -143,24 +132,16 @@ def test_errors_keep_place_and_strand(genomes):
     same = [shared(a, b) for a, b in zip(clean.sequences, noisy.sequences, strict=True)]
     # 0.95 ** 8 = 0.66 of the 8-mers are left.
     assert 0.5 < np.mean(same) < 0.8
-    varied = make_species_dataset(folder, **options, error_rate=(0.0, 0.3))
+    varied = make(**options, error_rate=(0.0, 0.3))
     spread = [shared(a, b) for a, b in zip(clean.sequences, varied.sequences, strict=True)]
     assert np.std(spread) > 2 * np.std(same)
 
 
-def test_lognormal_abundance_is_skewed(genomes):
-    folder, _ = genomes
+def test_lognormal_abundance_is_skewed(make):
+    options = {"domains": ["bacteria"], "length": (50, 50), "n_reads": 40}
     counts = []
     for seed in range(20):
-        reads = make_species_dataset(
-            folder,
-            split="test",
-            domains=["bacteria"],
-            length=(50, 50),
-            n_reads=40,
-            abundance="lognormal",
-            random_state=seed,
-        )
+        reads = make(**options, abundance="lognormal", random_state=seed)
         counts += np.unique(reads.labels, return_counts=True)[1].tolist()
     assert min(counts) < 15
     assert max(counts) > 90
@@ -211,7 +192,7 @@ def test_layout(sizes, n_reads, low, more, coverage, seed):
 def test_folder_without_catalog(tmp_path):
     for domain, name in (("phage", "a"), ("phage", "b"), ("plasmid", "c")):
         (tmp_path / domain).mkdir(exist_ok=True)
-        (tmp_path / domain / f"{name}.fa").write_text(f">x\n{random_genome(2000, ord(name))}\n")
+        (tmp_path / domain / f"{name}.fa").write_text(f">x\n{random_sequence(2000, ord(name))}\n")
     reads = make_species_dataset(tmp_path, length=(100, 200), domains=["phage"])
     assert set(reads.labels.tolist()) == {"phage/a.fa", "phage/b.fa"}
     assert reads.lineage == {}

@@ -1,5 +1,6 @@
 import logging
 import pickle
+import sys
 
 import joblib
 import numpy as np
@@ -172,9 +173,10 @@ def test_progress_follows_the_log_level(tiny_dnabert_folder, reads, level, caplo
     class Recorded(tqdm):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
-            bars.append(self.disable)  # closing a bar disables it
+            bars.append(bool(self.disable))  # closing a bar disables it
 
     monkeypatch.setattr(_progress, "tqdm", Recorded)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with caplog.at_level(level, logger="dnaembed"):
         DNABertSEmbedder(tiny_dnabert_folder, cache=None).fit_transform(reads)
     assert bars == [level == logging.WARNING]

@@ -1,6 +1,7 @@
 """Files of any size: the rows are those of `transform`, whatever happens on the way."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -178,6 +179,7 @@ def test_progress_tells_sequences_a_second(tmp_path, caplog, monkeypatch):
         return result
 
     monkeypatch.setattr(_files, "progress", watched)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     path = write_fasta(tmp_path / "x.fa", random_dna(40))
     with caplog.at_level("INFO", "dnaembed"):
         DNABertSEmbedder(device="cpu").embed_file(path, tmp_path / "x.npy")

@@ -7,3 +7,8 @@ def random_dna(n, low=50, high=400, seed=0, alphabet="ACGT"):
     """Return n random sequences of low to high - 1 bases."""
     rng = np.random.default_rng(seed)
     return ["".join(rng.choice(list(alphabet), rng.integers(low, high))) for _ in range(n)]
+
+
+def random_sequence(n, seed=0, alphabet="ACGT"):
+    """Return one random sequence of n bases."""
+    return "".join(np.random.default_rng(seed).choice(list(alphabet), n))

@@ -9,6 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from .utils._compile import import_compiled
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -59,9 +61,8 @@ def project(
         first, second = pca.explained_variance_ratio_
         return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
     if method == "umap":
-        from umap import UMAP  # takes seconds to import
-
-        reducer = UMAP(metric="cosine", random_state=random_state, n_jobs=1)
+        umap = import_compiled("umap")  # takes seconds
+        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
     if method == "tsne":
         perplexity = min(30, (len(embeddings) - 1) / 3)

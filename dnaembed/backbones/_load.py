@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
 
+from ..utils._fork import ForkedLock
 from ..utils._messages import printable
 from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weights_file
 from ._protocol import Backbone, backbone_class, registered_backbones
@@ -32,7 +31,7 @@ PUBLISHED_WEIGHTS = {
 
 _SHARED_MODELS = 4
 _shared: OrderedDict[tuple[Any, ...], Backbone] = OrderedDict()
-_shared_lock = Lock()
+_shared_lock = ForkedLock()
 
 
 def load_backbone(
@@ -167,17 +166,6 @@ def shared_backbone(
                 _shared.popitem(last=False)
         _shared.move_to_end(key)
         return _shared[key]
-
-
-def _renew_after_fork() -> None:
-    """Let a forked child work, in which only the thread that forked goes on."""
-    global _shared_lock
-    _shared_lock = Lock()  # another thread may have held it
-    torch.set_num_threads(1)  # the other threads of torch are not there, and would be waited for
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def find_folder(

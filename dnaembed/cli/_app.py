@@ -30,7 +30,7 @@ UsageError: Any = typer.BadParameter.__base__
 
 # What a file, an argument, a missing dependency, a device or a lack of memory can raise. Anything
 # else is a defect of the program and shows its traceback.
-_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError)
+_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError, FloatingPointError)
 
 # What an error advises to set in Python is set by these options here.
 _OPTIONS = {

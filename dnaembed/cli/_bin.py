@@ -200,7 +200,7 @@ def bin_(
         rows = rows_of(ids, row_ids, rows, where=scale.embeddings)
     else:
         embedder = embedding.embedder()
-        rows = embedder.fit_transform([found.sequences[i] for i in kept])
+        rows = embedding.rows(embedder, ids, [found.sequences[i] for i in kept])
         source = embedding.source(embedder)
     if scale.assign is None:
         given = {name: value for name, value in asdict(binning).items() if value is not None}

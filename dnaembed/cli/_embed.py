@@ -72,8 +72,7 @@ def embed(
     with open_embeddings(output) as writer:
         embedder = embedding.embedder()
         for ids, sequences in reading.chunks(reads):
-            # Fitting loads the model, which stays in place; it learns nothing from the sequences.
-            embeddings = embedder.fit(sequences[:1]).transform(sequences)
+            embeddings = embedding.rows(embedder, ids, sequences)
             writer.write(ids, embeddings)
             n_rows += len(ids)
             n_columns = embeddings.shape[1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -102,12 +103,29 @@ class Embedding:
             cache=None,
         )
 
+    def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
+        """Embed records; an error about one of them has its identifier."""
+        with naming(ids):
+            # Fitting loads the model, which stays in place; it learns nothing from the sequences.
+            return embedder.fit(sequences[:1]).transform(sequences)
+
     def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
         """Describe what a fitted embedder makes of sequences."""
         from ..species._saved import source_of_embedder
 
         both = self.strand == "both"
         return source_of_embedder(embedder, both_strands=both, model=self.model)
+
+
+@contextmanager
+def naming(ids: Sequence[str]) -> Iterator[None]:
+    """Put the identifier of a record in place of its position into an error of the embedder."""
+    from ..embedding._engine import NotFiniteError
+
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(error.reason, ids[int(error.which)]) from None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnaio
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from ..io import SequenceFileError
 from ..io._streams import name_of
 from ..io._tables import lines_of
 from ..utils._atomic import atomic_folder
+from ..utils._compile import compiled
 from ..utils._progress import progress
 from ._read_errors import LETTERS
 
@@ -408,7 +408,7 @@ def _pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
     for i in range(start, stop):

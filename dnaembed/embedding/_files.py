@@ -23,7 +23,7 @@ from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
-from ._engine import EmbedOptions, embed_strands
+from ._engine import EmbedOptions, check_finite, embed_strands
 
 logger = logging.getLogger("dnaembed")
 
@@ -80,6 +80,7 @@ def embed_file(
             return number, checksum, part, None, None
         with limit_threads(max(1, torch.get_num_threads() // n_workers)):
             rows = embed_strands(backbone, list(sequences), options)
+        check_finite(rows, ids, backbone.precision, options)
         return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows
 
     places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..utils._messages import shorten
-from ..utils._optional import import_optional
-from ._errors import SequenceFileError
+from ._errors import SequenceFileError, import_optional
 from ._readers import as_sources
 from ._streams import Source, name_of
 from ._tables import first_word, in_order_of, is_id_column, is_number, lines_of

@@ -24,8 +24,7 @@ from ..utils._atomic import (
     open_output,
 )
 from ..utils._messages import printable
-from ..utils._optional import import_optional
-from ._errors import SequenceFileError
+from ._errors import SequenceFileError, import_optional
 from ._streams import name_of
 from ._tables import is_number, lines_of
 
@@ -202,13 +201,6 @@ def _column_names(n_columns: int) -> list[str]:
     return [f"embedding_{i:0{width}d}" for i in range(n_columns)]
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    return tuple(  # type: ignore[return-value]
-        import_optional(name, extra="parquet", purpose="The .parquet format")
-        for name in ("pyarrow", "pyarrow.parquet")
-    )
-
-
 _Append = Callable[[list[str], np.ndarray], object]
 
 
@@ -303,7 +295,9 @@ def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_A
 
 @contextmanager
 def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iterator[_Append]:
-    pyarrow, parquet = _pyarrow()
+    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
+    import pyarrow
+
     value = pyarrow.from_numpy_dtype(dtype)
     fields = [("id", pyarrow.string()), *((name, value) for name in _column_names(n_columns))]
     schema = pyarrow.schema(fields)
@@ -391,7 +385,9 @@ def _read_tsv(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
 
 
 def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
-    pyarrow, parquet = _pyarrow()
+    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
+    import pyarrow
+
     with path.open("rb") as file:
         try:
             table: Any = parquet.read_table(file)

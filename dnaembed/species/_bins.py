@@ -11,10 +11,9 @@ from scipy.special import expit
 from sklearn.base import clone
 
 from .._sequences import check_sequences
-from ..utils._rows import unit_length
+from ..utils._rows import row_blocks, unit_length
 from ._clusterer import SpeciesClusterer
 from ._inputs import default_embedder
-from ._kmedoid import row_blocks
 
 logger = logging.getLogger("dnaembed")
 

@@ -13,8 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._sequences import check_sequences
+from .._sequences import check_sequences, holds_sequences
 from ..utils._progress import progress
+from ..utils._rows import row_blocks
 from ._abundance import (
     Scale,
     UnitRows,
@@ -25,8 +26,8 @@ from ._abundance import (
     names_of_profiles,
 )
 from ._graph import Sizes, centers_and_limits, graph_bins, hdbscan_bins
-from ._inputs import SequencesOrEmbeddingsMixin, holds_sequences
-from ._kmedoid import modified_kmedoid, nearest_bin, row_blocks
+from ._inputs import SequencesOrEmbeddingsMixin
+from ._kmedoid import modified_kmedoid, nearest_bin
 
 # Rows above which K-means reads them a batch at a time, so that they may stay on disk.
 LARGE_ROWS = 100_000
@@ -238,6 +239,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
+    _abundance_scale: Scale
 
     def __init__(
         self,
@@ -357,8 +359,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                     bar.update(len(batch))
         self.cluster_centers_ = kmeans.cluster_centers_
         self.labels_ = self._assign(rows, None).astype(np.int32)
-
-    _abundance_scale: Scale
 
     def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
         if abundance is None:

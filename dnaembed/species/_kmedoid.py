@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..utils._rows import row_blocks
 from ._neighbors import add_similar, own_similarity_sums
 
 _REFINEMENTS = 3
-_BLOCK_BYTES = 1 << 26  # similarities held at a time
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,3 @@ def nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np
     nearest = similarities.argmax(axis=1)
     similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
     return np.where(similar, nearest, -1)
-
-
-def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
-    """Cut rows into slices whose results, of `row_bytes` per row, fit in a fixed memory."""
-    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
-    return (slice(start, start + step) for start in range(0, n_rows, step))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 
+from ..utils._compile import compiled, import_compiled
 from ..utils._progress import progress
 
 # Rows up to which "auto" is exact: about two minutes of two cores at 384 columns, four times as
@@ -61,7 +61,7 @@ def approximate_neighbors(
     .. [1] Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic
        similarity measures", WWW 2011.
     """
-    import pynndescent  # takes a second, and few need it
+    pynndescent = import_compiled("pynndescent")  # takes a second, and few need it
 
     rows = np.ascontiguousarray(X, dtype=np.float32)
     with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarr
                 bar.update()
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _keep_nearest(  # type: ignore[no-untyped-def]
     products, start, first, similarities, indices, least
 ):
@@ -162,7 +162,7 @@ def _keep_nearest(  # type: ignore[no-untyped-def]
 
 
 # Sums may be taken in any order: then the compiler can add several numbers at a time.
-@numba.njit(nogil=True, cache=True, fastmath={"nsz", "reassoc"})
+@compiled(fastmath={"nsz", "reassoc"})
 def _add_similar(  # type: ignore[no-untyped-def]
     products, min_similarity, rows, columns, both
 ):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..embedding._mixin import EmbeddingSource as EmbeddingSource
 from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
 from ..io._parts import Finished
@@ -26,40 +27,6 @@ logger = logging.getLogger("dnaembed")
 
 _FORMAT = "dnaembed clusters"
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class EmbeddingSource:
-    """What embeddings were made by.
-
-    Attributes
-    ----------
-    fingerprint : str
-        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
-    window_size : int or None
-    both_strands : bool
-    model : str or None
-        The name that the user gave it, if it is known.
-    """
-
-    fingerprint: str
-    window_size: int | None
-    both_strands: bool
-    model: str | None = None
-
-    def __str__(self) -> str:
-        name = "a model" if self.model is None else f"the model {printable(self.model)!r}"
-        strands = ", both strands" if self.both_strands else ""
-        window = "" if self.window_size is None else f", windows of {self.window_size} bp"
-        return f"{name} (fingerprint {printable(self.fingerprint)[:12]}{strands}{window})"
-
-    def agrees_with(self, other: EmbeddingSource) -> bool:
-        """Tell whether both give one sequence the same embedding."""
-        return (self.fingerprint, self.window_size, self.both_strands) == (
-            other.fingerprint,
-            other.window_size,
-            other.both_strands,
-        )
 
 
 def source_of_embedder(

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from ._fork import ForkedLock
+
 # Dropout can only draw from the generators that all threads of the process share. Held by whoever
 # has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw
 # from each other's, and give other weights every time.
-_generators = threading.RLock()
-
-
-def _renew_after_fork() -> None:
-    global _generators
-    _generators = threading.RLock()  # a thread that is not in the child may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)
+_generators = ForkedLock()
 
 
 def derive_seed(*key: int) -> int:

@@ -150,7 +150,7 @@ def test_abundance_of_many_rows(many):
 def test_memory_mapped_rows_are_not_copied(many, tmp_path, monkeypatch):
     X, _ = embedding_mixture(20_000, 64, 10)
     np.save(tmp_path / "rows.npy", X)
-    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr("dnaembed.utils._rows._BLOCK_BYTES", 1 << 16)
     rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
     tracemalloc.start()
     clusterer = SpeciesClusterer(10, n_init=1, random_state=0).fit(rows)
@@ -199,7 +199,7 @@ def test_prediction_in_small_blocks(monkeypatch):
     X, _ = species_mixture(10, 16, 0.5)
     clusterer = SpeciesClusterer(min_similarity=0.6).fit(X)
     expected = clusterer.predict(X)
-    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 256)
+    monkeypatch.setattr("dnaembed.utils._rows._BLOCK_BYTES", 256)
     np.testing.assert_array_equal(clusterer.predict(X), expected)
     assert np.mean(expected == clusterer.labels_) > 0.95
 

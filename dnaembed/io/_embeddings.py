@@ -295,8 +295,8 @@ def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_A
 
 @contextmanager
 def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iterator[_Append]:
-    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
-    import pyarrow
+    pyarrow = import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
+    from pyarrow import parquet
 
     value = pyarrow.from_numpy_dtype(dtype)
     fields = [("id", pyarrow.string()), *((name, value) for name in _column_names(n_columns))]
@@ -385,8 +385,8 @@ def _read_tsv(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
 
 
 def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
-    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
-    import pyarrow
+    pyarrow = import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
+    from pyarrow import parquet
 
     with path.open("rb") as file:
         try:

@@ -214,7 +214,7 @@ def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int 
     >>> from dnaembed.species import bin_confidence
     >>> rows = [[1.0, 0.0], [1.0, 0.1], [0.9, 0.0], [0.0, 1.0], [1.0, 1.0]]
     >>> bin_confidence(rows, [0, 0, 0, 1, -1], [9000, 7000, 8000, 800_000, 5000]).round(2)
-    array([1., 1., 1., 1., nan])
+    array([ 1.,  1.,  1.,  1., nan])
     """
     bins = np.asarray(bins)
     confidence = np.full(len(bins), np.nan)

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._sequences import check_sequences, holds_sequences
+from .._sequences import as_container, check_sequences, holds_sequences
 from ..utils._progress import progress
 from ..utils._rows import row_blocks
 from ._abundance import (
@@ -299,6 +299,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self : object
             The fitted clusterer.
         """
+        X = as_container(X)
         if lengths is None and holds_sequences(X):
             X = check_sequences(X)
             lengths = [len(sequence) for sequence in X]

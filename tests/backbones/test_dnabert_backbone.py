@@ -206,7 +206,7 @@ def test_save_takes_a_card_and_never_overwrites(backbone, tmp_path, monkeypatch)
     with pytest.raises(FileExistsError, match="exists and is not empty"):
         backbone.save(tmp_path / "empty")
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="a file of this name exists"):
+    with pytest.raises(FileExistsError, match="is a file; the name of a folder is expected"):
         backbone.save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     monkeypatch.delattr("dnaembed.backbones._checkpoint.save_file")

@@ -200,14 +200,20 @@ torch.set_num_threads(2)
 embedder = DNABertSEmbedder(device="cpu", cache=None)
 reads = ["ACGTTGCATTGACCA" * 60] * 500
 expected = embedder.fit_transform(reads)
-_load._shared_lock.acquire()  # as another thread would, in the middle of loading a model
+held, done = threading.Event(), threading.Event()
+def hold():
+    with _load._shared_lock:  # as in the middle of loading a model
+        held.set()
+        done.wait()
+threading.Thread(target=hold).start()
+held.wait()
 child = os.fork()
 if not child:
     signal.alarm(60)  # ends the child if it hangs
     _load._shared.clear()
     same = (abs(DNABertSEmbedder(device="cpu", cache=None).fit_transform(reads) - expected) < 1e-5)
     os._exit(0 if same.all() and torch.get_num_threads() == 1 else 3)
-_load._shared_lock.release()
+done.set()
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -264,8 +264,8 @@ def test_the_package_never_loads_what_could_run():
             if name == "torch.load":
                 loads += 1
                 assert keywords["weights_only"] == "True", file
-            # Estimator checks load what they have dumped the line before.
-            assert name != "pickle.loads" or file.name == "_sequence_checks.py", file
+            # Estimator checks load what they have dumped the line before, and numba's cache is code.
+            assert name != "pickle.loads" or file.name in ("_sequence_checks.py", "_compile.py")
     assert loads == 1
 
 

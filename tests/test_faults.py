@@ -200,7 +200,7 @@ def test_the_disk_cache_survives_kills_of_two_writers(tmp_path, spawn):
         for process in writers:
             process.kill()
             process.join()
-        found = open_cache(folder).get([b"%016d" % i for i in range(5000)])
+        found = open_cache(folder).get([b"%016d" % i for i in range(5000)], 64)
         for key, row in found.items():
             assert row.shape == (64,)
             assert (row == int(key)).all()

@@ -67,7 +67,7 @@ def demo(
     from ..benchmark._embedders import model_name
     from ..datasets import load_demo_reads, save_demo_reads
     from ..plotting import new_figure, plot_species, project
-    from ..utils._atomic import atomic_output
+    from ..utils._atomic import open_output
 
     if save_reads is not None:
         save_demo_reads(save_reads)
@@ -89,8 +89,8 @@ def demo(
         points, names = project(rows[name], method=method, random_state=embedding.seed)
         legend = panel is panels[-1]
         plot_species(points, reads.labels, names=names, title=name, legend=legend, ax=panel)
-    with atomic_output(output) as path:
-        figure.savefig(path, format="png")
+    with open_output(output, "wb") as file:
+        figure.savefig(file, format="png")
     print(f"Picture: {output}\n", flush=True)
     scores = {}
     for name in embedders:

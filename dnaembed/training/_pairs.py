@@ -375,7 +375,7 @@ class ReadPairs(_PiecePairs):
 
 
 def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
-    """Number labels from 0 in sorted order; -1 for negative integers, and for all if None."""
+    """Number labels from 0 in sorted order; -1 is unknown: a negative integer, or no labels."""
     numbers = np.full(n_reads, -1, dtype=np.int64)
     if labels is None:
         return numbers

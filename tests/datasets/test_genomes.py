@@ -83,7 +83,7 @@ def test_catalog_and_split_choose_genomes(folder):
     assert [r.domain for r in list_genomes(folder)] == ["bacteria", "bacteria", "virus"]
     with pytest.raises(ValueError, match="No genomes"):
         list_genomes(folder, split="test")
-    with pytest.raises(FileNotFoundError, match="There is no folder"):
+    with pytest.raises(FileNotFoundError, match="folder not found"):
         list_genomes(folder / "none")
 
 

@@ -8,6 +8,7 @@ completeness `completeness_score`, its ARI `adjusted_rand_score` and its NMI
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,7 @@ def center_similarities(X: Any, y: Any) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_samples,)
-        Dot product of each row and the mean of its species' rows, which is the mean of its cosine
-        similarities to them (itself included).
+        Mean cosine similarity of each row to the rows of its species, itself included.
 
     Examples
     --------
@@ -74,8 +74,8 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
     y : array-like of shape (n_samples,)
         Species.
     percentile : float, default=70
-        From 0 to 100: how many percent of `center_similarities` lie under the threshold. The paper
-        takes 70; a lower one leaves fewer sequences without a bin.
+        Percentage of `center_similarities` under the threshold. A lower one leaves fewer sequences
+        without a bin.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
 def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Score the bin of each species.
 
-    Sequences without a bin (label -1) are left out first. Then bins and species are matched one to
-    one so that they share the most sequences (Hungarian algorithm).
+    Sequences without a bin are left out. Bins and species are then matched one to one so that they
+    share the most sequences.
 
     Parameters
     ----------
@@ -111,10 +111,8 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
 
     Returns
     -------
-    f1 : ndarray of shape (n_species,), float64
+    f1, recall : ndarray of shape (n_species,), float64
         One value for each of ``np.unique(y_true)``; 0 for a species without a bin.
-    recall : ndarray of shape (n_species,), float64
-        The same for the recall.
 
     Examples
     --------
@@ -176,28 +174,22 @@ def genome_recovery_scores(
 
     Parameters
     ----------
-    labels : ndarray of shape (n,)
-        Genome, or species, of each sequence.
-    bins : ndarray of shape (n,)
-        Bin of each; -1 for none.
-    lengths : ndarray of shape (n,)
-        Base pairs of each.
+    labels, bins, lengths : ndarray of shape (n,)
+        Genome (or species), bin (-1 for none) and base pairs of each sequence.
 
     Returns
     -------
     dict of str to float
         - ``purity_bp``: share of the binned base pairs that are of the genome of their bin;
-        - ``completeness_bp``: share of all base pairs that lie in the bin with most of their
-          genome;
-        - ``mean_purity_bp``: mean purity of the bins, each counted the same;
-        - ``mean_completeness_bp``: mean over all genomes of the completeness of the bins that
-          stand for it (CAMI 1: a genome that no bin stands for counts as 0; one with several
-          bins counts once for each);
+        - ``completeness_bp``: share of all base pairs in the bin with most of their genome;
+        - ``mean_purity_bp``: mean purity of the bins;
+        - ``mean_completeness_bp``: mean completeness of the bins, and 0 for each genome that no bin
+          stands for (CAMI 1);
         - ``binned_bp``: share of all base pairs that are in a bin;
-        - ``genomes>50%<10%`` and so on: bins of more than 50 (70, 90) % completeness and less
-          than 10 (5) % contamination, which are as many genomes.
+        - ``genomes>50%<10%`` and so on: number of bins of more than 50 (70, 90) % completeness and
+          less than 10 (5) % contamination.
 
-        Purities are nan if there is no bin.
+        Purities are nan without a bin.
 
     References
     ----------
@@ -218,38 +210,25 @@ def genome_recovery_scores(
     genomes, genome_of = np.unique(labels, return_inverse=True)
     genome_bp = np.bincount(genome_of, weights=lengths)
     binned = np.asarray(bins) != -1
-    counts = {
-        f"genomes>{100 * c:.0f}%<{100 * t:.0f}%": 0.0 for t in _CONTAMINATION for c in _COMPLETENESS
-    }
-    if not binned.any():
-        return {
-            "purity_bp": float("nan"),
-            "completeness_bp": 0.0,
-            "mean_purity_bp": float("nan"),
-            "mean_completeness_bp": 0.0,
-            "binned_bp": 0.0,
-            **counts,
-        }
-    _, bin_of = np.unique(np.asarray(bins)[binned], return_inverse=True)
-    shared = np.zeros((len(genomes), bin_of.max() + 1))
+    found, bin_of = np.unique(np.asarray(bins)[binned], return_inverse=True)
+    shared = np.zeros((len(genomes), len(found)))
     np.add.at(shared, (genome_of[binned], bin_of), lengths[binned])
     stands_for = shared.argmax(axis=0)
     inside = shared.max(axis=0)
     purity = inside / shared.sum(axis=0)
     completeness = inside / genome_bp[stands_for]
     n_unfound = len(genomes) - len(np.unique(stands_for))
-    for most in _CONTAMINATION:
-        for least in _COMPLETENESS:
-            good = (completeness > least) & (1 - purity < most)
-            counts[f"genomes>{100 * least:.0f}%<{100 * most:.0f}%"] = float(good.sum())
-    return {
-        "purity_bp": float(inside.sum() / shared.sum()),
-        "completeness_bp": float(shared.max(axis=1).sum() / genome_bp.sum()),
-        "mean_purity_bp": float(purity.mean()),
-        "mean_completeness_bp": float(completeness.sum() / (len(completeness) + n_unfound)),
-        "binned_bp": float(shared.sum() / genome_bp.sum()),
-        **counts,
+    scores = {
+        "purity_bp": inside.sum() / shared.sum() if len(found) else np.nan,
+        "completeness_bp": shared.max(axis=1, initial=0).sum() / genome_bp.sum(),
+        "mean_purity_bp": purity.mean() if len(found) else np.nan,
+        "mean_completeness_bp": completeness.sum() / (len(completeness) + n_unfound),
+        "binned_bp": shared.sum() / genome_bp.sum(),
     }
+    for most, least in product(_CONTAMINATION, _COMPLETENESS):
+        good = (completeness > least) & (1 - purity < most)
+        scores[f"genomes>{100 * least:.0f}%<{100 * most:.0f}%"] = good.sum()
+    return {name: float(score) for name, score in scores.items()}
 
 
 def retrieval_score(
@@ -265,21 +244,21 @@ def retrieval_score(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence, n at least 2; neighbours are those of the largest cosine similarity.
+        One row per sequence. Neighbours are compared by cosine similarity.
     labels : ndarray of shape (n,)
-        Species of each; those without company are searched among, and not asked.
+        Species of each. The only sequence of a species is not asked.
     exclude : ndarray of shape (n,), default=None
-        A sequence does not count as a neighbour of those with the same value here. With genera as
-        `labels` and species here: does a sequence of an unknown species find its genus?
+        Sequences with the same value are not neighbours. With genera as `labels` and species here:
+        does a sequence of an unknown species find its genus?
     max_queries : int, default=None
-        Ask so many sequences only, drawn at random.
+        Ask at most this many sequences, drawn at random.
     random_state : int or None, default=0
         Seed of the draw.
 
     Returns
     -------
     float
-        Share of the sequences asked, from 0 to 1; nan if none could have found company.
+        Share of the sequences asked; nan if none can be asked.
 
     Examples
     --------
@@ -313,16 +292,15 @@ def retrieval_score(
 def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
     """Compute the mean silhouette of species in cosine distance.
 
-    The same as ``sklearn.metrics.silhouette_score(embeddings, labels, metric="cosine")``, without
-    the distances of all pairs: the mean cosine similarity of a row to the rows of a species is its
-    product with their mean.
+    The same as `sklearn.metrics.silhouette_score` with ``metric="cosine"``, without the distances
+    of all pairs.
 
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row a sequence; rows of zeros are at distance 1 from all.
+        One row per sequence; rows of zeros are at distance 1 from all.
     labels : ndarray of shape (n,)
-        Species of each, at least two of them.
+        Species of each, at least two.
 
     Returns
     -------
@@ -342,6 +320,7 @@ def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
         raise ValueError(f"At least two species are required, got {len(species)}.")
     sums = np.zeros((len(species), rows.shape[1]))
     np.add.at(sums, codes, rows)
+    # The mean similarity of a row to the rows of a species is its product with their mean.
     distances = 1 - rows @ (sums / counts[:, np.newaxis]).T
     own = np.arange(len(rows)), codes
     # The distance of a row to itself is not counted; it is 0, or 1 for a row of zeros.

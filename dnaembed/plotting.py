@@ -93,8 +93,7 @@ def plot_species(
     title : str, default=""
         Title of the axes.
     legend : bool, default=True
-        Show which colour and shape is which species, to the right of the axes: of the first 20
-        species, and how many more there are.
+        List the first 20 species to the right of the axes, and how many more there are.
     ax : matplotlib Axes, default=None
         Where to draw; a new figure if None.
 
@@ -111,8 +110,7 @@ def plot_species(
     >>> ax.get_title()
     'Two reads'
     """
-    if ax is None:
-        ax = new_figure(1)[1][0]
+    ax = new_figure(1)[1][0] if ax is None else ax
     coordinates, labels = np.asarray(coordinates), column_or_1d(labels)
     check_consistent_length(coordinates, labels)
     if (in_none := labels == -1).any():
@@ -121,16 +119,9 @@ def plot_species(
     kinds = np.unique(labels[~in_none]).tolist()
     for i, species in enumerate(kinds):
         x, y = coordinates[labels == species].T[:2]
-        ax.scatter(
-            x,
-            y,
-            s=18,
-            color=_COLORS[i % len(_COLORS)],
-            marker=_MARKERS[(i + i // len(_COLORS)) % len(_MARKERS)],
-            alpha=0.8,
-            linewidths=0,
-            label=str(species) if i < _LISTED else None,
-        )
+        color, marker = _COLORS[i % 10], _MARKERS[(i + i // 10) % 10]
+        label = str(species) if i < _LISTED else None
+        ax.scatter(x, y, s=18, color=color, marker=marker, alpha=0.8, linewidths=0, label=label)
     if len(kinds) > _LISTED:
         ax.scatter([], [], alpha=0, label=f"... and {len(kinds) - _LISTED} more")
     ax.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])

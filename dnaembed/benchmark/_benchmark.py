@@ -47,9 +47,9 @@ def benchmark(
     Parameters
     ----------
     sets : mapping of str to Bunch, or to list of Bunch
-        Labelled reads by the name of the set: anything with attributes ``sequences`` and
-        ``labels``, and ``lineage`` if there is one, such as `dnaembed.datasets` gives. Several
-        of one name are drawn with different seeds: scores then have a mean and a spread.
+        Labelled reads by the name of the set, with attributes ``sequences``, ``labels`` and, if
+        known, ``lineage``, such as `dnaembed.datasets` gives. Scores of several of one name have a
+        mean and a spread.
     embedders : mapping, iterable or None, default=None
         What to compare: scikit-learn transformers of sequences, or names, folders and hub ids of
         models, as a mapping by name, or a list of names of models or of pairs (name, embedder).
@@ -57,29 +57,25 @@ def benchmark(
     protocols : sequence of str, default=None
         Some of the names in `PROTOCOLS`; all if None.
     training : tuple (sequences, labels), default=None
-        Labelled reads of *other* species to fit embedders on. Without, an embedder is fitted on
-        the sequences of the set that it embeds, never on their labels, and the default
-        embedders have none that needs labels.
+        Labelled reads of *other* species to fit embedders on. None: each is fitted on the sequences
+        that it embeds, never on their labels; default embedders that need labels are left out.
     n_repeats : int, default=1
         Seeds of K-means and of the draw of shots for each set of reads; the paper has 5.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
-        Numbers of labelled sequences per species; those over half of the smallest species of a set
-        are left out.
+        Labelled sequences per species; numbers over half of the smallest species are left out.
     n_test : int, default=80
         Test sequences per species; a species with fewer is tested on what it has besides the shots.
     min_bin_size : int, default=None
         Smaller bins are dissolved. None: the paper's 10, but no more than a third of the median
         species.
     percentile : float, default=70
-        Of the similarities to species' centres: the threshold of binning. It is taken from half
-        of the species (drawn by seed) to bin the other half, and the other way round; counts are
-        of both halves together.
+        Of the similarities to species' centres: the threshold of binning. Each half of the species
+        is binned with the threshold of the other; counts are of both together.
     cache : path, default=None
-        Folder where `joblib.Memory` keeps embeddings and scores. What is found there is not
-        computed again, so that a benchmark that was killed continues. They are found by content
-        (sequences, labels, parameters and weights of the embedder, options), not by name. The
-        code of an embedder or a protocol of your own is not looked at: take another folder when
-        you change it, and trust what is in the folder, since it is read as pickles.
+        Folder where `joblib.Memory` keeps embeddings and scores, so that a benchmark that was
+        killed continues. They are found by content (sequences, labels, parameters and weights of
+        the embedder, options), not by name. Take another folder when you change the code of an
+        embedder or protocol of your own. Trust the folder: it is read as pickles.
     n_jobs : int, default=None
         Pairs of an embedder and a set scored at a time, in processes of joblib.
 
@@ -168,22 +164,20 @@ def benchmark(
 def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
     if not isinstance(sets, Mapping) or not sets:
         raise ValueError("sets must be a mapping of at least one name to labelled reads.")
-    draws = {}
+    draws: dict[str, list[Bunch]] = {}
     for name, given in sets.items():
         bunches = given if isinstance(given, list | tuple) else [given]
         if not bunches:
             raise ValueError(f"Set {name!r} is empty.")
-        draws[str(name)] = [_check_reads(name, reads) for reads in bunches]
+        draws[str(name)] = []
+        for reads in bunches:
+            sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
+            lineage = dict(getattr(reads, "lineage", None) or {})
+            check_consistent_length(sequences, labels, *lineage.values())
+            if len(np.unique(labels)) < 2:
+                raise ValueError(f"Set {name!r} has one label; two are required.")
+            draws[str(name)].append(Bunch(sequences=sequences, labels=labels, lineage=lineage))
     return draws
-
-
-def _check_reads(name: str, reads: Any) -> Bunch:
-    sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
-    lineage = dict(getattr(reads, "lineage", None) or {})
-    check_consistent_length(sequences, labels, *lineage.values())
-    if len(np.unique(labels)) < 2:
-        raise ValueError(f"Set {name!r} has one label; two are required.")
-    return Bunch(sequences=sequences, labels=labels, lineage=lineage)
 
 
 def _described(reads: Bunch) -> dict[str, Any]:

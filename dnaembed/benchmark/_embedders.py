@@ -81,10 +81,7 @@ def _of_model(model: str) -> Any:
 def check_embedders(
     embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool, n_reads: int
 ) -> dict[str, Any]:
-    """Return embedders by name, from any of the forms that `benchmark` takes.
-
-    `n_reads` is the least number that one will be fitted on.
-    """
+    """Return embedders by name, which will be fitted on at least `n_reads` reads."""
     if embedders is None:
         checked = default_embedders(supervised=supervised)
         if n_reads < _N_COMPONENTS:

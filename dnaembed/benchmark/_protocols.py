@@ -52,8 +52,8 @@ def clustering_scores(
 ) -> dict[str, float]:
     """Score K-means clusters of the embeddings against the species.
 
-    Rows are scaled to unit length; K-means knows the true number of species and starts from random
-    rows, three times, with seeds 0, 1, ...; the scores are means over the seeds.
+    Rows are scaled to unit length. K-means is given the number of species and starts three times
+    from random rows. The scores are means over the seeds.
 
     Parameters
     ----------
@@ -102,9 +102,8 @@ def few_shot_scores(
 ) -> dict[int, float]:
     """Score a classifier that learns from few labelled sequences per species.
 
-    Columns are standardised over all sequences. For each seed the sequences are permuted; the
-    first ones of each species are for learning (logistic regression, C=0.5), the last ones for
-    testing.
+    Columns are standardised over all sequences. For each seed the sequences are permuted: logistic
+    regression learns from the first of each species and is tested on the last.
 
     Parameters
     ----------
@@ -121,9 +120,8 @@ def few_shot_scores(
     first_seed : int, default=0
         The first of them.
     allow_fewer : bool, default=False
-        What happens if a species has fewer than the most shots and `n_test` sequences together.
-        False: an error. True: numbers of shots over half of the smallest species are left out, and
-        such a species is tested on what it has besides the largest remaining number of shots.
+        Leave out numbers of shots over half of the smallest species, and test a species on what it
+        has besides the most shots, instead of raising an error.
 
     Returns
     -------

@@ -66,6 +66,8 @@ def demo(
     from .. import KmerEmbedder
     from ..benchmark._embedders import model_name
     from ..datasets import load_demo_reads, save_demo_reads
+    from ..plotting import new_figure, plot_species, project
+    from ..utils._atomic import open_output
 
     if save_reads is not None:
         save_demo_reads(save_reads)
@@ -81,8 +83,14 @@ def demo(
     }
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
-    shown = {name: rows[name] for name in ("raw TNF", model)}
-    _draw(output, shown, reads.labels, method="umap" if umap else "pca", seed=embedding.seed)
+    figure, panels = new_figure(2)
+    method = "umap" if umap else "pca"
+    for panel, name in zip(panels, ("raw TNF", model), strict=True):
+        points, names = project(rows[name], method=method, random_state=embedding.seed)
+        legend = panel is panels[-1]
+        plot_species(points, reads.labels, names=names, title=name, legend=legend, ax=panel)
+    with open_output(output, "wb") as file:
+        figure.savefig(file, format="png")
     print(f"Picture: {output}\n", flush=True)
     scores = {}
     for name in embedders:
@@ -110,18 +118,3 @@ def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, 
         "species binned": int((matched > 0.5).sum()),
         "reads in bins": f"{(bins >= 0).mean():.0%}",
     }
-
-
-def _draw(
-    output: str, embeddings: dict[str, np.ndarray], labels: np.ndarray, *, method: str, seed: int
-) -> None:
-    from ..plotting import new_figure, plot_species, project
-    from ..utils._atomic import open_output
-
-    figure, panels = new_figure(len(embeddings))
-    for panel, (name, rows) in zip(panels, embeddings.items(), strict=True):
-        points, names = project(rows, method=method, random_state=seed)
-        last = panel is panels[-1]
-        plot_species(points, labels, names=names, title=name, legend=last, ax=panel)
-    with open_output(output, "wb") as file:
-        figure.savefig(file, format="png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from typer import Argument
@@ -26,19 +25,11 @@ def info(
 
     Also shows whether its weights are published ones.
     """
-    from ..backbones._load import find_folder
-
-    rows = _describe(find_folder(model, **hub.settings))
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:<{width}}  {value}")
-
-
-def _describe(folder: Path) -> list[tuple[str, str]]:
     from ..backbones._checkpoint import file_sha256, weights_file
     from ..backbones._convert import published_name
-    from ..backbones._load import load_folder
+    from ..backbones._load import find_folder, load_folder
 
+    folder = find_folder(model, **hub.settings)
     backbone = load_folder(folder)
     window = backbone.window_size
     n_parameters = sum(parameter.numel() for parameter in backbone.model.parameters())
@@ -60,4 +51,6 @@ def _describe(folder: Path) -> list[tuple[str, str]]:
         ("weights", f"{file.name}, {file.stat().st_size:,} bytes"),
         ("sha256", f"{sha256}{known}"),
     ]
-    return rows
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")

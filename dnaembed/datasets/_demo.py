@@ -39,8 +39,7 @@ def load_demo_reads(
     """Load real genome fragments of 10 bacteria.
 
     Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
-    No download: the reads are part of the package, with their provenance in ``README.md`` beside
-    them.
+    They are part of the package; ``DESCR`` has their provenance.
 
     Parameters
     ----------
@@ -96,8 +95,7 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     folder : path-like
-        A new folder; it appears complete or not at all. One that an earlier call wrote stays as it
-        is.
+        A new folder, complete or absent. One that an earlier call wrote stays as it is.
 
     Raises
     ------
@@ -106,10 +104,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
 
     Notes
     -----
-    The folder holds ``reads.fastq.gz`` (35 reads per species, their qualities invented),
-    ``known.fasta`` with ``known.tsv`` (5 other reads per species, and their species),
-    ``species.tsv`` (the species of ``reads.fastq.gz``), ``coverage.tsv`` (invented coverages in 3
-    samples) and ``genomes/`` with ``catalog.tsv`` (as `dnaembed.training.list_genomes` reads it).
+    The folder holds ``reads.fastq.gz``, ``species.tsv``, ``known.fasta``, ``known.tsv``,
+    ``coverage.tsv`` and ``genomes/``; its ``README.md`` says what they are.
 
     Examples
     --------

@@ -87,10 +87,9 @@ def make_species_dataset(
     -------
     Bunch
         With ``ids`` (list of str), ``sequences`` (list of str), ``labels`` (ndarray of str),
-        ``groups`` (ndarray of str: the genome of origin, for splits that keep genomes together),
-        ``lineage`` (dict of ndarray of str: a name for each read at the ranks that the catalogue
-        has a column for, "" where unknown) and ``left_out`` (list of str: labels with fewer than
-        `min_reads`).
+        ``groups`` (ndarray of str: the genome of origin), ``lineage`` (dict of ndarray of str:
+        names at the ranks that the catalogue has, "" where unknown) and ``left_out`` (list of str:
+        labels with fewer than `min_reads`).
 
     Raises
     ------
@@ -99,11 +98,10 @@ def make_species_dataset(
 
     Notes
     -----
-    Reads come from either strand. Those of one genome are laid out at random places without
-    overlap (for ``coverage <= 1``), so a small genome gives fewer reads: about its length, times
-    `coverage`, divided by the mean length of a read, ``(high - low) / log(high / low)``. The
-    genomes of a label give reads in proportion to their length. Contigs shorter than the shortest
-    read give none.
+    Reads come from either strand, at random places. A small genome gives fewer reads: about its
+    length, times `coverage`, divided by the mean length of a read, ``(high - low) / log(high /
+    low)``. The genomes of a label give reads in proportion to their length. Contigs shorter than
+    the shortest read give none.
 
     Examples
     --------
@@ -182,9 +180,7 @@ def sample_reads(
         raise ValueError(f'abundance must be "even" or "lognormal", got {abundance!r}.')
     if not coverage > 0:
         raise ValueError(f"coverage must be positive, got {coverage}.")
-    least, most = (
-        tuple(error_rate) if isinstance(error_rate, tuple | list) else (error_rate, error_rate)
-    )
+    least, most = np.broadcast_to(error_rate, 2).tolist()
     if not 0 <= least <= most <= 0.5:
         raise ValueError(f"error_rate must be from 0 to 0.5, low before high, got {error_rate}.")
     rng = np.random.default_rng(random_state)
@@ -215,12 +211,8 @@ def sample_reads(
     if not sequences:
         raise ValueError(f"No label has genomes that give {min_reads} reads of {low} bp or more.")
     if left_out:
-        logger.info(
-            "%d of %d labels give fewer than %d reads and are left out.",
-            len(left_out),
-            len(by_label),
-            min_reads,
-        )
+        counts = len(left_out), len(by_label), min_reads
+        logger.info("%d of %d labels give fewer than %d reads and are left out.", *counts)
     if most > 0:
         rate = rng.uniform(least, most, len(sequences))
         sequences = add_errors(sequences, rate, model=error_model, random_state=rng)

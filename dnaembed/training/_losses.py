@@ -6,6 +6,7 @@ similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -100,8 +101,7 @@ def mi_mix(
         - (1 - \lambda_i) \log \frac{e^{s_{i \pi(i)}}}{e^{s_{ii}} + N_i}, \qquad
         N_i = \sum_{j \ne i} w_{ij} e^{s_{ij}}
 
-    with the weights of `weighted_simclr`, over the candidates :math:`j \ne i`. The loss is the
-    mean over the anchors.
+    with the weights of `weighted_simclr`. The loss is the mean over the anchors.
 
     Parameters
     ----------
@@ -117,8 +117,7 @@ def mi_mix(
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
         Species of each pair; negative: unknown. A candidate with the label of row ``i`` or of row
-        ``permutation[i]`` is not a negative of anchor ``i``. (``permutation[i]`` itself, as one of
-        the two targets, always stays in the denominator: without it the loss had no lower bound.)
+        ``permutation[i]`` is not a negative of anchor ``i``, except ``permutation[i]`` itself.
 
     Returns
     -------
@@ -161,7 +160,7 @@ def mi_mix(
     rows = torch.arange(n, device=z1.device)
     same = _same_label(labels, n, z1.device)
     negative = ~(same | same[permutation])
-    negative[rows, permutation] = True
+    negative[rows, permutation] = True  # or the loss would have no lower bound
     negative[rows, rows] = False
     positives = similarities.diagonal()
     log_denominator = torch.logaddexp(positives, _log_weighted_sum(similarities, negative))
@@ -234,10 +233,9 @@ class Loss:
     Parameters
     ----------
     function : callable
-        Called with ``z1, z2, temperature=..., labels=...``, and with ``permutation, coefficients``
-        after the views if the views 1 are mixed; returns a scalar. See `supcon` and `mi_mix`.
+        With the signature of `mi_mix` if the views 1 are mixed, else of `supcon`.
     mixed_layers : {"none", "first", "all"}, default="none"
-        Hidden layers of which one is drawn in each step, to mix the views 1 at its input.
+        The views 1 are mixed at the input of one of these hidden layers, drawn in each step.
     phases : tuple of str, default=()
         Of a curriculum: the losses before and after ``phase_split`` of the steps. `function` and
         `mixed_layers` are then those of the second.
@@ -330,16 +328,12 @@ def uniformity(z: Tensor) -> Tensor:
     >>> round(uniformity(torch.eye(3)).item(), 4)
     -4.0
     """
-    return torch.pdist(z).square().mul(-2).logsumexp(0) - torch.log(
-        torch.tensor(len(z) * (len(z) - 1) / 2, dtype=z.dtype, device=z.device)
-    )
+    distances = torch.pdist(z)
+    return distances.square().mul(-2).logsumexp(0) - math.log(len(distances))
 
 
 def _log_weighted_sum(similarities: Tensor, negative: Tensor) -> Tensor:
-    """Return ``log sum_j w_ij exp(s_ij)`` over the negatives of each row.
-
-    With ``w_ij = exp(s_ij) / mean_k exp(s_ik)`` this is ``log sum exp(2 s) - log mean exp(s)``.
-    """
+    """Return ``log sum_j w_ij exp(s_ij)``, which is ``log sum exp(2 s) - log mean exp(s)``."""
     s = similarities.masked_fill(~negative, _NEVER)
     n_negatives = negative.sum(1)
     # A row without negatives would have log 0 - log 0: it gets log 0 and no gradient.

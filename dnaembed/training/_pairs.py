@@ -210,9 +210,8 @@ class _PiecePairs:
 class GenomePairs(_PiecePairs):
     r"""Pairs of non-overlapping pieces of labelled genomes.
 
-    A label is drawn first, then a genome of it for each view (so that the two may be of different
-    strains), then a place, a length, a strand and a rate of errors for each view: nothing is ever
-    seen twice. Long genomes weigh no more than short ones.
+    A label is drawn first; then, for each view, a genome of it, a place, a length, a strand and a
+    rate of errors. Long genomes weigh no more than short ones.
 
     Parameters
     ----------
@@ -228,18 +227,16 @@ class GenomePairs(_PiecePairs):
     domain_weights : mapping of str to float, default=None
         Weight of each label of a domain; 1 for a domain that is not named.
     positive : {"piece", "same", "reverse_complement", "mutation"}, default="piece"
-        What view 2 is: another piece, or, for ablation, the very same read (what differs is then
-        the dropout of the model), its reverse complement, or a mutated copy.
+        What view 2 is: another piece, or, for ablation, the same read, its reverse complement or
+        a mutated copy.
     mutation_rate : float, default=0.05
         Errors per base of a mutated copy.
     virtual_share : float, default=0.0
-        Share of pairs that stand for a species that does not exist: both views evolve by one
-        process of substitutions, drawn anew, whose rates depend on a base and its neighbours and
-        are the same on both strands. It has a label of its own. A few hundred species are soon
-        known by heart; these are never the same, and they are near relatives of the real ones.
+        Share of pairs of a species that does not exist, with a label of its own. Both views evolve
+        by the same substitutions, drawn anew, whose rates depend on a base and its neighbours.
+        A model would soon know a few hundred species by heart; virtual ones never repeat.
     virtual_divergence : tuple of float, default=(0.05, 0.2)
-        Substitutions per base are uniform between these two, drawn for each virtual species. Below
-        0.05 it would be a strain.
+        Substitutions per base are uniform between these, drawn for each virtual species.
     seed : int, default=0
         Same seed, same pairs.
 
@@ -306,9 +303,8 @@ class GenomePairs(_PiecePairs):
 class ReadPairs(_PiecePairs):
     """Pairs from reads or contigs, with labels or without.
 
-    With labels, a label is drawn, then a read of it for each view; if both views fall on one read
-    they do not overlap. Without, a pair is two parts of one read that do not overlap: it is of one
-    species for certain, which is what adapts a model to a sample nobody has labelled.
+    With labels, a label is drawn, then a read of it for each view. Without, a pair is two parts of
+    one read, which are of one species for certain. Views of one read do not overlap.
 
     Parameters
     ----------
@@ -332,9 +328,8 @@ class ReadPairs(_PiecePairs):
 
     Notes
     -----
-    The labels of the batches are numbers from 0 in the sorted order of the known labels; each read
-    of unknown species has a number of its own after those, so that two pairs out of one read are
-    not taken for two species.
+    The labels of the batches are numbers from 0 in the sorted order of the known labels. Each read
+    of unknown species has a number of its own after those.
 
     Examples
     --------
@@ -387,8 +382,7 @@ def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
     values = np.asarray(labels)
     if values.shape != (n_reads,):
         raise ValueError(f"{n_reads} sequences need {n_reads} labels, got shape {values.shape}.")
-    known = np.ones(n_reads, dtype=bool)
-    if np.issubdtype(values.dtype, np.signedinteger):
-        known = values >= 0
+    signed = np.issubdtype(values.dtype, np.signedinteger)
+    known = values >= 0 if signed else np.ones(n_reads, dtype=bool)
     numbers[known] = np.unique(values[known], return_inverse=True)[1]
     return numbers

@@ -168,7 +168,7 @@ JOBS = {
     "DNABertSEmbedder, fine-tuned": _fine_tuned_embedder,
     "FewShotSpeciesClassifier": _classified,
     "K-means": _clustered(n_clusters=3),
-    "graph": _clustered(method="graph", n_neighbors=5),
+    "graph of few rows": _clustered(method="graph", n_neighbors=5),
     "graph of a cloud": lambda seed: (
         SpeciesClusterer(method="graph", resolution=1.5, min_bin_size=2, random_state=seed)
         .fit(np.random.default_rng(0).normal(size=(150, 8)))
@@ -203,6 +203,7 @@ UNSEEDED = {
     "DNABertSEmbedder",
     "FewShotSpeciesClassifier",
     "train_bpe_tokenizer",
+    "graph of few rows",
     "K-medoid",
     "HDBSCAN",
 }

@@ -307,24 +307,24 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
         (absent, good, (), f"{absent}: No such file or directory"),
         (str(tmp_path), good, (), "Is a directory"),
         (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv or .parquet"),
-        (reads_file, str(tmp_path / "no" / "x.npy"), (), "there is no folder"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
+        (reads_file, good, ("--shard", "3/2"), "I/N with I from 1 to N, as 3/64; got '3/2'"),
+        (reads_file, str(tmp_path / "x.tsv"), ("--shard", "1/2"), "output that ends in .npy"),
+        (reads_file, str(tmp_path / "x.tsv"), ("--dtype", "float16"), "output that ends in .npy"),
     ):
         assert said in fails(capsys, "embed", reads, "-o", output, *more)
 
 
 def test_bad_outputs_are_known_before_the_work(tmp_path, labelled, capsys):
     """The sequences do not exist either: whatever is looked at first is complained about."""
-    absent, place = str(tmp_path / "absent.fa"), str(tmp_path / "no" / "x")
+    absent, nowhere = str(tmp_path / "absent.fa"), str(tmp_path / "no" / "x")
     (tmp_path / "file").write_text("")
-    assert "there is no folder" in fails(capsys, "cluster", absent, "-o", place)
-    assert "there is no folder" in fails(capsys, "bin", absent, "-o", place)
-    assert "there is no folder" in fails(capsys, "demo", "-o", place)
+    classify = ["classify", "--train", absent, "--labels", labelled, absent]
+    for argv in (["embed", absent], ["cluster", absent], ["bin", absent], ["demo"], classify):
+        assert "there is no folder" in fails(capsys, *argv, "-o", nowhere)
     assert "is a file" in fails(capsys, "bin", absent, "-o", str(tmp_path / "file"))
-    argv = ["classify", "--train", absent, "--labels", labelled, absent]
-    assert "there is no folder" in fails(capsys, *argv, "-o", place)
-    assert "is a directory" in fails(capsys, *argv, "-o", str(tmp_path))
+    assert "is a directory" in fails(capsys, *classify, "-o", str(tmp_path))
 
 
 def test_debug_shows_the_traceback(tmp_path, monkeypatch):
@@ -376,16 +376,6 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     assert line == "dnaembed merge: error: Of 2 shards, number 1 is missing (1 files given)."
 
 
-def test_embed_shard_and_dtype_need_npy(tmp_path, reads_file, model, capsys):
-    for option in (("--shard", "1/2"), ("--dtype", "float16")):
-        line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "x.tsv"), *option, *model)
-        assert "need an output that ends in .npy" in line
-    line = fails(
-        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), "--shard", "3/2", *model
-    )
-    assert "shard must be I/N with I from 1 to N, as 3/64; got '3/2'" in line
-
-
 # cluster
 
 
@@ -402,10 +392,16 @@ def test_cluster(tmp_path, reads_file, model):
     assert set(labels) == {"0", "1"}
 
 
-def test_more_clusters_than_reads(tmp_path, reads_file, model, capsys):
-    line = fails(capsys, "cluster", reads_file, "-k", "99", "-o", str(tmp_path / "x.tsv"), *model)
-    assert "99" in line
-    assert not (tmp_path / "x.tsv").exists()
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["cluster", "-k", "99"], "99"),
+        (["bin"], "sequence of 2500 bp or more is expected, but the longest of 24 has 3"),
+    ],
+)
+def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, argv, said, capsys):
+    assert said in fails(capsys, *argv, reads_file, "-o", str(tmp_path / "x"), *model)
+    assert not (tmp_path / "x").exists()
 
 
 # bin
@@ -432,22 +428,6 @@ def test_bin(tmp_path, reads_file, model):
 
 
 @pytest.mark.parametrize(
-    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
-)
-def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
-    table = tmp_path / "coverage.tsv"
-    lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
-    table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
-    argv = ["bin", reads_file, "-o", str(tmp_path / "bins"), "--min-length", "300", *model]
-    options = ["--method", *method, "--min-bin-size", "5", "--abundance", str(table)]
-    assert main([*argv, *options, "--abundance-weight", "0.9"]) == 0
-    bins = read_labels(tmp_path / "bins" / "contigs.tsv")
-    first, second = ({bins[f"r{i}"] for i in part} for part in (range(12), range(12, 24)))
-    assert not (first & second) - {"-1"}
-    assert (first | second) - {"-1"}
-
-
-@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("r0\t1", "no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..."),
@@ -471,12 +451,6 @@ def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
     (tmp_path / "bins" / "mine.txt").write_text("")
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--force"))
     assert "other files than bins (mine.txt" in line
-
-
-def test_bin_with_contigs_all_too_short(tmp_path, reads_file, model, capsys):
-    line = fails(capsys, "bin", reads_file, "-o", str(tmp_path / "bins"), *model)
-    assert "sequence of 2500 bp or more is expected, but the longest of 24 has 3" in line
-    assert not (tmp_path / "bins").exists()
 
 
 # classify

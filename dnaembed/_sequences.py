@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from numbers import Number
 from typing import Any
 
 import numpy as np
-
-from .utils._messages import printable
 
 _AMBIGUOUS = "RYSWKMBDHVN"
 _GAPS = b"-."
@@ -100,8 +99,9 @@ def check_sequences(X: Any) -> list[str]:
     Parameters
     ----------
     X : iterable of str
-        A list, a tuple, a 1-D numpy array (``U``, ``O`` or ``StringDType``), a pandas or polars
-        Series, or a table or array of one column.
+        A list, tuple, deque, generator or view of a dict, a 1-D numpy array (``U``, ``O`` or
+        ``StringDType``), a pandas or polars Series, an array of pyarrow, or a table or array of
+        one column. Sets and dicts are refused: rows need an order.
 
     Returns
     -------
@@ -112,6 +112,7 @@ def check_sequences(X: Any) -> list[str]:
     ------
     TypeError
         If an item is not a string; the message gives its position, counted from 0 as in ``X[0]``.
+        Records and objects that hold a sequence are not strings: give ``str(record.seq)``.
     ValueError
         If `X` is a single string, holds no sequence, has more than one column, or holds a sequence
         that is not DNA.
@@ -122,36 +123,75 @@ def check_sequences(X: Any) -> list[str]:
     >>> check_sequences(("acgt", "NNNN"))
     ['ACGT', 'NNNN']
     """
-    items = _as_list(X)
+    items = _values(as_container(X))
+    if isinstance(items, str | bytes):
+        raise ValueError("Iterable over DNA sequences expected, string object received.")
+    if hasattr(items, "shape"):
+        if items.shape[1:] not in ((), (1,)) or not isinstance(items, np.ndarray):
+            raise ValueError(
+                f"DNA sequences must come as one column, got {type(X).__name__} of shape "
+                f"{items.shape}."
+            )
+        items = items.reshape(-1).tolist()
+    if not isinstance(items, list | tuple):
+        raise TypeError(f"Iterable over DNA sequences expected, got {type(X).__name__}.")
     if not items:
         raise ValueError(
             "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
         )
-    for position, item in enumerate(items):
-        if not isinstance(item, str):
-            raise TypeError(
-                f"DNA sequences must be strings, got {type(item).__name__} "
-                f"({printable(repr(item))}) at position {position}."
-            )
-    return [normalize_sequence(item, where=f"sequence {i}") for i, item in enumerate(items)]
+    return [
+        normalize_sequence(_string(item, i), where=f"sequence {i}") for i, item in enumerate(items)
+    ]
 
 
-def _as_list(X: Any) -> Sequence[Any]:
-    if isinstance(X, str | bytes):
-        raise ValueError("Iterable over DNA sequences expected, string object received.")
-    if isinstance(X, list | tuple):
-        # Rows of one string, as a list of lists, are what DataFrame.values.tolist() gives.
-        return [x[0] if isinstance(x, list | tuple) and len(x) == 1 else x for x in X]
-    if hasattr(X, "to_numpy"):  # pandas and polars: Series, extension arrays, frames
-        X = X.to_numpy()
-    if isinstance(X, np.ndarray):
-        if X.ndim == 2 and X.shape[1] == 1:
-            X = X[:, 0]
-        if X.ndim != 1:
-            raise ValueError(
-                f"DNA sequences must come as one column, got an array of shape {X.shape}."
-            )
-        return X.tolist()
-    if isinstance(X, Iterable):
-        return list(X)
-    raise TypeError(f"Iterable over DNA sequences expected, got {type(X).__name__}.")
+def as_container(X: Any) -> Any:
+    """Turn what can be read only once, and other iterables without a shape, into a list."""
+    if hasattr(X, "to_pylist") and getattr(X, "num_columns", 1) == 1:  # pyarrow, also in chunks
+        return (X.column(0) if hasattr(X, "column") else X).to_pylist()
+    if hasattr(X, "shape") or isinstance(X, str | bytes | list | tuple):
+        return X
+    if not isinstance(X, Iterable):
+        return X
+    if isinstance(X, set | frozenset | Mapping):
+        raise TypeError(f"The rows of a {type(X).__name__} have no order: give a list.")
+    return list(X)
+
+
+def holds_sequences(X: Any) -> bool:
+    """Tell sequences from numbers in what `as_container` returns: whether there is any text in it.
+
+    One string is enough, so that a missing value among sequences is reported as such.
+    """
+    values = _values(X)
+    if isinstance(values, list | tuple):
+        return any(map(_is_text, values))
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind != "O":
+            return values.dtype.kind in "UST"
+        return any(_is_text(v) if values.ndim == 1 else isinstance(v, str) for v in values.flat)
+    return isinstance(values, str | bytes)
+
+
+def _values(X: Any) -> Any:
+    return X.to_numpy() if hasattr(X, "to_numpy") else X  # Series and frames of pandas and polars
+
+
+def _is_text(item: Any) -> bool:
+    """Tell a string, and any object that may hold one, from a row of numbers."""
+    if isinstance(item, list | tuple):
+        return any(isinstance(value, str) for value in item)
+    numeric = item is None or isinstance(item, Number | np.generic) or hasattr(item, "__array__")
+    return isinstance(item, str | bytes) or not numeric
+
+
+def _string(item: Any, position: int) -> str:
+    if isinstance(item, list | tuple) and len(item) == 1:  # as DataFrame.values.tolist() gives them
+        item = item[0]
+    if isinstance(item, str):
+        return item
+    # A number is shown; other objects may hold a whole sequence.
+    shown = f" ({item})" if isinstance(item, Number) else ""
+    raise TypeError(
+        f"DNA sequences must be strings, got {type(item).__name__}{shown} at position {position}. "
+        "Decode bytes; of a record, such as (id, sequence), give the sequence alone."
+    )

@@ -15,8 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from .species._kmedoid import row_blocks
-from .utils._rows import unit_length
+from .utils._rows import row_blocks, unit_length
 
 __all__ = [
     "center_similarities",

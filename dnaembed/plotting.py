@@ -9,10 +9,12 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from .utils._compile import import_compiled
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["new_figure", "plot_species", "project"]
+__all__ = ["new_figure", "plot_bins", "plot_species", "project"]
 
 # Paul Tol's "muted" scheme: told apart with any kind of colour vision. Ten colours are all that
 # anyone can tell apart, so the shape changes as well.
@@ -59,9 +61,8 @@ def project(
         first, second = pca.explained_variance_ratio_
         return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
     if method == "umap":
-        from umap import UMAP  # takes seconds to import
-
-        reducer = UMAP(metric="cosine", random_state=random_state, n_jobs=1)
+        umap = import_compiled("umap")  # takes seconds
+        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
         return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
     if method == "tsne":
         perplexity = min(30, (len(embeddings) - 1) / 3)
@@ -136,6 +137,46 @@ def plot_species(
     if legend:
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
     return ax
+
+
+def plot_bins(embeddings: np.ndarray, bins: np.ndarray, lengths: np.ndarray) -> Any:
+    """Draw a map of contigs by bin, and how large each bin is.
+
+    Parameters
+    ----------
+    embeddings : ndarray of shape (n, d)
+        One row per contig.
+    bins : ndarray of shape (n,)
+        Bin of each; -1 for none, which are grey.
+    lengths : ndarray of shape (n,)
+        Bases of each: the area of its point.
+
+    Returns
+    -------
+    matplotlib Figure
+        Save it with ``figure.savefig(path)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dnaembed.plotting import plot_bins
+    >>> figure = plot_bins(np.eye(3), np.array([0, 0, -1]), np.array([5000, 9000, 3000]))
+    >>> [ax.get_title() for ax in figure.axes]
+    ['3 contigs', '1 bins']
+    """
+    figure, (left, right) = new_figure(2)
+    bins, names = np.asarray(bins), np.unique(bins[bins >= 0])
+    color = np.array([*(_COLORS[i % len(_COLORS)] for i in range(len(names))), "#dddddd"])
+    shown = color[np.where(bins >= 0, np.searchsorted(names, bins), -1)]
+    if min(np.shape(embeddings)) > 1:
+        points, axes = project(embeddings)
+        left.scatter(*points.T, s=np.asarray(lengths) / 1000, c=shown, alpha=0.7, linewidths=0)
+        left.set(xlabel=axes[0], ylabel=axes[1])
+    left.set(title=f"{len(bins)} contigs", xticks=[], yticks=[])
+    bases = [np.sum(lengths[bins == name]) / 1e6 for name in names]
+    right.bar(np.arange(len(names)), bases, color=color[:-1])
+    right.set(xlabel="bin", ylabel="Mbp", title=f"{len(names)} bins")
+    return figure
 
 
 def new_figure(n_panels: int) -> tuple[Any, list[Any]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 import venv
 import zipfile
 from pathlib import Path
@@ -150,3 +151,65 @@ def test_wheel_works_outside_the_checkout(built, tmp_path):
     (tmp_path / "reads.fa").write_text(">a\n" + "ACGGC" * 60 + "\n>b\n" + "ATTAT" * 60 + "\n")
     run(dnaembed, "embed", "reads.fa", "-o", "embeddings.npy", cwd=tmp_path)
     assert (tmp_path / "embeddings.npy").stat().st_size > 384 * 2 * 4
+
+
+@pytest.fixture
+def box():
+    """A folder that other users reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+# Another user, or, where that one cannot read the interpreter, one without the powers of root.
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+POWERLESS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs modes of files")
+@pytest.mark.parametrize("command", [["demo"], ["demo", "--umap"]], ids=" ".join)
+def test_read_only_wheel_works_for_another_user_without_a_home(built, box, command):
+    site, work = box / "site", box / "work"
+    install = ["--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check"]
+    run(sys.executable, "-m", "pip", "install", *install, "--target", site, built[0], cwd=box)
+    (site / "home").mkdir()
+    for path in [site, *site.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    work.mkdir()
+    work.chmod(0o777)
+    environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "PYTHONPATH": str(site)}
+    environment["HOME"] = str(site / "home")
+
+    def start(prefix, user, *arguments):
+        return subprocess.run(
+            [*prefix, sys.executable, "-B", *arguments],
+            cwd=work,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            **user,
+        )
+
+    probe = (
+        "import os, sys, dnaembed, torch; print(dnaembed.__file__);"
+        "sys.exit(any(os.access(p, os.W_OK) for p in [*dnaembed.__path__, os.environ['HOME']]))"
+    )
+    ways = [([], {})] if os.geteuid() else [([], NOBODY), (POWERLESS, {})]
+    for way in ways:
+        try:
+            started = start(*way, "-c", probe)
+        except OSError:
+            continue
+        if started.returncode == 0:
+            break
+    else:
+        pytest.skip(
+            "no user can be had who starts this interpreter and cannot write to the package"
+        )
+    assert started.stdout.startswith(str(site))
+    done = start(*way, "-m", "dnaembed", *command, "--output", "map.png")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Picture: map.png" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in work.iterdir()] == ["map.png"]

@@ -178,7 +178,7 @@ def test_the_disk_cache_survives_kills_of_two_writers(tmp_path, spawn):
         for process in writers:
             process.kill()
             process.join()
-        found = open_cache(folder).get([b"%016d" % i for i in range(5000)])
+        found = open_cache(folder).get([b"%016d" % i for i in range(5000)], 64)
         assert all((row == np.full(64, int(key))).all() for key, row in found.items())
         assert len(found) >= n_found  # what was there stays
         n_found = len(found)

@@ -1,5 +1,7 @@
 """Sequences and embeddings at the edges: defined results or clear errors, and never NaN."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from dnaembed.benchmark import (
     retrieval_score,
     species_silhouette,
 )
+from dnaembed.cli import main
 from dnaembed.metrics import center_similarities, min_similarity_from_labels, species_f1_recall
 from dnaembed.utils._rows import unit_length
 from tests.helpers.seeded_jobs import tiny_transformer
@@ -139,19 +142,56 @@ def test_a_million_bases_through_a_transformer(make):
     np.testing.assert_allclose(rows, window, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("dtype", "factor"), [("float16", 300), ("float32", 1e20)])
-def test_overflow_is_an_error(tmp_path, dtype, factor):
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    """A model that overflows on all but the shortest reads."""
     backbone = tiny_transformer()
     with torch.no_grad():
         for parameter in backbone.model.parameters():
-            parameter.mul_(factor)
-    backbone.save(tmp_path / "model")
-    embedder = DNABertSEmbedder(tmp_path / "model", dtype=dtype, device="cpu").fit(["A"])
-    expected = rf"the model gives NaN or infinity in {dtype} on \d of 2 windows, the first of"
-    for _ in range(2):  # nothing is kept of the first attempt
+            parameter.mul_(1e20)
+    folder = tmp_path_factory.mktemp("overflow") / "model"
+    backbone.save(folder)
+    return folder
+
+
+OVERFLOW = {
+    "embedder": lambda embedder, reads: embedder.fit_transform(reads),
+    "classifier": lambda embedder, reads: FewShotSpeciesClassifier(embedder).fit(reads, [0, 1, 0]),
+    "clusterer": lambda embedder, reads: SpeciesClusterer(2, embedder=embedder).fit(reads),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("kind", OVERFLOW)
+def test_overflow_names_the_model_and_the_sequence(overflowing, kind, dtype):
+    embedder = DNABertSEmbedder(overflowing, dtype=dtype, device="cpu")
+    expected = rf"^sequence 0: the model '{overflowing}' gives NaN or infinity in {dtype}"
+    for _ in range(2):  # nothing of it is kept in the cache
         with pytest.raises(FloatingPointError, match=expected) as caught:
-            embedder.transform(["ACGTTGCA" * 50, "A"])
+            OVERFLOW[kind](embedder, ["ACGTTGCA" * 50, "ACGTTGCA" * 50, "A"])
         assert ("set dtype='float32'" in str(caught.value)) == (dtype == "float16")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "embed reads.fa -o out.npy",
+        "embed reads.fa -o out.tsv",
+        "cluster reads.fa -k 2 -o out.tsv",
+        "bin reads.fa -o out --min-length 9",
+        "classify reads.fa --train reads.fa --labels y.tsv -o out.tsv",
+        "classify reads.fa --train reads.fa --labels y.tsv -o out.tsv --consensus 99",
+    ],
+)
+def test_overflow_is_one_line_of_every_command(overflowing, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("reads.fa").write_text(f">first\n{'ACGTTGCA' * 50}\n>second\n{'TTGACCAA' * 50}\n")
+    Path("y.tsv").write_text("first\ta\nsecond\tb\n")
+    assert main([*command.split(), "--model", str(overflowing), "--quiet"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert f"record 'first': the model '{overflowing}' gives NaN or infinity" in lines[0]
+    assert not Path("out.tsv").exists()
 
 
 @equal_rows_may_warn

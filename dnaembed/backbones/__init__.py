@@ -3,17 +3,22 @@
 A *backbone* is the part of an embedder that computes: a model with what turns DNA into its input.
 """
 
-from ._convert import convert_checkpoint
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ._load import load_backbone, shared_backbone
 from ._protocol import Backbone, Mixing, register_backbone
-from .dnabert import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
-    load_projection_head,
-    train_bpe_tokenizer,
-)
+
+if TYPE_CHECKING:
+    from ._convert import convert_checkpoint
+    from .dnabert import (
+        DnaBertBackbone,
+        DnaBertConfig,
+        DnaBertModel,
+        load_projection_head,
+        train_bpe_tokenizer,
+    )
 
 __all__ = [
     "Backbone",
@@ -31,3 +36,11 @@ __all__ = [
     "shared_backbone",
     "train_bpe_tokenizer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: transformers takes seconds, and the k-mer models do not need it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "._convert" if name == "convert_checkpoint" else ".dnabert"
+    return getattr(import_module(module, __name__), name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from ._checkpoint import file_sha256, weight_files
+from ._checkpoint import file_sha256, weights_file
 from ._load import PUBLISHED_WEIGHTS, find_folder, load_folder
 from .dnabert import DnaBertBackbone
 
@@ -48,41 +48,33 @@ def convert_checkpoint(
     FileNotFoundError, ValueError
         If the source cannot be loaded, as in `load_backbone`, or is not of this architecture.
     """
-    origin = find_folder(
-        source,
-        revision=revision,
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-        sha256=sha256,
-    )
+    hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    origin = find_folder(source, revision=revision, sha256=sha256, **hub)
     backbone = load_folder(origin)
     if not isinstance(backbone, DnaBertBackbone):
         raise ValueError(
             f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; this model is a "
             f"{backbone.model.config.model_type!r}, which needs no conversion."
         )
-    hashes = {file.name: file_sha256(file) for file in weight_files(origin)}
     # A hub id says where weights come from; a folder of the user's says nothing to others.
-    backbone.save(folder, card=_card(str(source) if origin != Path(source) else None, hashes))
+    name = str(source) if origin != Path(source) else None
+    backbone.save(folder, card=_card(name, weights_file(origin)))
 
 
 def published_name(sha256: str) -> str | None:
-    """Hub id of the published checkpoint whose weights have this digest."""
+    """Return the hub id of the published checkpoint whose weights have this digest."""
     return next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
 
 
-def _card(source: str | None, hashes: dict[str, str]) -> str:
-    name = next(filter(None, map(published_name, hashes.values())), None)
-    files = "\n".join(f"- `{file}`: `{sha256}`" for file, sha256 in hashes.items())
+def _card(source: str | None, weights: Path) -> str:
+    sha256 = file_sha256(weights)
+    name = published_name(sha256)
     if name is not None:
         origin = f"the published [{name}](https://huggingface.co/{name})"
+        known = "It is the digest of the published weights."
     else:
         origin = f"`{source}`" if source else "a local checkpoint"
-    known = (
-        "They are the published weights: the digest is the known one.\n"
-        if name is not None
-        else "The digest is not that of a published checkpoint that dnaembed knows.\n"
-    )
+        known = "It is not that of a published checkpoint that dnaembed knows."
     return f"""\
 ---
 license: {"apache-2.0" if name else "other"}
@@ -101,11 +93,8 @@ file gives that of `[UNK]`.
 
 ## Source
 
-sha256 of the source's weights:
+sha256 of `{weights.name}`: `{sha256}`. {known}
 
-{files}
-
-{known}
 ## Licence
 
 DNABERT-2 and DNABERT-S were published under the Apache License 2.0 by their authors

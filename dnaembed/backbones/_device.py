@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -45,15 +47,8 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def move(
-    model: torch.nn.Module,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Move a model, or change its precision; what is None stays.
-
-    The declared type hides a decorator of transformers that mypy misreads.
-    """
+def move(model: Any, device: Any = None, dtype: torch.dtype | None = None) -> None:
+    """Move a model, or change its precision; what is None stays."""
     model.to(device=device, dtype=dtype)
 
 

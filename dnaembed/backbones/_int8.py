@@ -17,11 +17,7 @@ class Int8Linear(nn.Module):
     becomes 127 or -127. What rounding takes off a weight is kept in a second int8 number, because
     it would shift all tokens alike, and so the mean over them; what it takes off the inputs
     averages out. Products are summed in int32, without overflow, and come out as float32.
-
-    Parameters
-    ----------
-    linear : torch.nn.Linear
-        The layer to replace; on the CPU, in float32, of at least two inputs.
+    The layer to replace is on the CPU, in float32, and has at least two inputs.
     """
 
     weight: torch.Tensor

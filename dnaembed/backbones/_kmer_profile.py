@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..composition import kmer_counts
 from ..composition._counting import check_k, n_kmers
 from ._protocol import Backbone, Mixing, register_backbone
-from ._sizes import check_integer, check_number, check_size, shown
+from ._sizes import MIN_WINDOW, check_integer, check_number, check_size, shown
 
-_MAX_COLUMNS = 100_000
+_MAX_COLUMNS = 16_384
 _MAX_LENGTHS = 8
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
 
 
-class KmerProfileConfig(PreTrainedConfig):
+class KmerProfileConfig:
     """Sizes of a `KmerProfileModel`.
 
     Parameters
@@ -46,9 +45,7 @@ class KmerProfileConfig(PreTrainedConfig):
     dropout : float, default=0.1
         Dropout of the residual branches, in training.
     window_size : int or None, default=None
-        Longest piece, in bp, that the model should see in one pass.
-    **kwargs : dict
-        Passed on to `transformers.PreTrainedConfig`.
+        Longest piece, in bp, that the model should see in one pass; at least 64. None: any length.
 
     Raises
     ------
@@ -64,16 +61,8 @@ class KmerProfileConfig(PreTrainedConfig):
     """
 
     model_type = "kmer_profile"
-    #: Fields that decide what the model computes in evaluation mode.
-    architecture_fields: ClassVar[tuple[str, ...]] = (
-        "k",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "deep_size",
-        "linear_size",
-        "linear_weight",
-    )
+    #: Fields that do not change what the model computes in evaluation mode.
+    training_fields: ClassVar[tuple[str, ...]] = ("dropout", "window_size")
 
     def __init__(
         self,
@@ -87,29 +76,27 @@ class KmerProfileConfig(PreTrainedConfig):
         linear_weight: float = 0.3,
         dropout: float = 0.1,
         window_size: int | None = None,
-        **kwargs: Any,
     ) -> None:
         if not isinstance(k, Sequence) or isinstance(k, str) or len(k) > _MAX_LENGTHS:
             raise ValueError(f"k must be a list of 1 to {_MAX_LENGTHS} integers, got {shown(k)}.")
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-        self.hidden_size = check_integer("hidden_size", hidden_size, 1, _MAX_COLUMNS)
-        self.intermediate_size = check_integer(
-            "intermediate_size", intermediate_size, 1, _MAX_COLUMNS
-        )
-        self.num_hidden_layers = check_integer(
-            "num_hidden_layers", num_hidden_layers, 0, _MAX_COLUMNS
-        )
-        self.deep_size = check_integer("deep_size", deep_size, 1, _MAX_COLUMNS)
-        self.linear_size = check_integer("linear_size", linear_size, 0, _MAX_COLUMNS)
+
+        def size(name: str, value: int, low: int = 1) -> int:
+            return check_integer(name, value, low, _MAX_COLUMNS)
+
+        self.hidden_size = size("hidden_size", hidden_size)
+        self.intermediate_size = size("intermediate_size", intermediate_size)
+        self.num_hidden_layers = size("num_hidden_layers", num_hidden_layers, 0)
+        self.deep_size = size("deep_size", deep_size)
+        self.linear_size = size("linear_size", linear_size, 0)
         self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
         self.dropout = check_number("dropout", dropout, 1)
         self.window_size = window_size
         if window_size is not None:
-            check_integer("window_size", window_size)
+            self.window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
         check_size(self.num_hidden_layers, self.n_parameters)
-        super().__init__(**kwargs)
 
     @property
     def n_columns(self) -> int:
@@ -150,7 +137,7 @@ class ResidualBlock(nn.Module):
         return hidden + self.dropout(self.narrow(inside))
 
 
-class KmerProfileModel(PreTrainedModel):
+class KmerProfileModel(nn.Module):
     """From k-mer counts to an embedding.
 
     Square roots of the frequencies (the noise of a root is the same for rare and for common
@@ -179,11 +166,10 @@ class KmerProfileModel(PreTrainedModel):
     mean: torch.Tensor
     scale: torch.Tensor
     linear: torch.Tensor
-    base_model_prefix = "kmer_profile"
-    main_input_name = "counts"
 
     def __init__(self, config: KmerProfileConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         n = config.n_columns
         self.register_buffer("mean", torch.zeros(n))
         self.register_buffer("scale", torch.ones(n))
@@ -196,14 +182,7 @@ class KmerProfileModel(PreTrainedModel):
             )
             self.norm = nn.LayerNorm(config.hidden_size)
             self.leave = nn.Linear(config.hidden_size, config.deep_size, bias=False)
-        self.post_init()
 
-    def _init_weights(self, module: nn.Module) -> None:
-        # What torch does on its own: nothing of transformers' scheme is meant for this model.
-        if isinstance(module, nn.Linear | nn.LayerNorm):
-            module.reset_parameters()
-
-    # Without a network there are no parameters, from which transformers would tell these two.
     @property
     def device(self) -> torch.device:
         """Where the model lies."""
@@ -234,10 +213,11 @@ class KmerProfileModel(PreTrainedModel):
         mixed = profile if mixing is None else mixing.mix(profile)
         parts = []
         if self.config.num_hidden_layers:
-            start = torch.cat((mixed if _at(mixing, 0) else profile, length), dim=1)
+            mixed_layer = -1 if mixing is None else mixing.layer
+            start = torch.cat((profile if mixed_layer else mixed, length), dim=1)
             hidden = self.enter(start.to(self.enter.weight.dtype))
             for i, layer in enumerate(self.layers):
-                if i and mixing is not None and mixing.layer == i:
+                if mixing is not None and i == mixed_layer > 0:
                     hidden = mixing.mix(hidden)
                 hidden = layer(hidden)
             deep = self.leave(self.norm(hidden))
@@ -257,10 +237,6 @@ class KmerProfileModel(PreTrainedModel):
         roots = torch.cat([(b / t).sqrt() for b, t in zip(blocks, totals, strict=True)], dim=1)
         length = totals[0].clamp(max=_MAX_KMERS).log() - log(_TYPICAL_KMERS)
         return (roots - self.mean.float()) * self.scale.float(), length
-
-
-def _at(mixing: Mixing | None, layer: int) -> bool:
-    return mixing is not None and mixing.layer == layer
 
 
 @register_backbone
@@ -303,17 +279,7 @@ class KmerProfileBackbone(Backbone):
         return max(1, self.model.config.num_hidden_layers)
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Canonical k-mer counts of each sequence.
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Normalised: upper-case A, C, G, T and N.
-
-        Returns
-        -------
-        list of ndarray of shape (n_columns,), uint32
-        """
+        """Count the canonical k-mers of each sequence; (n_columns,), uint32."""
         return list(kmer_counts(sequences, self.model.config.k))
 
     def cost(self, features: np.ndarray) -> int:
@@ -321,13 +287,7 @@ class KmerProfileBackbone(Backbone):
         return 1
 
     def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Stack counts.
-
-        Returns
-        -------
-        dict
-            ``counts``, (n, n_columns), float32.
-        """
+        """Stack counts as ``counts``, (n, n_columns), float32."""
         counts = np.empty((len(features), self.model.config.n_columns), dtype=np.float32)
         for row, values in zip(counts, features, strict=True):
             row[:] = values
@@ -336,28 +296,16 @@ class KmerProfileBackbone(Backbone):
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Embed a batch of counts.
-
-        Parameters
-        ----------
-        batch : mapping
-            As `collate` makes it, on the device of the model.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size), float32
-        """
+        """Embed a batch of counts; see `Backbone.embed`."""
         self.check_mixing(mixing)
         return self.model(batch["counts"], mixing=mixing).float()
 
     def fine_tuning_rate(self, labelled: bool) -> float:
-        """Learning rate to adapt the model with: what labels say is followed with more care."""
+        """Return the rate to adapt the model with; lower with labels, of which there are few."""
         return 3e-5 if labelled else 5e-4
 
     def describe(self) -> str:
-        """Return a title and the sizes, for the model card."""
+        """Return a title and the sizes."""
         config = self.model.config
         weights = sum(tensor.numel() for tensor in self.model.state_dict().values())
         return f"""\

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 
+from ..utils._fork import ForkedLock
 from ..utils._messages import printable
-from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weight_files
-from ._protocol import Backbone, registered_backbones
-
-logger = logging.getLogger("dnaembed")
+from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weights_file
+from ._protocol import Backbone, backbone_class, registered_backbones
 
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
@@ -35,7 +31,7 @@ PUBLISHED_WEIGHTS = {
 
 _SHARED_MODELS = 4
 _shared: OrderedDict[tuple[Any, ...], Backbone] = OrderedDict()
-_shared_lock = Lock()
+_shared_lock = ForkedLock()
 
 
 def load_backbone(
@@ -65,9 +61,10 @@ def load_backbone(
     local_files_only : bool, default=False
         Never go online: use what was downloaded before. ``HF_HUB_OFFLINE=1`` does the same.
     sha256 : str or sequence of str, default=None
-        Digests that the files with the weights must have, as ``sha256sum`` or ``dnaembed info``
-        print them; one for each file. Those of the published checkpoints are known, and are
-        checked unless this or a `revision` is given.
+        Digest that the file with the weights must have, as ``sha256sum`` and ``dnaembed info``
+        print it; or several, of which it must have one. The digests of the published checkpoints
+        are known: they are checked wherever such a name leads, also to a folder of that name,
+        unless this or a `revision` is given.
 
     Returns
     -------
@@ -79,9 +76,9 @@ def load_backbone(
     FileNotFoundError
         If there is no such model, or it cannot be downloaded, or files are missing from it.
     ValueError
-        If the folder holds something else than a model of a known type, or its weights do not
-        fit its configuration, or would need code to be run, or are not those that `sha256` asks
-        for, or, for the published checkpoints from the hub, are not the published ones.
+        If the folder holds something other than a model of a known type, or its weights do not
+        fit its configuration, or would need code to be run, or are not those that `sha256` or a
+        published name stands for.
 
     Examples
     --------
@@ -105,14 +102,14 @@ def load_backbone(
 
 def load_folder(folder: Path) -> Backbone:
     """Load the model in a folder by the ``model_type`` of its ``config.json``."""
-    known = registered_backbones()
     model_type = read_json(folder / "config.json").get("model_type")
-    if not isinstance(model_type, str) or model_type not in known:
+    kind = backbone_class(model_type)
+    if kind is None:
         raise ValueError(
-            f"{folder / 'config.json'}: model_type must be one of {', '.join(sorted(known))}, "
-            f"got {printable(repr(model_type))}."
+            f"{folder / 'config.json'}: model_type must be one of "
+            f"{', '.join(sorted(registered_backbones()))}, got {printable(repr(model_type))}."
         )
-    return known[model_type].from_folder(folder)
+    return kind.from_folder(folder)
 
 
 def shared_backbone(
@@ -149,30 +146,21 @@ def shared_backbone(
     Backbone
         In evaluation mode, without gradients.
     """
+    hub = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
     # One lock for all: who asks second for a model finds it loaded.
     with _shared_lock:
         local = _find_local(name_or_path)
-        key = (
-            str(name_or_path) if local is None else str(local.resolve()),
-            None if local is None else _folder_stamp(local),
-            revision,
-            None if cache_dir is None else str(cache_dir),
-            local_files_only,
-            str(device),
-            dtype,
-        )
+        here = () if local is None else (local.resolve(), _folder_stamp(local))
+        # The folder of a published name is verified, and is not when it is named by a path.
+        name = str(name_or_path) if local is None or _known_digest(name_or_path) else ""
+        key = (name, *here, *map(str, hub.values()), str(device), dtype)
         if key not in _shared:
-            backbone = load_backbone(
-                name_or_path,
-                revision=revision,
-                cache_dir=cache_dir,
-                local_files_only=local_files_only,
-            )
+            backbone = load_backbone(name_or_path, **hub)  # type: ignore[arg-type]
             backbone.model.requires_grad_(False)
             if dtype == torch.int8:
                 backbone.quantize()
             else:
-                backbone.model.to(device=device, dtype=dtype)  # type: ignore[call-arg]
+                backbone.model.to(device=device, dtype=dtype)
             _shared[key] = backbone
             while len(_shared) > _SHARED_MODELS:
                 _shared.popitem(last=False)
@@ -187,26 +175,49 @@ def find_folder(
     sha256: str | Sequence[str] | None = None,
     **hub: Any,
 ) -> Path:
-    """Folder of a model, downloaded where necessary; parameters as in `load_backbone`."""
-    wanted = None if sha256 is None else _digests(sha256)
+    """Find the folder of a model, downloaded where necessary; parameters as in `load_backbone`."""
+    digests = [sha256] if isinstance(sha256, str) else sha256
+    for digest in digests or ():
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise ValueError(f"sha256 must be of 64 hexadecimal digits, got {digest!r}.")
+    known = _known_digest(name_or_path) if revision is None and digests is None else None
     folder = _find_local(name_or_path)
     if folder is None:
-        return _find_at_hub(name_or_path, revision, wanted, **hub)
-    if revision is not None:
+        # Of the published models the file whose digest is known.
+        folder = _find_at_hub(name_or_path, revision, pickled=known is not None, **hub)
+    elif revision is not None:
         raise ValueError(
             f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
             f"the folder {folder}."
         )
-    if wanted is not None:
-        _verify(folder, wanted)
+    if digests is None and known is None:
+        return folder
+    file = weights_file(folder)
+    found = file_sha256(file)
+    if known is not None and found != known:
+        raise ValueError(
+            f"{file}: the sha256 is not that of the published {name_or_path}: the file is damaged, "
+            "or holds other weights. To load it all the same, give its sha256, or, for a folder, "
+            f"a path such as './{name_or_path}'."
+        )
+    if digests is not None and found not in map(str.lower, digests):
+        raise ValueError(
+            f"{file}: its sha256 is {found}, which is not one that was asked for: the file is "
+            "damaged, or is another one."
+        )
     return folder
+
+
+def _known_digest(name_or_path: str | PathLike[str]) -> str | None:
+    # A Path means a folder, a string may be the name of a published model.
+    return PUBLISHED_WEIGHTS.get(name_or_path) if isinstance(name_or_path, str) else None
 
 
 def _find_at_hub(
     name_or_path: str | PathLike[str],
     revision: str | None,
-    wanted: list[str] | None,
     *,
+    pickled: bool,
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
 ) -> Path:
@@ -217,33 +228,28 @@ def _find_at_hub(
     )
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
         raise FileNotFoundError(f"{tried} it is not a hub id of the form 'owner/name'.")
-    # Of the published models the file whose digest is known.
-    known = revision is None and wanted is None and name in PUBLISHED_WEIGHTS
+    import huggingface_hub  # here, because bundled models do not need it
+
     # Nothing that could run: the pickled weights only where there are no safetensors.
     small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
-    safe = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
     try:
-        for weights in (["pytorch_model.bin"],) if known else (safe, ["pytorch_model.bin"]):
+        for weights in WEIGHT_FILES[1:] if pickled else WEIGHT_FILES:
             folder = Path(
-                snapshot_download(
+                huggingface_hub.snapshot_download(
                     name,
                     revision=revision,
                     cache_dir=None if cache_dir is None else str(cache_dir),
                     local_files_only=local_files_only,
-                    allow_patterns=[*small, *weights],
+                    allow_patterns=[*small, weights],
                 )
             )
             if any((folder / file).is_file() for file in WEIGHT_FILES):
                 break
-        weight_files(folder)
+        weights_file(folder)
     except (OSError, ValueError) as error:
         how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise FileNotFoundError(f"{tried} {how}, {name!r} could not be loaded: {reason}") from error
-    if known:
-        _verify_published(name, folder)
-    elif wanted is not None:
-        _verify(folder, wanted)
     return folder
 
 
@@ -266,34 +272,3 @@ def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
 def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
     stats = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
-
-
-def _verify_published(name: str, folder: Path) -> None:
-    files = weight_files(folder)
-    if [file_sha256(file) for file in files] != [PUBLISHED_WEIGHTS[name]]:
-        raise ValueError(
-            f"{files[0]}: the sha256 is not that of the published {name}, so the download is "
-            "damaged or the weights were changed. Give a revision or the sha256 to load them all "
-            "the same."
-        )
-
-
-def _digests(sha256: str | Sequence[str]) -> list[str]:
-    digests = [sha256] if isinstance(sha256, str) else list(sha256)
-    for digest in digests:
-        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
-            raise ValueError(f"sha256 must be of 64 hexadecimal digits, got {digest!r}.")
-    return sorted(digest.lower() for digest in digests)
-
-
-def _verify(folder: Path, wanted: list[str]) -> None:
-    found = {file: file_sha256(file) for file in weight_files(folder)}
-    if sorted(found.values()) == wanted:
-        return
-    for file, digest in found.items():
-        if digest not in wanted:
-            raise ValueError(
-                f"{file}: its sha256 is {digest}, which is not one that was asked for: the file "
-                "is damaged, or is another one."
-            )
-    raise ValueError(f"{folder}: {len(found)} weight files, but {len(wanted)} values of sha256.")

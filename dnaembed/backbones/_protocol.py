@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from torch import nn
 
 from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
@@ -21,9 +21,10 @@ from ._checkpoint import (
     content_digest,
     load_weights,
     read_json,
-    weight_files,
+    weights_file,
     weights_state,
-    write_model,
+    write_json,
+    write_weights,
 )
 
 
@@ -79,12 +80,13 @@ class Backbone(ABC):
 
     Parameters
     ----------
-    model : transformers.PreTrainedModel
-        The parameters; its ``config.model_type`` names the architecture.
+    model : torch.nn.Module
+        The parameters. It has a ``config``, whose ``model_type`` names the architecture, a
+        ``device`` and a ``dtype``, as models of transformers have.
 
     Attributes
     ----------
-    model : transformers.PreTrainedModel
+    model : torch.nn.Module
         The parameters.
     """
 
@@ -92,10 +94,10 @@ class Backbone(ABC):
     model_class: ClassVar[Any]
     #: Other values of ``model_type`` whose folders `from_folder` reads.
     other_model_types: ClassVar[tuple[str, ...]] = ()
-    model: PreTrainedModel
+    model: Any
     _fingerprint: tuple[Any, str] | None = None
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.model = model
 
     @property
@@ -125,7 +127,17 @@ class Backbone(ABC):
 
     @abstractmethod
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Turn normalised sequences into one feature array each (token ids, k-mer counts)."""
+        """Turn sequences into one feature array each (token ids, k-mer counts).
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Normalised: upper-case A, C, G, T and N.
+
+        Returns
+        -------
+        list of ndarray
+        """
 
     @abstractmethod
     def cost(self, features: np.ndarray) -> int:
@@ -165,12 +177,17 @@ class Backbone(ABC):
     ) -> torch.Tensor:
         """Embed a batch that lies on the model's device, not normalised.
 
-        Takes what `collate` makes, then differentiable, and what `pack` makes, then without
-        `mixing`.
+        Parameters
+        ----------
+        batch : mapping of str to torch.Tensor
+            As `collate` makes it, or as `pack` does: then without gradients and without `mixing`.
+        mixing : Mixing, default=None
+            Mix the rows at the input of a layer.
 
         Returns
         -------
-        torch.Tensor of shape (n, embedding_size)
+        torch.Tensor of shape (n, embedding_size), float32
+            Whatever the precision of the model.
         """
 
     def check_mixing(self, mixing: Mixing | None) -> None:
@@ -248,11 +265,11 @@ class Backbone(ABC):
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder / 'config.json'}: {error}") from error
         others = cls.load_others(folder, config)
-        files = weight_files(folder)
+        file = weights_file(folder)
         with torch.inference_mode(False):
             with torch.device("meta"):
                 model = cls.model_class(config)
-            load_weights(model, files, rename=cls.rename_weight)
+            load_weights(model, file, rename=cls.rename_weight)
         return cls(model.eval(), *others)
 
     @classmethod
@@ -286,20 +303,18 @@ class Backbone(ABC):
         return f"# {self.model.config.model_type} model\n\nColumns: {self.embedding_size}.\n"
 
     def fingerprint(self) -> str:
-        """Hex digest of sizes, weights and tokenizer: equal if and only if they are.
+        """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
 
-        Computed anew only when the weights changed.
+        It belongs to what is in memory, not to the folder that it came from, and is computed again
+        only when the weights have changed; asking a second time takes milliseconds.
         """
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
             config = self.model.config
-            fields = getattr(config, "architecture_fields", config_parameters(type(config)))
-            description = {name: getattr(config, name) for name in fields}
-            description["model_type"] = config.model_type
-            self._fingerprint = (
-                state,
-                content_digest(description, self.model, self.others_text()),
-            )
+            fields = _config_fields(config)
+            for name in getattr(config, "training_fields", ()):
+                fields.pop(name, None)
+            self._fingerprint = state, content_digest(fields, self.others_text(), self.model)
         return self._fingerprint[1]
 
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
@@ -326,7 +341,12 @@ class Backbone(ABC):
             )
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as temporary:
-            write_model(self.model, temporary)
+            fields = _config_fields(self.model.config) | {
+                "architectures": [type(self.model).__name__],
+                "dtype": str(self.model.dtype).removeprefix("torch."),
+            }
+            write_json(temporary / "config.json", dict(sorted(fields.items())))
+            write_weights(self.model, temporary)
             self.save_others(temporary)
             text = _CARD.format(description=self.describe()) if card is None else card
             (temporary / "README.md").write_text(text, encoding="utf-8")
@@ -340,8 +360,8 @@ _BACKBONES: dict[str, type[Backbone]] = {}
 def register_backbone(backbone: _B) -> _B:
     """Make a class of models known by the ``model_type`` of its configuration; a decorator.
 
-    From then on `load_backbone`, the embedder, training and the command line take its folders,
-    and transformers' ``AutoModel`` does, too.
+    From then on `load_backbone`, the embedder, training and the command line take its folders. If
+    the model is one of transformers, their ``AutoModel`` does, too.
 
     Parameters
     ----------
@@ -357,21 +377,40 @@ def register_backbone(backbone: _B) -> _B:
     model, config = backbone.model_class, backbone.model_class.config_class
     for model_type in (config.model_type, *backbone.other_model_types):
         _BACKBONES[model_type] = backbone
-    AutoConfig.register(config.model_type, config, exist_ok=True)
-    AutoModel.register(config, model, exist_ok=True)
+    if hasattr(model, "from_pretrained"):
+        from transformers import AutoConfig, AutoModel
+
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, model, exist_ok=True)
     return backbone
 
 
 def registered_backbones() -> dict[str, type[Backbone]]:
     """Return the classes of models by the ``model_type`` of the folders that they read."""
+    # Registers itself. Not imported earlier, because transformers takes seconds to import.
+    from . import dnabert  # noqa: F401
+
     return dict(_BACKBONES)
 
 
-def config_parameters(config_class: type[PreTrainedConfig]) -> list[str]:
-    """Names of the parameters that a configuration has of its own."""
-    inherited = inspect.signature(PreTrainedConfig.__init__).parameters
+def backbone_class(model_type: Any) -> type[Backbone] | None:
+    """Return the class of models that reads a ``model_type``, if there is one."""
+    if not isinstance(model_type, str):
+        return None
+    return _BACKBONES.get(model_type) or registered_backbones().get(model_type)
+
+
+def config_parameters(config_class: Any) -> list[str]:
+    """Return the names of the parameters that a configuration has of its own."""
+    of_transformers = (c for c in config_class.__mro__ if c.__module__.startswith("transformers."))
+    inherited = inspect.signature(next(of_transformers, object).__init__).parameters
     own = inspect.signature(config_class.__init__).parameters
     return [n for n, p in own.items() if n not in inherited and p.kind is not p.VAR_KEYWORD]
+
+
+def _config_fields(config: Any) -> dict[str, Any]:
+    fields = {name: getattr(config, name) for name in config_parameters(type(config))}
+    return fields | {"model_type": config.model_type}
 
 
 _CARD = """\

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from ._app import command
-from ._options import Budget, Device, MixedPrecision, Model, NewFolder, Reading, Reads, Seed, panel
+from ._options import Device, Model, NewFolder, Optimising, Reading, Reads, Seed, panel
 
 logger = logging.getLogger("dnaembed")
 
@@ -28,7 +28,7 @@ as it is.
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Optimising):
     """Parameters of `ContrastiveFineTuner`; None: its default."""
 
     n_steps: Annotated[
@@ -68,8 +68,6 @@ class Tuning:
             help="Fewer reads leave the model as it is (default: 2000; with labels 300).",
         ),
     ] = None
-    mixed_precision: MixedPrecision = None
-    budget: Budget = None
 
 
 @command(_EXAMPLES)
@@ -91,7 +89,7 @@ def adapt(
     used as --model.
     """
     from ..backbones import load_backbone
-    from ..backbones._device import move, resolve_device
+    from ..backbones._device import resolve_device
     from ..io import read_labels
     from ..training import ContrastiveFineTuner
 
@@ -99,22 +97,20 @@ def adapt(
         raise FileExistsError(f"{output} exists; a new folder is expected.")
     table = read_labels(labels) if labels is not None else None
     ids, sequences = reading.read(reads)
-    y = None if table is None else _numbers(ids, table, str(labels))
-    tuner = ContrastiveFineTuner(**{k: v for k, v in asdict(tuning).items() if v is not None})
+    y = None
+    if table is not None:
+        numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
+        y = [numbers[table[i]] if i in table else -1 for i in ids]
+        known = sum(number >= 0 for number in y)
+        if not known:
+            raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")
+        logger.info(
+            "%d of %d reads have labels, of %d species.", known, len(ids), len(set(y) - {-1})
+        )
+    tuner = ContrastiveFineTuner(**tuning.given())
     backbone = load_backbone(model)
-    move(backbone.model, resolve_device(device))
+    backbone.model.to(resolve_device(device))
     tuned = tuner.fine_tune(backbone, sequences, y, random_state=seed)
-    move(tuned.model, "cpu")
+    tuned.model.to("cpu")
     tuned.save(output)
     logger.info("Wrote %s.", output)
-
-
-def _numbers(ids: list[str], labels: dict[str, str], where: str) -> list[int]:
-    """Number the species; -1 for a read that is not in the table."""
-    numbers: dict[str, int] = {}
-    y = [numbers.setdefault(labels[i], len(numbers)) if i in labels else -1 for i in ids]
-    known = sum(label >= 0 for label in y)
-    if known == 0:
-        raise ValueError(f"{where}: none of the {len(ids)} reads has a label.")
-    logger.info("%d of %d reads have labels, of %d species.", known, len(ids), len(numbers))
-    return y

@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..utils._messages import escape
-from ._options import OUTPUT_FILE, Messages
+from ._options import NO_FILES, Messages
 
 logger = logging.getLogger("dnaembed")
 
@@ -30,13 +30,15 @@ UsageError: Any = typer.BadParameter.__base__
 
 # What a file, an argument, a missing dependency, a device or a lack of memory can raise. Anything
 # else is a defect of the program and shows its traceback.
-_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError)
+_EXPECTED = (OSError, ValueError, ImportError, RuntimeError, MemoryError, FloatingPointError)
 
 # What an error advises to set in Python is set by these options here.
 _OPTIONS = {
     "skip_empty=True": "--skip-empty",
     'duplicate_ids="allow"': "--allow-duplicate-ids",
     "overwrite=True": "--force",
+    "resume=False": "--restart",
+    "prefix=True": "--prefix",
 }
 
 
@@ -102,13 +104,10 @@ def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callabl
             kind = hints[parameter.name]
             options += _fields(kind) if is_dataclass(kind) else [_option(parameter, kind)]
         options += _fields(Messages)
-        outputs = [
-            o.name for o in options if OUTPUT_FILE in getattr(o.annotation, "__metadata__", ())
-        ]
 
         def run(**values: Any) -> int:
             messages = _take(Messages, values)
-            places = [values[name] for name in outputs if values[name] is not None]
+            places = _places(options, values)
             given = values | {key: _take(kind, values) for key, kind in groups.items()}
             arguments = {key: given[key] for key in hints if key != "return"}
             return _run(name, lambda: function(**arguments), places, messages)
@@ -137,21 +136,38 @@ def _take(group: Any, values: dict[str, Any]) -> Any:
     return group(**{field.name: values.pop(field.name) for field in fields(group)})
 
 
-def _run(name: str, work: Callable[[], None], outputs: list[str], messages: Messages) -> int:
+def _places(options: list[inspect.Parameter], values: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the outputs, inputs and folders that a command was given."""
+    places: dict[str, list[str]] = {"outputs": [], "inputs": [], "folders": []}
+    for option in options[: len(values)]:
+        value = values[option.name]
+        info, *marks = option.annotation.__metadata__
+        kind = marks[0] if marks else "inputs"
+        if kind != "inputs" or (info.metavar not in NO_FILES and option.name != "output"):
+            given = value if isinstance(value, list | tuple) else [value]
+            places[kind] += [text for text in given if isinstance(text, str)]
+    return places
+
+
+def _run(
+    name: str, work: Callable[[], None], places: dict[str, list[str]], messages: Messages
+) -> int:
     """Do the work of a command; return the exit status."""
     debug = messages.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
     with _logging(quiet=messages.quiet), _termination_as_exception():
         try:
-            check_outputs(outputs)
+            _check_places(**places)
             work()
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return 0
         except KeyboardInterrupt:
             say(f"dnaembed {name}: interrupted")
             return 130
         except BrokenPipeError:
             # The reader of our output, such as head, has seen enough.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if sys.stdout is not None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except _EXPECTED as error:
             if debug:
@@ -160,12 +176,15 @@ def _run(name: str, work: Callable[[], None], outputs: list[str], messages: Mess
             return 1
 
 
-def check_outputs(outputs: list[str]) -> None:
-    """Raise if a file cannot be written where it is wanted: now, not after the work."""
-    from ..utils._atomic import check_output
+def _check_places(outputs: list[str], inputs: list[str], folders: list[str]) -> None:
+    """Raise if an output cannot be written where it is wanted: now, not after the work."""
+    from ..utils._atomic import check_outputs
 
-    for path in outputs:
-        check_output(path)
+    # A closed stream leaves its number to the next file that is opened; it must not be an output.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
+    check_outputs(outputs, inputs, folders)
 
 
 @contextmanager
@@ -184,7 +203,7 @@ def _logging(*, quiet: bool) -> Iterator[None]:
 
 @contextmanager
 def _termination_as_exception() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, unwind the stack, so that no half output stays."""
+    """Let signals of batch systems and lost terminals unwind the stack: no half output stays."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -192,11 +211,14 @@ def _termination_as_exception() -> Iterator[None]:
     def leave(signal_number: int, _: Any) -> NoReturn:
         raise SystemExit(128 + signal_number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # What is ignored stays so: nohup ignores SIGHUP.
+    before = {n: signal.signal(n, leave) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _one_line(error: BaseException) -> str:
@@ -204,7 +226,8 @@ def _one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     advice = getattr(error, "advice", None)
     if advice is not None:
-        return f"{advice.problem} {advice.sentence.format(_OPTIONS[advice.setting])}"
+        problem, sentence, setting = advice
+        return f"{problem} {sentence.format(_OPTIONS[setting])}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ._app import Command, command
-from ._options import READS_HELP, Embedding, Reading, Table
+from ._options import READS_HELP, Embedding, Reading, Table, naming
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,8 +111,9 @@ def classify(
     """
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of, read_labels
-    from ..io._tables import open_table
+    from ..io._tables import check_fields, open_table
 
+    check_fields([unknown or ""])
     table = read_labels(labels)
     ids, sequences = reading.read(train)
     species = labels_of(ids, table, where=labels)
@@ -126,19 +127,24 @@ def classify(
     )
     columns = ["id", "species", "probability"]
     if consensus is not None:
-        classifier.fit(sequences, species)
+        with naming(ids):
+            classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
     else:  # embeddings are made once, and asked several questions
-        classifier.fit(embedder.fit(sequences).transform(sequences), species)
+        classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     n_calls = 0
     with open_table(output, columns) as calls:
         for query_ids, queries in reading.chunks(query):
             if consensus is not None:
-                found = _consensus(classifier, queries, consensus, min_agreement)
+                with naming(query_ids):
+                    found = classifier.consensus(
+                        queries, window_size=consensus, min_agreement=min_agreement
+                    )
+                lines = _consensus(found)
             else:
-                found = _calls(classifier, embedder.transform(queries))
-            calls.write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
+                lines = _calls(classifier, embedding.rows(embedder, query_ids, queries))
+            calls.write_rows((i, *line) for i, line in zip(query_ids, lines, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     logger.info("Wrote %s: %d calls.", output, n_calls)
@@ -153,10 +159,7 @@ def _calls(classifier: FewShotSpeciesClassifier, embeddings: np.ndarray) -> Iter
         yield [str(name), *(f"{number:.4f}" for number in numbers)]
 
 
-def _consensus(
-    classifier: FewShotSpeciesClassifier, sequences: list[str], window_size: int, agreement: float
-) -> Iterator[list[str]]:
-    found = classifier.consensus(sequences, window_size=window_size, min_agreement=agreement)
+def _consensus(found: Any) -> Iterator[list[str]]:
     for i, name in enumerate(found.labels):
         yield [
             str(name),

@@ -90,8 +90,7 @@ def _pieces(
     embedder = embedding.embedder()
     # The sequences are not kept: all that is needed of them is their embeddings.
     for ids, sequences in reading.chunks(reads):
-        rows = embedder.fit(sequences[:1]).transform(sequences)
-        yield ids, rows, embedding.source(embedder)
+        yield ids, embedding.rows(embedder, ids, sequences), embedding.source(embedder)
 
 
 def _joined(

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument
 
 from ._app import command
-from ._options import Hub
+from ._options import OUTPUT_FOLDER, Hub
 
 logger = logging.getLogger("dnaembed")
 
@@ -23,7 +23,9 @@ _EXAMPLES = """\
 def convert(
     source: Annotated[str, Argument(metavar="SRC", help="A folder or a Hugging Face hub id.")],
     output: Annotated[
-        str, Argument(metavar="OUT", help="A new folder; appears when it is complete.")
+        str,
+        Argument(metavar="OUT", help="A new folder; appears when it is complete."),
+        OUTPUT_FOLDER,
     ],
     hub: Hub,
 ) -> None:

@@ -116,12 +116,12 @@ def _draw(
     output: str, embeddings: dict[str, np.ndarray], labels: np.ndarray, *, method: str, seed: int
 ) -> None:
     from ..plotting import new_figure, plot_species, project
-    from ..utils._atomic import atomic_output
+    from ..utils._atomic import open_output
 
     figure, panels = new_figure(len(embeddings))
     for panel, (name, rows) in zip(panels, embeddings.items(), strict=True):
         points, names = project(rows, method=method, random_state=seed)
         last = panel is panels[-1]
         plot_species(points, labels, names=names, title=name, legend=last, ax=panel)
-    with atomic_output(output) as path:
-        figure.savefig(path, format="png")
+    with open_output(output, "wb") as file:
+        figure.savefig(file, format="png")

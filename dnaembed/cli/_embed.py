@@ -33,7 +33,7 @@ def embed(
             "-o",
             metavar="OUT.npy",
             help=".npy (with the identifiers in OUT.ids.txt, one per line), .tsv or .parquet; "
-            "appears when it is complete.",
+            "appears when it is complete; - is standard output, as a .tsv.",
         ),
         OUTPUT_FILE,
     ],
@@ -49,8 +49,8 @@ def embed(
             help="Embed part I of N of the sequences, into a .npy; dnaembed merge joins the parts.",
         ),
     ] = None,
-    no_resume: Annotated[
-        bool, Option("--no-resume", help="Start again, even if earlier work could be continued.")
+    restart: Annotated[
+        bool, Option("--restart", help="Start again; what earlier work was kept is deleted.")
     ] = False,
 ) -> None:
     """Write one embedding per sequence.
@@ -59,9 +59,9 @@ def embed(
     read and written piece by piece. A .npy that was interrupted is resumed when the same command is
     given again.
     """
-    if Path(output).suffix == ".npy":
+    if Path(output).suffix.lower() == ".npy":
         embedding.embedder().embed_file(
-            reads, output, dtype=dtype, shard=shard, resume=not no_resume, **reading.settings
+            reads, output, dtype=dtype, shard=shard, resume=not restart, **reading.settings
         )
         return
     if shard is not None or dtype != "float32":
@@ -72,8 +72,7 @@ def embed(
     with open_embeddings(output) as writer:
         embedder = embedding.embedder()
         for ids, sequences in reading.chunks(reads):
-            # Fitting loads the model, which stays in place; it learns nothing from the sequences.
-            embeddings = embedder.fit(sequences[:1]).transform(sequences)
+            embeddings = embedding.rows(embedder, ids, sequences)
             writer.write(ids, embeddings)
             n_rows += len(ids)
             n_columns = embeddings.shape[1]

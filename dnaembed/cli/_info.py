@@ -35,7 +35,7 @@ def info(
 
 
 def _describe(folder: Path) -> list[tuple[str, str]]:
-    from ..backbones._checkpoint import file_sha256, weight_files
+    from ..backbones._checkpoint import file_sha256, weights_file
     from ..backbones._convert import published_name
     from ..backbones._load import load_folder
 
@@ -52,12 +52,12 @@ def _describe(folder: Path) -> list[tuple[str, str]]:
         ("same for both strands", "yes" if backbone.strand_invariant else "no"),
         ("fingerprint", backbone.fingerprint()),
     ]
-    for file in weight_files(folder):
-        sha256 = file_sha256(file)
-        published = published_name(sha256)
-        known = f" (published {published})" if published else ""
-        rows += [
-            ("weights", f"{file.name}, {file.stat().st_size:,} bytes"),
-            ("sha256", f"{sha256}{known}"),
-        ]
+    file = weights_file(folder)
+    sha256 = file_sha256(file)
+    published = published_name(sha256)
+    known = f" (published {published})" if published else ""
+    rows += [
+        ("weights", f"{file.name}, {file.stat().st_size:,} bytes"),
+        ("sha256", f"{sha256}{known}"),
+    ]
     return rows

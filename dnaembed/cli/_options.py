@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
@@ -19,8 +20,10 @@ logger = logging.getLogger("dnaembed")
 CHUNK_SEQUENCES = 1 << 13
 CHUNK_BASES = 1 << 26
 
-# Marks an option as the place of a file, which is checked before the work.
-OUTPUT_FILE = "output file"
+# Marks of options that are the place of a file, or of a folder that is new or replaced as a whole.
+# They are checked before the work; options without a mark are inputs, but for these metavars.
+OUTPUT_FILE, OUTPUT_FOLDER = "outputs", "folders"
+NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR"}
 
 READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd; several are read one after "
@@ -36,7 +39,9 @@ def panel(name: str, *flags: str, **settings: Any) -> Any:
 
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
-NewFolder = Annotated[str, Option("--output", "-o", metavar="FOLDER", help="A new folder.")]
+NewFolder = Annotated[
+    str, Option("--output", "-o", metavar="FOLDER", help="A new folder."), OUTPUT_FOLDER
+]
 Model = Annotated[str, panel("Model", metavar="NAME", help=MODEL_HELP)]
 Device = Annotated[
     str, panel("Model", help="cpu, cuda, cuda:1, mps, ...; auto: the best there is.")
@@ -50,20 +55,6 @@ Jobs = Annotated[
         *("--jobs", "-j", "--threads", "-t"),
         metavar="N",
         help="Tasks run at a time; -1: one per processor core (default: 1).",
-    ),
-]
-MixedPrecision = Annotated[
-    Literal["fp32", "bf16", "fp16"] | None,
-    panel("Training", help="Of matrix products (default: fp32)."),
-]
-Budget = Annotated[
-    int | None,
-    panel(
-        "Training",
-        min=1,
-        metavar="N",
-        help="Tokens (k-mer models: sequences) that pass through the model at once; larger batches "
-        "are computed in pieces, with the same gradients (default: as many as suit the model).",
     ),
 ]
 
@@ -112,12 +103,54 @@ class Embedding:
             cache=None,
         )
 
+    def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
+        """Embed records; an error about one of them has its identifier."""
+        with naming(ids):
+            # Fitting loads the model, which stays in place; it learns nothing from the sequences.
+            return embedder.fit(sequences[:1]).transform(sequences)
+
     def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
         """Describe what a fitted embedder makes of sequences."""
         from ..species._saved import source_of_embedder
 
         both = self.strand == "both"
         return source_of_embedder(embedder, both_strands=both, model=self.model)
+
+
+@contextmanager
+def naming(ids: Sequence[str]) -> Iterator[None]:
+    """Put the identifier of a record in place of its position into an error of the embedder."""
+    from ..embedding._engine import NotFiniteError
+
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(error.reason, ids[int(error.which)]) from None
+
+
+@dataclass(frozen=True)
+class Optimising:
+    """What every training has; None: the library's default."""
+
+    mixed_precision: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        panel("Training", help="Of matrix products (default: fp32)."),
+    ] = None
+    budget: Annotated[
+        int | None,
+        panel(
+            "Training",
+            min=1,
+            metavar="N",
+            help="Tokens (k-mer models: sequences) that pass through the model at once; larger "
+            "batches are computed in pieces, with the same gradients (default: as many as suit "
+            "the model).",
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,27 @@
-"""``dnaembed train``: a model from a folder of genomes."""
+"""``dnaembed train``: a model from folders of genomes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from ._app import command
-from ._options import Budget, Device, MixedPrecision, Seed, panel
+from ._options import Device, Optimising, Seed, panel
 
 _EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
   dnaembed train genomes/ -o run/ --resume             resume after an interruption
   dnaembed train genomes/ -o run/ --config recipe.toml --split train
   dnaembed train genomes/ -o run/ --model dnabert-s/ --learning-rate 3e-6
+  dnaembed train genomes/ more/ -o run/                several folders
   torchrun --nproc-per-node 8 -m dnaembed train ...    several GPUs
 
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
 if there are such, domain and split) or --labels says which genomes are of one
-species. run/model is the result, to be used as --model; run/best the best so far,
-run/log.csv the course of the loss.
+species. Genomes that are too short are left out and counted. run/model is the result,
+to be used as --model; run/best the best so far, run/log.csv the course of the loss.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
 [output]; options win over it.
@@ -50,7 +51,7 @@ class Genomes:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Optimising):
     """What a recipe has in its section training; None: as the recipe says."""
 
     n_steps: Annotated[
@@ -70,8 +71,6 @@ class Training:
     temperature: Annotated[
         float | None, panel("Training", metavar="X", help="Of the loss (default: 0.05).")
     ] = None
-    mixed_precision: MixedPrecision = None
-    budget: Budget = None
     checkpoint_every: Annotated[
         int | None,
         panel("Training", min=1, metavar="N", help="Steps between checkpoints (default: 500)."),
@@ -94,7 +93,10 @@ class Training:
 
 @command(_EXAMPLES)
 def train(
-    genomes: Annotated[str, Argument(metavar="GENOMES", help="Folder of genomes.")],
+    genomes: Annotated[
+        list[str],
+        Argument(metavar="GENOMES", help="Folder of genomes; several have a catalogue each."),
+    ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
     data: Genomes,
     training: Training,
@@ -112,7 +114,7 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Train a model on a folder of genomes.
+    """Train a model on folders of genomes.
 
     It learns that pieces of genomes of one species lie close together, by curriculum contrastive
     learning on pieces drawn anew at every step.
@@ -122,23 +124,17 @@ def train(
 
     if model is not None and architecture is not None:
         raise ValueError("--model has its own architecture: give one of --model, --architecture.")
-    sections = {
-        "model": {"architecture": architecture, "path": model},
-        "training": asdict(training),
-    }
+    start = {"architecture": architecture, "path": model}
     options = {
-        section: {name: value for name, value in values.items() if value is not None}
-        for section, values in sections.items()
+        "model": {name: value for name, value in start.items() if value is not None},
+        "training": training.given(),
     }
     given = read_recipe(config) if config is not None else {}
     train_model(
         genomes,
-        merge_recipes(given, {section: values for section, values in options.items() if values}),
+        merge_recipes(given, options),
         output,
-        catalog=data.catalog,
-        labels=data.labels,
-        split=data.split,
-        validation_split=data.validation_split,
+        **vars(data),
         resume=resume,
         device=device,
         seed=seed,

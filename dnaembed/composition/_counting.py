@@ -7,11 +7,11 @@ from functools import lru_cache
 from itertools import product
 from operator import index
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..utils._chunks import iter_chunks
+from ..utils._compile import compiled
 
 MAX_K = 12
 _CHUNK_BASES = 1 << 24  # bounds what is copied beside the sequences themselves
@@ -168,7 +168,7 @@ def fold_columns(k: int, canonical: bool = True) -> NDArray[np.int32]:
     return np.asarray(rank[smaller], dtype=np.int32)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _count(  # type: ignore[no-untyped-def]
     bases, offsets, ks, longest, columns, starts, base_codes, out
 ):

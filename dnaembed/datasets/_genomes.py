@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dnaio
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from ..io import SequenceFileError
 from ..io._streams import name_of
 from ..io._tables import lines_of
 from ..utils._atomic import atomic_folder
+from ..utils._compile import compiled
 from ..utils._progress import progress
 from ._read_errors import LETTERS
 
@@ -56,19 +56,20 @@ class GenomeRecord:
 
 
 def list_genomes(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     catalog: str | os.PathLike[str] | None = None,
     split: str | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> list[GenomeRecord]:
-    """List the genomes of a folder with their labels.
+    """List the genomes of one or several folders with their labels.
 
     Parameters
     ----------
-    folder : path
+    folder : path, or sequence of paths
         Folder with one FASTA file per genome (``.fa``, ``.fna``, ``.fasta``, ``.fas``, and these
-        with ``.gz``, ``.bz2``, ``.xz`` or ``.zst``), in sub-folders or not.
+        with ``.gz``, ``.bz2``, ``.xz`` or ``.zst``), in sub-folders or not. Several folders have a
+        catalogue each, or none.
     catalog : path, default=None
         Tab-separated table with a header and at least the columns ``path`` (relative to `folder`)
         and ``label``; ``domain`` and ``split`` are used where they exist. None means
@@ -89,32 +90,43 @@ def list_genomes(
     ValueError
         If a column is missing, a file has no label, or nothing is left.
     FileNotFoundError
-        If the folder or a listed genome does not exist.
+        If a folder or a listed genome does not exist.
     """
-    folder = Path(folder)
+    folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
+    if len(folders) > 1 and (catalog is not None or labels is not None):
+        raise ValueError("A catalog or labels are for one folder; put a catalog.tsv into each.")
+    records = [r for one in folders for r in _list_folder(Path(one), catalog, split, labels)]
+    if not records:
+        chosen = "" if split is None else f" with split {split!r}"
+        raise ValueError(f"No genomes found in {', '.join(map(str, folders))}{chosen}.")
+    return records
+
+
+def _list_folder(
+    folder: Path,
+    catalog: str | os.PathLike[str] | None,
+    split: str | None,
+    labels: Mapping[str, str] | None,
+) -> list[GenomeRecord]:
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}.")
+        raise FileNotFoundError(f"{folder}: folder not found; a folder of genomes is expected.")
     if catalog is None and labels is None and (folder / "catalog.tsv").is_file():
         catalog = folder / "catalog.tsv"
     if catalog is not None:
         if labels is not None:
             raise ValueError("Give a catalog or labels, not both.")
-        records = _read_catalog(folder, Path(catalog), split)
-    else:
-        if split is not None:
-            raise ValueError("A split can only be chosen with a catalog.")
-        if labels is None:
-            endings = tuple(a + b for a in _SUFFIXES for b in _COMPRESSED)
-            paths = sorted(path for path in folder.rglob("*") if path.name.endswith(endings))
-            names = [path.relative_to(folder).as_posix() for path in paths]
-            labels = dict(zip(names, names, strict=True))
-        records = [
-            GenomeRecord(_existing(folder / name), label, name.rpartition("/")[0].split("/")[0])
-            for name, label in labels.items()
-        ]
-    if not records:
-        raise ValueError(f"No genomes found in {folder}.")
-    return records
+        return _read_catalog(folder, Path(catalog), split)
+    if split is not None:
+        raise ValueError("A split can only be chosen with a catalog.")
+    if labels is None:
+        endings = tuple(a + b for a in _SUFFIXES for b in _COMPRESSED)
+        paths = sorted(path for path in folder.rglob("*") if path.name.endswith(endings))
+        names = [path.relative_to(folder).as_posix() for path in paths]
+        labels = dict(zip(names, names, strict=True))
+    return [
+        GenomeRecord(_existing(folder / name), label, name.rpartition("/")[0].split("/")[0])
+        for name, label in labels.items()
+    ]
 
 
 class GenomeStore:
@@ -396,7 +408,7 @@ def _pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
     for i in range(start, stop):

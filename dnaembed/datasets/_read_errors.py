@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..composition._counting import BASE_CODES
+from ..utils._compile import compiled
 
 LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _LONGEST_RUN = 8  # beyond it a run is not more error-prone
@@ -112,7 +112,7 @@ def error_capacity(length: int) -> int:
     return 2 * length + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def random_bits(state):  # type: ignore[no-untyped-def]
     """Return 64 random bits and move on (SplitMix64: Steele, Lea, Flood, OOPSLA 2014)."""
     state[0] += np.uint64(0x9E3779B97F4A7C15)
@@ -122,7 +122,7 @@ def random_bits(state):  # type: ignore[no-untyped-def]
     return z ^ (z >> np.uint64(31))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def corrupt(codes, n, rate, model, state, out):  # type: ignore[no-untyped-def]
     """Copy `n` base codes with errors into `out` (see `error_capacity`); return how many."""
     if rate <= 0.0:

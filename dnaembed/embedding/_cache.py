@@ -8,16 +8,19 @@ misses as soon as one read of a fold differs.
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
-import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
+
+from ..utils._fork import ForkedLock
+
+logger = logging.getLogger("dnaembed")
 
 MEMORY_LIMIT = 1 << 30  # bytes; 1 M embeddings of 256 float32 values
 _SQL_VARIABLES = 500  # well below the least limit of any SQLite build
@@ -32,16 +35,6 @@ def embedding_keys(sequences: Iterable[str], context: str) -> list[bytes]:
     ]
 
 
-class EmbeddingCache(Protocol):
-    """Maps keys to vectors; may forget, must never give a wrong vector."""
-
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors that are there."""
-
-    def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
-        """Keep float32 vectors."""
-
-
 class MemoryCache:
     """Vectors in this process, the least recently used forgotten over a limit of bytes."""
 
@@ -49,9 +42,9 @@ class MemoryCache:
         self._limit = limit
         self._vectors: OrderedDict[bytes, np.ndarray] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = ForkedLock()
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
+    def get(self, keys: Iterable[bytes], size: int) -> dict[bytes, np.ndarray]:
         """Return the vectors that are there, and mark them as used."""
         found = {}
         with self._lock:
@@ -80,56 +73,102 @@ class MemoryCache:
 
 
 class DiskCache:
-    """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash."""
+    """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash.
+
+    A file that is damaged, read-only, of another program or on a full disk is no error: what can be
+    read of it is used, and a warning says once per process what is wrong.
+    """
+
+    _complained: set[Path] = set()  # noqa: RUF012 - shared by all instances
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self._path = Path(folder) / "embeddings.sqlite"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(self._connect()) as connection, connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
-                " WITHOUT ROWID"
-            )
 
     def _connect(self) -> sqlite3.Connection:
-        try:
-            return sqlite3.connect(self._path, timeout=120)
-        except sqlite3.Error as error:
-            raise OSError(f"cannot open the embedding cache {self._path}: {error}") from error
+        return sqlite3.connect(self._path, timeout=30)
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors that are there."""
+    def _complain(self, reason: object) -> None:
+        if self._path not in self._complained:
+            self._complained.add(self._path)
+            logger.warning("Going on without the embedding cache %s: %s.", self._path, reason)
+
+    def get(self, keys: Iterable[bytes], size: int) -> dict[bytes, np.ndarray]:
+        """Return the vectors that are there, if they are finite and have `size` values."""
         keys = list(keys)
         found: dict[bytes, np.ndarray] = {}
-        with closing(self._connect()) as connection:
-            for start in range(0, len(keys), _SQL_VARIABLES):
-                part = keys[start : start + _SQL_VARIABLES]
-                marks = ",".join("?" * len(part))
-                rows = connection.execute(
-                    f"SELECT key, value FROM vectors WHERE key IN ({marks})", part
-                )
-                found |= {
-                    key: np.frombuffer(value, dtype="<f4").astype(np.float32) for key, value in rows
-                }
+        rows: list[tuple[bytes, object]] = []
+        try:
+            if not self._path.exists():
+                return found
+            with closing(self._connect()) as connection:
+                for start in range(0, len(keys), _SQL_VARIABLES):
+                    part = keys[start : start + _SQL_VARIABLES]
+                    marks = ",".join("?" * len(part))
+                    rows += connection.execute(
+                        f"SELECT key, value FROM vectors WHERE key IN ({marks})", part
+                    )
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
+        for key, value in rows:
+            if isinstance(value, bytes) and len(value) == 4 * size:
+                vector = np.frombuffer(value, dtype="<f4").astype(np.float32)
+                if np.isfinite(vector).all():
+                    found[key] = vector
+        if len(found) < len(rows):
+            self._complain("some of its rows cannot be embeddings of this model")
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
         """Write all vectors in one transaction, or none."""
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
-        with closing(self._connect()) as connection, connection:
-            connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as connection, connection:
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
+                    " WITHOUT ROWID"
+                )
+                connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+        except (sqlite3.Error, OSError) as error:
+            self._complain(error)
 
 
 _memory = MemoryCache()
 
 
-def open_cache(cache: str | PathLike[str] | None) -> EmbeddingCache | None:
+def open_cache(cache: str | PathLike[str] | None) -> MemoryCache | DiskCache | None:
     """Return the cache that a ``cache`` parameter names: None, ``"memory"`` or a folder."""
-    if cache is None:
-        return None
-    if cache == "memory":
-        return _memory
+    if cache is None or cache == "memory":
+        return None if cache is None else _memory
     return DiskCache(cache)
+
+
+def embed_through_cache(
+    sequences: list[str],
+    cache: MemoryCache | DiskCache | None,
+    context: str,
+    size: int,
+    compute: Callable[[list[str], list[int]], np.ndarray],
+) -> np.ndarray:
+    """Embed each distinct sequence once, if the cache does not have it.
+
+    `compute` takes sequences, and where each of them first stands.
+    """
+    first: dict[str, int] = {}
+    for i, sequence in enumerate(sequences):
+        first.setdefault(sequence, i)
+    if cache is None:
+        row = {sequence: i for i, sequence in enumerate(first)}
+        return compute(list(first), list(first.values()))[[row[s] for s in sequences]]
+    keys = dict(zip(first, embedding_keys(first, context), strict=True))
+    found = cache.get(keys.values(), size)
+    missing = [sequence for sequence, key in keys.items() if key not in found]
+    if missing:
+        rows = compute(missing, [first[sequence] for sequence in missing])
+        new = {keys[sequence]: row for sequence, row in zip(missing, rows, strict=True)}
+        cache.put(new)
+        found |= new
+    return np.stack([found[keys[sequence]] for sequence in sequences])
 
 
 def clear_memory_cache() -> None:

@@ -19,9 +19,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._sequences import check_sequences
 from ..backbones import Backbone
 from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
-from ._cache import embedding_keys, open_cache
+from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
-from ._mixin import SequenceTransformerMixin
+from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
 from ._workers import ModelName
 
 
@@ -243,9 +243,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             One row per sequence.
         """
         check_is_fitted(self)
-        distinct: dict[str, int] = {}
-        rows = [distinct.setdefault(s, len(distinct)) for s in check_sequences(X)]
-        embeddings = self._embed_distinct(list(distinct))[rows]
+        backbone = self._backbone()
+        options = self._options(backbone)
+        context = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
+        context += f"window={options.window_size} both={options.both_strands}"
+        embeddings = embed_through_cache(
+            check_sequences(X),
+            open_cache(self.cache),
+            context,
+            backbone.embedding_size,
+            lambda sequences, places: self._compute(backbone, sequences, places, options),
+        )
         return normalize(embeddings, copy=False) if self.normalize else embeddings
 
     def embed_file(
@@ -359,21 +367,35 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         return self._backbone()
 
     def _backbone(self) -> Backbone:
+        """Return the model; raise if it is not what an earlier fit found under its name."""
         device = resolve_device(self.device)
-        tuned: Backbone | None = getattr(self, "_tuned_backbone", None)
-        if tuned is not None:
-            move(tuned.model, device)
-            return tuned
-        return self._name().shared(device, resolve_dtype(self.dtype, device))
+        backbone: Backbone | None = getattr(self, "_tuned_backbone", None)
+        if backbone is not None:
+            move(backbone.model, device)
+        else:
+            backbone = self._name().shared(device, resolve_dtype(self.dtype, device))
+        if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
+            meant = backbone
+            if backbone.precision != self._precision and self.dtype == "auto":
+                # On another device "auto" is another precision, in which weights are rounded.
+                meant = self._name().load()
+                move(meant.model, dtype=self._precision)
+            check_made_by(self, self._made_by, self._source(meant))
+        return backbone
+
+    def _source(self, backbone: Backbone) -> EmbeddingSource:
+        window_size, both = self._options(backbone).window_size, self.strand == "both"
+        others = f", normalize={self.normalize}, dtype={self.dtype!r}"
+        return EmbeddingSource(backbone.fingerprint(), window_size, both, str(self.model), others)
 
     def _name(self) -> ModelName:
         return ModelName(self.model, self.revision, self.cache_dir, self.local_files_only)
 
     def _fit_sequences(self, sequences: list[str], y: Any) -> None:
-        for name in ("fine_tuner_", "_tuned_backbone", "_random_state"):  # of an earlier fit
-            self.__dict__.pop(name, None)
+        for earlier in ("fine_tuner_", "_tuned_backbone", "_random_state", "_made_by"):
+            self.__dict__.pop(earlier, None)
         if self.fine_tuner is None:
-            backbone = self._backbone()
+            self._keep(self._backbone())
         elif self.dtype == "int8":
             raise ValueError(
                 "dtype='int8' cannot be fine-tuned; fit with dtype='float32', save_model, and "
@@ -386,7 +408,10 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
+
+    def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
+        self._made_by, self._precision = self._source(backbone), backbone.precision
 
     def _fine_tune(
         self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
@@ -399,40 +424,20 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         dtype = resolve_dtype(self.dtype, resolve_device(self.device))
         move(tuned.model.eval(), dtype=dtype)
         self._tuned_backbone = tuned
+        self._keep(tuned)
 
     def _options(self, backbone: Backbone) -> EmbedOptions:
-        return EmbedOptions(
-            window_size=_or_auto(self.window_size, backbone.window_size),
-            both_strands=self.strand == "both",
-            budget=_or_auto(self.batch_tokens, None),
-        )
-
-    def _embed_distinct(self, sequences: list[str]) -> np.ndarray:
-        backbone = self._backbone()
-        options = self._options(backbone)
-        cache = open_cache(self.cache)
-        if cache is None:
-            return self._compute(backbone, sequences, options)
-        model = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type}"
-        context = f"{model} window={options.window_size} both={options.both_strands}"
-        keys = embedding_keys(sequences, context)
-        found = cache.get(keys)
-        missing = [i for i, key in enumerate(keys) if key not in found]
-        if missing:
-            rows = self._compute(backbone, [sequences[i] for i in missing], options)
-            new = {keys[i]: row for i, row in zip(missing, rows, strict=True)}
-            cache.put(new)
-            found |= new
-        return np.stack([found[key] for key in keys])
+        size: Any = backbone.window_size if self.window_size == "auto" else self.window_size
+        budget: Any = None if self.batch_tokens == "auto" else self.batch_tokens
+        return EmbedOptions(size, self.strand == "both", budget, model=str(self.model))
 
     def _compute(
-        self, backbone: Backbone, sequences: list[str], options: EmbedOptions
+        self, backbone: Backbone, sequences: list[str], places: list[int], options: EmbedOptions
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        return embed_sequences(
-            backbone, sequences, options, n_jobs=self.n_jobs, name=name, device=self.device
-        )
+        how: dict[str, Any] = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
+        return embed_sequences(backbone, sequences, options, places=places, **how)
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here
@@ -443,7 +448,3 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             state["_tuned_backbone"] = deepcopy(tuned)
             state["_tuned_backbone"].model.to("cpu")
         return state
-
-
-def _or_auto(value: int | str | None, auto: int | None) -> int | None:
-    return auto if isinstance(value, str) else value

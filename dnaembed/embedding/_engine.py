@@ -17,6 +17,7 @@ from ..backbones import Backbone
 from ..backbones._device import is_out_of_memory
 from ..utils._ahead import pin, prefetch, to_device
 from ..utils._chunks import iter_chunks
+from ..utils._messages import printable
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
 from ._windows import pool_windows, split_windows
@@ -38,11 +39,28 @@ _CHUNKS_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """How sequences are read by a backbone; all but the budget change the embedding."""
+    """How sequences are read by a backbone; windows and strands change the embedding.
+
+    `model` is the name of the backbone in errors.
+    """
 
     window_size: int | None = None
     both_strands: bool = False
     budget: int | None = None
+    model: str = "(unnamed)"
+
+
+class NotFiniteError(FloatingPointError):
+    """A model gave NaN or infinity; for which sequence: a position in X, or an identifier."""
+
+    def __init__(self, reason: str, which: int | str) -> None:
+        super().__init__(reason, which)
+        self.reason, self.which = reason, which
+
+    def __str__(self) -> str:
+        which = self.which
+        name = f"record {printable(which)!r}" if isinstance(which, str) else f"sequence {which}"
+        return f"{name}: {self.reason}"
 
 
 def embed_sequences(
@@ -50,6 +68,7 @@ def embed_sequences(
     sequences: Sequence[str],
     options: EmbedOptions,
     *,
+    places: Sequence[int] | None = None,
     n_jobs: int | None = None,
     name: ModelName | None = None,
     device: str = "auto",
@@ -63,6 +82,8 @@ def embed_sequences(
     sequences : sequence of str
         Normalised sequences, at least one.
     options : EmbedOptions
+    places : sequence of int, default=None
+        Where the sequences stand in the user's X, for errors; in their order if None.
     n_jobs : int or None
         Chunks embedded at a time, as joblib counts jobs; threads, unless the user's
         `joblib.parallel_config` names another backend.
@@ -100,6 +121,12 @@ def embed_sequences(
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
         for chunk, rows in zip(chunks, results, strict=True):
+            check_finite(
+                rows,
+                chunk if places is None else [places[i] for i in chunk],
+                backbone.precision,
+                options,
+            )
             embeddings[chunk] = rows
             bar.update(len(chunk))
     return embeddings
@@ -186,19 +213,20 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
     rows = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
     for positions, output in outputs:
         rows[positions] = output.cpu().numpy()
-    _check_finite(backbone, rows, windows)
     return rows
 
 
-def _check_finite(backbone: Backbone, rows: np.ndarray, windows: list[str]) -> None:
+def check_finite(
+    rows: np.ndarray, which: Sequence[int | str], dtype: torch.dtype, options: EmbedOptions
+) -> None:
+    """Raise if an embedding is not finite, and name its sequence and the model."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        window = windows[bad[0]]
-        dtype = str(backbone.model.dtype).removeprefix("torch.")
-        advice = "" if dtype == "float32" else "; set dtype='float32'"
-        raise FloatingPointError(
-            f"the model gives NaN or infinity in {dtype} on {len(bad)} of {len(windows)} windows, "
-            f"the first of {len(window):,} bp, {window[:20]}...{advice}."
+        precision = str(dtype).removeprefix("torch.")
+        advice = "" if precision == "float32" else "; set dtype='float32'"
+        raise NotFiniteError(
+            f"the model {printable(options.model)!r} gives NaN or infinity in {precision}{advice}.",
+            which[bad[0]],
         )
 
 

@@ -1,13 +1,11 @@
-"""Embed files of any size: read a part, leave it out or embed it, write it; then join the parts."""
+"""Embed files of any size: read a part, skip or embed it, write it; then join the parts."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,15 @@ from ..backbones import Backbone
 from ..io._parts import Part, PartedEmbeddings, Shard
 from ..io._readers import Sources, as_sources, iter_records
 from ..utils._ahead import ahead
+from ..utils._atomic import check_outputs
+from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
-from ._engine import EmbedOptions, embed_strands
+from ._engine import EmbedOptions, check_finite, embed_strands
 
 logger = logging.getLogger("dnaembed")
 
-# Of a part: enough for batches of like lengths, little to lose, and small for any memory.
+# Of a part: enough for batches of similar lengths, little to lose, and small for any memory.
 PART_BASES = 1 << 21
 
 
@@ -48,10 +48,11 @@ def embed_file(
     """Embed the sequences of files into ``OUT.npy``; see `DNABertSEmbedder.embed_file`."""
     if dtype not in ("float32", "float16"):
         raise ValueError(f'dtype must be "float32" or "float16", got {dtype!r}.')
-    if Path(output).suffix != ".npy":
+    if Path(output).suffix.lower() != ".npy":
         raise ValueError(f"The name of an output that ends in .npy is expected, got {output}.")
     ours = Shard() if shard is None else Shard.parse(shard)
     sources = as_sources(paths)
+    check_outputs([output], sources)
     settings = {
         "model": backbone.fingerprint(),
         "model_dtype": str(backbone.precision).removeprefix("torch."),
@@ -68,110 +69,45 @@ def embed_file(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
 
-    def embed(chunk: _Chunk) -> tuple[_Chunk, Part | None, np.ndarray | None]:
-        if not ours.has(chunk.number):
-            return chunk, None, None
-        part = writer.find(chunk.number, chunk.checksum)
+    def embed(chunk: tuple[int, list[tuple[str, str]]]) -> tuple[Any, ...]:
+        number, records = chunk
+        ids, sequences = zip(*records, strict=True)
+        checksum = blake2b("\n".join([*ids, "", *sequences]).encode(), digest_size=16).hexdigest()
+        if not ours.has(number):
+            return number, checksum, None, None, None
+        part = writer.find(number, checksum)
         if part is not None:
-            return chunk, part, None
-        if n_workers == 1:
-            rows = embed_strands(backbone, chunk.sequences, options)
-        else:
-            with limit_threads(max(1, torch.get_num_threads() // n_workers)):
-                rows = embed_strands(backbone, chunk.sequences, options)
-        return chunk, None, normalize(rows, copy=False) if scale_rows else rows
+            return number, checksum, part, None, None
+        with limit_threads(max(1, torch.get_num_threads() // n_workers)):
+            rows = embed_strands(backbone, list(sequences), options)
+        check_finite(rows, ids, backbone.precision, options)
+        return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows
 
+    places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]
+    are_files = len(places) == len(sources) and all(place.is_file() for place in places)
+    total = sum(place.stat().st_size for place in places) if are_files else None
+    start, n_rows = time.monotonic(), 0
     parts: list[Part] = []
     digest = blake2b(digest_size=16)
-    with writer, _Bar(sources) as bar:
-        records = iter_records(sources, skip_empty, duplicate_ids, bar.read)
-        chunks = _chunks(records, PART_BASES)
-        if all(map(_is_file, sources)):  # a thread that waits for a pipe could not be stopped
-            chunks = ahead(chunks, depth=0)
-        with closing(_computed(embed, chunks, n_workers)) as done:
-            for chunk, part, rows in done:
-                digest.update(chunk.checksum.encode())
-                if rows is not None:
-                    part = writer.write(chunk.number, chunk.ids, rows, chunk.checksum)
-                if part is not None:
-                    parts.append(part)
-                    bar.embedded(part.rows)
+    with ExitStack() as stack:
+        stack.enter_context(writer)
+        bar = stack.enter_context(progress(total=total, description="embedding", unit="B"))
+        records = iter_records(sources, skip_empty, duplicate_ids, bar.update)
+        chunks: Any = enumerate(iter_chunks(records, lambda record: len(record[1]), PART_BASES))
+        if n_workers > 1:
+            done: Any = ahead(chunks, embed, n_threads=n_workers, depth=1)
+            stack.enter_context(closing(done))
+        else:  # a thread that waits for a pipe could not be stopped
+            ready = stack.enter_context(closing(ahead(chunks, depth=0))) if are_files else chunks
+            done = map(embed, ready)
+        for number, checksum, part, ids, rows in done:
+            digest.update(checksum.encode())
+            if rows is not None:
+                part = writer.write(number, ids, rows, checksum)
+            if part is not None:
+                parts.append(part)
+                n_rows += part.rows
+                rate = n_rows / max(time.monotonic() - start, 1e-9)
+                bar.set_postfix_str(f"{n_rows:,} sequences, {rate:,.0f}/s", refresh=False)
         writer.join(parts, digest.hexdigest())
-    n_rows = sum(part.rows for part in parts)
     logger.info("Wrote %s: %d x %d.", output, n_rows, backbone.embedding_size)
-
-
-def _computed(
-    embed: Callable[[_Chunk], Any], chunks: Generator[_Chunk], n_workers: int
-) -> Generator[Any]:
-    if n_workers > 1:
-        yield from ahead(chunks, embed, n_threads=n_workers, depth=1)
-    else:
-        with closing(chunks):
-            yield from map(embed, chunks)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Consecutive records of the input, which become one part."""
-
-    number: int
-    ids: list[str]
-    sequences: list[str]
-    checksum: str
-
-
-def _chunks(records: Iterable[tuple[str, str]], most_bases: int) -> Generator[_Chunk]:
-    """Cut the input where its records say, so that parts do not depend on how it is read."""
-    ids: list[str] = []
-    sequences: list[str] = []
-    number = n_bases = 0
-    for identifier, sequence in records:
-        ids.append(identifier)
-        sequences.append(sequence)
-        n_bases += len(sequence)
-        if n_bases >= most_bases:
-            yield _Chunk(number, ids, sequences, _checksum(ids, sequences))
-            ids, sequences, n_bases = [], [], 0
-            number += 1
-    if ids:
-        yield _Chunk(number, ids, sequences, _checksum(ids, sequences))
-
-
-def _checksum(*lists: list[str]) -> str:
-    digest = blake2b(digest_size=16)
-    for texts in lists:
-        digest.update("\n".join(texts).encode())
-        digest.update(b"\n\n")
-    return digest.hexdigest()
-
-
-def _is_file(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike) and source != "-" and Path(source).is_file()
-
-
-class _Bar:
-    """Progress by the bytes of the input, with sequences per second beside."""
-
-    def __init__(self, sources: list[Any]) -> None:
-        known = all(map(_is_file, sources))
-        self._total = sum(Path(source).stat().st_size for source in sources) if known else None
-
-    def __enter__(self) -> _Bar:
-        self._bar = progress(total=self._total, description="embedding", unit="B")
-        self._start = time.monotonic()
-        self._n = 0
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def read(self, n_bytes: int) -> None:
-        """Count bytes that were read."""
-        self._bar.update(n_bytes)
-
-    def embedded(self, n: int) -> None:
-        """Count sequences that are done."""
-        self._n += n
-        rate = self._n / max(time.monotonic() - self._start, 1e-9)
-        self._bar.set_postfix_str(f"{self._n:,} sequences, {rate:,.0f}/s", refresh=False)

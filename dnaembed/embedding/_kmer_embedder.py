@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences, reverse_complement
 from ..composition import kmer_counts, kmer_names, tnf_k_basis
-from ._mixin import SequenceTransformerMixin
+from ._mixin import SequenceTransformerMixin, check_made_by
 
 _REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
 
@@ -87,6 +87,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
         if self.method == "tnf-k" and not 2 <= self.k <= 6:
             raise ValueError(f"method='tnf-k' takes k from 2 to 6, got k={self.k}.")
         check_sequences(X)
+        self._made_by = self._settings()
         self._n_features_out = {
             "canonical": lambda: len(kmer_names(self.k)),
             "raw": lambda: 4**self.k,
@@ -108,6 +109,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             One row per sequence.
         """
         check_is_fitted(self)
+        check_made_by(self, getattr(self, "_made_by", self._settings()), self._settings())
         sequences = check_sequences(X)
         if self.method == "canonical":
             embeddings = canonical_profile(kmer_counts(sequences, self.k), self.k)
@@ -118,6 +120,9 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             else:
                 embeddings = frequencies @ tnf_k_basis(self.k)
         return embeddings.astype(self.dtype)
+
+    def _settings(self) -> str:
+        return f"k={self.k}, method={self.method!r}, dtype={self.dtype!r}"
 
 
 def reference_order(k: int) -> np.ndarray:

@@ -1,10 +1,52 @@
-"""What all transformers of sequences tell scikit-learn about themselves."""
+"""What all transformers of sequences have in common, and what embeddings were made by."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from .._sequences import as_container
+from ..utils._messages import printable
+
+
+@dataclass(frozen=True)
+class EmbeddingSource:
+    """What embeddings were made by.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
+    window_size : int or None
+    both_strands : bool
+    model : str or None
+        The name that the user gave it, if it is known.
+    others : str
+        Further settings that change embeddings, where they are known.
+    """
+
+    fingerprint: str
+    window_size: int | None
+    both_strands: bool
+    model: str | None = field(default=None, compare=False)
+    others: str = ""
+
+    def __str__(self) -> str:
+        name = "a model" if self.model is None else f"the model {printable(self.model)!r}"
+        strands = ", both strands" if self.both_strands else ""
+        window = "" if self.window_size is None else f", windows of {self.window_size} bp"
+        others = printable(self.others)
+        return f"{name} (fingerprint {printable(self.fingerprint)[:12]}{strands}{window}{others})"
+
+    def agrees_with(self, other: EmbeddingSource) -> bool:
+        """Tell whether both give one sequence the same embedding."""
+        return (self.fingerprint, self.window_size, self.both_strands) == (
+            other.fingerprint,
+            other.window_size,
+            other.both_strands,
+        )
 
 
 class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -12,6 +54,23 @@ class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     A number of input features means nothing for strings, so that ``n_features_in_`` is not set.
     """
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, and embed the same sequences.
+
+        Parameters
+        ----------
+        X : iterable of str of length n_samples
+            DNA sequences; see `dnaembed.check_sequences` for the containers.
+        y : array-like of shape (n_samples,), default=None
+            Labels, as for `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            One row per sequence.
+        """
+        return super().fit_transform(as_container(X), y)  # reads X twice
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_n_features_out")
@@ -22,3 +81,12 @@ class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         tags.input_tags.two_d_array = False
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def check_made_by(estimator: Any, fitted: Any, now: Any) -> None:
+    """Raise if an estimator would embed otherwise than when it was fitted."""
+    if now != fitted:
+        raise ValueError(
+            f"This {type(estimator).__name__} was fitted with {fitted}, but now it has {now}: fit "
+            "it again, or give it back what it was fitted with."
+        )

@@ -1,71 +1,126 @@
-"""Tables of abundances: one line a contig, one column a sequenced sample."""
+"""Tables of abundances: one line per contig, one column per sequenced sample."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..utils._messages import shorten
-from ._errors import SequenceFileError
+from ._errors import SequenceFileError, import_optional
+from ._readers import as_sources
 from ._streams import Source, name_of
-from ._tables import in_order_of, is_number, lines_of
+from ._tables import first_word, in_order_of, is_id_column, is_number, lines_of
 
 # What jgi_summarize_bam_contig_depths writes before the samples.
 _JGI_COLUMNS = ["contigname", "contiglen", "totalavgdepth"]
+# The mean depth in tables of one sample: samtools coverage, BBMap, Flye, mosdepth.
+_DEPTHS = {"meandepth", "avg_fold", "cov.", "mean", "mean_depth", "mean_coverage"}
+_OTHERS = {
+    "alt_group", "bases", "bp", "circ.", "contiglen", "contig_length", "covbases", "covered_bases",
+    "covered_fraction", "covered_percent", "end", "endpos", "fpkm", "frags", "gc", "gc_content",
+    "graph_path", "len", "length", "max", "meanbaseq", "meanmapq", "median", "median_fold", "min",
+    "minus_reads", "mult.", "numreads", "plus_reads", "read_count", "read_gc", "reads", "ref_gc",
+    "repeat", "rpkm", "size", "start", "startpos", "std", "std_dev", "totalavgdepth", "tpm", "var",
+    "variance",
+}  # fmt: skip
+_COVERM = re.compile(
+    r"(.+?) (Mean|Trimmed Mean|Relative Abundance \(%\)|Covered Fraction|Covered Bases|Variance"
+    r"|Length|Read Count|Reads per base|RPKM|TPM|ANIr)"
+)
+_NOT_COUNTED = 0x704  # unmapped, secondary, of bad quality, duplicate
 
 
-def read_abundance(path: Source) -> dict[str, np.ndarray]:
+class Abundances(dict[str, np.ndarray]):
+    """What `read_abundance` returns: a dictionary that also names the samples."""
+
+    def __init__(self, samples: Sequence[str]) -> None:
+        super().__init__()
+        self.samples = list(samples)
+
+
+def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     r"""Read how abundant contigs are in a number of samples.
 
     Parameters
     ----------
-    path : path-like or binary file
-        Tab-separated table, plain or compressed: a header, then one line a contig with its
-        identifier and one number a sample, such as its mean coverage. Of tables that
-        jgi_summarize_bam_contig_depths wrote, the columns of lengths, totals and variances are
-        left out. ``"-"`` is standard input.
+    path : path-like or binary file, or iterable of these
+        Tab-separated table, plain or compressed: a header, then one line per contig with its
+        identifier and one number per sample, such as its mean coverage. ``"-"`` is standard input.
+        Several tables are joined by identifier; a contig that one of them lacks has 0 there. The
+        notes list the tools whose tables are known. A path that ends in ``.bam`` or ``.cram`` is
+        a mapping (needs pysam): the mean coverage is aligned bases per base.
 
     Returns
     -------
-    dict of str to ndarray of shape (n_metagenomes,)
-        Abundances of each identifier, in the order of the file.
+    dict of str to ndarray of shape (n_profiles,)
+        Abundances of each identifier (the first word of the first column), in the order of the
+        file. Its attribute ``samples`` holds the names of the samples.
 
     Raises
     ------
     SequenceFileError
-        If a line has not as many columns as the header, a value is not a number of at least 0, an
-        identifier is empty or comes twice, or there is no contig or no sample. The message gives
-        the line.
+        If a column is known to be no mean coverage, and none is known to be one; a line has not as
+        many columns as the header, a value is not a number of at least 0, an identifier is empty
+        or comes twice, or there is no contig or no sample. The message gives the line.
 
     See Also
     --------
     abundance_of : Bring abundances into the order of the sequences.
 
+    Notes
+    -----
+    Of these tables, only the columns of mean coverage are taken: jgi_summarize_bam_contig_depths
+    (MetaBAT, and fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage
+    (``meandepth``), pileup.sh of BBMap (``Avg_fold``), mosdepth (``mean``), ``assembly_info.txt``
+    of Flye (``cov.``), and strobealign ``--aemb``, which has no header. Where a table is of one
+    sample and does not name it, the file does.
+
     Examples
     --------
     >>> import io
     >>> from dnaembed.io import read_abundance
-    >>> read_abundance(io.BytesIO(b"contig\tgut_1\tgut_2\nc1\t4.5\t0\n"))
-    {'c1': array([4.5, 0. ])}
+    >>> table = read_abundance(io.BytesIO(b"contig\tgut_1\tgut_2\nc1\t4.5\t0\n"))
+    >>> table, table.samples
+    ({'c1': array([4.5, 0. ])}, ['gut_1', 'gut_2'])
     """
+    sources = as_sources(path)
+    tables = [_read_bam(s) if _is_bam(s) else _read_table(s) for s in sources]
+    if len(tables) == 1:
+        return tables[0]
+    joined = Abundances([sample for table in tables for sample in table.samples])
+    twice = sorted({sample for sample in joined.samples if joined.samples.count(sample) > 1})
+    if twice:
+        raise SequenceFileError(f"Two tables of coverage have a sample {shorten(twice[0])!r}.")
+    for source, table in zip(sources, tables, strict=True):
+        if not table.keys() & tables[0].keys():
+            raise SequenceFileError(
+                f"{name_of(source)} has no contig of {name_of(sources[0])}: its first is "
+                f"{shorten(next(iter(table)))!r}."
+            )
+    for identifier in dict.fromkeys(chain.from_iterable(tables)):
+        parts = [table.get(identifier, np.zeros(len(table.samples))) for table in tables]
+        joined[identifier] = np.concatenate(parts)
+    return joined
+
+
+def _read_table(path: Source) -> Abundances:
     name = name_of(path)
     lines = lines_of(path, name)
     number, line = next(lines, (1, ""))
     header = [field.strip() for field in line.split("\t")]
-    columns = list(range(1, len(header)))
-    if [field.lower() for field in header[:3]] == _JGI_COLUMNS:
-        columns = [i for i in columns[2:] if not header[i].endswith("-var")]
-    if not columns:
-        raise SequenceFileError(
-            f"{name}, line {number}: expected a header with an identifier and one column a sample, "
-            f"separated by tabs, got {line[:60]!r}."
-        )
-    if all(is_number(header[i]) for i in columns):
-        raise SequenceFileError(
-            f"{name}, line {number}: expected a header that names the samples, got numbers."
-        )
-    found: dict[str, np.ndarray] = {}
+    if len(header) == 2 and is_number(header[1]) and not is_id_column(header[0]):
+        columns = {1: _stem(name)}  # strobealign --aemb
+        lines = chain([(number, line)], lines)
+        header = ["contig", columns[1]]
+    else:
+        columns = _sample_columns(header, name, number)
+    found = Abundances(list(columns.values()))
     for number, line in lines:
         fields = [field.strip() for field in line.split("\t")]
         where = f"{name}, line {number}"
@@ -73,20 +128,76 @@ def read_abundance(path: Source) -> dict[str, np.ndarray]:
             raise SequenceFileError(
                 f"{where}: expected {len(header)} columns as in the header, got {len(fields)}."
             )
-        if not fields[0]:
+        identifier = first_word(fields[0])
+        if not identifier:
             raise SequenceFileError(f"{where}: the identifier is empty.")
-        if fields[0] in found:
-            raise SequenceFileError(f"{where}: identifier {shorten(fields[0])!r} comes twice.")
+        if identifier in found:
+            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} comes twice.")
         for i in columns:
             if not is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
                 raise SequenceFileError(
                     f"{where}, column {shorten(header[i])!r}: expected a number of at least 0, "
                     f"got {shorten(fields[i])!r}."
                 )
-        found[fields[0]] = np.array([float(fields[i]) for i in columns])
+        found[identifier] = np.array([float(fields[i]) for i in columns])
     if not found:
         raise SequenceFileError(f"{name} holds no contig.")
     return found
+
+
+def _sample_columns(header: Sequence[str], name: str, number: int) -> dict[int, str]:
+    """Return the columns of mean coverage and the names of their samples."""
+    names = dict(enumerate(header[1:], 1))
+    if not names:
+        raise SequenceFileError(
+            f"{name}, line {number}: expected a header with an identifier and one column per "
+            f"sample, separated by tabs, got {shorten(header[0])!r}."
+        )
+    if all(map(is_number, names.values())):
+        raise SequenceFileError(
+            f"{name}, line {number}: expected a header that names the samples, got numbers."
+        )
+    if [field.lower() for field in header[:3]] == _JGI_COLUMNS:
+        return {i: sample for i, sample in names.items() if i > 2 and not sample.endswith("-var")}
+    coverm = {i: found for i, text in names.items() if (found := _COVERM.fullmatch(text))}
+    for method in ("Mean", "Trimmed Mean"):
+        chosen = {i: found[1] for i, found in coverm.items() if found[2] == method}
+        if chosen and len(coverm) == len(names):
+            return chosen
+    depths = [i for i, text in names.items() if text.lower() in _DEPTHS]
+    others = [i for i, text in names.items() if text.lower() in _OTHERS or i in coverm]
+    # "coverage" is a percentage where samtools writes it, and may be a sample elsewhere.
+    known = len(depths) + len(others) + ("coverage" in names.values())
+    if len(depths) == 1 and known == len(names):
+        return {depths[0]: _stem(name)}
+    if others:
+        shown = ", ".join(repr(shorten(text, 30)) for text in names.values())
+        raise SequenceFileError(
+            f"{name}, line {number}: not all columns are mean coverages of samples: {shown}. Keep "
+            "the identifiers and the mean coverages only."
+        )
+    return names
+
+
+def _is_bam(source: Source) -> bool:
+    return not hasattr(source, "read") and os.fspath(source).endswith((".bam", ".cram"))
+
+
+def _read_bam(path: Any) -> Abundances:
+    pysam = import_optional("pysam", extra="bam", purpose="Reading BAM or CRAM")
+    found = Abundances([_stem(name_of(path))])
+    with pysam.AlignmentFile(os.fspath(path)) as file:
+        bases = np.zeros(file.nreferences)
+        for read in file.fetch(until_eof=True):
+            if not read.flag & _NOT_COUNTED:
+                bases[read.reference_id] += read.reference_length
+        for i, identifier in enumerate(file.references):
+            found[first_word(identifier)] = bases[i : i + 1] / file.lengths[i]
+    return found
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.split(".")[0]
 
 
 def abundance_of(
@@ -98,14 +209,14 @@ def abundance_of(
     ----------
     ids : sequence of str
         Identifiers of the sequences.
-    table : mapping of str to ndarray of shape (n_metagenomes,)
+    table : mapping of str to ndarray of shape (n_profiles,)
         From `read_abundance`; may hold more identifiers than `ids`.
     where : str, default="abundance"
         How an error names the table.
 
     Returns
     -------
-    ndarray of shape (n, n_metagenomes)
+    ndarray of shape (n, n_profiles)
         In the order of `ids`; for ``SpeciesClusterer().fit(X, abundance=...)``.
 
     Raises

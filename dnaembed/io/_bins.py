@@ -1,19 +1,88 @@
-"""Bins as FASTA files."""
+"""Contigs as they are in files, and their bins as FASTA files and tables."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from xopen import xopen
 
 from ..utils._atomic import atomic_folder
-from ._errors import with_advice
-from ._tables import open_table
+from ._errors import SequenceFileError, with_advice
+from ._readers import Sources, as_sources, iter_records
+from ._streams import Source, name_of
+from ._tables import first_word, lines_of, open_table
 
-_OURS = re.compile(r"bin_\d+\.fasta|bins\.tsv|contigs\.tsv")
+_OURS = re.compile(
+    r"(bin_\d+|unbinned)\.fasta(\.gz)?|bins\.tsv|contigs\.tsv|contigs2bin\.tsv|cami\.binning"
+)
+# A name as hifiasm and older metaMDBG give it, and what others write after or into the name.
+_CIRCULAR = re.compile(
+    r"^(s\d+\.)?[a-z]*(ctg|tg)\d+c\b|(?<![a-z])(suggest)?circular[=:-](y|yes|true)(?![a-z])"
+    r"|topology=circular",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Contigs:
+    """Records of an assembly: normalised, and as they are in the file."""
+
+    ids: list[str] = field(default_factory=list)
+    sequences: list[str] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
+
+
+def read_contigs(paths: Sources, *, skip_empty: bool = False, prefix: bool = False) -> Contigs:
+    """Read contigs, whose identifiers must differ; `prefix` puts the names of files before them."""
+    contigs = Contigs()
+
+    def keep(header: str, raw: str) -> None:
+        contigs.headers.append(header)
+        contigs.records.append(raw)
+
+    sources = as_sources(paths)
+    try:
+        for group in [[source] for source in sources] if prefix else [sources]:
+            start = Path(name_of(group[0])).name.split(".")[0] + ":" if prefix else ""
+            for identifier, sequence in iter_records(group, skip_empty, "error", None, keep):
+                contigs.ids.append(start + identifier)
+                contigs.sequences.append(sequence)
+                contigs.headers[-1] = start + contigs.headers[-1]
+                if contigs.records[-1] == sequence:
+                    contigs.records[-1] = sequence  # held once
+    except SequenceFileError as error:
+        advice = getattr(error, "advice", None)
+        if advice is None or "duplicate" not in advice.setting:
+            raise
+        problem = SequenceFileError(advice.problem)
+        if prefix:
+            raise problem from None
+        sentence = "Put the name of its file before the name of each contig with {}."
+        raise with_advice(problem, sentence, "prefix=True") from None
+    twice = len(contigs.ids) - len(set(contigs.ids))
+    if twice:
+        raise SequenceFileError(f"{twice} contigs have a name twice: rename one of the files.")
+    return contigs
+
+
+def circular_contigs(contigs: Contigs, table: Source | None = None) -> np.ndarray:
+    """Tell which contigs their headers, or a list or table of Flye, say to be circular."""
+    circular = np.array([bool(_CIRCULAR.search(header)) for header in contigs.headers], dtype=bool)
+    if table is None:
+        return circular
+    rows = [line.split("\t") for _, line in lines_of(table, name_of(table))]
+    column = rows[0].index("circ.") if rows and "circ." in rows[0] else None
+    named = {first_word(r[0]) for r in rows if column is None or "Y" in r[column : column + 1]}
+    if not named & set(contigs.ids):
+        raise SequenceFileError(f"{name_of(table)} names none of the contigs as circular.")
+    return circular | np.array([identifier in named for identifier in contigs.ids])
 
 
 def write_bins(
@@ -23,24 +92,43 @@ def write_bins(
     labels: Sequence[int] | np.ndarray,
     *,
     overwrite: bool = False,
+    headers: Sequence[str] | None = None,
+    confidence: np.ndarray | None = None,
+    reasons: Sequence[str] | None = None,
+    abundance: Any = None,
+    circular: np.ndarray | None = None,
+    compress: bool = False,
 ) -> None:
-    """Write one FASTA file a bin, and two tables.
+    """Write one FASTA file per bin, one of what is in none, and tables.
 
     Parameters
     ----------
     folder : path-like
         Made if absent. Receives ``bin_0.fasta``, ``bin_1.fasta``, ... (numbers padded with zeros to
-        one width), ``bins.tsv`` (bin, file, sequences, bases, n50, gc) and ``contigs.tsv`` (id,
-        bin; -1 for what is in no bin). Written beside and renamed: complete or absent.
+        one width), ``unbinned.fasta``, ``bins.tsv`` and ``contigs.tsv``, which the notes describe,
+        and the bins for other tools: ``cami.binning`` (CAMI, AMBER) and ``contigs2bin.tsv``
+        (DAS_Tool). Written beside and renamed: complete or absent.
     ids : sequence of str, length n
         Identifiers.
     sequences : sequence of str, length n
-        Normalised sequences.
+        Written letter by letter as they are.
     labels : array-like of int, shape (n,)
-        The bin of each sequence; negative: in no bin, and in no FASTA file.
+        The bin of each sequence; negative: in no bin.
     overwrite : bool, default=False
         Replace a folder that an earlier call wrote. A folder with other files in it is never
         touched.
+    headers : sequence of str, length n, default=None
+        Headers of the FASTA records; None: the identifiers.
+    confidence : array-like of shape (n,), default=None
+        From `dnaembed.species.bin_confidence`.
+    reasons : sequence of str, length n, default=None
+        Why a sequence is in no bin.
+    abundance : array-like or DataFrame of shape (n, n_profiles), default=None
+        Mean coverages; the columns of a frame are names of samples.
+    circular : array-like of bool of shape (n,), default=None
+        Which sequences are circular.
+    compress : bool, default=False
+        Compress FASTA files by gzip; their names end in ``.gz``.
 
     Raises
     ------
@@ -49,6 +137,13 @@ def write_bins(
     FileExistsError
         If `folder` has files already (unless `overwrite`, and all of them are bins).
 
+    Notes
+    -----
+    ``contigs.tsv`` has identifier, bin (-1: none), confidence, and the reason of having no bin.
+    ``bins.tsv`` has for each bin its file, sequences, bases, N50, GC content and its standard
+    deviation over the sequences, whether all of them are circular, mean confidence, and mean
+    coverage in each sample; means are weighted by length.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -56,8 +151,8 @@ def write_bins(
     >>> with tempfile.TemporaryDirectory() as parent:
     ...     folder = pathlib.Path(parent, "bins")
     ...     write_bins(folder, ["a", "b", "c"], ["ACGT", "GGGG", "AT"], [0, 1, -1])
-    ...     sorted(path.name for path in folder.iterdir())
-    ['bin_0.fasta', 'bin_1.fasta', 'bins.tsv', 'contigs.tsv']
+    ...     sorted(path.name for path in folder.glob("*.fasta"))
+    ['bin_0.fasta', 'bin_1.fasta', 'unbinned.fasta']
     """
     numbers = np.asarray(labels)
     if numbers.shape != (len(ids),) or len(sequences) != len(ids):
@@ -68,23 +163,50 @@ def write_bins(
     if len(ids) and not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(f"Bin labels must be integers, got {numbers.dtype}.")
     check_bins_folder(folder, overwrite=overwrite)
+    numbers = np.maximum(numbers, -1)
+    headers = ids if headers is None else headers
+    coverage = np.empty((len(ids), 0)) if abundance is None else np.asarray(abundance)
+    samples = getattr(abundance, "columns", range(1, coverage.shape[1] + 1))
+    confidence = np.full(len(ids), np.nan) if confidence is None else np.asarray(confidence)
+    reasons = [""] * len(ids) if reasons is None else reasons
+    rings = np.zeros(len(ids), dtype=bool) if circular is None else np.asarray(circular)
+    lengths = np.array([len(sequence) for sequence in sequences])
+    bases = np.array([_count(s) for s in sequences]).reshape(-1, 2)
     bins = np.unique(numbers[numbers >= 0]).tolist()
     width = len(str(bins[-1])) if bins else 1
+    ending = ".fasta.gz" if compress else ".fasta"
+    names = {number: f"bin_{number:0{width}d}" for number in bins} | {-1: "unbinned"}
+    columns = ["bin", "file", "sequences", "bases", "n50", "gc", "gc_sd", "circular", "confidence"]
+    columns += [f"coverage {sample}" for sample in samples]
     with atomic_folder(folder) as beside:
-        with open_table(
-            beside / "bins.tsv", ("bin", "file", "sequences", "bases", "n50", "gc")
-        ) as table:
-            for number in bins:
-                members = np.flatnonzero(numbers == number).tolist()
-                file = f"bin_{number:0{width}d}.fasta"
-                held = [sequences[i] for i in members]
-                write_fasta(beside / file, [ids[i] for i in members], held)
-                table.write_rows([(number, file, *_summary(held))])
-        with open_table(beside / "contigs.tsv", ("id", "bin")) as table:
-            table.write_rows(
-                (i, number if number >= 0 else -1)
-                for i, number in zip(ids, numbers.tolist(), strict=True)
-            )
+        with open_table(beside / "bins.tsv", columns) as table:
+            for number, name in names.items():
+                own = np.flatnonzero(numbers == number)
+                held = ([texts[i] for i in own.tolist()] for texts in (headers, sequences))
+                write_fasta(beside / (name + ending), *held)
+                if number < 0:
+                    continue
+                sizes = np.sort(lengths[own])[::-1]
+                n50 = sizes[np.searchsorted(np.cumsum(sizes), sizes.sum() / 2)]
+                gc, known = bases[own].T
+                mean = gc.sum() / known.sum() if known.any() else np.nan
+                shares = np.where(known > 0, gc / np.maximum(known, 1), mean)
+                values = np.column_stack([(shares - mean) ** 2, confidence[own], coverage[own]])
+                spread, sure, *depths = np.average(values, axis=0, weights=lengths[own])
+                row = [number, name + ending, len(own), sizes.sum(), n50]
+                row += [f"{mean:.4f}", f"{np.sqrt(spread):.4f}"]
+                row += ["yes" if rings[own].all() else "no", _shown(sure)]
+                table.write_rows([row + [f"{depth:.4g}" for depth in depths]])
+        with open_table(beside / "contigs.tsv", ("id", "bin", "confidence", "reason")) as table:
+            shown = map(_shown, confidence)
+            table.write_rows(zip(ids, numbers.tolist(), shown, reasons, strict=True))
+        binned = np.flatnonzero(numbers >= 0).tolist()
+        in_bins = [(ids[i], names[int(numbers[i])], lengths[i]) for i in binned]
+        with open_table(beside / "contigs2bin.tsv") as table:
+            table.write_rows(row[:2] for row in in_bins)
+        with open_table(beside / "cami.binning") as table:
+            table.write_rows([["@Version:0.9.0"], [f"@SampleID:{Path(folder).name}"]])
+            table.write_rows([["@@SEQUENCEID", "BINID", "_LENGTH"], *in_bins])
 
 
 def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -108,18 +230,19 @@ def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Non
 
 
 def write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:
-    """Write records, with at most 80 bases on a line."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    """Write records, with at most 80 bases on a line; compressed if the name ends in ``.gz``."""
+    with xopen(path, "wt", threads=0, encoding="utf-8", newline="\n") as file:
         for identifier, sequence in zip(ids, sequences, strict=True):
             file.write(f">{identifier}\n")
             for start in range(0, len(sequence), 80):
                 file.write(sequence[start : start + 80] + "\n")
 
 
-def _summary(sequences: Sequence[str]) -> tuple[int, int, int, str]:
-    lengths = np.sort([len(s) for s in sequences])[::-1]
-    bases = int(lengths.sum())
-    n50 = int(lengths[np.searchsorted(np.cumsum(lengths), bases / 2)])
-    gc = sum(s.count("G") + s.count("C") for s in sequences)
-    known = bases - sum(s.count("N") for s in sequences)
-    return len(sequences), bases, n50, f"{gc / known:.4f}" if known else "nan"
+def _shown(confidence: float) -> str:
+    return "" if np.isnan(confidence) else f"{confidence:.3f}"
+
+
+def _count(sequence: str) -> tuple[int, int]:
+    """Count G and C, and known bases."""
+    counts = [sequence.count(base) for base in "GCgcATUatu"]
+    return sum(counts[:4]), sum(counts)

@@ -4,44 +4,42 @@ from __future__ import annotations
 
 import json
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BytesIO
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from tokenize import TokenError
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..utils._atomic import atomic_output
+from ..utils._atomic import (
+    check_outputs,
+    companions,
+    descriptor_of,
+    flush_to_disk,
+    keep_mode,
+    open_output,
+)
 from ..utils._messages import printable
-from ..utils._optional import import_optional
-from ._errors import SequenceFileError
-from ._streams import name_of, open_decompressed
-from ._tables import is_number
+from ._errors import SequenceFileError, import_optional
+from ._streams import name_of
+from ._tables import is_number, lines_of
 
-_SUFFIXES = ".npy, .tsv or .parquet"
 # What numpy was seen to raise on damaged headers.
 _DAMAGED_NPY = (
-    ValueError,
+    ArithmeticError,
     EOFError,
     LookupError,
     MemoryError,
-    OverflowError,
     RecursionError,
     SyntaxError,
     TokenError,
     TypeError,
+    ValueError,
 )
-
-
-class EmbeddingWriter(Protocol):
-    """What `open_embeddings` gives."""
-
-    def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
-        """Append one row per identifier."""
 
 
 def write_embeddings(
@@ -116,12 +114,28 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
     ...     np.load(path).shape
     (3, 4)
     """
-    target = Path(path)
-    make = _WRITERS.get(target.suffix.lower())
-    if make is None:
-        raise ValueError(f"Cannot tell the format of {path}: expected {_SUFFIXES}.")
+    with open_described(path) as writer:
+        yield writer
+
+
+@contextmanager
+def open_described(
+    path: str | os.PathLike[str],
+    manifest: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> Iterator[EmbeddingWriter]:
+    """Do as `open_embeddings`, with a manifest of a ``.npy`` file that is made in `folder`."""
+    start = _format_of(path, _WRITERS)
+    check_outputs([path])
     with ExitStack() as stack:
-        yield make(target, stack)
+        writer = EmbeddingWriter(
+            lambda *shape: stack.enter_context(start(path, *shape, manifest, folder))
+        )
+        if manifest is not None:
+            writer.start(np.dtype(manifest["dtype"]), manifest["n_columns"])
+        yield writer
+        if not writer.n_columns:
+            raise ValueError("No embedding was written.")
 
 
 def read_embeddings(
@@ -151,11 +165,7 @@ def read_embeddings(
     OSError
         If a file is missing or may not be read.
     """
-    target = Path(path)
-    read = _READERS.get(target.suffix.lower())
-    if read is None:
-        raise ValueError(f"Cannot tell the format of {path}: expected {_SUFFIXES}.")
-    ids, embeddings = _read_npy(target, mmap_mode) if read is _read_npy else read(target)
+    ids, embeddings = _format_of(path, _READERS)(Path(path), mmap_mode)
     if 0 in embeddings.shape:
         raise SequenceFileError(f"{path} holds no embedding: its shape is {embeddings.shape}.")
     if embeddings.ndim != 2 or len(ids) != len(embeddings):
@@ -165,31 +175,16 @@ def read_embeddings(
     return ids, embeddings
 
 
-def ids_path(path: str | os.PathLike[str]) -> Path:
-    """Return where the identifiers of a ``.npy`` file are: ``OUT.npy`` has ``OUT.ids.txt``.
-
-    Beside the file itself, where `path` is a link to it.
-    """
-    return _itself(path).with_suffix(".ids.txt")
+def _format_of(path: str | os.PathLike[str], formats: dict[str, Callable]) -> Callable:
+    suffix = ".tsv" if descriptor_of(path) is not None else Path(path).suffix.lower()
+    if suffix not in formats:
+        raise ValueError(f"Cannot tell the format of {path}: expected .npy, .tsv or .parquet.")
+    return formats[suffix]
 
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
     """Return where it is said what the rows of a ``.npy`` file were made by."""
-    return _itself(path).with_suffix(".manifest.json")
-
-
-def _itself(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
-
-
-def _drop_manifest(path: Path) -> None:
-    """Remove a manifest that ``dnaembed embed`` wrote: the rows beside it are others now."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return  # none, or a file of something else
-    if isinstance(found, dict) and {"settings", "n_columns", "input_checksum"} <= found.keys():
-        path.unlink()
+    return companions(path)[1]
 
 
 def npy_header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:
@@ -206,21 +201,23 @@ def _column_names(n_columns: int) -> list[str]:
     return [f"embedding_{i:0{width}d}" for i in range(n_columns)]
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    return tuple(  # type: ignore[return-value]
-        import_optional(name, extra="parquet", purpose="The .parquet format")
-        for name in ("pyarrow", "pyarrow.parquet")
-    )
+_Append = Callable[[list[str], np.ndarray], object]
 
 
-class _Writer(ABC):
-    """Checks pieces; a format fills in ``_start`` and ``_append``."""
+class EmbeddingWriter:
+    """Takes embeddings piece by piece; see `open_embeddings`."""
 
-    def __init__(self) -> None:
-        self._shape: tuple[int, int] | None = None
-        self._dtype = np.dtype(np.float32)
+    def __init__(self, open_file: Callable[[np.dtype, int], _Append]) -> None:
+        self._open_file = open_file
+        self.n_columns = 0
+
+    def start(self, dtype: np.dtype, n_columns: int) -> None:
+        """Open the file, of which type and columns are known now."""
+        self._dtype, self.n_columns = dtype, n_columns
+        self._append = self._open_file(dtype, n_columns)
 
     def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
+        """Append one row per identifier."""
         if embeddings.ndim != 2 or len(embeddings) != len(ids):
             raise ValueError(
                 f"Expected one row per identifier, got {len(ids)} identifiers and an array of "
@@ -229,111 +226,107 @@ class _Writer(ABC):
         for identifier in ids:
             if not identifier or any(c in identifier for c in "\t\n\r"):
                 raise ValueError(f"Not an identifier (empty, tab or line break): {identifier!r}.")
-        if self._shape is None:
+        if not self.n_columns:
             floating = np.issubdtype(embeddings.dtype, np.floating)
-            self._dtype = embeddings.dtype if floating else np.dtype(np.float32)
-            self._shape = (0, embeddings.shape[1])
-            self._start(embeddings.shape[1])
-        rows, columns = self._shape
-        if embeddings.shape[1] != columns:
-            raise ValueError(f"Expected {columns} columns as before, got {embeddings.shape[1]}.")
+            self.start(embeddings.dtype if floating else np.dtype("f4"), embeddings.shape[1])
+        if embeddings.shape[1] != self.n_columns:
+            raise ValueError(
+                f"Expected {self.n_columns} columns as before, got {embeddings.shape[1]}."
+            )
         self._append(list(ids), np.ascontiguousarray(embeddings, dtype=self._dtype))
-        self._shape = (rows + len(ids), columns)
-
-    @abstractmethod
-    def _start(self, n_columns: int) -> None: ...
-
-    @abstractmethod
-    def _append(self, ids: list[str], embeddings: np.ndarray) -> None: ...
-
-    def close(self) -> None:
-        if self._shape is None:
-            raise ValueError("No embedding was written.")
 
 
-class _NpyWriter(_Writer):
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        super().__init__()
-        self._manifest = manifest_path(path)
-        ids = stack.enter_context(atomic_output(ids_path(path)))
-        array = stack.enter_context(atomic_output(path))
-        self._ids = stack.enter_context(ids.open("w", encoding="utf-8", newline="\n"))
-        self._array = stack.enter_context(array.open("wb"))
-        stack.push(lambda kind, *_: self.close() if kind is None else None)
+@contextmanager
+def _write_npy(
+    path: Path,
+    dtype: np.dtype,
+    n_columns: int,
+    manifest: Mapping[str, Any] | None,
+    folder: Path | None,
+) -> Iterator[_Append]:
+    target = Path(os.path.realpath(path))
+    n_rows = 0
 
-    def _start(self, n_columns: int) -> None:
-        self._header_size = self._array.write(npy_header(self._dtype, 0, n_columns))
+    def append(names: list[str], embeddings: np.ndarray) -> None:
+        nonlocal n_rows
+        ids_file.writelines(f"{name}\n" for name in names)
+        array_file.write(embeddings.data)
+        n_rows += len(names)
 
-    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
-        self._ids.writelines(f"{identifier}\n" for identifier in ids)
-        self._array.write(embeddings.data)
-
-    def close(self) -> None:
-        super().close()
-        assert self._shape is not None
-        header = npy_header(self._dtype, *self._shape)
-        assert len(header) == self._header_size
-        self._array.seek(0)
-        self._array.write(header)
-        _drop_manifest(self._manifest)
-
-
-class _TsvWriter(_Writer):
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        super().__init__()
-        beside = stack.enter_context(atomic_output(path))
-        self._file = stack.enter_context(beside.open("w", encoding="utf-8", newline="\n"))
-        stack.push(lambda kind, *_: self.close() if kind is None else None)
-
-    def _start(self, n_columns: int) -> None:
-        self._file.write("\t".join(["id", *_column_names(n_columns)]) + "\n")
-
-    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
-        # str of a numpy float is the shortest text that reads back as the same value.
-        for identifier, row in zip(ids, embeddings.astype(str), strict=True):
-            self._file.write("\t".join([identifier, *row.tolist()]) + "\n")
-
-
-class _ParquetWriter(_Writer):
-    def __init__(self, path: Path, stack: ExitStack) -> None:
-        super().__init__()
-        self._pyarrow, self._parquet = _pyarrow()
-        self._stack = stack
-        self._path = stack.enter_context(atomic_output(path))
-        stack.push(lambda kind, *_: self.close() if kind is None else None)
-
-    def _start(self, n_columns: int) -> None:
-        value = self._pyarrow.from_numpy_dtype(self._dtype)
-        fields = [("id", self._pyarrow.string())]
-        fields += [(name, value) for name in _column_names(n_columns)]
-        self._schema = self._pyarrow.schema(fields)
-        self._file = self._stack.enter_context(
-            self._parquet.ParquetWriter(self._path, self._schema)
-        )
-
-    def _append(self, ids: list[str], embeddings: np.ndarray) -> None:
-        columns = [self._pyarrow.array(ids), *map(self._pyarrow.array, embeddings.T)]
-        self._file.write_table(self._pyarrow.table(columns, schema=self._schema))
+    with ExitStack() as stack:
+        if folder is None:
+            temporary = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
+            folder = Path(stack.enter_context(temporary))
+        array, ids, description = (folder / name for name in ("rows", "ids", "description"))
+        with (
+            array.open("wb") as array_file,
+            ids.open("w", encoding="utf-8", newline="\n") as ids_file,
+        ):
+            array_file.write(npy_header(dtype, 0, n_columns))
+            yield append
+            array_file.seek(0)
+            array_file.write(npy_header(dtype, n_rows, n_columns))
+        description.write_text(json.dumps(manifest), encoding="utf-8")
+        files = dict(zip((ids, description, array), [*companions(target)[:2], target], strict=True))
+        for file, place in files.items():
+            keep_mode(file, place)
+            flush_to_disk(file)
+        # The array is named last: it never lies beside identifiers of something else.
+        target.unlink(missing_ok=True)
+        for file, place in files.items():
+            if file == description and manifest is None:
+                place.unlink(missing_ok=True)
+            else:
+                file.replace(place)
 
 
-_WRITERS: dict[str, Callable[[Path, ExitStack], _Writer]] = {
-    ".npy": _NpyWriter,
-    ".tsv": _TsvWriter,
-    ".parquet": _ParquetWriter,
+@contextmanager
+def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_Append]:
+    with open_output(path) as file:
+
+        def append(ids: list[str], embeddings: np.ndarray) -> None:
+            # str of a numpy float is the shortest text that reads back as the same value.
+            for identifier, row in zip(ids, embeddings.astype(str), strict=True):
+                file.write("\t".join([identifier, *row.tolist()]) + "\n")
+
+        file.write("\t".join(["id", *_column_names(n_columns)]) + "\n")
+        yield append
+
+
+@contextmanager
+def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iterator[_Append]:
+    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
+    import pyarrow
+
+    value = pyarrow.from_numpy_dtype(dtype)
+    fields = [("id", pyarrow.string()), *((name, value) for name in _column_names(n_columns))]
+    schema = pyarrow.schema(fields)
+
+    def append(ids: list[str], embeddings: np.ndarray) -> None:
+        columns = [pyarrow.array(ids), *map(pyarrow.array, embeddings.T)]
+        writer.write_table(pyarrow.table(columns, schema=schema))
+
+    with open_output(path, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
+        yield append
+
+
+_WRITERS: dict[str, Callable[..., AbstractContextManager[_Append]]] = {
+    ".npy": _write_npy,
+    ".tsv": _write_tsv,
+    ".parquet": _write_parquet,
 }
 
 
-def _read_npy(path: Path, mmap_mode: Any = None) -> tuple[list[str], np.ndarray]:
+def _read_npy(path: Path, mmap_mode: Any) -> tuple[list[str], np.ndarray]:
     embeddings = read_npy(path, mmap_mode)
+    place = companions(path)[0]
     try:
-        text = ids_path(path).read_text(encoding="utf-8")
+        text = place.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise SequenceFileError(f"{ids_path(path)}: not UTF-8 text.") from error
+        raise SequenceFileError(f"{place}: not UTF-8 text.") from error
     ids = text.removesuffix("\n").split("\n")
     if "" in ids:
-        raise SequenceFileError(
-            f"{ids_path(path)}, line {ids.index('') + 1}: the identifier is empty."
-        )
+        raise SequenceFileError(f"{place}, line {ids.index('') + 1}: the identifier is empty.")
     return ids, embeddings
 
 
@@ -344,11 +337,10 @@ def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
     """
     with path.open("rb") as file:
         try:
-            major, _ = np.lib.format.read_magic(file)
-            if major not in (1, 2):
-                raise ValueError(f"version {major} of the format is not supported")
-            read_header = getattr(np.lib.format, f"read_array_header_{major}_0")
-            shape, _, dtype = read_header(file)
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"version {version} of the format is not supported")
+            shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
         except _DAMAGED_NPY as error:
             raise SequenceFileError(
                 f"{path} is not a complete .npy file: {printable(str(error))}"
@@ -365,33 +357,37 @@ def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
     return array
 
 
-def _read_tsv(path: Path) -> tuple[list[str], np.ndarray]:
-    ids, rows = [], []
-    with open_decompressed(path) as stream:
-        header = next(iter(stream), b"").rstrip(b"\r\n").split(b"\t")
-        n_columns = len(header)
-        if n_columns > 1 and all(map(is_number, header[1:])):
-            raise SequenceFileError(f"{name_of(path)}, line 1: expected a header, got numbers.")
-        for number, line in enumerate(stream, 2):
-            try:
-                fields = line.decode("utf-8").rstrip("\r\n").split("\t")
-                if len(fields) != n_columns:
-                    raise ValueError(f"expected {n_columns} columns, got {len(fields)}")
-                if not fields[0]:
-                    raise ValueError("the identifier is empty")
-                rows.append(np.array(fields[1:], dtype=np.float32))
-            except ValueError as error:
-                raise SequenceFileError(
-                    f"{name_of(path)}, line {number}: {printable(str(error))}."
-                ) from error
-            ids.append(fields[0])
+def _read_tsv(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
+    ids: list[str] = []
+    rows = []
+    n_columns = 0
+    for number, line in lines_of(path, name_of(path)):
+        fields = line.split("\t")
+        try:
+            if not n_columns:
+                n_columns = len(fields)
+                if n_columns > 1 and all(map(is_number, fields[1:])):
+                    raise ValueError("expected a header, got numbers")
+                continue
+            if len(fields) != n_columns:
+                raise ValueError(f"expected {n_columns} columns, got {len(fields)}")
+            if not fields[0]:
+                raise ValueError("the identifier is empty")
+            rows.append(np.array(fields[1:], dtype=np.float32))
+        except ValueError as error:
+            raise SequenceFileError(
+                f"{name_of(path)}, line {number}: {printable(str(error))}."
+            ) from error
+        ids.append(fields[0])
     if not rows:
         raise SequenceFileError(f"{path} holds no embedding.")
     return ids, np.stack(rows)
 
 
-def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
-    pyarrow, parquet = _pyarrow()
+def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
+    parquet = import_optional("pyarrow.parquet", extra="parquet", purpose="Parquet")
+    import pyarrow
+
     with path.open("rb") as file:
         try:
             table: Any = parquet.read_table(file)
@@ -409,7 +405,7 @@ def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
     return table.column("id").to_pylist(), np.column_stack([c.to_numpy() for c in columns])
 
 
-_READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {
+_READERS: dict[str, Callable[[Path, Any], tuple[list[str], np.ndarray]]] = {
     ".npy": _read_npy,
     ".tsv": _read_tsv,
     ".parquet": _read_parquet,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple, TypeVar
 
 _Error = TypeVar("_Error", bound=Exception)
@@ -25,8 +27,17 @@ class Advice(NamedTuple):
 
 
 def with_advice(error: _Error, sentence: str, setting: str) -> _Error:
-    """End a message with a sentence about the setting, its ``{}``, that would avoid the error."""
-    advice = Advice(str(error), sentence, setting)
-    error.advice = advice  # type: ignore[attr-defined]
-    error.args = (f"{advice.problem} {sentence.format(setting)}",)
+    """End a message with a sentence on the setting, its ``{}``, that would avoid the error."""
+    error.advice = Advice(str(error), sentence, setting)  # type: ignore[attr-defined]
+    error.args = (f"{error} {sentence.format(setting)}",)
     return error
+
+
+def import_optional(name: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import a module that an extra of this package brings, or say how to install it."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        message = f'{purpose} needs {package}: pip install "dnaembed[{extra}]".'
+        raise ImportError(message) from error

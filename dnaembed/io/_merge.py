@@ -1,24 +1,16 @@
-"""Join what the machines of a shared work wrote."""
+"""Join the shards that several machines wrote."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
 
-import numpy as np
-
-from ..utils._atomic import check_output
-from ..utils._messages import printable
-from ._embeddings import ids_path, manifest_path, open_embeddings, read_npy
+from ..utils._atomic import check_outputs
+from ._embeddings import open_described
 from ._errors import SequenceFileError
-from ._parts import DESCRIBED, Part, Shard, write_output
+from ._parts import Finished, Shard, described_by
 
 
 def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
@@ -62,12 +54,11 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     ...     merge_shards([folder / "part1.npy", folder / "part2.npy"], folder / "all.npy")
     200
     """
-    shards = [_ShardFile.read(Path(path)) for path in paths]
+    places = [Path(path) for path in paths]
+    check_outputs([output], places)
+    shards = [Finished.read(path) for path in places]
     if not shards:
         raise ValueError("At least one shard is required, got none.")
-    target = check_output(output)
-    if any(target.exists() and target.samefile(shard.path) for shard in shards):
-        raise ValueError(f"The output {output} is one of the shards; choose another name.")
     _check_shards(shards)
     owners = {part.number: (shard, part) for shard in shards for part in shard.parts}
     parts = [owners[number][1] for number in sorted(owners)]
@@ -79,70 +70,16 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     with ExitStack() as stack:
         readers = {shard.path: stack.enter_context(closing(shard.pieces())) for shard in shards}
         pieces = (next(readers[owners[part.number][0].path]) for part in parts)
-        if target.suffix == ".npy":
-            described = {k: v for k, v in shards[0].manifest.items() if k in DESCRIBED}
-            described["settings"] = {**described["settings"], "shard": str(Shard())}
-            folder = Path(stack.enter_context(TemporaryDirectory(".tmp", dir=target.parent)))
-            write_output(
-                folder, target, pieces, described, parts, shards[0].manifest["input_checksum"]
-            )
-        else:
-            with open_embeddings(output) as writer:
-                for rows, ids in pieces:
-                    writer.write(ids.decode().split("\n")[:-1], rows)
+        first = shards[0].manifest
+        described = {**first, "settings": {**first["settings"], "shard": str(Shard())}}
+        manifest = described_by(described, parts, first["input_checksum"])
+        with open_described(output, manifest) as writer:
+            for rows, ids in pieces:
+                writer.write(ids.decode().split("\n")[:-1], rows)
     return sum(part.rows for part in parts)
 
 
-@dataclass(frozen=True)
-class _ShardFile:
-    """A finished output with its manifest."""
-
-    path: Path
-    shard: Shard
-    manifest: dict[str, Any]
-    parts: list[Part]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        place = manifest_path(path)
-        try:
-            manifest = json.loads(place.read_text(encoding="utf-8"))
-            shard = Shard.parse(manifest["settings"]["shard"])
-            parts = [Part(**part) for part in manifest["parts"]]
-            expected = (sum(part.rows for part in parts), manifest["n_columns"])
-            dtype = np.dtype(manifest["dtype"])
-            if manifest["rows"] != expected[0] or not isinstance(manifest["input_checksum"], str):
-                raise ValueError("its parts do not add up to its rows")
-            if not all(shard.has(part.number) and part.rows > 0 for part in parts):
-                raise ValueError(f"it lists parts that shard {shard} does not have")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SequenceFileError(
-                f"{place} is not the manifest of a shard: {printable(repr(error))}"
-            ) from error
-        array = read_npy(path, mmap_mode="r")
-        if (array.shape, array.dtype) != (expected, dtype):
-            raise SequenceFileError(
-                f"{path} has shape {array.shape} of {array.dtype}, where its manifest says "
-                f"{expected} of {dtype}."
-            )
-        return cls(path, shard, manifest, parts)
-
-    def pieces(self) -> Generator[tuple[np.ndarray, bytes]]:
-        """Yield rows and identifiers of each part, checked."""
-        array = read_npy(self.path, mmap_mode="r")
-        start = 0
-        with ids_path(self.path).open("rb") as lines:
-            for part in self.parts:
-                rows = array[start : start + part.rows]
-                start += part.rows
-                ids = b"".join(islice(lines, part.rows))
-                if start == len(array):
-                    ids += lines.read()
-                part.check(str(self.path), rows, ids)
-                yield rows, ids
-
-
-def _check_shards(shards: Sequence[_ShardFile]) -> None:
+def _check_shards(shards: Sequence[Finished]) -> None:
     first = shards[0]
     for other in shards[1:]:
         for name in ("dtype", "n_columns", "settings"):
@@ -164,5 +101,6 @@ def _check_shards(shards: Sequence[_ShardFile]) -> None:
     if twice or missing:
         problem = f"{twice[0]} is there twice" if twice else f"{missing[0]} is missing"
         raise SequenceFileError(
-            f"Of {first.shard.count} shards, number {problem} ({len(found)} files given)."
+            f"Of {first.shard.count} shards, number {problem} ({len(found)} given, the first is "
+            f"{first.path})."
         )

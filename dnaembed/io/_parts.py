@@ -1,8 +1,8 @@
 """An output made of parts, each a file that is there whole or not at all.
 
-While it is made, ``OUT.npy`` is a folder ``OUT.npy.parts``: a manifest that says what decides the
-rows, and one file for each part of the input. To go on is to leave out the parts that are there; a
-shard leaves out those of the other shards; both end in joining parts.
+Until it is complete, ``OUT.npy`` is a folder ``OUT.npy.parts``: a manifest of the settings that
+decide the rows, and one file per part of the input. Resuming skips the parts that are there; a
+shard skips those of other shards; both end in joining parts.
 """
 
 from __future__ import annotations
@@ -12,39 +12,37 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from ..utils._atomic import atomic_folder, check_output, flush_to_disk, written_beside
+from ..utils._atomic import atomic_folder, check_output, companions, written_beside
 from ..utils._messages import printable
-from ._embeddings import ids_path, manifest_path, npy_header
-from ._errors import SequenceFileError
+from ._embeddings import manifest_path, open_described, read_npy
+from ._errors import SequenceFileError, with_advice
 
 logger = logging.getLogger("dnaembed")
 
-_FORMAT = 2
+_FORMAT = 3
 DESCRIBED = ("format", "dtype", "n_columns", "settings")
+_ADVICE = (
+    "Give the same as before to continue, choose another output, or start again with {}, which "
+    "deletes the parts in that folder."
+)
 _OURS = re.compile(
     r"manifest\.json|lock|rows|ids|description|\d{8}\.part"
-    r"|\.(\d{8}\.part|manifest\.json)\.[0-9a-f]{8}\.tmp"
+    r"|\.dnaembed\.[0-9a-f]{8}\.tmp"
 )
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The parts of an input that one of `count` machines embeds; `index` is counted from 1.
-
-    Examples
-    --------
-    >>> from dnaembed.io._parts import Shard
-    >>> Shard.parse("3/64")
-    Shard(index=3, count=64)
-    """
+    """The parts of an input that one of `count` machines embeds; `index` is counted from 1."""
 
     index: int = 1
     count: int = 1
@@ -76,7 +74,7 @@ class Part:
     ids_checksum: int
 
     def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
-        """Raise if rows or identifiers are not those that were written."""
+        """Raise if rows or identifiers are not those that were written, or not finite."""
         for name, data, expected in (
             ("rows", _data(rows), self.rows_checksum),
             ("identifiers", ids, self.ids_checksum),
@@ -87,31 +85,14 @@ class Part:
                     f"{where}, part {self.number}: its {name} are not those that its manifest "
                     "names: the file is damaged or was changed."
                 )
+        if not np.isfinite(rows).all():
+            raise SequenceFileError(f"{where}, part {self.number}: a row is not finite.")
 
 
 class PartedEmbeddings:
     """The parts of ``OUT.npy``; a context that holds the lock on them.
 
-    Parameters
-    ----------
-    path : path-like
-        ``OUT.npy``.
-    settings : mapping
-        What decides the rows, of JSON's types: only work with equal settings is continued.
-    n_columns : int
-    dtype : dtype
-        Of the file.
-    resume : bool
-        Whether to go on from earlier parts; if not, they are deleted.
-
-    Raises
-    ------
-    ValueError
-        If earlier parts were made with another setting.
-    FileExistsError
-        If the working folder is not one that this class made.
-    BlockingIOError
-        If another process is writing the same file.
+    Only work with equal `settings` is continued. Without `resume`, earlier parts are deleted.
     """
 
     def __init__(
@@ -124,24 +105,20 @@ class PartedEmbeddings:
         resume: bool = True,
     ) -> None:
         self.path = check_output(path)
-        self.folder = self.path.with_name(f"{self.path.name}.parts")
+        self.folder = companions(self.path)[2]
         self._dtype = np.dtype(dtype)
-        described = {
-            "format": _FORMAT,
-            "dtype": self._dtype.name,
-            "n_columns": n_columns,
-            "settings": dict(settings),
-        }
-        self._described: dict[str, Any] = json.loads(json.dumps(described))
+        described = (_FORMAT, self._dtype.name, n_columns, dict(settings))
+        self._described = json.loads(json.dumps(dict(zip(DESCRIBED, described, strict=True))))
         self._resume = resume
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        is_new = not os.path.lexists(self.folder) or _is_empty(self.folder)
+        is_new = not os.path.lexists(self.folder)
+        if self.folder.is_dir() and not self.folder.is_symlink():
+            is_new = not any(self.folder.iterdir())  # as a kill at the very end leaves it
         try:
             with self._stack:
                 if is_new:
-                    self._check_companions()
                     with atomic_folder(self.folder, overwrite=False) as beside:
                         (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
                 self._check_folder()
@@ -174,13 +151,7 @@ class PartedEmbeddings:
                 )
 
     def find(self, number: int, input_checksum: str) -> Part | None:
-        """Return a part of earlier work; None where it is still to be made.
-
-        Raises
-        ------
-        SequenceFileError
-            If it was made from other sequences.
-        """
+        """Return a part of earlier work, None if there is none; raise if its input was another."""
         try:
             part, _, _ = self._read(number)
         except FileNotFoundError:
@@ -193,13 +164,7 @@ class PartedEmbeddings:
         return part
 
     def write(self, number: int, ids: Sequence[str], rows: np.ndarray, input_checksum: str) -> Part:
-        """Write a part.
-
-        Raises
-        ------
-        ValueError
-            If the type of the file cannot hold a value.
-        """
+        """Write a part; raise if the type of the file cannot hold a value."""
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(rows, dtype=self._dtype)
         if not (finite := np.isfinite(values).all(axis=1)).all():
@@ -225,14 +190,13 @@ class PartedEmbeddings:
         if set(self._numbers()) - numbers:
             raise self._other_input()
 
-        def pieces() -> Iterator[tuple[np.ndarray, bytes]]:
+        manifest = described_by(self._described, parts, input_checksum)
+        with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
                 part, rows, ids = self._read(expected.number)
                 if part != expected:
                     raise SequenceFileError(f"{self._place(part.number)} was changed meanwhile.")
-                yield rows, ids
-
-        write_output(self.folder, self.path, pieces(), self._described, parts, input_checksum)
+                writer.write(ids.decode().split("\n")[:-1], rows)
 
     def _read(self, number: int) -> tuple[Part, np.ndarray, bytes]:
         place = self._place(number)
@@ -257,19 +221,9 @@ class PartedEmbeddings:
     def _numbers(self) -> list[int]:
         return sorted(int(path.stem) for path in self.folder.glob("*.part"))
 
-    def _other_input(self) -> SequenceFileError:
-        return SequenceFileError(
-            f"The sequences are not those that {self.folder} was made from. Do not resume (or "
-            "delete that folder) to start again."
-        )
-
-    def _check_companions(self) -> None:
-        for beside in (ids_path(self.path), manifest_path(self.path)):
-            if os.path.lexists(beside) and not self.path.exists():
-                raise FileExistsError(
-                    f"{beside} exists without {self.path.name}, so it is of something else, and "
-                    "would be overwritten. Move it, or choose another output."
-                )
+    def _other_input(self) -> ValueError:
+        message = f"The sequences are not those that {self.folder} was made from."
+        return with_advice(SequenceFileError(message), _ADVICE, "resume=False")
 
     def _check_folder(self) -> None:
         """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
@@ -294,19 +248,14 @@ class PartedEmbeddings:
             found = json.loads(place.read_text("utf-8"))
             before = {**{k: found[k] for k in DESCRIBED}, **found["settings"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SequenceFileError(
-                f"{place} cannot be read ({type(error).__name__}). Do not resume to start again; "
-                "that deletes the parts in this folder."
-            ) from error
+            message = f"{place} cannot be read ({type(error).__name__})."
+            raise with_advice(SequenceFileError(message), _ADVICE, "resume=False") from error
         now = {**self._described, **self._described["settings"]}
         for name in sorted({*before, *now} - {"settings"}):
             if before.get(name) != now.get(name):
                 then, new = (printable(f"{name}={x.get(name)!r}") for x in (before, now))
-                raise ValueError(
-                    f"{self.folder} holds work with {then}, and now {new}. Give the same to "
-                    "continue, choose another output, "
-                    "or do not resume to start again; that deletes the parts in this folder."
-                )
+                message = f"{self.folder} holds work with {then}, and now {new}."
+                raise with_advice(ValueError(message), _ADVICE, "resume=False")
 
     def _lock(self) -> None:
         try:
@@ -326,43 +275,67 @@ class PartedEmbeddings:
                 path.unlink()
 
 
-def _is_empty(folder: Path) -> bool:
-    """Tell whether a folder, and no link to one, is empty, as a kill at the very end leaves it."""
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
-
-
 def _data(rows: np.ndarray) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def write_output(
-    folder: Path,
-    path: Path,
-    pieces: Iterable[tuple[np.ndarray, bytes]],
-    described: Mapping[str, Any],
-    parts: Sequence[Part],
-    input_checksum: str,
-) -> None:
-    """Write rows, identifiers and manifest in a folder, and give them their names."""
-    n_rows = sum(part.rows for part in parts)
-    described = {
-        **described,
-        "rows": n_rows,
+def described_by(
+    described: Mapping[str, Any], parts: Sequence[Part], input_checksum: str
+) -> dict[str, Any]:
+    """Return the manifest of an output that is joined from parts."""
+    return {
+        **{name: described[name] for name in DESCRIBED},
+        "rows": sum(part.rows for part in parts),
         "input_checksum": input_checksum,
         "parts": [asdict(part) for part in parts],
     }
-    # Made in a folder that can be removed as a whole: nothing is left beside the output by a kill.
-    array, ids, description = (folder / name for name in ("rows", "ids", "description"))
-    with array.open("wb") as rows_file, ids.open("wb") as ids_file:
-        rows_file.write(npy_header(np.dtype(described["dtype"]), n_rows, described["n_columns"]))
-        for rows, text in pieces:
-            rows_file.write(_data(rows))
-            ids_file.write(text)
-    description.write_text(json.dumps(described), encoding="utf-8")
-    for file in (array, ids, description):
-        flush_to_disk(file)
-    # The array is named last: it never lies beside identifiers of something else.
-    path.unlink(missing_ok=True)
-    ids.replace(ids_path(path))
-    description.replace(manifest_path(path))
-    array.replace(path)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An output with its manifest."""
+
+    path: Path
+    shard: Shard
+    manifest: dict[str, Any]
+    parts: list[Part]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the manifest; raise if it does not describe an array of this shape."""
+        place = manifest_path(path)
+        try:
+            manifest = json.loads(place.read_text(encoding="utf-8"))
+            shard = Shard.parse({name: manifest[name] for name in DESCRIBED}["settings"]["shard"])
+            parts = [Part(**part) for part in manifest["parts"]]
+            expected = (sum(part.rows for part in parts), manifest["n_columns"])
+            dtype = np.dtype(manifest["dtype"])
+            if manifest["rows"] != expected[0] or not isinstance(manifest["input_checksum"], str):
+                raise ValueError("its parts do not add up to its rows")
+            if not all(shard.has(part.number) and part.rows > 0 for part in parts):
+                raise ValueError(f"it lists parts that shard {shard} does not have")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SequenceFileError(
+                f"{place} is not a manifest of dnaembed embed: {printable(repr(error))}"
+            ) from error
+        array = read_npy(path, mmap_mode="r")
+        if (array.shape, array.dtype) != (expected, dtype):
+            raise SequenceFileError(
+                f"{path} has shape {array.shape} of {array.dtype}, where its manifest says "
+                f"{expected} of {dtype}."
+            )
+        return cls(path, shard, manifest, parts)
+
+    def pieces(self) -> Generator[tuple[np.ndarray, bytes]]:
+        """Yield rows and identifiers of each part, checked by the manifest."""
+        array = read_npy(self.path, mmap_mode="r")
+        start = 0
+        with companions(self.path)[0].open("rb") as lines:
+            for part in self.parts:
+                rows = array[start : start + part.rows]
+                start += part.rows
+                ids = b"".join(islice(lines, part.rows))
+                if start == len(array):
+                    ids += lines.read()
+                part.check(str(self.path), rows, ids)
+                yield rows, ids

@@ -7,8 +7,9 @@ import logging
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import dnaio
@@ -61,27 +62,15 @@ def read_sequences(
 
     Notes
     -----
-    ==========================================  =================================================
-    In the file                                 What happens
-    ==========================================  =================================================
-    lower case, ``U``, IUPAC codes              upper case, ``T``, ``N``
-    gaps ``-`` and ``.``                        removed
-    ``*``, digits, amino acids, inner spaces    error: record and position
-    empty record (or nothing but gaps)          error, or skipped and counted (`skip_empty`)
-    duplicate identifier                        error: both records (unless `duplicate_ids`)
-    record without identifier                   error: number of the record
-    non-ASCII bytes or control characters       error in identifier, sequence and qualities;
-                                                ignored in the rest of the header
-    truncated or damaged gz, bz2, xz, zst       error; data is never silently short
-    bgzip file without its end mark             read, with a warning
-    truncated FASTQ, wrong quality length,      error: line
-    FASTA inside FASTQ
-    FASTQ inside FASTA                          error: record and position
-    CRLF or CR line ends, UTF-8 BOM, blank      handled
-    lines and ``#`` comments in FASTA
-    UTF-16, SAM, BAM, GenBank, any other text   error
-    no record at all, or none with a base       error
-    ==========================================  =================================================
+    Lower case, ``U``, IUPAC codes and gaps are normalised; non-ASCII text after an identifier, line
+    ends of any system, ``#`` and ``;`` comments and blank lines in FASTA, and blank lines at the
+    start or end of FASTQ are read over. A BGZF file without its end mark is read with a warning.
+
+    Everything else is an error that names the file and the record or line: other characters, empty
+    records (unless `skip_empty`), equal identifiers (unless `duplicate_ids`), headers without
+    identifier, compressed data that is truncated, damaged, packed twice or followed by other bytes,
+    archives, SAM, BAM, UTF-16, FASTQ with several lines per sequence, no record at all. Data is
+    never silently short. :doc:`/malformed_files` has the messages.
 
     Examples
     --------
@@ -144,16 +133,20 @@ def iter_records(
     skip_empty: bool,
     duplicate_ids: str,
     on_read: Callable[[int], object] | None = None,
+    keep: Callable[[str, str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed."""
+    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed.
+
+    `keep` is given the header and the sequence of each record as they are in the file.
+    """
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
     sources = as_sources(paths)
-    seen = _SeenIds(sources) if duplicate_ids == "error" else None
-    return _iterate(sources, skip_empty, seen, on_read)
+    return _iterate(sources, skip_empty, duplicate_ids == "error", on_read, keep)
 
 
 def as_sources(paths: Sources) -> list[Source]:
+    """Return a list of files, whether one or several were given."""
     if isinstance(paths, str | os.PathLike) or hasattr(paths, "read"):
         return [paths]  # type: ignore[list-item]
     sources = list(paths)
@@ -165,65 +158,63 @@ def as_sources(paths: Sources) -> list[Source]:
 def _iterate(
     sources: Sequence[Source],
     skip_empty: bool,
-    seen: _SeenIds | None,
+    unique: bool,
     on_read: Callable[[int], object] | None,
+    keep: Callable[[str, str], object] | None,
 ) -> Iterator[tuple[str, str]]:
+    seen = _SeenIds(sources)
     for source in sources:
-        tally = _Tally(name_of(source), skip_empty)
-        yield from _clean(_records(source, on_read), tally, seen)
-        tally.end_of_file()
-        if seen is not None:
-            seen.end_of_file()
-    if seen is not None:
-        seen.check()
+        name = name_of(source)
+        number = n_empty = 0
+        for number, (header, raw) in enumerate(_records(source, on_read), 1):
+            identifier = _first_word(header)
+            if unique:
+                seen.add(identifier or f" {name} {number}")
+            sequence = _clean(identifier, raw, f"{name}, record", number, skip_empty)
+            if sequence:
+                if keep is not None:
+                    keep(header, raw)
+                yield identifier, sequence
+            else:
+                n_empty += 1
+        if number == n_empty:
+            reason = f": all {number} records are without a base" if number else ""
+            raise SequenceFileError(f"{name} holds no sequence{reason}.")
+        if n_empty:
+            logger.warning("%s: skipped %d of %d records: no base.", name, n_empty, number)
+        seen.end_of_file()
+    seen.check()
 
 
-@dataclass
-class _Tally:
-    """How far a file has been read, and what was left out of it."""
-
-    name: str
-    skip_empty: bool
-    n_records: int = 0
-    n_empty: int = 0
-
-    def end_of_file(self) -> None:
-        """Raise if there was no sequence; say how many records were skipped."""
-        if self.n_records == self.n_empty:
-            n = self.n_records
-            reason = f": all {n} records are without a base" if n else ""
-            raise SequenceFileError(f"{self.name} holds no sequence{reason}.")
-        if self.n_empty:
-            logger.warning(
-                "%s: skipped %d of %d records: no base.", self.name, self.n_empty, self.n_records
-            )
+def _first_word(header: str) -> str:
+    return next(iter(header.split(None, 1)), "")
 
 
-def _clean(
-    records: Iterable[tuple[str, str]], tally: _Tally, seen: _SeenIds | None
-) -> Iterator[tuple[str, str]]:
-    """Yield identifier and normalised sequence of each record that has a base."""
-    for header, raw in records:
-        tally.n_records += 1
-        identifier = _identifier(header, tally.name, tally.n_records)
-        if seen is not None:
-            seen.add(identifier)
-        where = f"{tally.name}, record {shorten(identifier)!r} (number {tally.n_records})"
-        try:
-            sequence = normalize_sequence(raw, where=where)
-        except ValueError as error:
-            if raw.translate(_GAPS).strip():
-                message = str(error).replace(repr(NOT_ASCII), "'?'")
-                raise SequenceFileError(f"{message}{_hint(raw)}") from None
-            if not tally.skip_empty:
-                raise with_advice(
-                    SequenceFileError(str(error)),
-                    "Records without a base can be left out with {}.",
-                    "skip_empty=True",
-                ) from None
-            tally.n_empty += 1
-            continue
-        yield identifier, sequence
+def _clean(identifier: str, raw: str, where: str, number: int, skip_empty: bool) -> str:
+    """Return the normalised sequence of a record; "" if it has no base and may be skipped."""
+    label = f"{where} {shorten(identifier)!r} (number {number})"
+    where = f"{where} number {number}"
+    if not identifier.isprintable():
+        raise SequenceFileError(
+            f"{where}: identifier {shorten(_shown(identifier))!r} has a character that is not "
+            "printable ASCII."
+        )
+    try:
+        sequence = normalize_sequence(raw, where=label if identifier else where)
+    except ValueError as error:
+        if raw.translate(_GAPS).strip():
+            message = str(error).replace(repr(NOT_ASCII), "'?'")
+            raise SequenceFileError(f"{message}{_hint(raw)}") from None
+        if not skip_empty:
+            raise with_advice(
+                SequenceFileError(str(error)),
+                "Records without a base can be left out with {}.",
+                "skip_empty=True",
+            ) from None
+        return ""
+    if not identifier:
+        raise SequenceFileError(f"{where}: the header has no identifier.")
+    return sequence
 
 
 _GAPS = str.maketrans("", "", "-.")
@@ -241,77 +232,65 @@ def _shown(text: str) -> str:
     return text.replace(NOT_ASCII, "?")
 
 
-def _identifier(header: str, name: str, number: int) -> str:
-    words = header.split(None, 1)
-    if not words or header[0].isspace():
-        raise SequenceFileError(f"{name}, record number {number}: the header has no identifier.")
-    identifier = words[0]
-    if not identifier.isprintable():
-        raise SequenceFileError(
-            f"{name}, record number {number}: identifier {shorten(_shown(identifier))!r} has a "
-            "character that is not printable ASCII."
-        )
-    return identifier
-
-
 def _records(
     source: Source, on_read: Callable[[int], object] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield header and sequence as they stand in the file."""
     name = name_of(source)
-    with open_decompressed(source, on_read) as stream:
-        file: Any = io.BufferedReader(AsciiStream(stream, name), 1 << 17)  # type: ignore[type-var]
-        form = _format(file, name)
-        if form is not None:
-            yield from _parse(file, form, name)
-
-
-def _parse(file: Any, form: str, name: str) -> Iterator[tuple[str, str]]:
     number = 0
-    try:
-        with dnaio.open(file, fileformat=form) as reader:
-            for record in reader:
-                number += 1
-                qualities = record.qualities
-                if qualities is not None and not qualities.isprintable():
-                    raise SequenceFileError(
-                        f"{name}, record number {number}: the quality line has a character "
-                        "that is not printable ASCII."
-                    )
-                yield record.name, record.sequence
-    except dnaio.FileFormatError as error:
-        line = "" if error.line is None else f", line {error.line + 1}"
-        message = printable(_shown(str(error.message)), 200).rstrip(".")
-        raise SequenceFileError(
-            f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
-        ) from None
+    with open_decompressed(source, on_read) as stream:
+        text = AsciiStream(stream, name)
+        file: Any = io.BufferedReader(text, 1 << 17)  # type: ignore[type-var]
+        form, n_blank = _format(file, name)
+        if not form:
+            return
+        try:
+            with dnaio.open(file, fileformat=form) as reader:
+                for record in reader:
+                    number += 1
+                    qualities = record.qualities
+                    if qualities is not None and not qualities.isprintable():
+                        raise SequenceFileError(
+                            f"{name}, record number {number}: the quality line has a character "
+                            "that is not printable ASCII."
+                        )
+                    yield record.name, record.sequence
+        except dnaio.FileFormatError as error:
+            while file.read(1 << 17):
+                pass
+            if form == "fastq" and text.n_lines <= n_blank + 4 * number:
+                return  # nothing but blank lines follows the last record
+            line = "" if error.line is None else f", line {error.line + 1 + n_blank}"
+            message = printable(_shown(str(error.message)), 200).rstrip(".")
+            hint = " FASTQ with several lines per sequence is not read." * ("with '+'" in message)
+            raise SequenceFileError(
+                f"{name}{line}: not valid {form.upper()} after {number} good records: {message}."
+                f"{hint}"
+            ) from None
 
 
-def _format(file: Any, name: str) -> str | None:
-    """Return "fasta", "fastq", or None for an empty file; consume blank lines at the start."""
+def _format(file: Any, name: str) -> tuple[str, int]:
+    """Return "fasta", "fastq" or "" for an empty file, and the number of blank lines skipped."""
+    n_blank = 0
     while (head := file.peek(1)[:256]) and not head.strip():
-        file.read(len(head))
-    if not head:
-        return None
+        n_blank += file.read(len(head)).count(b"\n")
     start = head.lstrip()
-    if start.startswith((b">", b"#", b";")):
-        return "fasta"
-    if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t")):
-        raise SequenceFileError(f"{name} is SAM; convert it first: samtools fastq.")
+    if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t", b"BAM\x01")):
+        kind = "BAM" if start.startswith(b"BAM") else "SAM"
+        raise SequenceFileError(f"{name} is {kind}; convert it first: samtools fastq.")
     if start.startswith(b"@"):
-        file.read(len(head) - len(start))
-        return "fastq"
-    if start.startswith(b"BAM\x01"):
-        raise SequenceFileError(f"{name} is BAM; convert it first: samtools fastq.")
-    line = start.splitlines()[0][:40].decode("ascii")
-    raise SequenceFileError(
-        f"{name} is neither FASTA nor FASTQ: it starts with {_shown(line)!r}, where '>' or '@' is "
-        "expected."
-    )
+        return "fastq", n_blank + file.read(len(head) - len(start)).count(b"\n")
+    if start and not start.startswith((b">", b"#")):
+        line = _shown(start.splitlines()[0][:40].decode("ascii"))
+        raise SequenceFileError(
+            f"{name} is neither FASTA nor FASTQ: it starts with {line!r}, where '>' or '@' is "
+            "expected."
+        )
+    return "fasta" if start else "", n_blank
 
 
 class _SeenIds:
-    """Finds equal identifiers in 8 bytes a record: digests are kept, not text.
+    """Finds equal identifiers in 8 bytes per record: digests are kept, not text.
 
     The digests are compared when their number has doubled and at the end; equal ones are looked up
     in the files again, so that the message can name them and a collision does no harm.
@@ -342,28 +321,25 @@ class _SeenIds:
         order = np.argsort(digests, kind="stable")
         again = np.sort(order[1:][ordered[1:] == ordered[:-1]])
         for later in again.tolist():
-            self._compare(int(np.argmax(digests == digests[later])), later)
+            name_a, number_a, a = self._find(int(np.argmax(digests == digests[later])))
+            name_b, number_b, b = self._find(later)
+            if a and b and a != b:
+                continue
+            identifier = f" {shorten(a or b)!r}" if a or b else ""
+            place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
+            message = (
+                f"{name_a}, record number {number_a} and {place} have the same identifier"
+                f"{identifier}."
+            )
+            error = SequenceFileError(message)
+            raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
 
-    def _compare(self, first: int, second: int) -> None:
-        (name_a, number_a, a), (name_b, number_b, b) = self._find(first), self._find(second)
-        if a is not None and b is not None and a != b:
-            return
-        identifier = "" if a is None and b is None else f" {shorten(a or b or '')!r}"
-        place = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
-        error = SequenceFileError(
-            f"{name_a}, record number {number_a} and {place} have the same identifier{identifier}."
-        )
-        raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
-
-    def _find(self, ordinal: int) -> tuple[str, int, str | None]:
+    def _find(self, ordinal: int) -> tuple[str, int, str]:
         file = int(np.searchsorted(self._ends, ordinal, side="right"))
-        number = ordinal - (self._ends[file - 1] if file else 0) + 1
+        index = ordinal - (self._ends[file - 1] if file else 0)
         source = self._sources[file]
-        name = name_of(source)
+        identifier = ""
         # Only a regular file can be read again.
-        if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):  # noqa: PTH113
-            return name, number, None
-        for at, (header, _) in enumerate(_records(source), 1):
-            if at == number:
-                return name, number, header.split(None, 1)[0]
-        return name, number, None
+        if isinstance(source, str | os.PathLike) and Path(source).is_file():
+            identifier = _first_word(next(islice(_records(source), index, None))[0])
+        return name_of(source), index + 1, identifier

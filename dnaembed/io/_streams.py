@@ -7,15 +7,22 @@ import io
 import logging
 import lzma
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
-from xopen import xopen
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+try:  # about three times as fast; not for all processors
+    from isal import isal_zlib as gzip_zlib
+except ImportError:
+    import zlib as gzip_zlib  # type: ignore[no-redef]
 
 from ._errors import SequenceFileError
 
@@ -23,31 +30,45 @@ logger = logging.getLogger("dnaembed")
 
 Source = str | os.PathLike[str] | BinaryIO
 
-_MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst"}
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_BOM = b"\xef\xbb\xbf"
 # A byte that is in no sequence file: marks where a non-ASCII byte was, for the reader to refuse or
 # (in the free text after an identifier) to ignore.
 NOT_ASCII = "\x1a"
 _TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
+_OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
-def _decompression_errors() -> tuple[type[Exception], ...]:
-    errors: list[type[Exception]] = [OSError, EOFError, lzma.LZMAError, zlib.error]
-    for module, name in (  # what xopen may use, depending on what is installed
-        ("isal.isal_zlib", "error"),
-        ("zlib_ng.zlib_ng", "error"),
-        ("compression.zstd", "ZstdError"),
-        ("backports.zstd", "ZstdError"),
-        ("zstandard", "ZstdError"),
-    ):
-        with suppress(ImportError):
-            errors.append(getattr(import_module(module), name))
-    return tuple(errors)
+class _Gunzip:
+    """A decompressor of gzip with the interface of those of bz2, lzma and zstd."""
+
+    def __init__(self) -> None:
+        self._zlib = gzip_zlib.decompressobj(31)
+        self.eof, self.needs_input, self.unused_data = False, True, b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        found = self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        self.eof, self.unused_data = self._zlib.eof, self._zlib.unused_data
+        # What fills the buffer may have more behind it.
+        self.needs_input = len(found) < max_length and not self._zlib.unconsumed_tail
+        return found
 
 
-_DECOMPRESSION_ERRORS = _decompression_errors()
+# The first bytes of each form, and what may fill up the space after its end.
+_FORMS: dict[str, tuple[bytes, Callable[[], Any], bytes]] = {
+    "gz": (b"\x1f\x8b", _Gunzip, b"\0"),
+    "bz2": (b"BZh", bz2.BZ2Decompressor, b""),
+    "xz": (b"\xfd7zXZ\x00", lzma.LZMADecompressor, b"\0"),
+    "zst": (b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor, b""),
+}
+_ERRORS: tuple[Any, ...] = (
+    OSError,
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+    gzip_zlib.error,
+    zstd.ZstdError,
+)
+_ARCHIVES = {"zip": b"PK\x03\x04", "7z": b"7z\xbc\xaf", "rar": b"Rar!", ".Z": b"\x1f\x9d"}
 
 
 def name_of(source: Source) -> str:
@@ -70,154 +91,145 @@ def open_decompressed(
     name = name_of(source)
     with ExitStack() as stack:
         raw: Any
-        if isinstance(source, str | os.PathLike):
-            if source == "-":
-                raw = sys.stdin.buffer
-            else:
-                raw = stack.enter_context(Path(source).open("rb"))
-                if on_read is not None:
-                    raw = io.BufferedReader(_Watched(raw, on_read), 1 << 17)  # type: ignore[type-var]
+        if source == "-":
+            if sys.stdin is None:
+                raise SequenceFileError("standard input is closed.")
+            raw = sys.stdin.buffer
+        elif isinstance(source, str | os.PathLike):
+            raw = io.BufferedReader(stack.enter_context(_File(os.fspath(source), on_read)), 1 << 17)
         else:
             # Wrapped only to look ahead; given back open to whoever opened it.
             raw = io.BufferedReader(source)  # type: ignore[arg-type]
             stack.callback(raw.detach)
-        head = raw.peek(6)[:6]
-        form = next((f for magic, f in _MAGIC.items() if head.startswith(magic)), None)
-        if form is None:
-            yield raw
-            return
-        if form == "gz":
-            _warn_of_lost_blocks(raw, name)
-        opened: Any
-        if form in ("bz2", "xz"):
-            opened = _Streams(raw, form)
-        else:
-            try:
-                opened = stack.enter_context(xopen(raw, "rb", threads=0, format=form))
-            except _DECOMPRESSION_ERRORS as error:
-                raise _broken(name, form, error) from error
-        yield io.BufferedReader(_Decompressed(opened, name, form), 1 << 17)  # type: ignore[type-var]
+        if form := _form_of(raw, name):
+            raw = io.BufferedReader(_Decompressed(raw, name, form), 1 << 17)  # type: ignore[type-var]
+            if _form_of(raw, name):
+                raise SequenceFileError(f"{name} is compressed twice; decompress it once.")
+        yield raw
 
 
-def _broken(name: str, form: str, error: Exception) -> SequenceFileError:
-    if isinstance(error, EOFError):
-        return SequenceFileError(
-            f"{name} is truncated: its {form} data ends before its end mark. Copy or download it "
-            "again."
-        )
-    return SequenceFileError(f"{name} is damaged: its {form} data cannot be read ({error}).")
+def _form_of(stream: Any, name: str) -> str:
+    """Return how a stream is compressed, or ""; raise if it is an archive."""
+    head = stream.peek(262)[:262]
+    for archive, magic in _ARCHIVES.items():
+        if head.startswith(magic):
+            raise SequenceFileError(f"{name} is a {archive} file; unpack it first.")
+    if head[257:] == b"ustar":
+        raise SequenceFileError(f"{name} is a tar archive; unpack it first.")
+    return next((form for form, (magic, *_) in _FORMS.items() if head.startswith(magic)), "")
 
 
-def _warn_of_lost_blocks(raw: Any, name: str) -> None:
-    # bgzip writes many small gzip members, so a copy cut between two of them decompresses without
-    # complaint; only the missing empty last block tells. Some sequencers never write that block,
-    # which is why this is no error.
-    if not raw.seekable() or b"BC\x02\x00" not in raw.peek(18)[:18]:
-        return
-    start = raw.tell()
-    size = raw.seek(0, os.SEEK_END)
-    raw.seek(max(start, size - len(_BGZF_END)))
-    if raw.read() != _BGZF_END:
-        logger.warning("%s has no BGZF end mark: it may be truncated.", name)
-    raw.seek(start)
+class _File(io.FileIO):
+    """A file that tells how many bytes are read."""
 
-
-class _Watched(io.RawIOBase):
-    """Tells how many bytes are read."""
-
-    def __init__(self, stream: BinaryIO, on_read: Callable[[int], object]) -> None:
-        self._stream, self._on_read = stream, on_read
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._stream.seekable()
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
+    def __init__(self, path: Any, on_read: Callable[[int], object] | None) -> None:
+        super().__init__(path)
+        self._on_read = on_read
 
     def readinto(self, buffer: Any) -> int:
-        n: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
-        self._on_read(n)
+        n = super().readinto(buffer)
+        if self._on_read is not None:
+            self._on_read(n)
         return n
 
 
-class _Decompressed(io.RawIOBase):
-    """Turns the errors of four decompressors into one."""
-
-    def __init__(self, stream: BinaryIO, name: str, form: str) -> None:
-        self._stream, self._name, self._form = stream, name, form
-
+class _Readable(io.RawIOBase):
     def readable(self) -> bool:
         return True
+
+
+class _Decompressed(_Readable):
+    """Decompresses all streams of a file, and gives the errors of four decompressors one form.
+
+    The file classes of the standard library take a damaged second stream, as parallel compressors
+    write by the hundred, for garbage after the first, and stop without a word.
+    """
+
+    def __init__(self, raw: BinaryIO, name: str, form: str) -> None:
+        self._raw, self._name, self._form = raw, name, form
+        self._magic, self._new, self._padding = _FORMS[form]
+        self._decompressor = self._new()
+        self._is_bgzf = form == "gz" and b"BC\x02\x00" in raw.peek(18)[:18]  # type: ignore[attr-defined]
+        self._size = 0  # of the stream
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
-        except _DECOMPRESSION_ERRORS as error:
-            raise _broken(self._name, self._form, error) from error
+            data = self._read(len(buffer))
+        except EOFError as error:
+            raise SequenceFileError(
+                f"{self._name} is truncated: its {self._form} data ends before its end mark. Copy "
+                "or download it again."
+            ) from error
+        except _ERRORS as error:
+            raise SequenceFileError(
+                f"{self._name} is damaged: its {self._form} data cannot be read ({error})."
+            ) from error
         buffer[: len(data)] = data
         return len(data)
 
-
-class _Streams(io.RawIOBase):
-    """Decompresses all streams of a bz2 or xz file.
-
-    The file classes of Python's standard library take a damaged second stream, as parallel
-    compressors write by the hundred, for garbage after the first, and stop without a word.
-    """
-
-    def __init__(self, raw: BinaryIO, form: str) -> None:
-        self._raw = raw
-        self._new: Any = bz2.BZ2Decompressor if form == "bz2" else lzma.LZMADecompressor
-        self._padding = b"" if form == "bz2" else b"\0"
-        self._decompressor = self._new()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
+    def _read(self, size: int) -> bytes:
+        data = b""
+        while not data:
             pending = b""
             if self._decompressor.eof:
-                pending = self._decompressor.unused_data.lstrip(self._padding)
-                while not pending:
-                    block = self._raw.read(1 << 16)
-                    if not block:
-                        return 0
-                    pending = block.lstrip(self._padding)
-                self._decompressor = self._new()
+                pending = self._next_stream()
+                if not pending:
+                    break
             elif self._decompressor.needs_input:
                 pending = self._raw.read(1 << 16)
                 if not pending:
                     raise EOFError
-            data = self._decompressor.decompress(pending, max_length=len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
+            data = self._decompressor.decompress(pending, max_length=size)
+            self._size += len(data)
+        return data
+
+    def _next_stream(self) -> bytes:
+        """Return the start of the stream after one that ended; b"" at the end of the file."""
+        pending: bytes = self._decompressor.unused_data.lstrip(self._padding)
+        while len(pending) < len(self._magic) and (block := self._raw.read(1 << 16)):
+            pending = (pending + block).lstrip(self._padding)
+        if pending and not pending.startswith(self._magic):
+            raise SequenceFileError(
+                f"{self._name} has other bytes after the end of its {self._form} data; remove them."
+            )
+        if pending:
+            self._decompressor = self._new()
+        elif self._is_bgzf and self._size:
+            # bgzip writes many streams, so a copy cut between two of them decompresses without
+            # complaint; only the missing empty one at the end tells. Some sequencers never write
+            # it, which is why this is no error.
+            logger.warning("%s has no BGZF end mark: it may be truncated.", self._name)
+        self._size = 0
+        return pending
 
 
-class AsciiStream(io.RawIOBase):
-    """Drops a UTF-8 byte order mark and replaces every other non-ASCII byte by `NOT_ASCII`."""
+class AsciiStream(_Readable):
+    """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
+
+    A UTF-8 byte order mark is dropped; every other non-ASCII byte becomes `NOT_ASCII`. `n_lines` is
+    the number of lines up to the last one that is not blank.
+    """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
-        start = stream.peek(3)[:3]  # type: ignore[attr-defined]
-        if start.startswith(_UTF16):
+        start = stream.peek(3)  # type: ignore[attr-defined]
+        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
-        if start == _UTF8_BOM:
+        if start.startswith(_UTF8_BOM):
             stream.read(3)
-
-    def readable(self) -> bool:
-        return True
+        self._is_fasta = not start.removeprefix(_UTF8_BOM).lstrip().startswith(b"@")
+        self._last = b"\n"
+        self._n_ends = self.n_lines = 0
 
     def readinto(self, buffer: Any) -> int:
         data = self._stream.read(len(buffer))
         if not data.isascii():
             data = data.translate(_TO_ASCII)
+        if self._is_fasta and b";" in data:
+            data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
+        if text := data.rstrip():
+            self.n_lines = self._n_ends + text.count(b"\n") + 1
+        self._n_ends += data.count(b"\n")
+        self._last = data[-1:]
         buffer[: len(data)] = data
         return len(data)

@@ -1,4 +1,4 @@
-"""Abundances in several samples, as columns that stand beside an embedding."""
+"""Abundances in several samples, as columns beside an embedding."""
 
 from __future__ import annotations
 
@@ -97,11 +97,7 @@ def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> Abunda
     between a contig and the one with the most similar embedding, over the half of the contigs
     whose neighbour is most similar: those two are mostly of one species.
 
-    Parameters
-    ----------
-    abundance : ndarray of shape (n_samples, n_profiles)
-    embeddings : ndarray of shape (n_samples, n_features)
-        May be memory-mapped; of more than 5,000 rows, evenly spaced ones are looked at.
+    Of more than 5,000 rows, evenly spaced ones are looked at.
     """
     means = abundance.mean(axis=0)
     means[means == 0] = 1
@@ -130,7 +126,39 @@ def _logarithms(abundance: np.ndarray, means: np.ndarray) -> np.ndarray:
     return np.log(abundance / means + _PSEUDOCOUNT)
 
 
-def check_abundance(abundance: Any, *, n_samples: int) -> np.ndarray:
+def names_of_profiles(abundance: Any) -> list[str] | None:
+    """Return the names of the columns of a frame, if all are strings."""
+    names = list(getattr(abundance, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarray | None:
+    """Check abundances to predict with; columns of frames are brought into the order of `fit`."""
+    scale = getattr(fitted, "_abundance_scale", None)
+    if (scale is None) != (abundance is None):
+        has, got = ("with", "none") if abundance is None else ("without", "some")
+        raise ValueError(
+            f"This {type(fitted).__name__} was fitted {has} abundance, got {got} to predict with."
+        )
+    if scale is None:
+        return None
+    names, given = getattr(fitted, "abundance_names_", None), names_of_profiles(abundance)
+    if names is not None and given is not None:
+        if sorted(given) != sorted(names):
+            raise ValueError(
+                f"abundance has the samples {given}, but the clusters were made with {names}."
+            )
+        abundance = abundance[names]
+    array = check_abundance(abundance, n_samples)
+    if array.shape[1] != len(scale.means):
+        raise ValueError(
+            f"abundance has {array.shape[1]} columns, but {type(fitted).__name__} was fitted with "
+            f"{len(scale.means)}."
+        )
+    return array
+
+
+def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
     """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
     array = check_array(abundance, dtype=np.float64, input_name="abundance")
     if len(array) != n_samples:
@@ -146,7 +174,39 @@ def check_abundance(abundance: Any, *, n_samples: int) -> np.ndarray:
     return array
 
 
-def join_abundance(embeddings: np.ndarray, columns: np.ndarray, weight: float) -> np.ndarray:
-    """Put unit rows side by side: `weight` of a dot product is abundance, the rest embedding."""
-    joined = np.hstack([np.sqrt(1 - weight) * embeddings, np.sqrt(weight) * columns])
-    return joined.astype(embeddings.dtype, copy=False)
+class UnitRows:
+    """Embeddings of unit length, joined with abundances, made a block at a time.
+
+    Of a dot product, `weight` is abundance and the rest embedding. The arrays, which may be
+    memory-mapped, are never copied whole.
+    """
+
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        abundance: np.ndarray | None = None,
+        scale: Scale | None = None,
+        weight: float = 0.0,
+    ) -> None:
+        self._embeddings = embeddings
+        self._abundance = abundance
+        self._scale = scale
+        self.weight = weight
+
+    def __len__(self) -> int:
+        return len(self._embeddings)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Return the rows of a slice or of an array of places, as a new array."""
+        rows = unit_length(self._embeddings[index])
+        if self._abundance is None or self._scale is None:
+            return rows
+        columns = self._scale.rows(self._abundance[index])
+        joined = np.hstack([np.sqrt(1 - self.weight) * rows, np.sqrt(self.weight) * columns])
+        return joined.astype(rows.dtype, copy=False)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row as it is computed with."""
+        row: np.ndarray = self[:1]
+        return row.nbytes

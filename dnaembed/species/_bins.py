@@ -1,19 +1,28 @@
-"""Bins of contigs: those that are long enough are binned, the others are in none."""
+"""Bins of contigs: which contigs make bins, which join them, which are bins alone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import clone
 
 from .._sequences import check_sequences
+from ..utils._rows import row_blocks, unit_length
 from ._clusterer import SpeciesClusterer
 from ._inputs import default_embedder
 
 logger = logging.getLogger("dnaembed")
+
+# Logistic regression on contigs of communities of the bundled model's training genomes, calibrated
+# on other genomes (docs/benchmarks/binning_confidence.py). Of the cosine to the rest of the bin,
+# logarithms of the lengths of contig and rest, the product of the first two, the cosine to the next
+# bin, and the logarithm of the number of samples plus 1.
+_CONFIDENCE = np.array([30.01, 0.04, -0.35, -1.03, -20.83, 3.11])
+_CONFIDENCE_AT_0 = 0.88
 
 
 def bin_contigs(
@@ -22,6 +31,7 @@ def bin_contigs(
     *,
     embeddings: Any = None,
     abundance: Any = None,
+    circular: Any = None,
     min_length: int = 2500,
     min_recruit_length: int = 1000,
 ) -> np.ndarray:
@@ -29,7 +39,8 @@ def bin_contigs(
 
     Short contigs say too little about their species to make bins of them. With coverage, those of
     at least `min_recruit_length` are taken into the nearest bin if they are inside its limit;
-    without, they are in no bin.
+    without, they are in no bin. Circular contigs of at least ``clusterer.min_bin_bases`` are whole
+    genomes: each is a bin alone, numbered after the others.
 
     Parameters
     ----------
@@ -42,6 +53,8 @@ def bin_contigs(
         Of the contigs; may be memory-mapped. None: the embedder of `clusterer` makes them.
     abundance : array-like of shape (n_samples, n_profiles), default=None
         Mean coverages of the contigs in `n_profiles` sequenced samples: see `SpeciesClusterer.fit`.
+    circular : array-like of bool of shape (n_samples,), default=None
+        Which contigs are circular; not looked at if `clusterer` is fitted.
     min_length : int, default=2500
         Length, in bp, of the shortest contigs that bins are made of.
     min_recruit_length : int, default=1000
@@ -60,6 +73,7 @@ def bin_contigs(
 
     See Also
     --------
+    bin_confidence : How sure these bins are.
     dnaembed.io.write_bins : One FASTA file per bin.
 
     Examples
@@ -73,57 +87,165 @@ def bin_contigs(
     (True, -1)
     """
     contigs = check_sequences(sequences)
-    long = long_enough(contigs, min_length)
+    lengths = np.array([len(contig) for contig in contigs])
     for name, rows in (("embeddings", embeddings), ("abundance", abundance)):
         if rows is not None and len(rows) != len(contigs):
             raise ValueError(
                 f"{name} must have one row for each of the {len(contigs)} contigs, got {len(rows)}."
             )
+    places = long_enough(lengths, min_length, None if abundance is None else min_recruit_length)
     if clusterer is None:
         clusterer = SpeciesClusterer(random_state=0)
-    embedder = None
-    fitted = hasattr(clusterer, "cluster_centers_")
-    if embeddings is None and fitted and not hasattr(clusterer, "embedder_"):
-        # Fitted on embeddings, which the same embedder makes of new contigs.
-        embedder = clusterer.embedder
-        embedder = default_embedder() if embedder is None else clone(embedder)
-
-    def inputs(places: np.ndarray) -> tuple[Any, np.ndarray | None]:
-        coverage = None if abundance is None else np.asarray(abundance)[places]
-        if embeddings is not None:
-            return np.asanyarray(embeddings)[places], coverage
-        chosen = [contigs[i] for i in places]
-        return (chosen if embedder is None else embedder.fit_transform(chosen)), coverage
-
+    X: Any = embeddings
+    if X is None:
+        X = np.array(contigs, dtype=object)
+        if hasattr(clusterer, "cluster_centers_") and not hasattr(clusterer, "embedder_"):
+            # Fitted on embeddings, which the same embedder makes of new contigs.
+            embedder = clusterer.embedder
+            embedder = default_embedder() if embedder is None else clone(embedder)
+            X = np.empty(len(contigs), dtype=object)
+            X[places] = list(embedder.fit_transform([contigs[i] for i in places]))
     labels = np.full(len(contigs), -1)
-    X, coverage = inputs(long)
-    if fitted:
-        labels[long] = clusterer.predict(X, abundance=coverage)
-    else:
-        labels[long] = clusterer.fit(X, abundance=coverage).labels_
-    if abundance is not None:
-        short = recruits(contigs, min_length, min_recruit_length)
-        if len(short):
-            X, coverage = inputs(short)
-            labels[short] = clusterer.predict(X, abundance=coverage)
+    labels[places] = bin_rows(
+        clusterer,
+        _rows_at(X, places),
+        lengths[places],
+        _rows_at(abundance, places),
+        np.zeros(len(places), dtype=bool) if circular is None else np.asarray(circular)[places],
+        min_length=min_length,
+    )
     return labels
 
 
-def recruits(sequences: Sequence[str], min_length: int, min_recruit_length: int) -> np.ndarray:
-    """Return the places of sequences that are too short to make bins, and long enough to join."""
-    lengths = np.array([len(sequence) for sequence in sequences])
-    return np.flatnonzero((lengths < min_length) & (lengths >= min_recruit_length))
+def bin_rows(
+    clusterer: SpeciesClusterer,
+    X: Any,
+    lengths: np.ndarray,
+    abundance: Any,
+    circular: np.ndarray,
+    *,
+    min_length: int,
+) -> np.ndarray:
+    """Do as `bin_contigs`, of sequences or embeddings that are all long enough to be in a bin."""
+    labels = np.full(len(lengths), -1)
+    late = np.full(len(lengths), True)
+    if not hasattr(clusterer, "cluster_centers_"):
+        alone = np.flatnonzero(circular & (lengths >= clusterer.min_bin_bases))
+        late = lengths < min_length
+        late[alone] = False
+        early = np.flatnonzero(lengths >= min_length)
+        early = np.setdiff1d(early, alone)
+        n_bins = 0
+        if len(early):
+            clusterer.fit(
+                _rows_at(X, early), abundance=_rows_at(abundance, early), lengths=lengths[early]
+            )
+            labels[early] = clusterer.labels_
+            n_bins = clusterer.n_clusters_
+        labels[alone] = n_bins + np.arange(len(alone))
+    places = np.flatnonzero(late)
+    if len(places) and hasattr(clusterer, "cluster_centers_"):
+        labels[places] = clusterer.predict(
+            _rows_at(X, places), abundance=_rows_at(abundance, places)
+        )
+    return labels
 
 
-def long_enough(sequences: Sequence[str], min_length: int) -> np.ndarray:
-    """Return the places of sequences of at least `min_length` bp; raise if there are none."""
-    lengths = np.array([len(sequence) for sequence in sequences])
-    long = np.flatnonzero(lengths >= min_length)
-    if not len(long):
+def _rows_at(X: Any, places: np.ndarray) -> Any:
+    if X is None or hasattr(X, "iloc"):
+        return X if X is None else X.iloc[places]
+    rows = np.asanyarray(X)[places]
+    is_embedded = rows.dtype == object and len(rows) and isinstance(rows[0], np.ndarray)
+    return np.stack(rows) if is_embedded else rows
+
+
+def long_enough(
+    lengths: np.ndarray, min_length: int, min_recruit_length: int | None = None
+) -> np.ndarray:
+    """Return the places of contigs that can be in a bin; raise if none can make one."""
+    if lengths.max(initial=0) < min_length:
         raise ValueError(
             f"At least one sequence of {min_length} bp or more is expected, but the longest of "
             f"{len(lengths)} has {lengths.max(initial=0)} bp: lower min_length (--min-length)."
         )
-    if len(long) < len(lengths):
-        logger.info("%d sequences are shorter than %d bp.", len(lengths) - len(long), min_length)
-    return long
+    least = min_length if min_recruit_length is None else min(min_length, min_recruit_length)
+    places = np.flatnonzero(lengths >= least)
+    if len(places) < len(lengths):
+        logger.info("%d sequences are shorter than %d bp.", len(lengths) - len(places), least)
+    return places
+
+
+def reasons_of(labels: np.ndarray, kept: np.ndarray, abundance: Any) -> list[str]:
+    """Say why contigs are in no bin; `kept` are those that were long enough."""
+    reasons = np.where(labels < 0, "too short", "").astype(object)
+    unlike = kept[labels[kept] < 0]
+    reasons[unlike] = "unlike the contigs of any bin"
+    if abundance is not None:
+        uncovered = ~np.asarray(abundance)[unlike].any(axis=1)
+        reasons[unlike[uncovered]] = "no coverage"
+    return reasons.tolist()
+
+
+def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int = 0) -> np.ndarray:
+    """Estimate how likely each contig is of the species that most of its bin is of.
+
+    A logistic function of the cosine similarity to the mean of the rest of the bin, the lengths of
+    both, the similarity to the next bin, and the number of samples whose coverage was used. It was
+    fitted to embeddings of the bundled model; of other models, it only ranks contigs.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n_samples, n_features)
+        Of the contigs.
+    bins : array-like of int of shape (n_samples,)
+        As `bin_contigs` returns them.
+    lengths : array-like of shape (n_samples,)
+        Bases of each contig.
+    n_profiles : int, default=0
+        Number of samples whose coverages the bins were made with.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        From 0 to 1; nan for contigs in no bin, 1 for those alone in one.
+
+    Examples
+    --------
+    >>> from dnaembed.species import bin_confidence
+    >>> rows = [[1.0, 0.0], [1.0, 0.1], [0.9, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    >>> bin_confidence(rows, [0, 0, 0, 1, -1], [9000, 7000, 8000, 800_000, 5000]).round(2)
+    array([1., 1., 1., 1., nan])
+    """
+    bins = np.asarray(bins)
+    confidence = np.full(len(bins), np.nan)
+    alone = np.bincount(bins[bins >= 0], minlength=1) == 1
+    for block, parts in confidence_features(embeddings, bins, lengths, n_profiles):
+        found = expit(parts @ _CONFIDENCE + _CONFIDENCE_AT_0)
+        confidence[block] = np.where(alone[bins[block]], 1, found)
+    return confidence
+
+
+def confidence_features(
+    embeddings: Any, bins: np.ndarray, lengths: Any, n_profiles: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield places of binned contigs, a block at a time, and what their confidence is made of."""
+    rows, lengths = np.asanyarray(embeddings), np.asarray(lengths, dtype=np.float64)
+    binned = np.flatnonzero(bins >= 0)
+    if not len(binned):
+        return
+    bases = np.bincount(bins[binned], lengths[binned])
+    sums = np.zeros((len(bases), rows.shape[1]))
+    blocks = [binned[b] for b in row_blocks(len(binned), 8 * max(sums.shape))]
+    for block in blocks:
+        np.add.at(sums, bins[block], unit_length(rows[block]))
+    centers = unit_length(sums)
+    for block in blocks:
+        unit, own = unit_length(rows[block]), bins[block]
+        similar = np.einsum("ij,ij->i", unit, unit_length(sums[own] - unit)) - 0.85
+        others = unit @ centers.T
+        others[np.arange(len(block)), own] = 0
+        size = np.log(lengths[block] / 5000)
+        rest = np.log(np.maximum(bases[own] - lengths[block], 1) / 1e6)
+        samples = np.full(len(block), np.log1p(n_profiles))
+        next_bin = others.max(axis=1) - 0.8
+        yield block, np.stack([similar, size, rest, similar * size, next_bin, samples], axis=1)

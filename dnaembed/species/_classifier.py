@@ -13,14 +13,16 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, metadata_routing
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
+from ..embedding._engine import NotFiniteError
 from ..embedding._windows import split_windows
+from ._consensus import vote
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
@@ -150,6 +152,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     }
 
     novelty_: Novelty
+    _calibrated: Any
 
     def __init__(
         self,
@@ -170,7 +173,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     # The embedder and the classifier check their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, **params: Any) -> Self:
         """Learn species from labelled reads.
 
         Parameters
@@ -178,35 +181,55 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences, or embeddings.
         y : array-like of shape (n_samples,)
-            Species of each read.
+            Species of each read. A read without a label is refused.
+        **params : dict
+            Metadata that `classifier` requests, such as ``sample_weight``; with scikit-learn's
+            :ref:`metadata routing <sklearn:metadata_routing>` enabled.
 
         Returns
         -------
         self : object
             The fitted classifier.
         """
+        metadata_routing._raise_for_params(params, self, "fit")
         embeddings, y = self._fit_inputs_and_targets(X, y)
         check_classification_targets(y)
-        if self.classifier is None:
-            classifier: Any = LogisticRegression(C=0.5, max_iter=3000)
-        else:
-            classifier = clone(self.classifier)
-        if self.scale:
-            classifier = make_pipeline(StandardScaler(), classifier)
-        # Single precision is too coarse for the line search of a solver to converge on.
-        rows = embeddings.astype(np.float64, copy=False)
-        self.classifier_ = classifier.fit(rows, y)
-        self.classes_ = self.classifier_.classes_
         species, codes = np.unique(y, return_inverse=True)
         if self.unknown is not None:
             check_unknown(self.unknown, species, codes)
+        routed = metadata_routing.process_routing(self, "fit", **params).classifier.fit
+        # Single precision is too coarse for the line search of a solver to converge on.
+        rows = embeddings.astype(np.float64, copy=False)
+        self.classifier_ = self._inner().fit(rows, y, **routed)
+        self.classes_ = self.classifier_.classes_
         self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
-        self._fit_calibration(classifier, rows, codes)
+        self._fit_calibration(rows, codes, params)
         return self
 
-    def _fit_calibration(self, classifier: Any, rows: np.ndarray, codes: np.ndarray) -> None:
-        self.temperature_ = 1.0
-        self._calibrated: Any = None
+    def get_metadata_routing(self) -> metadata_routing.MetadataRouter:
+        """Say which metadata are taken, and which are passed on to `classifier`.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        mapping = metadata_routing.MethodMapping().add(caller="fit", callee="fit")
+        router = metadata_routing.MetadataRouter(owner=self).add_self_request(self)
+        return router.add(classifier=self._inner(), method_mapping=mapping)
+
+    def _inner(self) -> Any:
+        """Return what is fitted to the embeddings."""
+        default = LogisticRegression(C=0.5, max_iter=3000)
+        classifier = default if self.classifier is None else clone(self.classifier)
+        if not self.scale:
+            return classifier
+        scaler = StandardScaler()
+        if metadata_routing._routing_enabled():
+            scaler.set_fit_request(sample_weight=False)
+        return make_pipeline(scaler, classifier)
+
+    def _fit_calibration(self, rows: np.ndarray, codes: np.ndarray, params: Any) -> None:
+        self.temperature_, self._calibrated = 1.0, None
         if not self.calibrate:
             return
         if not hasattr(self.classifier_, "predict_proba"):
@@ -218,8 +241,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         if n_folds < 2:  # scikit-learn wants each species in each fold
             return
         self._calibrated = CalibratedClassifierCV(
-            classifier, method="temperature", ensemble=False, cv=n_folds
-        ).fit(rows, codes)
+            self._inner(), method="temperature", ensemble=False, cv=n_folds
+        ).fit(rows, codes, **params)
         beta = self._calibrated.calibrated_classifiers_[0].calibrators[0].beta_
         # Of a single column of scores x, scikit-learn scales (-x, x), which is twice the log-odds.
         if len(self.classes_) == 2 and hasattr(self.classifier_, "decision_function"):
@@ -284,9 +307,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             novel, by ``s / false_unknown_rate``.
         """
         check_is_fitted(self)
-        return self._confidence(self._rows(X))
-
-    def _confidence(self, rows: np.ndarray) -> np.ndarray:
+        rows = self._rows(X)
         shares = self.novelty_.p_values(self.novelty_.scores(rows))
         most: np.ndarray = self._probabilities(rows).max(axis=1)
         return most * np.minimum(1, shares / self.false_unknown_rate)
@@ -341,29 +362,24 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             raise ValueError(f"min_agreement must be from 0 to 1, got {min_agreement!r}.")
         parts = [split_windows(sequence, int(window_size)) for sequence in check_sequences(X)]
         n_windows = np.array([len(part) for part in parts])
-        owners = np.repeat(np.arange(len(parts)), n_windows)
-        weights = np.array([len(window) for part in parts for window in part], dtype=np.float64)
-        weights /= np.bincount(owners, weights)[owners]
-        rows = self._rows([window for part in parts for window in part])
-        probabilities = self._probabilities(rows)
-        means = np.zeros((len(parts), probabilities.shape[1]))
-        np.add.at(means, owners, probabilities * weights[:, None])
-        # A column after the last species is the unknown.
-        calls, codes = probabilities.argmax(axis=1), means.argmax(axis=1)
+        windows = [window for part in parts for window in part]
+        try:
+            rows = self._rows(windows)
+        except NotFiniteError as error:  # which counts windows
+            which = int(np.repeat(np.arange(len(parts)), n_windows)[int(error.which)])
+            raise NotFiniteError(error.reason, which) from None
+        is_new = None if self.unknown is None else self.novelty_.scores(rows) > 1
+        lengths = np.array(list(map(len, windows)))
+        codes, agreement, most = vote(self._probabilities(rows), is_new, lengths, n_windows)
+        labels = self.classes_[np.minimum(codes, len(self.classes_) - 1)]
         if self.unknown is not None:
-            calls[self.novelty_.scores(rows) > 1] = means.shape[1]
-            codes[np.bincount(owners, weights * (calls == means.shape[1])) > 0.5] = means.shape[1]
-        labels = self.classes_[np.minimum(codes, means.shape[1] - 1)]
-        if self.unknown is not None:
-            labels = name_unknown(labels, codes == means.shape[1], self.unknown)
-        agreement = np.minimum(np.bincount(owners, weights * (calls == codes[owners])), 1)
+            labels = name_unknown(labels, codes == len(self.classes_), self.unknown)
         return Bunch(
             labels=labels,
             agreement=agreement,
-            probability=means.max(axis=1),
+            probability=most,
             n_windows=n_windows,
-            # Sums of weights are exact to rounding only.
-            flagged=agreement < min_agreement - 1e-9,
+            flagged=agreement < min_agreement - 1e-9,  # sums are exact to rounding only
         )
 
     @available_if(_classifier_has("predict_proba"))

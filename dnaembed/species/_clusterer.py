@@ -13,12 +13,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._sequences import check_sequences, holds_sequences
 from ..utils._progress import progress
-from ._abundance import Scale, abundance_share, check_abundance, fit_abundance_scale
-from ._graph import centers_and_limits, graph_bins, hdbscan_bins
+from ..utils._rows import row_blocks
+from ._abundance import (
+    Scale,
+    UnitRows,
+    abundance_share,
+    check_abundance,
+    check_same_samples,
+    fit_abundance_scale,
+    names_of_profiles,
+)
+from ._graph import Sizes, centers_and_limits, graph_bins, hdbscan_bins
 from ._inputs import SequencesOrEmbeddingsMixin
-from ._kmedoid import modified_kmedoid, row_blocks
-from ._unit_rows import UnitRows
+from ._kmedoid import modified_kmedoid, nearest_bin
 
 # Rows above which K-means reads them a batch at a time, so that they may stay on disk.
 LARGE_ROWS = 100_000
@@ -70,14 +79,19 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
         reads, at least 1, halved while the bins do not stand out from each other, and at last a
-        single bin. Lower it if species have many hundreds of reads each.
+        single bin; up to 100 reads are binned by a tree instead (see the notes).
 
     abundance_weight : float or "auto", default="auto"
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
         "auto" rises with the number of samples: 0.1 for one, 0.3 for three, 0.5 from ten on.
 
-    min_bin_size : int, default=10
-        Smaller bins are discarded: their reads have label -1. Only without `n_clusters`.
+    min_bin_size : int or "auto", default="auto"
+        Bins of fewer reads are discarded, unless they have `min_bin_bases`: their reads have label
+        -1. "auto": 10, or a tenth of the reads if these are fewer than 100, but at least 2. Only
+        without `n_clusters`.
+
+    min_bin_bases : int, default=200_000
+        Bins of so many bases are kept, even of one contig. Needs sequences, or their lengths.
 
     init : {"k-means++", "random"}, default="k-means++"
         First centres of K-means. The paper has ``"random"``.
@@ -106,7 +120,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
         Means of the clusters' embeddings of unit length; with abundances, of these joined with
-        two columns per sequenced sample.
+        64 columns per sequenced sample.
 
     n_clusters_ : int
         Number of clusters or bins.
@@ -123,6 +137,9 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
+
+    abundance_names_ : list of str
+        Names of the samples; only if `fit` was given a frame of abundances.
 
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
@@ -148,7 +165,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     The graph [2]_ links each read to its nearest neighbours; a link weighs as much as the two
     reads share neighbours (Jaccard index). Reads that are far less similar to the centre of their
     bin than the others (see ``bin_limits_``) are left out of it. HDBSCAN works on the first 20
-    principal components.
+    principal components. Up to 100 reads, both cut a tree of average linkage where the mean
+    silhouette is largest, or leave all together if that is less than 0.4.
 
     Sizes. No method holds similarities of all pairs of reads. K-means reads embeddings a block at a
     time above 100,000 reads, so that they may be memory-mapped (``np.load(path, mmap_mode="r")``):
@@ -213,13 +231,15 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         "neighbors": [StrOptions({"auto", "exact", "approximate"})],
         "resolution": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "abundance_weight": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
-        "min_bin_size": [Interval(Integral, 1, None, closed="left")],
+        "min_bin_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "min_bin_bases": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"})],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
     }
+    _abundance_scale: Scale
 
     def __init__(
         self,
@@ -232,7 +252,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         neighbors: str = "auto",
         resolution: float | str = "auto",
         abundance_weight: float | str = "auto",
-        min_bin_size: int = 10,
+        min_bin_size: int | str = "auto",
+        min_bin_bases: int = 200_000,
         init: str = "k-means++",
         n_init: int = 10,
         max_iter: int = 1000,
@@ -248,6 +269,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.resolution = resolution
         self.abundance_weight = abundance_weight
         self.min_bin_size = min_bin_size
+        self.min_bin_bases = min_bin_bases
         self.init = init
         self.n_init = n_init
         self.max_iter = max_iter
@@ -256,7 +278,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     # The embedder checks its own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None, abundance: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, abundance: Any = None, lengths: Any = None) -> Self:
         """Find clusters or bins.
 
         Parameters
@@ -267,23 +289,32 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             Ignored.
         abundance : array-like of shape (n_samples, n_profiles), default=None
             How abundant each read or contig is in each of `n_profiles` sequenced samples, such as
-            its mean coverage there; at least 0. Joined with the embedding.
+            its mean coverage there; at least 0. Joined with the embedding. `predict` matches the
+            columns of frames by their names.
+        lengths : array-like of shape (n_samples,), default=None
+            Bases of each contig, for `min_bin_bases`; known if X holds sequences.
 
         Returns
         -------
         self : object
             The fitted clusterer.
         """
+        if lengths is None and holds_sequences(X):
+            X = check_sequences(X)
+            lengths = [len(sequence) for sequence in X]
         embeddings = self._fit_inputs(X)
-        for name in ("min_similarity_", "bin_limits_", "_abundance_scale"):
+        for name in ("min_similarity_", "bin_limits_", "_abundance_scale", "abundance_names_"):
             if hasattr(self, name):
                 delattr(self, name)  # of an earlier fit
         if abundance is not None:
-            abundance = check_abundance(abundance, n_samples=len(embeddings))
+            names = names_of_profiles(abundance)
+            if names is not None:
+                self.abundance_names_ = names
+            abundance = check_abundance(abundance, len(embeddings))
             self._abundance_scale = fit_abundance_scale(abundance, embeddings)
         rows = self._unit_rows(embeddings, abundance)
         if self.n_clusters is None:
-            self._fit_bins(rows[:], rows.weight)
+            self._fit_bins(rows[:], rows.weight, lengths)
         elif len(rows) > LARGE_ROWS:
             self._fit_many(rows, self.n_clusters)
         else:
@@ -291,15 +322,18 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.n_clusters_ = len(self.cluster_centers_)
         return self
 
-    def _fit_clusters(self, embeddings: np.ndarray) -> None:
-        kmeans = KMeans(
+    def _kmeans(self, max_iter: int, random_state: Any) -> KMeans:
+        return KMeans(
             self.n_clusters,
             init=self.init,
             n_init=self.n_init,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
-            random_state=self.random_state,
-        ).fit(embeddings)
+            random_state=random_state,
+        )
+
+    def _fit_clusters(self, embeddings: np.ndarray) -> None:
+        kmeans = self._kmeans(self.max_iter, self.random_state).fit(embeddings)
         self.labels_ = kmeans.labels_
         self.cluster_centers_ = kmeans.cluster_centers_
         self.n_iter_ = kmeans.n_iter_
@@ -308,14 +342,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         n_drawn = min(len(rows), max(_START_ROWS, _START_ROWS_PER_CLUSTER * n_clusters))
         drawn = np.sort(random_state.choice(len(rows), n_drawn, replace=False))
-        start = KMeans(
-            n_clusters,
-            init=self.init,
-            n_init=self.n_init,
-            max_iter=min(self.max_iter, _START_ITERATIONS),
-            tol=self.tol,
-            random_state=random_state,
-        ).fit(rows[drawn].astype(np.float32, copy=False))
+        start = self._kmeans(min(self.max_iter, _START_ITERATIONS), random_state)
+        start.fit(rows[drawn].astype(np.float32, copy=False))
         kmeans = MiniBatchKMeans(
             n_clusters, init=start.cluster_centers_, n_init=1, random_state=random_state
         )
@@ -332,8 +360,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         self.cluster_centers_ = kmeans.cluster_centers_
         self.labels_ = self._assign(rows, None).astype(np.int32)
 
-    _abundance_scale: Scale
-
     def _unit_rows(self, embeddings: np.ndarray, abundance: np.ndarray | None) -> UnitRows:
         if abundance is None:
             return UnitRows(embeddings)
@@ -341,34 +367,31 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         weight = abundance_share(self.abundance_weight, len(scale.means))
         return UnitRows(embeddings, abundance, scale, weight)
 
-    def _fit_bins(self, embeddings: np.ndarray, share: float) -> None:
+    def _fit_bins(self, embeddings: np.ndarray, share: float, lengths: Any) -> None:
+        sizes = Sizes.of(len(embeddings), self.min_bin_size, self.min_bin_bases, lengths)
         method = self.method
         if method == "auto":
             method = "graph" if self.min_similarity is None else "kmedoid"
         if method == "kmedoid":
-            self._fit_medoids(embeddings)
+            self._fit_medoids(embeddings, sizes)
             return
         random_state = check_random_state(self.random_state)
         if method == "graph":
             self.labels_ = graph_bins(
                 embeddings,
+                sizes,
                 n_neighbors=self.n_neighbors,
                 neighbors=self.neighbors,
                 resolution=self.resolution,
-                min_bin_size=self.min_bin_size,
                 share=share,
                 random_state=random_state,
             )
         else:
-            self.labels_ = hdbscan_bins(
-                embeddings,
-                min_bin_size=self.min_bin_size,
-                seed=int(random_state.randint(2**31 - 1)),
-            )
+            self.labels_ = hdbscan_bins(embeddings, sizes, random_state=random_state)
         self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
         self.n_iter_ = 1
 
-    def _fit_medoids(self, embeddings: np.ndarray) -> None:
+    def _fit_medoids(self, embeddings: np.ndarray, sizes: Sizes) -> None:
         if self.min_similarity is None:
             raise ValueError(
                 'method="kmedoid" needs min_similarity, from 0 to 1, got None: '
@@ -376,13 +399,12 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             )
         self.min_similarity_ = float(self.min_similarity)
         bins = modified_kmedoid(
-            embeddings,
-            self.min_similarity_,
-            min_bin_size=self.min_bin_size,
-            max_iter=self.max_iter,
+            embeddings, self.min_similarity_, min_bin_size=1, max_iter=self.max_iter
         )
-        self.labels_ = bins.labels
-        self.cluster_centers_ = bins.centers
+        large = sizes.are_large(bins.labels)
+        names = np.append(np.where(large, np.cumsum(large) - 1, -1), -1)  # by density still
+        self.labels_ = names[bins.labels]
+        self.cluster_centers_ = bins.centers[large]
         self.n_iter_ = bins.n_rounds
 
     def predict(self, X: Any, abundance: Any = None) -> np.ndarray:
@@ -393,7 +415,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
             DNA sequences or embeddings: the same kind as in `fit`.
         abundance : array-like of shape (n_samples, n_profiles), default=None
-            Abundances in the samples that `fit` was given, if it was given any.
+            Abundances in the samples of `fit`, if it was given any; frames in any order of columns.
 
         Returns
         -------
@@ -405,25 +427,12 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         embeddings = self._check_inputs(X)
-        if hasattr(self, "_abundance_scale") != (abundance is not None):
-            has, got = ("with", "none") if abundance is None else ("without", "some")
-            raise ValueError(
-                f"This {type(self).__name__} was fitted {has} abundance, got {got} to predict with."
-            )
-        if abundance is not None:
-            abundance = check_abundance(abundance, n_samples=len(embeddings))
-            n_profiles = len(self._abundance_scale.means)
-            if abundance.shape[1] != n_profiles:
-                raise ValueError(
-                    f"abundance has {abundance.shape[1]} columns, but {type(self).__name__} was "
-                    f"fitted with {n_profiles}."
-                )
+        abundance = check_same_samples(abundance, len(embeddings), self)
         rows = self._unit_rows(embeddings, abundance)
-        if hasattr(self, "bin_limits_"):
-            return self._assign(rows, self.bin_limits_)
+        limits = getattr(self, "bin_limits_", None)
         if hasattr(self, "min_similarity_"):
-            return self._assign(rows, np.full(len(self.cluster_centers_), self.min_similarity_))
-        return self._assign(rows, None)
+            limits = np.full(len(self.cluster_centers_), self.min_similarity_)
+        return self._assign(rows, limits)
 
     def _assign(self, rows: UnitRows, limits: np.ndarray | None) -> np.ndarray:
         """Give each row its nearest centre; with limits, -1 where it is less similar than that."""
@@ -436,15 +445,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                 if limits is None:
                     labels[block] = pairwise_distances_argmin(part, centers)
                 else:
-                    labels[block] = _nearest_bin(part, centers, limits)
+                    labels[block] = nearest_bin(part, centers, limits)
                 bar.update(len(part))
         return labels
-
-
-def _nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    if not len(centers):
-        return np.full(len(rows), -1)
-    similarities = rows @ centers.T
-    nearest = similarities.argmax(axis=1)
-    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
-    return np.where(similar, nearest, -1)

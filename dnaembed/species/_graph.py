@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from typing import Any
 
 import graspologic_native
 import numpy as np
 from scipy import sparse
+from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import PCA
+from sklearn.utils import column_or_1d
 
 from ._neighbors import find_neighbors
 
@@ -23,20 +27,23 @@ _LEAST_SEPARATION = 0.15
 # Far out, as in Tukey's box plots: three times the middle half of the bin below it.
 _FENCE = 3.0
 _LEIDEN_ITERATIONS = 2  # the second raises modularity a little, the third hardly
+_FEW = 5
+_LEAST_ROWS = 10
 _PAIRS_AT_A_TIME = 1 << 14
 # Coverage does not vary along a genome, composition does: the more of the similarity is coverage,
 # the less alike two bins may be that are one species. Measured with 1, 3, 5 and 10 samples.
 _ALIKE_PER_SHARE = 0.2
+# Among so few rows, neighbours in a graph are mostly of other species: a tree does better up to
+# there, measured on 1 to 20 species of 4 to 100 contigs.
+TREE_ROWS = 100
+# Mean silhouette at which the bins of a tree are more than pieces of one species.
+_LEAST_SILHOUETTE = 0.4
 _HDBSCAN_COMPONENTS = 20
 _HDBSCAN_NEIGHBORS = 3
 
 
 def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_array:
-    """Link rows to their nearest neighbours, by how many neighbours they share.
-
-    The weight of a link is the Jaccard index of the two sets of neighbours, each row one of its
-    own. Rows that are not similar at all (dot product 0 or less) are not linked.
-    """
+    """Link similar rows to their nearest neighbours, by the Jaccard index of their neighbours."""
     n_samples, n_neighbors = indices.shape
     sources = np.repeat(np.arange(n_samples), n_neighbors)
     linked = similarities.ravel() > 0
@@ -57,33 +64,71 @@ def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_
     return (graph + graph.T).tocsr()
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Which bins are large enough: by rows, or by bases where `lengths` are known."""
+
+    min_rows: int
+    min_bases: float = np.inf
+    lengths: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, n_rows: int, min_rows: int | str, min_bases: float, lengths: Any) -> Sizes:
+        """Take the parameters of an estimator; "auto" is 10, or a tenth of few rows."""
+        if lengths is not None:
+            lengths = column_or_1d(lengths)
+            if len(lengths) != n_rows:
+                raise ValueError(
+                    f"lengths must have one value for each of the {n_rows} sequences, got "
+                    f"{len(lengths)}."
+                )
+        if isinstance(min_rows, str):
+            min_rows = min(_LEAST_ROWS, max(2, -(-n_rows // _LEAST_ROWS)))
+        return cls(min_rows, min_bases, lengths)
+
+    def ranked(self, labels: np.ndarray, *, min_rows: int | None = None) -> np.ndarray:
+        """Discard small bins, and number the others from the largest."""
+        binned = labels >= 0
+        ranked = np.full(len(labels), -1)
+        if not binned.any():
+            return ranked
+        sizes = np.bincount(labels[binned])
+        order = np.argsort(-sizes, kind="stable")
+        large = self.are_large(labels, min_rows)
+        names = np.full(len(sizes), -1)
+        kept = order[large[order] & (sizes[order] > 0)]
+        names[kept] = np.arange(len(kept))
+        ranked[binned] = names[labels[binned]]
+        return ranked
+
+    def are_large(self, labels: np.ndarray, min_rows: int | None = None) -> np.ndarray:
+        """Tell which bins are large enough."""
+        binned = labels >= 0
+        large: np.ndarray = np.bincount(labels[binned]) >= (min_rows or self.min_rows)
+        if self.lengths is not None:
+            large |= np.bincount(labels[binned], self.lengths[binned]) >= self.min_bases
+        return large
+
+    @property
+    def is_long(self) -> np.ndarray | None:
+        """Rows that can be a bin alone by their length."""
+        return None if self.lengths is None else self.lengths >= self.min_bases
+
+
 def graph_bins(
     X: np.ndarray,
+    sizes: Sizes,
     *,
     n_neighbors: int,
     neighbors: str,
     resolution: float | str,
-    min_bin_size: int,
     random_state: np.random.RandomState,
     share: float = 0.0,
 ) -> np.ndarray:
-    """Bin rows by the Leiden algorithm on their graph of nearest neighbours.
+    """Bin rows of unit length by the Leiden algorithm on their graph of nearest neighbours.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length; rows of zeros are in no bin.
-    n_neighbors : int
-    neighbors : {"auto", "exact", "approximate"}
-    resolution : float or "auto"
-        Of the modularity: larger gives more bins. "auto": a unit for every 500 rows, at least 1;
-        halved while the bins do not stand out from each other, and at last a single bin.
-    min_bin_size : int
-        Smaller bins are discarded.
-    random_state : RandomState
-    share : float, default=0
-        Of a similarity, what is coverage. With `resolution` "auto", bins that coverage does not
-        tell apart are joined: see `join_pieces`.
+    Rows of zeros are in no bin. `share` is what coverage counts of a similarity. With `resolution`
+    "auto", bins that coverage does not tell apart are joined, and few rows are binned by a tree.
 
     Returns
     -------
@@ -98,9 +143,9 @@ def graph_bins(
     labels = np.full(len(X), -1)
     present = np.flatnonzero(np.einsum("ij,ij->i", X, X) > 0)
     rows = X[present]
-    if len(rows) < 2:
-        labels[present] = 0
-        return ranked_bins(labels, min_bin_size)
+    if len(rows) < 2 or (resolution == "auto" and len(rows) <= TREE_ROWS):
+        labels[present] = tree_bins(rows)
+        return without_strays(X, sizes.ranked(labels), sizes)
     n_neighbors = min(n_neighbors, len(rows) - 1)
     graph = neighbor_graph(
         *find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
@@ -114,8 +159,8 @@ def graph_bins(
     while True:
         labels[present] = communities(graph, chosen, seed)
         if resolution == "auto" and share > 0:
-            labels = join_pieces(X, ranked_bins(labels, 2), 1 - _ALIKE_PER_SHARE * share)
-        labels = ranked_bins(labels, min_bin_size)
+            labels = join_pieces(X, sizes.ranked(labels, min_rows=2), 1 - _ALIKE_PER_SHARE * share)
+        labels = sizes.ranked(labels)
         # Who sets a resolution gets the bins of that resolution.
         if resolution != "auto" or labels.max() < 1:
             break
@@ -127,21 +172,59 @@ def graph_bins(
             labels[present] = 0
             break
         chosen = max(1.0, chosen / 2)
-    # Each row is linked to something, so strays are in bins, too: they are far from the centre.
+    return without_strays(X, labels, sizes)
+
+
+def tree_bins(X: np.ndarray) -> np.ndarray:
+    """Bin few rows by average linkage, where the mean silhouette is largest; all in one if small.
+
+    A row alone in its bin has silhouette 0.
+    """
+    best, labels = _LEAST_SILHOUETTE, np.zeros(len(X), dtype=int)
+    if len(X) < 3:
+        return labels
+    tree = linkage(X.astype(np.float64), "average", metric="cosine")
+    for n_bins in range(2, len(X) // 2 + 1):
+        found = fcluster(tree, n_bins, "maxclust") - 1
+        if found.max() == 0:
+            continue  # rows that are equal
+        sizes = np.bincount(found)
+        sums = np.stack([X[found == i].sum(axis=0) for i in range(len(sizes))])
+        similar = X @ sums.T
+        own = np.arange(len(X)), found
+        within = 1 - (similar[own] - 1) / np.maximum(sizes[found] - 1, 1)
+        distances = 1 - similar / sizes
+        distances[own] = np.inf
+        between = distances.min(axis=1)
+        silhouettes = (between - within) / np.maximum(np.maximum(between, within), 1e-9)
+        silhouettes[sizes[found] == 1] = 0
+        if silhouettes.mean() > best:
+            best, labels = silhouettes.mean(), found
+    return labels
+
+
+def without_strays(X: np.ndarray, labels: np.ndarray, sizes: Sizes) -> np.ndarray:
+    """Take out rows that are far from the centre of their bin; large ones are bins alone.
+
+    In a graph each row is linked to something, so strays are in bins, too.
+    """
+    labels, is_long = labels.copy(), sizes.is_long
     centers, limits = centers_and_limits(X, labels)
     for members, center, limit in zip(members_of_bins(labels), centers, limits, strict=True):
-        labels[members[X[members] @ center < limit]] = -1
-    return ranked_bins(labels, min_bin_size)
+        similarities = X[members] @ center
+        stray = similarities < limit
+        if is_long is not None and np.count_nonzero(~is_long[members]) >= _FEW:
+            # A long sequence of a species is more like its centre than short ones are.
+            least = np.quantile(similarities[~is_long[members]], 0.25)
+            stray |= is_long[members] & (similarities < least)
+        labels[members[stray]] = -1
+    alone = np.flatnonzero((labels < 0) & X.any(axis=1))
+    labels[alone] = labels.max() + 1 + np.arange(len(alone))
+    return sizes.ranked(labels)
 
 
 def communities(graph: sparse.csr_array, resolution: float, seed: int) -> np.ndarray:
-    """Cut a graph into communities by the Leiden algorithm.
-
-    Returns
-    -------
-    ndarray of shape (n_nodes,), int
-        Nodes without links are communities of their own.
-    """
+    """Cut a graph by the Leiden algorithm; nodes without links are communities of their own."""
     n_nodes = graph.shape[0]
     labels = np.arange(n_nodes)
     if graph.nnz:
@@ -162,21 +245,8 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
     """Join bins that are pieces of one species, the most alike first.
 
     How alike two bins are is the mean similarity of a row of one and a row of the other, over the
-    geometric mean of the mean similarities within them: about 1 for pieces cut at random.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length.
-    labels : ndarray of shape (n_samples,)
-        Bins of two rows and more, -1 for rows without one.
-    least : float
-        Bins that are at least so alike are joined.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int
-        Bins from the largest, -1 for none.
+    geometric mean of the mean similarities within them: about 1 for pieces cut at random. Those
+    that are at least `least` alike are joined. Bins have two rows and more.
     """
     if labels.max() < 1:
         return labels
@@ -208,27 +278,15 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
         table[i] = table[:, i] = alike(int(i))
     found = labels.copy()
     found[labels >= 0] = joined[labels[labels >= 0]]
-    return ranked_bins(found, 1)
+    return Sizes(1).ranked(found)
 
 
 def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
-    """Say how distinct bins are from each other.
+    """Say how distinct bins are from each other: the mean of their separations, 0 with one bin.
 
     The separation of a bin is a silhouette of its mean pair: ``(a - b) / (1 - b)``, with `a` the
     mean similarity of two of its rows and `b` that of one of its rows and one of the nearest other
     bin; at least 0.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length.
-    labels : ndarray of shape (n_samples,)
-        Bins, -1 for rows without one.
-
-    Returns
-    -------
-    float
-        Mean of the separations; 0 with fewer than two bins.
     """
     if labels.max() < 1:
         return 0.0
@@ -255,12 +313,8 @@ def members_of_bins(labels: np.ndarray) -> list[np.ndarray]:
 def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Average the rows of each bin, and say how similar to that mean a row of the bin must be.
 
-    Returns
-    -------
-    centers : ndarray of shape (n_bins, n_features)
-    limits : ndarray of shape (n_bins,)
-        The lower quartile of the similarities of the bin's rows to the centre, less three times
-        the distance of the quartiles.
+    That limit is the lower quartile of the similarities of the bin's rows to the centre, less three
+    times the distance of the quartiles.
     """
     n_bins = labels.max() + 1
     centers, limits = np.empty((n_bins, X.shape[1]), dtype=X.dtype), np.empty(n_bins)
@@ -272,47 +326,31 @@ def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     return centers, limits
 
 
-def hdbscan_bins(X: np.ndarray, *, min_bin_size: int, seed: int) -> np.ndarray:
-    """Bin rows by HDBSCAN, on the first principal components.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int
-        Bins from the largest, -1 for none.
+def hdbscan_bins(X: np.ndarray, sizes: Sizes, *, random_state: np.random.RandomState) -> np.ndarray:
+    """Bin rows by HDBSCAN, on the first principal components; few rows by a tree.
 
     References
     ----------
     .. [1] Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density
        estimates", PAKDD 2013.
     """
-    least = max(2, min_bin_size)
-    if len(X) < least:
-        return np.full(len(X), -1)
+    if len(X) <= TREE_ROWS:
+        labels = np.where(X.any(axis=1), 0, -1)
+        labels[labels == 0] = tree_bins(X[labels == 0])
+        return without_strays(X, sizes.ranked(labels), sizes)
+    rows = X
     n_components = min(_HDBSCAN_COMPONENTS, *X.shape)
     if not np.ptp(X, axis=0).any():  # equal rows have no principal components
-        X = X[:, :n_components]
+        rows = X[:, :n_components]
     elif X.shape[1] > n_components:
-        X = PCA(n_components, random_state=seed).fit_transform(X)
+        rows = PCA(n_components, random_state=random_state).fit_transform(X)
     labels = HDBSCAN(
-        min_cluster_size=least,
+        min_cluster_size=max(2, sizes.min_rows),
         min_samples=min(_HDBSCAN_NEIGHBORS, len(X)),
         cluster_selection_method="leaf",
         algorithm="kd_tree",
         copy=True,
-    ).fit_predict(X)
-    return ranked_bins(labels, min_bin_size)
-
-
-def ranked_bins(labels: np.ndarray, min_bin_size: int) -> np.ndarray:
-    """Discard small bins, and number the others from the largest."""
-    binned = labels >= 0
-    ranked = np.full(len(labels), -1)
-    if not binned.any():
-        return ranked
-    sizes = np.bincount(labels[binned])
-    order = np.argsort(-sizes, kind="stable")
-    names = np.full(len(sizes), -1)
-    kept = order[sizes[order] >= max(1, min_bin_size)]
-    names[kept] = np.arange(len(kept))
-    ranked[binned] = names[labels[binned]]
-    return ranked
+    ).fit_predict(rows)
+    if labels.max() < 0:
+        labels[:] = 0  # no region is denser than the others
+    return without_strays(X, sizes.ranked(labels), sizes)

@@ -9,26 +9,8 @@ from sklearn.base import clone
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 
-from .._sequences import check_sequences
-
-
-def holds_sequences(X: Any) -> bool:
-    """Tell sequences from embeddings: whether there is any string in X.
-
-    One string is enough, so that a missing value among sequences is reported as such.
-    """
-    if isinstance(X, str | bytes):
-        return True
-    if isinstance(X, list | tuple):
-        return any(
-            isinstance(x[0] if isinstance(x, list | tuple) and len(x) == 1 else x, str) for x in X
-        )
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    if not isinstance(values, np.ndarray):
-        return False
-    if values.dtype.kind == "O":
-        return any(isinstance(value, str) for value in values.flat)
-    return values.dtype.kind in "UST"
+from .._sequences import as_container, check_sequences, holds_sequences
+from ..embedding._mixin import check_made_by
 
 
 class SequencesOrEmbeddingsMixin:
@@ -39,6 +21,7 @@ class SequencesOrEmbeddingsMixin:
     def _fit_inputs(self, X: Any) -> np.ndarray:
         """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
         self._forget_inputs()
+        X = as_container(X)
         if holds_sequences(X):
             return self._fit_embedder(check_sequences(X), None)
         return validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
@@ -46,6 +29,7 @@ class SequencesOrEmbeddingsMixin:
     def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the embeddings of X and its labels, and keep the embedder as `_fit_inputs`."""
         self._forget_inputs()
+        X, y = as_container(X), None if y is None else check_labels(y)
         if not holds_sequences(X):
             X, y = validate_data(self, _in_single(X), y, dtype=[np.float64, np.float32])
             return X, y
@@ -55,7 +39,6 @@ class SequencesOrEmbeddingsMixin:
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 f"is None."
             )
-        y = column_or_1d(y, warn=True)
         check_consistent_length(sequences, y)
         return self._fit_embedder(sequences, y), y
 
@@ -72,13 +55,18 @@ class SequencesOrEmbeddingsMixin:
         else:  # as FrozenEstimator
             embeddings = embedder.fit(sequences, y).transform(sequences)
         self.embedder_ = embedder
+        self._embedded_by = getattr(embedder, "_made_by", None)
         return _as_embeddings(embeddings)
 
     def _check_inputs(self, X: Any) -> np.ndarray:
         """Return the embeddings of X, which must be of the kind that `fit` was given."""
+        X = as_container(X)
         fitted_on_sequences = hasattr(self, "embedder_")
         is_empty = isinstance(X, list | tuple) and not X
         if fitted_on_sequences and (is_empty or holds_sequences(X)):
+            # A frozen embedder may have been fitted again, by somebody who shares it.
+            now = getattr(self.embedder_, "_made_by", None)
+            check_made_by(self, getattr(self, "_embedded_by", now), now)
             return _as_embeddings(self.embedder_.transform(check_sequences(X)))
         if fitted_on_sequences:
             raise ValueError(
@@ -97,6 +85,27 @@ class SequencesOrEmbeddingsMixin:
         # `one_d_array` stays False: scikit-learn takes it for "1-D numbers only".
         tags.input_tags.string = True
         return tags
+
+
+def check_labels(y: Any) -> np.ndarray:
+    """Return labels as a 1-D array; raise if one is missing, and say where."""
+    y = as_container(y)
+    # Numpy would make "nan" of a missing label among strings, and forgets a mask.
+    masked = isinstance(y, np.ma.MaskedArray)
+    labels = np.asarray(y.tolist() if masked else y, dtype=object)
+    missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
+    if missing:
+        raise ValueError(
+            f"y must have a label for each read, got {labels.flat[missing[0]]} at position "
+            f"{missing[0]}: {len(missing)} of {labels.size} are missing (None or NaN)."
+        )
+    return column_or_1d(y, warn=True)
+
+
+def _is_missing(label: Any) -> bool:
+    if label is None or type(label).__name__ == "NAType":  # pandas.NA is not even unequal to itself
+        return True
+    return not getattr(label, "shape", ()) and bool(label != label)
 
 
 def default_embedder() -> Any:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..utils._rows import row_blocks
 from ._neighbors import add_similar, own_similarity_sums
 
 _REFINEMENTS = 3
-_BLOCK_BYTES = 1 << 26  # similarities held at a time
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,8 @@ def modified_kmedoid(
     That mean is not scaled to unit length: a row belongs to a bin when its similarity to the
     members is `min_similarity` on average.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length (or zeros).
-    min_similarity : float
-        From 0 to 1.
-    min_bin_size : int
-        Smaller bins are discarded: their rows have label -1.
-    max_iter : int
-        Most rounds; rows that are left have label -1.
-
-    Returns
-    -------
-    Bins
-        Labels of shape (n_samples,), bins numbered in the order of their density; centres, the
-        means of the bins' rows, of shape (n_bins, n_features); the number of rounds.
+    Rows of smaller bins than `min_bin_size`, and those that are left after `max_iter` rounds, have
+    label -1. Bins are numbered in the order of their density; their centres are means.
 
     Notes
     -----
@@ -99,25 +84,18 @@ def _grow(
 
 
 def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.ndarray:
-    """Sum, for each row of A, its similarities to the rows of B that reach a threshold.
-
-    Parameters
-    ----------
-    A, B : ndarray of shape (n_a, n_features) and (n_b, n_features)
-    min_similarity : float
-        Similarities under it count as 0.
-
-    Returns
-    -------
-    ndarray of shape (n_a,), float64
-    """
+    """Sum, for each row of A, its similarities to the rows of B that reach a threshold."""
     sums = np.zeros(len(A))
     for block in row_blocks(len(A), len(B) * A.itemsize):
         add_similar(A[block] @ B.T, min_similarity, sums[block])
     return sums
 
 
-def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
-    """Cut rows into slices whose results, of `row_bytes` per row, fit in a fixed memory."""
-    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
-    return (slice(start, start + step) for start in range(0, n_rows, step))
+def nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return the most similar centre of each row, -1 where it is less similar than the limit."""
+    if not len(centers):
+        return np.full(len(rows), -1)
+    similarities = rows @ centers.T
+    nearest = similarities.argmax(axis=1)
+    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
+    return np.where(similar, nearest, -1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 
+from ..utils._compile import compiled, import_compiled
 from ..utils._progress import progress
 
 # Rows up to which "auto" is exact: about two minutes of two cores at 384 columns, four times as
@@ -21,23 +21,9 @@ _TILE = 2048
 def find_neighbors(
     X: np.ndarray, n_neighbors: int, *, how: str, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows with the largest dot products.
+    """Find the rows with the largest dot products, from the most similar.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows of unit length.
-    n_neighbors : int
-        Less than n_samples.
-    how : {"auto", "exact", "approximate"}
-        "auto" is exact up to 200,000 rows. Up to 2,048 rows "approximate" is exact, too.
-    random_state : RandomState
-        For the approximate ones.
-
-    Returns
-    -------
-    indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        From the most similar; a row is not a neighbour of itself.
+    "auto" is exact up to 200,000 rows. Up to 2,048 rows "approximate" is exact, too.
     """
     if how == "auto":
         how = "approximate" if len(X) > EXACT_ROWS else "exact"
@@ -51,12 +37,7 @@ def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.n
     """Find the rows with the largest dot products, exactly.
 
     Each pair of rows is multiplied once. Of equal similarities, the rows that come first win,
-    whatever the size of the tiles.
-
-    Returns
-    -------
-    indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        From the most similar; a row is not a neighbour of itself.
+    whatever the size of the tiles. A row is not a neighbour of itself.
     """
     indices = np.zeros((len(X), n_neighbors), dtype=np.intp)
     similarities = np.full((len(X), n_neighbors), -np.inf, dtype=X.dtype)
@@ -73,17 +54,14 @@ def approximate_neighbors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find most of the rows with the largest dot products, by nearest-neighbour descent.
 
-    Returns
-    -------
-    indices, similarities : ndarray of shape (n_samples, n_neighbors)
-        As `nearest_neighbors`. Where fewer were found, the rest has similarity 0.
+    Where fewer were found, the rest has similarity 0.
 
     References
     ----------
     .. [1] Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic
        similarity measures", WWW 2011.
     """
-    import pynndescent  # takes a second, and few need it
+    pynndescent = import_compiled("pynndescent")  # takes a second, and few need it
 
     rows = np.ascontiguousarray(X, dtype=np.float32)
     with warnings.catch_warnings():
@@ -112,20 +90,7 @@ def approximate_neighbors(
 
 
 def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:
-    """Sum, for each row, its similarities to all rows that reach a threshold, itself included.
-
-    Each pair of rows is multiplied once.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-    min_similarity : float
-        Similarities under it count as 0.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), float64
-    """
+    """Sum, for each row, its similarities to all rows that reach a threshold, itself included."""
     sums = np.zeros(len(X))
     for start, first, products in _tiles(X, "Densities"):
         rows = sums[start : start + products.shape[0]]
@@ -151,12 +116,7 @@ def add_similar(
 def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarray]]:
     """Multiply X by its transpose, tile by tile: those on the diagonal and to the right of it.
 
-    Yields
-    ------
-    start, first : int
-        First row and first column of the tile.
-    products : ndarray
-        Overwritten by the next tile.
+    Yields first row, first column and products of a tile, which the next one overwrites.
     """
     n_tiles = -(-len(X) // _TILE)
     buffer = np.empty(min(_TILE, len(X)) ** 2, dtype=X.dtype)
@@ -170,7 +130,7 @@ def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarr
                 bar.update()
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _keep_nearest(  # type: ignore[no-untyped-def]
     products, start, first, similarities, indices, least
 ):
@@ -202,7 +162,7 @@ def _keep_nearest(  # type: ignore[no-untyped-def]
 
 
 # Sums may be taken in any order: then the compiler can add several numbers at a time.
-@numba.njit(nogil=True, cache=True, fastmath={"nsz", "reassoc"})
+@compiled(fastmath={"nsz", "reassoc"})
 def _add_similar(  # type: ignore[no-untyped-def]
     products, min_similarity, rows, columns, both
 ):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..utils._rows import unit_length
-from ._kmedoid import row_blocks
+from ..utils._rows import row_blocks, unit_length
 
 # A species' own limit counts as much as the common one when it has this many reads.
 _COMMON_WEIGHT = 20.0
@@ -102,9 +101,11 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
 
 def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:
     """Refuse a name for the unknown that is a species, is of another kind, or cannot be learnt."""
-    if any(isinstance(name, str) != isinstance(unknown, str) for name in species):
+    kinds = {isinstance(name, str) for name in species}
+    if kinds != {isinstance(unknown, str)} or not _holds(species.dtype, unknown):
         raise ValueError(
-            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r}."
+            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r} "
+            f"({species.dtype})."
         )
     if unknown in species.tolist():
         raise ValueError(f"unknown={unknown!r} is one of the species in y.")
@@ -115,10 +116,17 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
         )
 
 
+def _holds(dtype: np.dtype, unknown: str | int) -> bool:
+    """Tell whether labels of a type can hold a name; strings may become longer."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
+    return dtype.kind in "OUTf"
+
+
 def name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:
     """Replace some calls by the name of the unknown, which may be longer than theirs."""
-    if calls.dtype.kind == "O":
-        calls = calls.copy()
-        calls[is_unknown] = unknown
-        return calls
-    return np.where(is_unknown, unknown, calls)
+    is_text = calls.dtype.kind == "U"
+    calls = calls.astype(np.result_type(calls, np.asarray(unknown)) if is_text else calls.dtype)
+    calls[is_unknown] = unknown
+    return calls

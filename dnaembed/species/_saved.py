@@ -6,17 +6,19 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from ..embedding._mixin import EmbeddingSource as EmbeddingSource
 from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
-from ..utils._atomic import atomic_output
+from ..io._parts import Finished
+from ..utils._atomic import open_output
 from ..utils._messages import printable
 from ._abundance import AbundanceScale, AngleScale, abundance_share
 from ._clusterer import SpeciesClusterer
@@ -25,40 +27,6 @@ logger = logging.getLogger("dnaembed")
 
 _FORMAT = "dnaembed clusters"
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class EmbeddingSource:
-    """What embeddings were made by.
-
-    Attributes
-    ----------
-    fingerprint : str
-        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
-    window_size : int or None
-    both_strands : bool
-    model : str or None
-        The name that the user gave it, if it is known.
-    """
-
-    fingerprint: str
-    window_size: int | None
-    both_strands: bool
-    model: str | None = None
-
-    def __str__(self) -> str:
-        name = "a model" if self.model is None else f"the model {printable(self.model)!r}"
-        strands = ", both strands" if self.both_strands else ""
-        window = "" if self.window_size is None else f", windows of {self.window_size} bp"
-        return f"{name} (fingerprint {printable(self.fingerprint)[:12]}{strands}{window})"
-
-    def agrees_with(self, other: EmbeddingSource) -> bool:
-        """Tell whether both give one sequence the same embedding."""
-        return (self.fingerprint, self.window_size, self.both_strands) == (
-            other.fingerprint,
-            other.window_size,
-            other.both_strands,
-        )
 
 
 def source_of_embedder(
@@ -70,15 +38,18 @@ def source_of_embedder(
 
 
 def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingSource | None:
-    """Read from the manifest beside a ``.npy`` file what its rows were made by.
+    """Read from the manifest beside a ``.npy`` file what its rows were made by; raise if others.
 
-    None if there is no manifest, or not one of these rows.
+    None if there is no manifest, or one of an older version that is not of these rows.
     """
-    manifest = manifest_path(path)
-    if Path(path).suffix != ".npy" or not manifest.exists():
+    if Path(path).suffix.lower() != ".npy" or not manifest_path(path).exists():
         return None
+    manifest = manifest_path(path)
     try:
         note = json.loads(manifest.read_text(encoding="utf-8"))
+        if "parts" in note:
+            for _ in Finished.read(Path(path)).pieces():  # raises if the rows are others
+                pass
         if (note["rows"], note["n_columns"]) != rows.shape:
             return None
         settings = note["settings"]
@@ -87,6 +58,9 @@ def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingS
             window_size=settings["window_size"],
             both_strands=bool(settings["both_strands"]),
         )
+    except SequenceFileError as error:
+        message = f"{error} Delete {manifest} if the rows are right."
+        raise SequenceFileError(message) from error
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("%s is not a manifest of dnaembed embed: %s", manifest, error)
         return None
@@ -156,12 +130,13 @@ def save_clusters(
             "n_features": n_columns,
             "n_clusters": None if clusterer.n_clusters is None else int(clusterer.n_clusters),
             "abundance_weight": weight,
+            "abundance_names": getattr(clusterer, "abundance_names_", None),
             "embedding": None if source is None else asdict(source),
         }
     )
     metadata = {"format": _FORMAT, "settings": settings, "sha256": _digest(settings, tensors)}
-    with atomic_output(path) as beside:
-        save_file(tensors, beside, metadata=metadata)
+    with open_output(path, "wb") as file:
+        file.write(save(tensors, metadata=metadata))
 
 
 def load_clusters(
@@ -203,7 +178,7 @@ def load_clusters(
         if settings["version"] > _VERSION:
             raise SequenceFileError(f"{path} was saved by a later version of dnaembed.")
         return _restore(settings, tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
         if isinstance(error, SequenceFileError):
             raise
         raise SequenceFileError(f"{path} is damaged: {printable(str(error))}.") from error
@@ -215,6 +190,7 @@ def _restore(
     clusterer = SpeciesClusterer(
         settings["n_clusters"], abundance_weight=settings["abundance_weight"]
     )
+    clusterer._validate_params()
     centers = tensors["centers"]
     columns = clusterer.n_features_in_ = int(settings["n_features"])
     if "abundance_means" in tensors:
@@ -227,22 +203,35 @@ def _restore(
         parts = [tensors[f"abundance_{name}"] for name in names]
         if {part.shape for part in parts} != {(len(parts[0]),)}:
             raise ValueError("the abundances have different numbers of samples")
+        positive = parts[:2] if kind is AbundanceScale else parts[:1]
+        if not np.isfinite(parts).all() or np.any(np.less_equal(positive, 0)):
+            raise ValueError("the abundances have scales that are not positive numbers")
         clusterer._abundance_scale = kind(*parts)
+        samples = settings.get("abundance_names")
+        if samples is not None:
+            if len(samples) != len(parts[0]) or not all(isinstance(s, str) for s in samples):
+                raise ValueError("the names of the samples do not fit the abundances")
+            clusterer.abundance_names_ = samples
         columns += clusterer._abundance_scale.n_columns
+    if centers.dtype.kind != "f":
+        raise ValueError(f"centres of type {centers.dtype}")
     if centers.shape != (len(centers), columns) or not np.isfinite(centers).all():
         raise ValueError(f"centres of shape {centers.shape} where {columns} columns are expected")
     clusterer.cluster_centers_ = centers
     clusterer.n_clusters_ = len(centers)
     if "bin_limits" in tensors:
-        if tensors["bin_limits"].shape != (len(centers),):
-            raise ValueError(f"limits of shape {tensors['bin_limits'].shape}")
-        clusterer.bin_limits_ = tensors["bin_limits"]
+        limits = clusterer.bin_limits_ = tensors["bin_limits"]
+        if limits.shape != (len(centers),) or not np.isfinite(limits).all():
+            raise ValueError(f"limits of shape {limits.shape}, or not all are numbers")
     elif "min_similarity" in tensors:
         clusterer.min_similarity_ = float(tensors["min_similarity"])
     elif not len(centers):
         raise ValueError("there is no cluster")
     embedding = settings["embedding"]
-    return clusterer, None if embedding is None else EmbeddingSource(**embedding)
+    source = None if embedding is None else EmbeddingSource(**embedding)
+    if source is not None and not isinstance(source.fingerprint, str):
+        raise ValueError("the fingerprint of the model is not text")
+    return clusterer, source
 
 
 def _digest(settings: str, tensors: dict[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: checkpoints, complete or not there, and a log that survives."""
+"""What a run leaves behind: checkpoints, complete or not there, and tables of its course."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..utils._atomic import atomic_folder, atomic_output
+from ..utils._atomic import atomic_folder
 
 _N_KEPT = 2  # newest checkpoints that stay
 _NAME = re.compile(r"step-(\d+)")
@@ -25,14 +25,7 @@ _NAME = re.compile(r"step-(\d+)")
 class Checkpoint:
     """What a run needs to continue as if it had never stopped.
 
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    tensors : dict of str to Tensor
-        Model, head, average, optimiser and best weights, by name.
-    state : dict
-        Numbers: configuration, scaler, history.
+    Tensors of model, head, average, optimiser and best weights by name; everything else in `state`.
     """
 
     step: int
@@ -83,44 +76,13 @@ def _list(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
-class CsvLog:
-    """A table with one row per logged step, appended line by line.
-
-    Parameters
-    ----------
-    path : path-like
-        The file; its first row names the columns, which are those of the first row written.
-    after : int, default=-1
-        The step from which a run resumes: rows of later steps, written between the checkpoint and
-        the interruption, are dropped. -1 starts afresh.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], *, after: int = -1) -> None:
-        self.path = Path(path)
-        self._columns: list[str] | None = None
-        rows: list[dict[str, str]] = []
-        if after >= 0 and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                reader = csv.DictReader(file)
-                # The last line may have been cut off in the middle.
-                rows = [
-                    row
-                    for row in reader
-                    if None not in row.values() and None not in row and int(row["step"]) <= after
-                ]
-                self._columns = list(reader.fieldnames or []) or None
-        with atomic_output(self.path) as beside, beside.open("w", newline="") as file:
-            if self._columns is not None:
-                writer = csv.DictWriter(file, self._columns)
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, append: bool = False) -> None:
+    """Write rows of the same columns into a table, or append them to it."""
+    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]))
+            if not file.tell():
                 writer.writeheader()
-                writer.writerows(rows)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Append a row; ``row["step"]`` is required, later rows have the columns of the first."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            new = self._columns is None
-            columns = self._columns = list(row) if self._columns is None else self._columns
-            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow({n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()})
+            for row in rows:
+                plain = {n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()}
+                writer.writerow(plain)

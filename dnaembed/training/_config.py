@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
-from math import cos, inf, pi
+from math import cos, inf, nextafter, pi
 from typing import Any, Literal, Self, get_args
 
 from ._losses import LOSSES
@@ -14,20 +14,6 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 # What may change between a run and its continuation without changing a single weight.
 _FREE = frozenset({"n_workers", "log_every", "checkpoint_every"})
-
-# Parameters of dnaembed 0.1.0 that could change a weight, with the values that remain.
-_WITHDRAWN: dict[str, Any] = {
-    "final_temperature": None,
-    "head_hidden_size": None,
-    "schedule": "cosine",
-    "max_grad_norm": 1.0,
-    "n_validation_batches": 4,
-    "monitor": "validation_loss",
-    "greater_is_better": False,
-    "patience": None,
-}
-# Those that could not.
-_WITHDRAWN_FREE = frozenset({"n_checkpoints", "tensorboard"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,19 +119,15 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name, choices in (
-            ("loss", tuple(LOSSES)),
-            ("mixed_precision", get_args(Precision)),
-        ):
+        for name, choices in (("loss", tuple(LOSSES)), ("mixed_precision", get_args(Precision))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}.")
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, got {value}.")
-        for name in ("temperature", "mixing_alpha"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+        for names, (low, high) in _RANGES.items():
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not low <= value <= high:
+                    bounds = f"from {low} to {high}" if low in (0, 1) else "positive"
+                    raise ValueError(f"{name} must be {bounds}, got {value}.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to 1, got {self.betas}.")
 
@@ -156,17 +138,12 @@ class TrainingConfig:
         Parameters
         ----------
         values : mapping
-            Parameters by name.
+            Parameters by name. Unknown names are refused, with the nearest that is known.
 
         Returns
         -------
         TrainingConfig
             The configuration.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown; the message gives the nearest one.
         """
         check_names(values, [field.name for field in fields(cls)], "training parameters")
         return cls(**values)
@@ -200,41 +177,16 @@ class TrainingConfig:
         return low + (1 - low) * (1 + cos(pi * progress)) / 2
 
 
-_RANGES: tuple[tuple[str, float, float], ...] = (
-    ("n_steps", 1, inf),
-    ("batch_size", 1, inf),
-    ("phase_split", 0, 1),
-    ("head_size", 1, inf),
-    ("learning_rate", 0, inf),
-    ("head_learning_rate", 0, inf),
-    ("weight_decay", 0, inf),
-    ("warmup", 0, 1),
-    ("final_learning_rate", 0, 1),
-    ("ema_decay", 0, 1),
-    ("anchor", 0, inf),
-    ("n_trainable_layers", 0, inf),
-    ("budget", 1, inf),
-    ("n_workers", 1, inf),
-    ("eval_every", 1, inf),
-    ("checkpoint_every", 1, inf),
-    ("log_every", 1, inf),
-    ("seed", 0, 2**63 - 1),
-)
-
-
-def saved_config(values: Mapping[str, Any]) -> TrainingConfig:
-    """Make the configuration of a saved run, also of one that dnaembed 0.1.0 wrote.
-
-    Parameters withdrawn since are ignored where they had their default, and refused elsewhere.
-    """
-    values = {name: value for name, value in values.items() if name not in _WITHDRAWN_FREE}
-    for name, default in _WITHDRAWN.items():
-        if values.pop(name, default) != default:
-            raise ValueError(
-                f"The run used the training parameter {name}, which this version does not have; "
-                "continue it with dnaembed 0.1.0."
-            )
-    return TrainingConfig.from_dict(values)
+# Lowest and highest value of each number.
+_RANGES: dict[tuple[str, ...], tuple[float, float]] = {
+    ("n_steps", "batch_size", "head_size", "budget", "n_workers"): (1, inf),
+    ("eval_every", "checkpoint_every", "log_every"): (1, inf),
+    ("learning_rate", "head_learning_rate", "weight_decay", "anchor"): (0, inf),
+    ("n_trainable_layers",): (0, inf),
+    ("phase_split", "warmup", "final_learning_rate", "ema_decay"): (0, 1),
+    ("temperature", "mixing_alpha"): (nextafter(0, 1), inf),
+    ("seed",): (0, 2**63 - 1),
+}
 
 
 def check_names(values: Iterable[str], known: Sequence[str], what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from copy import deepcopy
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -19,19 +20,6 @@ from ._config import TrainingConfig
 from ._pairs import ReadPairs, number_labels
 from ._trainer import ContrastiveTrainer
 from ._weights import assign
-
-_OF_THE_TRAINER = (
-    "n_steps",
-    "batch_size",
-    "loss",
-    "temperature",
-    "head_size",
-    "anchor",
-    "n_trainable_layers",
-    "mixed_precision",
-    "gradient_checkpointing",
-    "budget",
-)
 
 
 class ContrastiveFineTuner(BaseEstimator):
@@ -245,6 +233,17 @@ class ContrastiveFineTuner(BaseEstimator):
             warnings.warn(f"{obstacle} The model stays as it is.", UserWarning, stacklevel=3)
             backbone.model.eval()
             return backbone
+        rate = self.learning_rate
+        shared = {field.name for field in fields(TrainingConfig)} & vars(self).keys()
+        own = {name: getattr(self, name) for name in shared - {"learning_rate"}}
+        config = TrainingConfig(
+            **own,
+            learning_rate=backbone.fine_tuning_rate(labelled) if isinstance(rate, str) else rate,
+            warmup=0.1,
+            weight_decay=0.0,
+            seed=int(seeds[1]),
+            log_every=10,
+        )
         source = ReadPairs(
             [read for read, use in zip(reads, usable, strict=True) if use],
             kept,
@@ -253,12 +252,7 @@ class ContrastiveFineTuner(BaseEstimator):
             error_rate=(0.0, self.error_rate),
             seed=int(seeds[0]),
         )
-        trainer = ContrastiveTrainer(
-            backbone,
-            source,
-            self._config(self._learning_rate(backbone, labelled), int(seeds[1])),
-            device=backbone.model.device,
-        )
+        trainer = ContrastiveTrainer(backbone, source, config, device=backbone.model.device)
         head = list(trainer.head.parameters())
         if self._head_weights is not None and head:
             assign(head, self._head_weights)
@@ -286,28 +280,12 @@ class ContrastiveFineTuner(BaseEstimator):
             return f"{len(numbers)} reads {kind} labels are too few to adapt to: min_reads={least}."
         return ""
 
-    def _learning_rate(self, backbone: Backbone, labelled: bool) -> float:
-        if not isinstance(self.learning_rate, str):
-            return self.learning_rate
-        return backbone.fine_tuning_rate(labelled)
-
-    def _config(self, rate: float, seed: int) -> TrainingConfig:
-        own = {name: getattr(self, name) for name in _OF_THE_TRAINER}
-        return TrainingConfig(
-            **own,
-            learning_rate=rate,
-            warmup=0.1,
-            weight_decay=0.0,
-            seed=seed,
-            log_every=10,
-        )
-
 
 def _usable(
     reads: list[str], numbers: NDArray[np.int64], min_read_length: int
 ) -> NDArray[np.bool_]:
     """Tell which reads can make a pair: long enough to be cut, or not alone with their label."""
-    long = np.array([len(read) >= min_read_length for read in reads])
+    lengths = np.array([len(read) for read in reads])
     counts = np.bincount(numbers[numbers >= 0], minlength=1)
     together = (numbers >= 0) & (counts[np.maximum(numbers, 0)] > 1)
-    return np.asarray((long | together) & (np.array([len(read) for read in reads]) > 1))
+    return np.asarray(((lengths >= min_read_length) | together) & (lengths > 1))

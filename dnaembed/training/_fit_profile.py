@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
+from ..backbones._protocol import config_parameters
 from ..utils._progress import progress
 from ._pairs import PairSource
 
@@ -105,12 +106,9 @@ def add_linear_part(
         If `shrinkage` is out of range, or labels are missing.
     """
     old = backbone.model
-    fields = {name: getattr(old.config, name) for name in old.config.architecture_fields}
+    fields = {name: getattr(old.config, name) for name in config_parameters(KmerProfileConfig)}
     fields |= {"linear_size": size, "linear_weight": weight}
-    config = KmerProfileConfig(
-        **fields, dropout=old.config.dropout, window_size=old.config.window_size
-    )
-    model = KmerProfileModel(config)
+    model = KmerProfileModel(KmerProfileConfig(**fields))
     state = {name: value for name, value in old.state_dict().items() if name != "linear"}
     model.load_state_dict(state, strict=False)
     new = KmerProfileBackbone(model.eval())
@@ -120,7 +118,7 @@ def add_linear_part(
 
 @dataclass(frozen=True)
 class _Scatter:
-    """Moments of profiles: over all, and within labels (None where labels are unknown)."""
+    """Moments of profiles over all, and within labels (None where labels are unknown)."""
 
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -155,7 +153,7 @@ def _collect(
             for label, row in zip(np.tile(batch.labels, 2).tolist(), rows, strict=True):
                 if label >= 0:
                     sizes[label] = sizes.get(label, 0) + 1
-                    sums[label] = sums[label] + row if label in sums else row
+                    sums[label] = sums.get(label, 0.0) + row
     mean = total / n
     within = None
     if len(sizes) > 1 and sum(sizes.values()) == n > len(sizes):

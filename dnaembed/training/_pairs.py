@@ -380,15 +380,7 @@ class ReadPairs(_PiecePairs):
 
 
 def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
-    """Number labels from 0 in sorted order; -1 is unknown, as are all without labels.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_reads,) or None
-        Of any kind that sorts; negative integers are unknown.
-    n_reads : int
-        Number of labels that are expected.
-    """
+    """Number labels from 0 in sorted order; -1 is unknown: a negative integer, or no labels."""
     numbers = np.full(n_reads, -1, dtype=np.int64)
     if labels is None:
         return numbers

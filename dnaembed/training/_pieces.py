@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from ..datasets._genomes import unpack
 from ..datasets._read_errors import corrupt, random_bits
+from ..utils._compile import compiled
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def place_pieces(  # type: ignore[no-untyped-def]
     labels, by_label, first, genome_pieces, piece_offsets, lengths, uniforms, spans
 ):
@@ -43,7 +43,7 @@ def place_pieces(  # type: ignore[no-untyped-def]
         )
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _place_two(  # type: ignore[no-untyped-def]
     begin1, end1, begin2, end2, same, length1, length2, u1, u2, span1, span2
 ):
@@ -69,7 +69,7 @@ def _place_two(  # type: ignore[no-untyped-def]
     span2[1] = span2[0] + length2
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
     """Substitute bases in place at rates that depend on both neighbours in the original."""
     previous = codes[0]
@@ -86,7 +86,7 @@ def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
         previous = base
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def read_pieces(  # type: ignore[no-untyped-def]
     packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
 ):

@@ -18,17 +18,10 @@ from ._pairs import PairBatch, PairSource
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that pass through the model together.
+    """Rows that pass through the model together, with the mixing in terms of these rows.
 
-    Attributes
-    ----------
-    rows : Tensor of shape (n_kept,), int64
-        Where the first rows of `inputs` belong among the views of this process (all views 1, then
-        all views 2). What follows them was added as partners of mixing and is thrown away.
-    inputs : dict of str to Tensor
-        What `Backbone.embed` takes.
-    mixing : Mixing or None
-        In terms of the rows of `inputs`.
+    `rows` says where the first rows of `inputs` belong among the views of this process (all views
+    1, then all views 2). What follows them was added as partners of mixing and is thrown away.
     """
 
     rows: Tensor
@@ -37,33 +30,18 @@ class Chunk:
 
     def to(self, device: torch.device) -> Chunk:
         """Return a copy on a device."""
-        mixing = self.mixing
-        if mixing is not None:
-            mixing = Mixing(
-                mixing.layer,
-                mixing.permutation.to(device, non_blocking=True),
-                mixing.coefficients.to(device, non_blocking=True),
-            )
         inputs = {
             name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()
         }
-        return Chunk(self.rows.to(device), inputs, mixing)
+        return Chunk(self.rows.to(device), inputs, self.mixing)  # mixing moves when it is done
 
 
 @dataclass(frozen=True)
 class PreparedStep:
     """A step, ready for the model: this process's chunks, and what concerns the whole batch.
 
-    Attributes
-    ----------
-    loss : str
-        Name of the loss.
-    chunks : list of Chunk
-        Together they hold each view of this process once.
-    labels : Tensor of shape (n_pairs,), int64, or None
-        Of the whole batch.
-    mixing : Mixing or None
-        In terms of the pairs of the whole batch, over all processes; None where nothing is mixed.
+    The chunks together hold each view of this process once. Labels and mixing are in terms of the
+    pairs of the whole batch, over all processes; None where there are none.
     """
 
     loss: str
@@ -144,24 +122,11 @@ def plan_chunks(
     costs: dict[int, int],
     budget: int | None,
 ) -> list[tuple[list[int], list[int]]]:
-    """Divide rows into chunks that fit a budget, partners included.
+    """Divide rows into chunks that fit a budget together with the partners that they mix with.
 
-    Parameters
-    ----------
-    numbers : sequence of int
-        Rows to place, each once.
-    partner : dict of int to int
-        Row that must be in the same chunk; rows that are not named need none.
-    costs : dict of int to int
-        Cost of each row and each partner.
-    budget : int or None
-        Greatest ``rows x largest cost`` of a chunk. A row that is over it with its partner is a
-        chunk of its own. None: one chunk.
-
-    Returns
-    -------
-    list of (list of int, list of int)
-        Rows, and partners that are not among them.
+    A chunk costs its number of rows times the cost of its costliest. A row that is over the budget
+    with its partner is a chunk of its own. Each chunk is returned as its rows, and the partners
+    that are not among them.
     """
     # A row without a partner is its own.
     with_own: dict[int, int] = {i: partner.get(i, i) for i in numbers}

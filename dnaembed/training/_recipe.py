@@ -1,4 +1,4 @@
-"""Recipes, and `train_model`: from a folder of genomes to a model."""
+"""Recipes, and `train_model`: from folders of genomes to a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from ..backbones import Backbone, KmerProfileBackbone, load_backbone
-from ..backbones._device import DTYPES, move, resolve_device
-from ..backbones._protocol import config_parameters, registered_backbones
+from ..backbones._device import DTYPES, resolve_device
+from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
 from ..datasets._read_errors import ErrorModel
 from ..io import read_labels
@@ -48,7 +48,7 @@ _TOKENIZER_PAIRS = 256
 
 
 def train_model(
-    genomes: str | os.PathLike[str],
+    genomes: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     recipe: Mapping[str, Mapping[str, Any]] | None = None,
     output: str | os.PathLike[str] = "run",
     *,
@@ -60,12 +60,13 @@ def train_model(
     device: str | torch.device | None = None,
     seed: int = 0,
 ) -> Backbone:
-    """Train a model on a folder of genomes, as ``dnaembed train`` does.
+    """Train a model on folders of genomes, as ``dnaembed train`` does.
 
     Parameters
     ----------
-    genomes : path-like
-        Folder of genomes; see `list_genomes`.
+    genomes : path-like, or sequence of these
+        Folder of genomes; see `list_genomes`. Several folders have a catalogue each, and genomes
+        of one label are of one species whichever folder they are in.
     recipe : mapping of str to mapping, default=None
         Sections ``model``, ``pairs``, ``training``, ``linear`` and ``output``, with the values
         that differ from the defaults; see :doc:`/guide/training`. None: a k-mer model.
@@ -73,9 +74,9 @@ def train_model(
         New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
         the course of the loss.
     catalog : path-like, default=None
-        Table of the genomes; ``catalog.tsv`` among them if None.
+        Table of the genomes of a single folder; ``catalog.tsv`` in each if None.
     labels : path-like, default=None
-        Table with path and species of each genome, in place of a catalogue.
+        Table with path and species of each genome of a single folder, in place of a catalogue.
     split : str, default=None
         Train on this split of the catalogue only.
     validation_split : str, default=None
@@ -98,7 +99,13 @@ def train_model(
     FileExistsError
         If `output` holds a run and `resume` is false, or a run that is complete.
     ValueError
-        If the recipe has unknown names or values out of range, or differs from that of the run.
+        If the recipe has unknown names or values out of range, or differs from that of the run,
+        or there are no genomes.
+
+    Warns
+    -----
+    UserWarning
+        If genomes that are too short are left out; the warning counts them.
 
     Examples
     --------
@@ -117,13 +124,24 @@ def train_model(
     'KmerProfileBackbone'
     """
     run = Path(output)
+    folders = [genomes] if isinstance(genomes, str | os.PathLike) else list(genomes)
     device = None if device is None or str(device) == "auto" else resolve_device(str(device))
     processes = join_processes(device)
     merged = merge_recipes(DEFAULTS, recipe or {})
     config = make_config(merged["training"], seed=seed)
+    splits = {"genomes": split}
+    if validation_split is not None:
+        splits["validation-genomes"] = validation_split
     if processes.is_first:
+        names = None if labels is None else read_labels(labels)
+        records = {
+            name: list_genomes(folders, catalog=catalog, split=one, labels=names)
+            for name, one in splits.items()
+            if not (run / name).exists()
+        }
+        places = [str(Path(folder).resolve()) for folder in folders]
         given = {
-            "genomes": str(Path(genomes).resolve()),
+            "genomes": places[0] if len(places) == 1 else places,
             "catalog": None if catalog is None else os.fspath(catalog),
             "labels": None if labels is None else os.fspath(labels),
             "split": split,
@@ -131,26 +149,16 @@ def train_model(
             "seed": seed,
         }
         _open_run(run, given | merged, resume)
+        for name, listed in records.items():  # once for all processes and runs
+            GenomeStore.build(listed, run / name)
     processes.wait()
-
-    def pack(split: str | None, name: str) -> GenomeStore:
-        # Once for all processes and runs.
-        if processes.is_first and not (run / name).exists():
-            names = None if labels is None else read_labels(labels)
-            records = list_genomes(genomes, catalog=catalog, split=split, labels=names)
-            GenomeStore.build(records, run / name)
-        processes.wait()
-        return GenomeStore(run / name)
-
-    store = pack(split, "genomes")
+    store = GenomeStore(run / "genomes")
     source = make_pairs(store, merged["pairs"], seed=seed)
     validation = None
     if validation_split is not None:
         # Other species, and so other domains perhaps: all labels weigh the same.
         section = {k: v for k, v in merged["pairs"].items() if k not in ("seed", "domain_weights")}
-        validation = make_pairs(
-            pack(validation_split, "validation-genomes"), section, seed=seed + 1
-        )
+        validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed + 1)
     if processes.is_first and not (run / "start").exists():
         make_backbone(merged["model"], source, seed=seed).save(run / "start")
     processes.wait()
@@ -160,10 +168,12 @@ def train_model(
         backbone, source, config, validation_source=validation, output_dir=run, device=device
     )
     backbone = trainer.train(resume=resume)
-    move(backbone.model, "cpu")
+    backbone.model.to("cpu")
     if processes.is_first:
-        real = {name: value for name, value in merged["pairs"].items() if name != "virtual_share"}
-        backbone = finish_backbone(backbone, merged, make_pairs(store, real, seed=seed))
+        if merged["linear"] and isinstance(backbone, KmerProfileBackbone):
+            real = make_pairs(store, merged["pairs"] | {"virtual_share": 0.0}, seed=seed)
+            backbone = add_linear_part(backbone, real, **merged["linear"])
+        backbone.model.to(dtype=DTYPES[merged["output"].get("dtype", "float32")])
         backbone.save(run / "model")
         logger.info("Wrote %s.", run / "model")
     return backbone
@@ -184,33 +194,19 @@ def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
         if changed:
             raise ValueError(f"{run} was begun with other values of {', '.join(changed)}.")
     elif run.exists() and any(run.iterdir()):
-        raise FileExistsError(f"{run} exists and holds something else than a run.")
+        raise FileExistsError(f"{run} exists and holds something other than a run.")
     run.mkdir(parents=True, exist_ok=True)
     with atomic_output(note) as beside:
         beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Read a recipe from a TOML or JSON file.
+    """Read the sections of a recipe from a ``.toml`` or ``.json`` file.
 
-    Parameters
-    ----------
-    path : path-like
-        A ``.toml`` (where ``"none"`` stands for None) or ``.json`` file with any of the sections
-        ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
-        (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
-        (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
-        ``output`` (``dtype`` of the weights).
-
-    Returns
-    -------
-    dict of str to dict
-        The sections.
-
-    Raises
-    ------
-    ValueError
-        If the file is neither, or has other sections.
+    They are ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
+    (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
+    (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
+    ``output`` (``dtype`` of the weights). TOML has no null: ``"none"`` stands for None.
     """
     path = Path(path)
     try:
@@ -227,7 +223,6 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     unknown = sorted(set(content) - set(DEFAULTS))
     if unknown:
         raise ValueError(f"{path}: unknown sections {unknown}; there are {sorted(DEFAULTS)}.")
-    # TOML has no null.
     return {
         name: {key: None if value == "none" else value for key, value in section.items()}
         for name, section in content.items()
@@ -258,27 +253,9 @@ def make_pairs(store: GenomeStore, section: Mapping[str, Any], *, seed: int) -> 
 
 
 def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) -> Backbone:
-    """Make the model of a recipe, with random weights or from one that exists.
+    """Make the model of a recipe: one that exists (``path``), or a new one with random weights.
 
-    Parameters
-    ----------
-    section : mapping
-        ``path``: a bundled name, folder or hub id; or ``architecture``: "kmer_profile", "dnabert"
-        or another registered ``model_type``, and the parameters of its configuration.
-    source : PairSource
-        Where a new k-mer model takes its statistics from and a new transformer its tokens.
-    seed : int
-        Of the weights.
-
-    Returns
-    -------
-    Backbone
-        On the CPU, in evaluation mode.
-
-    Raises
-    ------
-    ValueError
-        If there is no such architecture, or a parameter is unknown.
+    A new k-mer model takes its statistics from the source, and a new transformer its tokens.
     """
     values = dict(section)
     if "path" in values:
@@ -287,16 +264,11 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
             raise ValueError(f"A model that exists takes no sizes, got {sorted(values)}.")
         return load_backbone(path, **values)
     architecture = values.pop("architecture", "kmer_profile")
-    known = {
-        name: kind
-        for name, kind in registered_backbones().items()
-        if name not in kind.other_model_types
-    }
-    if architecture not in known:
-        raise ValueError(
-            f"architecture must be one of {', '.join(sorted(known))}, got {architecture!r}."
-        )
-    kind = known[architecture]
+    kind = backbone_class(architecture)
+    if kind is None or architecture in kind.other_model_types:
+        kinds = registered_backbones().items()
+        names = sorted(name for name, one in kinds if name not in one.other_model_types)
+        raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
     parameters = config_parameters(kind.model_class.config_class)
     check_names(values, parameters, "parameters of the model")
     backbone = kind.create(values, _pieces(source), seed=derive_seed(seed))
@@ -314,31 +286,6 @@ def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) ->
         if not isinstance(backbone, KmerProfileBackbone):
             raise ValueError("Only a k-mer profile model has a linear part.")
         _check_section(recipe["linear"], add_linear_part, "parameters of the linear part")
-
-
-def finish_backbone(
-    backbone: Backbone, recipe: Mapping[str, Mapping[str, Any]], source: PairSource
-) -> Backbone:
-    """Do to a trained model what the sections ``linear`` and ``output`` ask for.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        The trained model, on the CPU.
-    recipe : mapping
-        All sections, as `check_finish` lets them pass.
-    source : PairSource
-        Pieces of real species, for the linear part.
-
-    Returns
-    -------
-    Backbone
-        The model to save.
-    """
-    if recipe["linear"] and isinstance(backbone, KmerProfileBackbone):
-        backbone = add_linear_part(backbone, source, **recipe["linear"])
-    move(backbone.model, dtype=DTYPES[recipe["output"].get("dtype", "float32")])
-    return backbone
 
 
 def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:

@@ -67,15 +67,7 @@ class ProjectionHead(nn.Sequential):
 
 @dataclass(frozen=True)
 class Processes:
-    """The place of this process among those that train together.
-
-    Attributes
-    ----------
-    index : int
-        Rank of this process; the first writes.
-    number : int
-        How many there are.
-    """
+    """The place of this process among those that train together; the first writes."""
 
     index: int = 0
     number: int = 1
@@ -102,10 +94,7 @@ class Processes:
 def join_processes(device: str | torch.device | None = None) -> Processes:
     """Join the processes that ``torchrun`` started; without it, this one is alone.
 
-    Parameters
-    ----------
-    device : str or torch.device, default=None
-        Where the caller will compute, as far as it knows: decides how processes talk.
+    The device, as far as the caller knows it, decides how processes talk.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
@@ -119,14 +108,9 @@ def join_processes(device: str | torch.device | None = None) -> Processes:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step gave besides gradients, over the whole batch.
+    """What a step gave besides gradients, detached, over the whole batch.
 
-    Attributes
-    ----------
-    loss : Tensor
-        Scalar, detached.
-    z1, z2 : Tensor of shape (n_pairs, d)
-        Unit vectors, detached; `z1` of the mixed views where the step mixes.
+    `z1` and `z2` are the unit vectors of the views; `z1` of the mixed ones where the step mixes.
     """
 
     loss: Tensor
@@ -146,17 +130,6 @@ class ContrastiveStep:
     3. each process takes that gradient at its own rows back through the model, chunk by chunk
        (embedding again, with the same dropout, if there was more than one), and the gradients of
        the weights are *added* over the processes.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        On `device`.
-    head : Module
-        From embeddings to unit vectors.
-    config : TrainingConfig
-        Hyperparameters.
-    device : torch.device
-        Where the model is.
 
     References
     ----------
@@ -184,13 +157,7 @@ class ContrastiveStep:
         at_once = len(chunks) == 1
         with torch.set_grad_enabled(at_once):
             parts = [self._forward(chunk, seed) for chunk, seed in zip(chunks, seeds, strict=True)]
-        with torch.no_grad():
-            own = torch.empty(
-                (sum(map(len, parts)), parts[0].shape[1]), dtype=parts[0].dtype, device=self.device
-            )
-            for chunk, part in zip(chunks, parts, strict=True):
-                own[chunk.rows] = part
-        z1, z2 = self._gather(own)
+        z1, z2 = self._gather(chunks, parts)
         z1.requires_grad_()
         z2.requires_grad_()
         loss = self._loss(prepared, z1, z2)
@@ -210,10 +177,7 @@ class ContrastiveStep:
         """Compute the loss alone; the modules are in evaluation mode."""
         chunks = [chunk.to(self.device) for chunk in prepared.chunks]
         parts = [self._forward(chunk, seed=0) for chunk in chunks]
-        own = torch.empty_like(torch.cat(parts))
-        for chunk, part in zip(chunks, parts, strict=True):
-            own[chunk.rows] = part
-        z1, z2 = self._gather(own)
+        z1, z2 = self._gather(chunks, parts)
         return StepOutput(self._loss(prepared, z1, z2), z1, z2)
 
     def _forward(self, chunk: Chunk, seed: int) -> Tensor:
@@ -226,19 +190,19 @@ class ContrastiveStep:
             unit: Tensor = self.head(embeddings[: len(chunk.rows)])
         return unit
 
-    def _gather(self, own: Tensor) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def _gather(self, chunks: list[Chunk], parts: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the views 1 and 2 of the whole batch from those of this process."""
+        own = torch.empty_like(torch.cat(parts))
+        for chunk, part in zip(chunks, parts, strict=True):
+            own[chunk.rows] = part
         n = self.processes.number
-        if n == 1:
-            half = len(own) // 2
-            return own[:half], own[half:]
-        parts = [torch.empty_like(own) for _ in range(n)]
-        distributed.all_gather(parts, own)
-        everyone = torch.stack(parts).reshape(n, 2, len(own) // 2, -1)
-        return (
-            everyone[:, 0].flatten(0, 1).contiguous(),
-            everyone[:, 1].flatten(0, 1).contiguous(),
-        )
+        everyone = [own]
+        if n > 1:
+            everyone = [torch.empty_like(own) for _ in range(n)]
+            distributed.all_gather(everyone, own)
+        views = torch.stack(everyone).unflatten(1, (2, -1))
+        return views[:, 0].flatten(0, 1).contiguous(), views[:, 1].flatten(0, 1).contiguous()
 
     def _own_gradient(self, z1: Tensor, z2: Tensor) -> Tensor:
         gradients = []

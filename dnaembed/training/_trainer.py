@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, distributed
 
 from ..backbones import Backbone
-from ..backbones._device import move
 from ..utils._ahead import ahead
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import Checkpoint, CsvLog, latest_checkpoint, write_checkpoint
-from ._config import TrainingConfig, saved_config
+from ._checkpoint import Checkpoint, latest_checkpoint, write_checkpoint, write_rows
+from ._config import TrainingConfig
 from ._losses import LOSSES, alignment, uniformity, unmixed
 from ._pairs import PairSource
 from ._prepare import PreparedStep, prepare_step
@@ -131,7 +130,7 @@ class ContrastiveTrainer:
         self.validations: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
         self._best_weights: list[Tensor] | None = None
-        move(backbone.model, self.device)
+        backbone.model.to(self.device)
         self.head.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
         if config.n_trainable_layers is not None:
@@ -145,7 +144,14 @@ class ContrastiveTrainer:
         self._same_start()
         self._anchor = copies(self._encoder_weights) if config.anchor else None
         self._average = copies(self._weights) if config.ema_decay is not None else None
-        self._optimizer = self._make_optimizer()
+        rate, decay = config.learning_rate, config.weight_decay
+        head_rate = rate if config.head_learning_rate is None else config.head_learning_rate
+        self._optimizer = torch.optim.AdamW(
+            weight_groups(backbone.model, rate, decay) + weight_groups(self.head, head_rate, decay),
+            lr=rate,
+            betas=config.betas,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
         self._scaler = torch.amp.GradScaler(
             self.device.type, enabled=config.mixed_precision == "fp16"
         )
@@ -179,10 +185,10 @@ class ContrastiveTrainer:
             checkpoint = latest_checkpoint(self.output_dir / "checkpoints")
         if checkpoint is not None:
             self._restore(checkpoint)
-        logs = self._open_logs()
+        self._begin_tables()
         try:
             with checkpointed(self.backbone.model, self.config.gradient_checkpointing):
-                self._run(logs)
+                self._run()
         finally:
             for parameter in self._frozen:
                 parameter.requires_grad_(True)
@@ -194,7 +200,7 @@ class ContrastiveTrainer:
             assign(self._weights, self._average)
         return self.backbone
 
-    def _run(self, logs: dict[str, CsvLog]) -> None:
+    def _run(self) -> None:
         config, n_ahead = self.config, self.config.n_workers
         numbers = range(self.step, config.n_steps)
         steps = ahead(numbers, self._prepare, n_threads=n_ahead, depth=n_ahead)
@@ -212,10 +218,9 @@ class ContrastiveTrainer:
                     row = self._row(prepared, output, norm, perf_counter() - start)
                     self.history.append(row)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in _SHOWN}, refresh=False)
-                    if "train" in logs:
-                        logs["train"].write(row)
+                    self._log("log.csv", row)
                 if last or (config.eval_every and self.step % config.eval_every == 0):
-                    self._validate(logs)
+                    self._validate()
                 if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
                     self._save()
 
@@ -261,12 +266,11 @@ class ContrastiveTrainer:
                 "mixed_precision."
             )
         near = alignment(output.z1, output.z2)
-        if prepared.mixing is not None:
-            # A mixed view belongs to two others, as in the loss.
-            share = prepared.mixing.coefficients.to(self.device)
-            other = output.z2[prepared.mixing.permutation.to(self.device)]
+        if (mixing := prepared.mixing) is not None:  # a mixed view belongs to two others
+            share = mixing.coefficients.to(self.device)
             own = (output.z1 - output.z2).square().sum(1)
-            near = (share * own + (1 - share) * (output.z1 - other).square().sum(1)).mean()
+            other = (output.z1 - output.z2[mixing.permutation.to(self.device)]).square().sum(1)
+            near = (share * own + (1 - share) * other).mean()
         factor = self.config.learning_rate_factor(self.step - 1)
         return {
             "step": self.step,
@@ -279,7 +283,7 @@ class ContrastiveTrainer:
             "seconds": seconds,
         }
 
-    def _validate(self, logs: dict[str, CsvLog]) -> None:
+    def _validate(self) -> None:
         if self.validation_source is None:
             return
         self.backbone.model.eval()
@@ -291,18 +295,15 @@ class ContrastiveTrainer:
             self._keep_if_best(rows[0])
         self._training_mode()
         self.validations.append(rows[0])
-        if "validation" in logs:
-            logs["validation"].write(rows[0])
+        self._log("validation.csv", rows[0])
 
     def _validation_loss(self, source: PairSource) -> dict[str, Any]:
         sums = torch.zeros(3)
         for step in range(_VALIDATION_STEPS):
             # Unmixed, so that values are comparable over the whole run.
-            prepared = self._prepare(step, source, unmixed(self.config.loss))
-            output = self._compute.evaluate(prepared)
-            sums += torch.stack(
-                [output.loss, alignment(output.z1, output.z2), uniformity(output.z2)]
-            ).cpu()
+            output = self._compute.evaluate(self._prepare(step, source, unmixed(self.config.loss)))
+            near, spread = alignment(output.z1, output.z2), uniformity(output.z2)
+            sums += torch.stack([output.loss, near, spread]).cpu()
         names = ("validation_loss", "validation_alignment", "validation_uniformity")
         return dict(zip(names, (sums / _VALIDATION_STEPS).tolist(), strict=True))
 
@@ -321,20 +322,6 @@ class ContrastiveTrainer:
         self.backbone.model.train()
         self.head.train()
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        config = self.config
-        rate = config.learning_rate
-        head_rate = rate if config.head_learning_rate is None else config.head_learning_rate
-        groups = [
-            *weight_groups(
-                self.backbone.model, learning_rate=rate, weight_decay=config.weight_decay
-            ),
-            *weight_groups(self.head, learning_rate=head_rate, weight_decay=config.weight_decay),
-        ]
-        return torch.optim.AdamW(
-            groups, lr=rate, betas=config.betas, fused=self.device.type in ("cpu", "cuda")
-        )
-
     def _same_start(self) -> None:
         """Give all processes the weights of the first."""
         if self.processes.number > 1:
@@ -344,18 +331,20 @@ class ContrastiveTrainer:
             pairs = zip(self._weights, parts, strict=True)
             assign(self._weights, [part.view_as(p) for p, part in pairs])
 
-    def _open_logs(self) -> dict[str, CsvLog]:
+    def _begin_tables(self) -> None:
+        """Begin the tables with what a checkpoint knows; what came after it happens again."""
         if self.output_dir is None or not self.processes.is_first:
-            return {}
+            return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         content = {"config": self.config.to_dict(), "n_processes": self.processes.number}
         with atomic_output(self.output_dir / "training.json") as beside:
             beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        after = self.step if self.step else -1
-        return {
-            "train": CsvLog(self.output_dir / "log.csv", after=after),
-            "validation": CsvLog(self.output_dir / "validation.csv", after=after),
-        }
+        write_rows(self.output_dir / "log.csv", self.history)
+        write_rows(self.output_dir / "validation.csv", self.validations)
+
+    def _log(self, name: str, row: dict[str, Any]) -> None:
+        if self.output_dir is not None and self.processes.is_first:
+            write_rows(self.output_dir / name, [row], append=True)
 
     def _save(self) -> None:
         if self.output_dir is None or not self.processes.is_first:
@@ -381,7 +370,9 @@ class ContrastiveTrainer:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
-        changed = self.config.differences(saved_config(state["config"]))
+        known = self.config.to_dict()
+        before = TrainingConfig.from_dict({k: v for k, v in state["config"].items() if k in known})
+        changed = self.config.differences(before)
         if changed:
             raise ValueError(
                 f"The checkpoint of step {checkpoint.step} was written with other values of "
@@ -390,11 +381,10 @@ class ContrastiveTrainer:
         parts = _by_prefix(checkpoint.tensors)
         self.backbone.model.load_state_dict(parts["model"])
         self.head.load_state_dict(parts.get("head", {}))
+        moments = _by_prefix(parts.get("optimizer", {}))
+        groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict(
-            {
-                "state": _optimizer_state(parts.get("optimizer", {})),
-                "param_groups": self._optimizer.state_dict()["param_groups"],
-            }
+            {"state": {int(i): values for i, values in moments.items()}, "param_groups": groups}
         )
         self._scaler.load_state_dict(state["scaler"])
         for name, weights in (("average", self._average), ("anchor", self._anchor)):
@@ -421,13 +411,15 @@ def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) 
             f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
             f"use one of {others}."
         )
-    if config.gradient_checkpointing and not backbone.model.supports_gradient_checkpointing:
+    can = getattr(backbone.model, "supports_gradient_checkpointing", False)
+    if config.gradient_checkpointing and not can:
         raise ValueError(
             f"gradient_checkpointing is not possible with {type(backbone.model).__name__}."
         )
 
 
 def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Group tensors by the part of their names before the first dot."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         prefix, _, rest = name.partition(".")
@@ -437,11 +429,3 @@ def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def _in_order(parts: Mapping[str, Tensor]) -> list[Tensor]:
     return [parts[str(i)] for i in range(len(parts))]
-
-
-def _optimizer_state(parts: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in parts.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    return state

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 
 def freeze_first_layers(model: nn.Module, n_layers: int, n_trainable: int) -> list[nn.Parameter]:
-    """Leave only the last hidden layers, and what follows them, trainable.
+    """Leave only the last hidden layers, and what follows them, trainable; return what was frozen.
 
-    Parameters
-    ----------
-    model : Module
-        Has its hidden layers in one ``ModuleList``.
-    n_layers : int
-        Hidden layers of the model, by which that list is found.
-    n_trainable : int
-        Layers to train.
-
-    Returns
-    -------
-    list of Parameter
-        What was frozen, so that it can be thawed.
-
-    Raises
-    ------
-    ValueError
-        If no layers are found.
+    The layers are the ``ModuleList`` of the model that has `n_layers` of them.
     """
     stack = next(
         (m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == n_layers), None
@@ -40,9 +23,7 @@ def freeze_first_layers(model: nn.Module, n_layers: int, n_trainable: int) -> li
             f"n_trainable_layers needs a model whose {n_layers} hidden layers are one ModuleList; "
             f"{type(model).__name__} has none."
         )
-    kept = set()
-    for layer in list(stack)[max(0, n_layers - n_trainable) :]:
-        kept |= set(layer.parameters())
+    kept = set(stack[max(0, n_layers - n_trainable) :].parameters())
     inside = set(stack.parameters())
     frozen = []
     passed = False  # whether the stack has been met: parameters are listed in order of definition
@@ -89,7 +70,7 @@ def exchanged(parameters: Sequence[Tensor], values: Sequence[Tensor] | None) -> 
 
 
 def weight_groups(
-    module: nn.Module, *, learning_rate: float, weight_decay: float
+    module: nn.Module, learning_rate: float, weight_decay: float
 ) -> list[dict[str, object]]:
     """Return optimiser groups: matrices decay, vectors do not."""
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -101,7 +82,7 @@ def weight_groups(
 
 
 @contextmanager
-def checkpointed(model: PreTrainedModel, enabled: bool) -> Iterator[None]:
+def checkpointed(model: Any, enabled: bool) -> Iterator[None]:
     """Recompute activations in backward passes within the block."""
     if not enabled:
         yield

@@ -1,29 +1,116 @@
-"""Outputs are complete or absent: written beside their place, then renamed into it."""
+"""Outputs are complete or absent, and overwrite neither an input nor what is not theirs."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import stat
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+# What only a manifest of this package holds.
+_MARK = b'"input_checksum"'
+
+
+def check_outputs(
+    outputs: Iterable[str | os.PathLike[str]],
+    inputs: Iterable[Any] = (),
+    folders: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Raise if an output cannot be written or would overwrite an input or another output.
+
+    All commands and functions that write pass here before their work. Files are compared as files,
+    through links; what lies beside a ``.npy`` file counts as part of it; `folders` are outputs that
+    are replaced as a whole. Inputs that are not paths are passed over.
+    """
+    paths = [path for path in inputs if isinstance(path, str | os.PathLike) and path != "-"]
+    taken = [(place, path) for path in paths for place in _places(path)]
+    for path in outputs:
+        check_output(path)
+        places = _places(path)
+        for name in [name for other, name in taken if any(_is_same(p, other) for p in places)]:
+            raise ValueError(f"The output {path} would overwrite {name}; choose another name.")
+        taken += [(place, path) for place in places]
+    for path in folders:
+        target = check_folder(path)
+        for place, name in taken:
+            if Path(os.path.realpath(place)).is_relative_to(target):
+                raise ValueError(f"{name} lies in the output {path}; choose another folder.")
+
+
+def check_output(path: str | os.PathLike[str]) -> Path:
+    """Return where `path` leads to; raise if no file can be written there."""
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        if not Path(f"/dev/fd/{descriptor}").exists() or (descriptor == 1 and sys.stdout is None):
+            raise OSError(f"Cannot write {path}: it is closed.")
+        return Path(path)
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
+    beside = companions(target)
+    if target.exists() and not target.is_file() and beside:
+        raise ValueError(f"{path} is not a regular file: a .npy file cannot be written there.")
+    _check_place(path, target, *beside)
+    # While parts are there, identifiers and manifest may be waiting for their array.
+    is_begun = target.exists() or (beside and (beside[2] / "manifest.json").is_file())
+    for name in filter(os.path.lexists, beside[:2]):
+        if not is_begun or (name.suffix == ".json" and _MARK not in name.read_bytes()):
+            raise FileExistsError(
+                f"{name} was not written together with {target.name}, and would be overwritten. "
+                "Move it, or choose another output."
+            )
+    return target
+
+
+def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+    """Return where the folder `path` leads to; raise if it cannot be written or replaced."""
+    target = Path(os.path.realpath(path))
+    if os.path.lexists(path) and not target.is_dir():
+        kind = NotADirectoryError if overwrite else FileExistsError
+        raise kind(f"{path} is a file; the name of a folder is expected.")
+    if target.is_dir():
+        if not overwrite and any(target.iterdir()):
+            raise FileExistsError(f"{path}: the folder exists and is not empty.")
+        if os.path.ismount(target) or Path.cwd().is_relative_to(target):
+            raise OSError(
+                f"{path} is a mount point or holds the current folder, so it cannot be replaced; "
+                "choose a new folder in it."
+            )
+    _check_place(path, target)
+    return target
+
+
+@contextmanager
+def open_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[Any]:
+    """Open an output; a file takes its name when the block ends well.
+
+    What is not a regular file is written straight down: ``"-"``, a pipe, a device. ``/dev/stdout``
+    is written as it was opened, so that ``>>`` appends.
+    """
+    settings = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    descriptor = descriptor_of(path)
+    if descriptor is None:
+        with atomic_output(path) as beside, beside.open(mode, **settings) as file:  # type: ignore[call-overload]
+            yield file
+        return
+    check_output(path)
+    if sys.stdout is not None:  # what was printed before stands before
+        sys.stdout.flush()
+    with os.fdopen(os.dup(descriptor), mode, **settings) as file:  # type: ignore[call-overload]
+        yield file
 
 
 @contextmanager
 def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it into place when the block ends well.
 
-    Parameters
-    ----------
-    path : path-like
-        Where the file belongs. A link is followed; what is not a regular file (``/dev/stdout``, a
-        named pipe) is written directly, because renaming would replace the device.
-
-    Yields
-    ------
-    pathlib.Path
-        Write here. After an exception it is removed and `path` is as it was.
+    A link is followed, and a pipe or device is written directly.
     """
     target = check_output(path)
     if target.exists() and not target.is_file():
@@ -35,15 +122,13 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
-    """Do as `atomic_output`, but follow no link: one that has the name is replaced.
-
-    `flush` makes sure that the content is on the disk before the file takes its name.
-    """
-    beside = target.with_name(_temporary(target.name))
+    """Do as `atomic_output`, but follow no link: one that has the name is replaced."""
+    beside = target.with_name(_temporary())
     try:
         yield beside
         if flush:
             flush_to_disk(beside)
+        keep_mode(beside, target)
         beside.replace(target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -51,53 +136,34 @@ def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
         raise
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
-    """Return where `path` leads to; raise if no file can be there.
-
-    To be called before long work as well, so that it is not done in vain.
-    """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
-    # Raises where the name is too long for the longest one that is made of it.
-    target.with_name(_temporary(target.name)).is_symlink()
-    return target
-
-
-def _temporary(name: str) -> str:
-    return f".{name}.{secrets.token_hex(4)}.tmp"
+def keep_mode(new: Path, old: Path) -> None:
+    """Give a file or folder the mode of the one that it will replace, if there is one."""
+    if old.exists() and not old.is_symlink():
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
-    """Give a new temporary folder beside `path`; rename it into place when the block ends well.
+    """Give a temporary folder beside `path`; rename it into place when the block ends well.
 
     A folder at `path` is replaced as a whole: the caller has made sure that it may be. With
     ``overwrite=False``, only an empty one is. After an exception it is as it was.
     """
-    if not overwrite:
-        check_vacant(path)
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_dir():
-        raise NotADirectoryError(f"{path} is a file; the name of a folder is expected.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {path}: there is no folder {target.parent}.")
-    beside = target.with_name(_temporary(target.name))
+    target = check_folder(path, overwrite=overwrite)
+    beside = target.with_name(_temporary())
     beside.mkdir()
     try:
         yield beside
-        if not overwrite:
-            check_vacant(path)
+        check_folder(path, overwrite=overwrite)
         if not target.exists():
             beside.rename(target)
             return
+        keep_mode(beside, target)
         old = beside.with_suffix(".old")
         target.rename(old)
         try:
             beside.rename(target)
-        except OSError:
+        except BaseException:
             old.rename(target)
             raise
         shutil.rmtree(old)
@@ -106,18 +172,63 @@ def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
         raise
 
 
-def check_vacant(path: str | os.PathLike[str]) -> None:
-    """Raise unless `path` is free or an empty folder."""
-    target = Path(path)
-    if target.is_dir():
-        if any(target.iterdir()):
-            raise FileExistsError(f"{path}: the folder exists and is not empty.")
-    elif target.exists() or target.is_symlink():
-        raise FileExistsError(f"{path}: a file of this name exists.")
-
-
 def flush_to_disk(path: Path) -> None:
     """Wait until the content of a file is on the disk."""
     # Without it a power cut after the rename can leave an empty file under the final name.
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def companions(path: str | os.PathLike[str]) -> list[Path]:
+    """Return what belongs to a ``.npy`` file: identifiers, manifest, folder of parts."""
+    target = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
+    endings = (".ids.txt", ".manifest.json", f"{target.suffix}.parts")
+    return [target.with_suffix(end) for end in endings] if target.suffix.lower() == ".npy" else []
+
+
+def _places(path: str | os.PathLike[str]) -> list[Path]:
+    """Return a file and its companions, which lie beside the file that a link leads to."""
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        return [Path(f"/dev/fd/{descriptor}")]
+    return [Path(path), *companions(path)]
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    if a.exists() and b.exists():
+        return a.samefile(b) and (a.is_file() or a.is_dir())  # terminals are read and written
+    if a.exists() or b.exists():
+        return False
+    # Neither is there yet, and the file system may not tell their cases apart.
+    return os.path.realpath(a).casefold() == os.path.realpath(b).casefold()
+
+
+def _check_place(path: str | os.PathLike[str], *targets: Path) -> None:
+    parent = targets[0].parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"Cannot write {path}: there is no folder {parent}.")
+    for target in targets:
+        with suppress(FileNotFoundError):
+            target.lstat()  # raises where the name is too long
+        place = target if target.is_file() else parent
+        if not os.access(place, os.W_OK):
+            raise PermissionError(f"Cannot write {path}: no permission to write {place}.")
+
+
+def descriptor_of(path: str | os.PathLike[str]) -> int | None:
+    """Return the open file that a name stands for: 1 for ``-`` and ``/dev/stdout``."""
+    name = os.fspath(path)
+    for _ in range(40):  # links on the way, as the system allows
+        if name == "-":
+            return 1
+        if match := re.fullmatch(rf"/(?:dev|proc/(?:self|{os.getpid()}))/fd/(\d+)", name):
+            return int(match[1])
+        if not Path(name).is_symlink():
+            break
+        name = str(Path(name).parent / Path(name).readlink())
+    return None
+
+
+def _temporary() -> str:
+    # Short, whatever the name of the output, so that it is never too long.
+    return f".dnaembed.{secrets.token_hex(4)}.tmp"

@@ -1,4 +1,4 @@
-"""Text out of a file as it can stand in a message."""
+"""Text from files, made fit for a message."""
 
 from __future__ import annotations
 
@@ -11,26 +11,7 @@ def shorten(text: str, longest: int = _LONGEST) -> str:
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    r"""Return text of any origin in one line, without what a terminal would obey.
-
-    Parameters
-    ----------
-    text : str
-        For example a line of a file, or the message of another library about one.
-    longest : int, default=100
-        Characters to keep.
-
-    Returns
-    -------
-    str
-        White space is one space, other characters that are not printable are escaped.
-
-    Examples
-    --------
-    >>> from dnaembed.utils._messages import printable
-    >>> printable("a\n b\x1b[2J")
-    'a b\\x1b[2J'
-    """
+    """Return the start of a text in one line, without control characters for a terminal."""
     return escape(" ".join(shorten(text, longest).split()))
 
 

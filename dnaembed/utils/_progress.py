@@ -12,25 +12,10 @@ logger = logging.getLogger("dnaembed")
 
 
 def progress(
-    iterable: Iterable[Any] | None = None,
-    *,
-    total: int | None = None,
-    description: str | None = None,
-    unit: str = "it",
-    initial: int = 0,
+    iterable: Iterable[Any] | None = None, *, description: str | None = None, **settings: Any
 ) -> tqdm:
-    """Wrap an iterable in a bar on standard error, if the logger shows INFO on a terminal.
-
-    The bar waits two seconds before it appears, so that short work stays quiet.
-    """
-    return tqdm(
-        iterable,
-        total=total,
-        desc=description,
-        unit=unit,
-        unit_scale=True,
-        initial=initial,
-        delay=2,
-        # None: unless standard error is a terminal, so that logs of batch jobs have no bars.
-        disable=None if logger.isEnabledFor(logging.INFO) else True,
-    )
+    """Return a bar on standard error, which appears after two seconds if the logger shows INFO."""
+    # None: unless standard error is a terminal, so that logs of batch jobs have no bars.
+    disable = None if logger.isEnabledFor(logging.INFO) else True
+    settings = {"unit_scale": True, "delay": 2, "disable": disable, **settings}
+    return tqdm(iterable, desc=description, **settings)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from ._fork import ForkedLock
+
 # Dropout can only draw from the generators that all threads of the process share. Held by whoever
 # has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw
 # from each other's, and give other weights every time.
-_generators = threading.RLock()
+_generators = ForkedLock()
 
 
 def derive_seed(*key: int) -> int:

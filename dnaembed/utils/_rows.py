@@ -1,11 +1,14 @@
-"""Rows of unit length, whatever their length was."""
+"""Rows: of unit length whatever their length was, and some at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import normalize
+
+_BLOCK_BYTES = 1 << 26
 
 
 def unit_length(X: Any) -> np.ndarray:
@@ -32,3 +35,9 @@ def unit_length(X: Any) -> np.ndarray:
         largest = np.abs(given).max(axis=1, keepdims=True)
         rows[odd] = normalize(given / np.where(largest > 0, largest, 1))
     return rows
+
+
+def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
+    """Cut rows into slices whose results, of `row_bytes` per row, fit in a fixed memory."""
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    return (slice(start, start + step) for start in range(0, n_rows, step))

@@ -44,14 +44,14 @@ def _fitted(estimator: Any, X: Any = None) -> Any:
     return _fresh(estimator).fit(example_sequences() if X is None else X)
 
 
+def _rows(estimator: Any, X: Any = None) -> Any:
+    """Embed sequences, those of the checks if None, by an estimator fitted to them."""
+    return _fitted(estimator).transform(example_sequences() if X is None else X)
+
+
 def _assert_close(actual: Any, expected: Any, message: str) -> None:
-    assert_allclose(
-        np.asarray(actual, dtype=np.float64),
-        np.asarray(expected, dtype=np.float64),
-        rtol=TOLERANCE,
-        atol=TOLERANCE,
-        err_msg=message,
-    )
+    actual, expected = (np.asarray(rows, dtype=np.float64) for rows in (actual, expected))
+    assert_allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE, err_msg=message)
 
 
 @contextmanager
@@ -80,14 +80,11 @@ def import_or_skip(module: str) -> ModuleType:
 def check_sequence_unfitted(name: str, estimator_orig: Any) -> None:
     """`transform` and `get_feature_names_out` raise NotFittedError unless fitted; so do clones."""
     for estimator in (_fresh(estimator_orig), clone(_fitted(estimator_orig))):
-        for method in ("transform", "get_feature_names_out"):
-            arguments = [example_sequences()] if method == "transform" else []
-            with _must_raise(
-                NotFittedError,
-                "",
-                f"{name}.{method} should raise NotFittedError before fit: call check_is_fitted.",
-            ):
-                getattr(estimator, method)(*arguments)
+        message = f"{name} should raise NotFittedError before fit: call check_is_fitted."
+        with _must_raise(NotFittedError, "", message):
+            estimator.transform(example_sequences())
+        with _must_raise(NotFittedError, "", message):
+            estimator.get_feature_names_out()
 
 
 def check_sequence_is_fitted(name: str, estimator_orig: Any) -> None:
@@ -115,8 +112,7 @@ def check_sequence_output(name: str, estimator_orig: Any) -> None:
     estimator = _fitted(estimator_orig)
     embeddings = estimator.transform(X)
     assert isinstance(embeddings, np.ndarray), f"{name}.transform should return an array."
-    assert embeddings.ndim == 2, f"{name}.transform should return a 2-D array."
-    assert len(embeddings) == len(X), f"{name}.transform should return one row per sequence."
+    assert embeddings.shape[:-1] == (len(X),), f"{name}.transform should return a row per sequence."
     assert embeddings.dtype.kind == "f", f"{name}.transform should return floats."
     assert np.isfinite(embeddings).all(), f"{name}.transform should return finite numbers."
     assert not hasattr(estimator, "n_features_in_"), (
@@ -156,12 +152,9 @@ def check_sequence_parameters_unchanged(name: str, estimator_orig: Any) -> None:
 
 def check_sequence_fit_transform(name: str, estimator_orig: Any) -> None:
     """`fit_transform` is `fit` and `transform`."""
-    X = example_sequences()
-    _assert_close(
-        _fresh(estimator_orig).fit_transform(X),
-        _fitted(estimator_orig).transform(X),
-        f"{name}: fit_transform(X) differs from fit(X).transform(X).",
-    )
+    found = _fresh(estimator_orig).fit_transform(example_sequences())
+    message = f"{name}: fit_transform(X) differs from fit(X).transform(X)."
+    _assert_close(found, _rows(estimator_orig), message)
 
 
 def check_sequence_order_invariance(name: str, estimator_orig: Any) -> None:
@@ -169,32 +162,28 @@ def check_sequence_order_invariance(name: str, estimator_orig: Any) -> None:
     X = example_sequences()
     estimator = _fitted(estimator_orig)
     expected = estimator.transform(X)
-    order = np.random.default_rng(1).permutation(len(X))
-    for permutation in (order, np.arange(len(X))[::-1]):
-        _assert_close(
-            estimator.transform([X[i] for i in permutation]),
-            expected[permutation],
-            f"{name}: rows depend on the order of the sequences.",
-        )
+    for order in (np.random.default_rng(1).permutation(len(X)), np.arange(len(X))[::-1]):
+        found = estimator.transform([X[i] for i in order])
+        message = f"{name}: rows depend on the order of the sequences."
+        _assert_close(found, expected[order], message)
 
 
 def check_sequence_subset_invariance(name: str, estimator_orig: Any) -> None:
     """A row does not depend on the other sequences: padding, masks and sorting are right."""
     X = example_sequences()
+    expected = _rows(estimator_orig)
     # Fitted anew for each subset: what an estimator remembers of a sequence must not hide a fault.
-    expected = _fitted(estimator_orig).transform(X)
     for size in (1, 3):
         estimator = _fitted(estimator_orig)
         parts = [estimator.transform(X[i : i + size]) for i in range(0, len(X), size)]
-        _assert_close(
-            np.concatenate(parts), expected, f"{name}: rows depend on the other sequences."
-        )
+        message = f"{name}: rows depend on the other sequences."
+        _assert_close(np.concatenate(parts), expected, message)
 
 
 def check_sequence_pickle(name: str, estimator_orig: Any) -> None:
     """A pickle, made before or after `fit`, works as the original."""
     X = example_sequences()
-    expected = _fitted(estimator_orig).transform(X)
+    expected = _rows(estimator_orig)
     unfitted = pickle.loads(pickle.dumps(_fresh(estimator_orig)))
     _assert_close(unfitted.fit(X).transform(X), expected, f"{name}: an unpickled one fits badly.")
     fitted = pickle.loads(pickle.dumps(_fitted(estimator_orig)))
@@ -214,19 +203,16 @@ def check_sequence_read_only_input(name: str, estimator_orig: Any) -> None:
 
 def check_sequence_one_sample(name: str, estimator_orig: Any) -> None:
     """One sequence is enough."""
-    X = example_sequences()[:1]
-    embeddings = _fresh(estimator_orig).fit_transform(X)
+    embeddings = _fresh(estimator_orig).fit_transform(example_sequences()[:1])
     assert np.shape(embeddings)[0] == 1, f"{name} should embed a single sequence as one row."
 
 
 def check_sequence_duplicates(name: str, estimator_orig: Any) -> None:
     """Equal sequences have equal rows, each in its place."""
     X = example_sequences()
-    embeddings = _fitted(estimator_orig).transform([*X, *X[::-1]])
-    assert len(embeddings) == 2 * len(X), f"{name} should return a row for each duplicate."
-    _assert_close(
-        embeddings[len(X) :], embeddings[: len(X)][::-1], f"{name}: duplicates have other rows."
-    )
+    rows = _rows(estimator_orig, [*X, *X[::-1]])
+    assert len(rows) == 2 * len(X), f"{name} should return a row for each duplicate."
+    _assert_close(rows[len(X) :], rows[: len(X)][::-1], f"{name}: duplicates have other rows.")
 
 
 def _check_refused(
@@ -241,9 +227,9 @@ def _check_refused(
 def check_sequence_empty_input(name: str, estimator_orig: Any) -> None:
     """No sequences at all are refused as scikit-learn does."""
     match = r"Found array with 0 sample\(s\)"
-    empty: list[Any] = [[], np.array([], dtype=object)]
-    for X in empty:
-        _check_refused(name, estimator_orig, X, ValueError, match, "an empty list")
+    _check_refused(name, estimator_orig, [], ValueError, match, "an empty list")
+    nothing = np.array([], dtype=object)
+    _check_refused(name, estimator_orig, nothing, ValueError, match, "an empty array")
 
 
 def check_sequence_bare_string(name: str, estimator_orig: Any) -> None:
@@ -252,109 +238,96 @@ def check_sequence_bare_string(name: str, estimator_orig: Any) -> None:
     _check_refused(name, estimator_orig, "ACGTACGT", ValueError, match, "a bare string")
 
 
-def _check_item_refused(name: str, estimator_orig: Any, item: Any, kind: type[Exception]) -> None:
-    X: list[Any] = example_sequences()
-    X[4] = item
-    # Missing values arrive in arrays as well.
-    for container in (X,) if isinstance(item, str | list) else (X, np.array(X, dtype=object)):
-        what = f"{item!r} and name its position"
-        _check_refused(name, estimator_orig, container, kind, r"\b4\b", what)
+def _check_items_refused(
+    name: str, estimator_orig: Any, items: Sequence[Any], kind: type[Exception]
+) -> None:
+    for item in items:
+        X: list[Any] = example_sequences()
+        X[4] = item
+        # Missing values arrive in arrays as well.
+        for container in (X,) if isinstance(item, str | list) else (X, np.array(X, dtype=object)):
+            what = f"{item!r} and name its position"
+            _check_refused(name, estimator_orig, container, kind, r"\b4\b", what)
 
 
 def check_sequence_not_a_string(name: str, estimator_orig: Any) -> None:
     """An item that is not a string is refused with its position."""
-    for item in (7, 1.5, b"ACGT", ["ACGT", "ACGT"]):
-        _check_item_refused(name, estimator_orig, item, TypeError)
+    _check_items_refused(name, estimator_orig, (7, 1.5, b"ACGT", ["ACGT", "ACGT"]), TypeError)
 
 
 def check_sequence_missing_values(name: str, estimator_orig: Any) -> None:
     """A missing value is refused with its position."""
-    for item in (None, np.nan):
-        _check_item_refused(name, estimator_orig, item, TypeError)
+    _check_items_refused(name, estimator_orig, (None, np.nan), TypeError)
 
 
 def check_sequence_bad_characters(name: str, estimator_orig: Any) -> None:
     """Empty sequences and what is not DNA are refused with their position."""
-    for item in ("", "ACGT*ACGT", "MKVLAAGE", "ACGT ACGT", "ACG7"):
-        _check_item_refused(name, estimator_orig, item, ValueError)
+    bad = ("", "ACGT*ACGT", "MKVLAAGE", "ACGT ACGT", "ACG7")
+    _check_items_refused(name, estimator_orig, bad, ValueError)
 
 
 def check_sequence_alphabet(name: str, estimator_orig: Any) -> None:
     """Lower case, U and IUPAC codes are read as they should; all N is defined."""
     X = example_sequences()
-    estimator = _fitted(estimator_orig)
-    expected = estimator.transform(X)
-    lower = [sequence.lower() for sequence in X]
-    _assert_close(estimator.transform(lower), expected, f"{name}: case changes embeddings.")
-    rna = [sequence.replace("T", "U") for sequence in X]
-    _assert_close(estimator.transform(rna), expected, f"{name}: U is not read as T.")
     codes = "RYSWKMBDHV"
-    _assert_close(
-        estimator.transform([X[0] + codes + X[1]]),
-        estimator.transform([X[0] + "N" * len(codes) + X[1]]),
-        f"{name}: IUPAC codes are not read as N.",
-    )
-    odd = estimator.transform(["N" * 40, "N", "A"])
+    for what, change in {
+        "case changes embeddings": ([s.lower() for s in X], X),
+        "U is not read as T": ([s.replace("T", "U") for s in X], X),
+        "IUPAC codes are not read as N": ([X[0] + codes], [X[0] + "N" * len(codes)]),
+    }.items():
+        found, expected = (_rows(estimator_orig, sequences) for sequences in change)
+        _assert_close(found, expected, f"{name}: {what}.")
+    odd = _rows(estimator_orig, ["N" * 40, "N", "A"])
     assert np.isfinite(odd).all(), f"{name}: all N, or a single base, should give finite numbers."
 
 
-def check_sequence_containers(name: str, estimator_orig: Any) -> None:
-    """Lists, tuples and numpy arrays of all string types are alike."""
+def _check_containers(
+    name: str, estimator_orig: Any, kinds: dict[str, Callable[[list[str]], Any]]
+) -> None:
     X = example_sequences()
+    expected = _fresh(estimator_orig).fit_transform(X)
+    for what, make in kinds.items():
+        message = f"{name}: {what} gives other rows than a list."
+        _assert_close(_fitted(estimator_orig, make(X)).transform(make(X)), expected, message)
+
+
+def check_sequence_containers(name: str, estimator_orig: Any) -> None:
+    """Tuples and numpy arrays of all string types are as good as lists."""
     string = getattr(np.dtypes, "StringDType", None)  # from numpy 2 on
-    _check_containers(
-        name,
-        estimator_orig,
-        {
-            "a tuple": tuple(X),
-            "a U array": np.array(X),
-            "an object array": np.array(X, dtype=object),
-            "an (n, 1) object array": np.array(X, dtype=object)[:, None],
-        }
-        | ({"a StringDType array": np.array(X, dtype=string())} if string else {}),
-    )
+    kinds: dict[str, Callable[[list[str]], Any]] = {
+        "a tuple": tuple,
+        "a U array": np.array,
+        "an object array": lambda X: np.array(X, dtype=object),
+        "an (n, 1) object array": lambda X: np.array(X, dtype=object)[:, None],
+    }
+    if string is not None:
+        kinds["a StringDType array"] = lambda X: np.array(X, dtype=string())
+    _check_containers(name, estimator_orig, kinds)
 
 
 def check_sequence_pandas_containers(name: str, estimator_orig: Any) -> None:
     """Columns of pandas are as good as lists, and missing values in them are refused."""
     pandas = import_or_skip("pandas")
-    X = example_sequences()
-    index = [f"read{i}" for i in range(len(X))]
-    _check_containers(
-        name,
-        estimator_orig,
-        {
-            "an object Series": pandas.Series(X, index=index, dtype=object),
-            "a string Series": pandas.Series(X, index=index, dtype="string"),
-            "a pandas string array": pandas.array(X, dtype="string"),
-            "a frame of one column": pandas.DataFrame({"sequence": X}, index=index),
-        },
-    )
-    missing = pandas.Series([*X[:4], None, *X[4:]], dtype="string")
-    _check_refused(
-        name, estimator_orig, missing, TypeError, r"\b4\b", "pandas.NA and name its position"
-    )
+    kinds = {
+        "an object Series": lambda X: pandas.Series(X, index=range(7, 7 + len(X)), dtype=object),
+        "a string Series": lambda X: pandas.Series(X, dtype="string"),
+        "a pandas string array": lambda X: pandas.array(X, dtype="string"),
+        "a frame of one column": lambda X: pandas.DataFrame({"sequence": X}),
+    }
+    _check_containers(name, estimator_orig, kinds)
+    missing = pandas.Series([*example_sequences()[:4], None], dtype="string")
+    what = "pandas.NA and name its position"
+    _check_refused(name, estimator_orig, missing, TypeError, r"\b4\b", what)
 
 
 def check_sequence_polars_containers(name: str, estimator_orig: Any) -> None:
     """Columns of polars are as good as lists."""
     polars = import_or_skip("polars")
-    X = example_sequences()
-    _check_containers(
-        name,
-        estimator_orig,
-        {
-            "a polars Series": polars.Series(X),
-            "a polars frame of one column": polars.DataFrame({"sequence": X}),
-        },
-    )
-
-
-def _check_containers(name: str, estimator_orig: Any, containers: dict[str, Any]) -> None:
-    expected = _fresh(estimator_orig).fit_transform(example_sequences())
-    for what, X in containers.items():
-        embeddings = _fresh(estimator_orig).fit(X).transform(X)
-        _assert_close(embeddings, expected, f"{name}: {what} gives other rows than a list.")
+    kinds = {
+        "a polars Series": polars.Series,
+        "a polars frame of one column": lambda X: polars.DataFrame({"sequence": X}),
+    }
+    _check_containers(name, estimator_orig, kinds)
 
 
 def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:
@@ -367,30 +340,10 @@ def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:
     assert len(set(names)) == len(names), f"{name}: names should differ."
 
 
-def check_sequence_set_output_pandas(name: str, estimator_orig: Any) -> None:
-    """``set_output(transform="pandas")`` gives a frame with the index and the names."""
-    pandas = import_or_skip("pandas")
-    X = example_sequences()
-    index = [f"read{i}" for i in range(len(X))]
-    # scikit-learn 1.6 takes the index from a frame only, later versions from a Series too.
-    table = pandas.DataFrame({"sequence": X}, index=index)
-    for frame in _check_set_output(name, estimator_orig, "pandas", table, table):
-        assert list(frame.index) == index, f"{name} should keep the index."
-
-
-def check_sequence_set_output_polars(name: str, estimator_orig: Any) -> None:
-    """``set_output(transform="polars")`` gives a frame with the names."""
-    polars = import_or_skip("polars")
-    X = example_sequences()
-    _check_set_output(name, estimator_orig, "polars", X, polars.Series(X))
-
-
-def _check_set_output(
-    name: str, estimator_orig: Any, library: str, X: Any, later: Any
-) -> list[Any]:
-    expected = _fitted(estimator_orig).transform(example_sequences())
+def _check_set_output(name: str, estimator_orig: Any, library: str, X: Any) -> list[Any]:
+    expected = _rows(estimator_orig)
     estimator = _fresh(estimator_orig).set_output(transform=library)
-    frames = [estimator.fit_transform(X), estimator.transform(later)]
+    frames = [estimator.fit_transform(X), estimator.transform(X)]
     for frame in frames:
         assert isinstance(frame, import_or_skip(library).DataFrame), (
             f"{name} should return a {library} frame."
@@ -402,44 +355,53 @@ def _check_set_output(
     return frames
 
 
+def check_sequence_set_output_pandas(name: str, estimator_orig: Any) -> None:
+    """``set_output(transform="pandas")`` gives a frame with the index and the names."""
+    X = example_sequences()
+    index = [f"read{i}" for i in range(len(X))]
+    table = import_or_skip("pandas").DataFrame({"sequence": X}, index=index)
+    for frame in _check_set_output(name, estimator_orig, "pandas", table):
+        assert list(frame.index) == index, f"{name} should keep the index."
+
+
+def check_sequence_set_output_polars(name: str, estimator_orig: Any) -> None:
+    """``set_output(transform="polars")`` gives a frame with the names."""
+    X = import_or_skip("polars").Series(example_sequences())
+    _check_set_output(name, estimator_orig, "polars", X)
+
+
 def check_sequence_pipeline(name: str, estimator_orig: Any) -> None:
     """Works in a Pipeline, where `fit` is given y, which changes nothing."""
     X = example_sequences()
-    y = np.arange(len(X)) % 2
-    pipeline = make_pipeline(_fresh(estimator_orig), StandardScaler())
-    expected = StandardScaler().fit_transform(_fitted(estimator_orig).transform(X))
-    for targets in (None, y):
-        _assert_close(
-            pipeline.fit(X, targets).transform(X), expected, f"{name} differs in a Pipeline."
-        )
+    expected = StandardScaler().fit_transform(_rows(estimator_orig))
+    for y in (None, np.arange(len(X)) % 2):
+        found = make_pipeline(_fresh(estimator_orig), StandardScaler()).fit(X, y).transform(X)
+        _assert_close(found, expected, f"{name} differs in a Pipeline.")
 
 
 def check_sequence_column_transformer(name: str, estimator_orig: Any) -> None:
     """Works on a column of a table, given by its name or in a list."""
-    pandas = import_or_skip("pandas")
     X = example_sequences()
-    table = pandas.DataFrame({"coverage": np.arange(len(X), dtype=float), "sequence": X})
-    expected = _fitted(estimator_orig).transform(X)
+    coverage = np.arange(len(X), dtype=float)
+    table = import_or_skip("pandas").DataFrame({"coverage": coverage, "sequence": X})
+    expected = np.column_stack([_rows(estimator_orig), coverage])
     for column in ("sequence", ["sequence"]):
-        columns = ColumnTransformer(
-            [("embed", _fresh(estimator_orig), column)], remainder="passthrough"
-        )
-        embeddings = columns.fit_transform(table)
-        _assert_close(embeddings[:, :-1], expected, f"{name} differs in a ColumnTransformer.")
-        _assert_close(embeddings[:, -1], table["coverage"], f"{name} disturbs other columns.")
-        assert len(columns.get_feature_names_out()) == embeddings.shape[1], (
+        embed = ("embed", _fresh(estimator_orig), column)
+        columns = ColumnTransformer([embed], remainder="passthrough")
+        found = columns.fit_transform(table)
+        _assert_close(found, expected, f"{name} differs in a ColumnTransformer.")
+        assert len(columns.get_feature_names_out()) == found.shape[1], (
             f"{name} has no good names in a ColumnTransformer."
         )
 
 
 def check_sequence_feature_union(name: str, estimator_orig: Any) -> None:
     """Works beside another in a FeatureUnion."""
-    X = example_sequences()
-    expected = _fitted(estimator_orig).transform(X)
+    expected = _rows(estimator_orig)
     union = FeatureUnion([("a", _fresh(estimator_orig)), ("b", _fresh(estimator_orig))])
-    embeddings = union.fit_transform(X)
-    _assert_close(embeddings, np.hstack([expected, expected]), f"{name} differs in a FeatureUnion.")
-    assert len(union.get_feature_names_out()) == embeddings.shape[1], (
+    found = union.fit_transform(example_sequences())
+    _assert_close(found, np.hstack([expected, expected]), f"{name} differs in a FeatureUnion.")
+    assert len(union.get_feature_names_out()) == found.shape[1], (
         f"{name} has no good names in a FeatureUnion."
     )
 

@@ -15,6 +15,13 @@ from dnaembed.backbones import (
 )
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+SIZES = {
+    "vocab_size": 60,
+    "hidden_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 6,
+    "intermediate_size": 64,
+}
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +43,7 @@ def make_backbone(tokenizer):
     """Build a small backbone with random weights that are far from trivial."""
 
     def make(seed=0, **sizes):
-        sizes = {
-            "vocab_size": 60,
-            "hidden_size": 48,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 6,
-            "intermediate_size": 64,
-        } | sizes
+        sizes = SIZES | sizes
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = DnaBertModel(DnaBertConfig(**sizes)).eval()
@@ -67,7 +68,7 @@ def published(tmp_path, backbone):
         folder = tmp_path / "published"
         folder.mkdir()
         config = backbone.model.config
-        fields = {name: getattr(config, name) for name in config.architecture_fields} | {
+        fields = {name: getattr(config, name) for name in SIZES} | {
             "model_type": "bert",
             "architectures": ["BertModel"],
             "auto_map": {"AutoModel": "bert_layers.BertModel"},

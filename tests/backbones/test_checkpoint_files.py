@@ -1,8 +1,7 @@
-"""What a crafted, damaged or odd checkpoint folder can do: load, or end in one clear error."""
+"""What a damaged or odd model folder does: load, or end in one clear error."""
 
 import json
 import os
-import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dnaembed.backbones import DnaBertBackbone, load_backbone, load_projection_head
-from dnaembed.backbones._checkpoint import weight_files
 
 READS = ["ACGTTGCA" * 12, "GGCATNTTA"]
 
@@ -57,65 +55,16 @@ def test_safetensors_variants(published, backbone):
     assert torch.equal(embed(load_backbone(folder)), embed(backbone))
 
 
-@pytest.fixture
-def split(published):
-    """Write the weights into three files with an index; return the folder."""
-    folder = published()
-    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
-    (folder / "pytorch_model.bin").unlink()
-    weight_map = {}
-    for part, names in enumerate(np.array_split(sorted(weights), 3)):
-        file = f"model-{part + 1:05d}-of-00003.safetensors"
-        save_file({str(name): weights[name] for name in names}, folder / file)
-        weight_map |= dict.fromkeys(map(str, names), file)
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    return folder
-
-
-def test_weights_in_several_files(split, backbone):
-    assert len(weight_files(split)) == 3
-    assert torch.equal(embed(load_backbone(split)), embed(backbone))
-    first, second, _ = weight_files(split)
-    second.write_bytes(first.read_bytes())
-    with pytest.raises(ValueError, match=r"00002-of.*: two tensors are candidates for"):
-        load_backbone(split)
-    first.unlink()
-    with pytest.raises(FileNotFoundError, match=f"{first.name}: file not found; .*index.json"):
-        load_backbone(split)
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["{}", '{"weight_map": ["x"]}', "[", "[]"],
-)
-def test_odd_indices(split, content):
-    (split / "model.safetensors.index.json").write_text(content)
-    with pytest.raises(ValueError, match=r"a table 'weight_map'|not valid JSON|a JSON object"):
-        load_backbone(split)
-
-
-def test_a_pickle_bomb_does_not_run(published, tmp_path):
+def test_a_pickle_bomb_does_not_run(published, backbone, tmp_path):
     folder = published(edit_weights=lambda weights: weights.update(extra=Bomb(tmp_path / "ran")))
     with pytest.raises(ValueError, match=r"pytorch_model\.bin: refused, because it holds objects"):
         load_backbone(folder)
-    assert not (tmp_path / "ran").exists()
-
-
-def test_the_bomb_would_have_run(tmp_path):
-    torch.save({"extra": Bomb(tmp_path / "ran")}, tmp_path / "bomb.bin")
-    torch.load(tmp_path / "bomb.bin", weights_only=False)
-    assert (tmp_path / "ran").exists()
-
-
-def test_a_bomb_beside_good_weights_is_not_touched(published, backbone, tmp_path):
-    folder = published()
-    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
-    save_file(weights, folder / "model.safetensors")
-    for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt"):
-        torch.save({"extra": Bomb(tmp_path / "ran")}, folder / name)
+    # Beside good weights it is not looked at.
+    save_file(backbone.model.state_dict(), folder / "model.safetensors")
     assert torch.equal(embed(load_backbone(folder)), embed(backbone))
     assert not (tmp_path / "ran").exists()
+    torch.load(folder / "pytorch_model.bin", weights_only=False)
+    assert (tmp_path / "ran").exists()
 
 
 def test_code_in_the_folder_does_not_run(published, backbone):
@@ -130,18 +79,6 @@ def test_the_old_pickle_format_is_refused(published):
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     with pytest.raises(ValueError, match="not a valid torch weight file"):
-        load_backbone(folder)
-
-
-def test_a_compressed_archive_is_refused(published):
-    folder = published()
-    file = folder / "pytorch_model.bin"
-    with zipfile.ZipFile(file) as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    with pytest.raises(ValueError, match="compressed entry"):
         load_backbone(folder)
 
 
@@ -161,7 +98,11 @@ def test_cut_off_weights(published, keep, kind):
         load_backbone(folder)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {5: torch.ones(1)}])
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], {"a": 3}, {5: torch.ones(1)}, {"a": torch.ones(4).to_sparse()},
+     {"a": torch.empty(10**6, 10**6, device="meta")}],
+)  # fmt: skip
 def test_other_things_than_tensors(published, content):
     folder = published()
     torch.save(content, folder / "pytorch_model.bin")
@@ -169,50 +110,35 @@ def test_other_things_than_tensors(published, content):
         load_backbone(folder)
 
 
-def test_sparse_tensors_are_refused(published):
-    folder = published(
-        edit_weights=lambda w: w.update({"pooler.dense.bias": torch.ones(48).to_sparse()})
-    )
-    with pytest.raises(ValueError, match=r"a plain tensor is expected at 'pooler\.dense\.bias'"):
-        load_backbone(folder)
-
-
 NORM = "embeddings.LayerNorm.weight"
+
+
+def other(**tensors):
+    return lambda weights: weights.update(tensors)
 
 
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda w: w.pop(NORM), rf"1 missing \({NORM}\)\."),
-        (lambda w: w.update(surprise=torch.ones(1)), r"1 unexpected \(surprise\)\."),
-        (
-            lambda w: w.update({NORM: torch.ones(49)}),
-            rf"1 of another .*{NORM} is \(49,\), not \(48",
-        ),
-        (lambda w: w.update({f"bert.{NORM}": w[NORM]}), f"two tensors are candidates for {NORM}"),
-        (lambda w: w.update({NORM: torch.full((48,), torch.nan)}), f"{NORM} holds NaN or infinity"),
-        (lambda w: w.update({NORM: torch.ones(48, dtype=torch.int8)}), f"{NORM} holds torch.int8"),
-        (lambda w: w.clear(), r"\d+ missing \(.* and \d+ more\)"),
+        (lambda w: w.pop(NORM), f'Missing key.* "{NORM}"'),
+        (lambda w: w.clear(), "Missing key.*\\.\\.\\."),
         # An ordinary BERT: positions, and separate query, key and value.
-        (
-            lambda w: w.update({"embeddings.position_embeddings.weight": torch.ones(512, 48)}),
-            r"1 unexpected \(embeddings\.position_embeddings\.weight\)",
-        ),
+        (other(positions=torch.ones(9, 48)), 'Unexpected key.*"positions"'),
+        (other(**{NORM: torch.ones(49)}), f"size mismatch for {NORM}"),
+        (other(**{NORM: torch.ones(48, dtype=torch.int8)}), NORM),
+        (other(**{f"bert.{NORM}": torch.ones(48)}), f"two tensors are candidates for {NORM}"),
+        (other(**{NORM: torch.full((48,), torch.nan)}), f"{NORM} holds NaN or infinity"),
     ],
-)
+)  # fmt: skip
 def test_weights_that_do_not_fit(published, edit, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=rf"pytorch_model\.bin: .*{message}"):
         load_backbone(published(edit_weights=edit))
 
 
 def test_shapes_are_compared_before_anything_is_read(published, monkeypatch):
-    folder = published(edit_weights=lambda w: w.update({NORM: torch.ones(49)}))
-
-    def fail(*_):
-        raise AssertionError("a tensor was read")
-
-    monkeypatch.setattr("dnaembed.backbones._checkpoint._as_weights", fail)
-    with pytest.raises(ValueError, match="of another shape"):
+    folder = published(edit_weights=other(**{NORM: torch.ones(49)}))
+    monkeypatch.delattr("dnaembed.backbones._checkpoint._as_weights")
+    with pytest.raises(ValueError, match="size mismatch"):
         load_backbone(folder)
 
 
@@ -239,14 +165,11 @@ def test_weights_stay_when_the_file_goes(published, backbone):
         ({"model_type": "llama"}, "model_type must be one of .*dnabert.*, got 'llama'"),
         ({"model_type": None}, "model_type must be one of .*, got None"),
         ({"model_type": ["bert"]}, "model_type must be one of"),
-        ({"hidden_size": 12 * 10**6}, "at most 1024 layers and 10,000,000,000 parameters"),
-        ({"num_hidden_layers": 10**9}, "at most 1024 layers"),
-        ({"hidden_size": "48"}, "hidden_size must be an integer from 1 to .*, got '48'"),
         ({"hidden_act": "silu"}, "hidden_act='gelu' is expected, got 'silu'"),
         ({"vocab_size": 50}, "has the number 5., but the model's vocab_size is 50"),
-        ({"num_hidden_layers": 4}, r"11 missing \(encoder\.layer\.3\."),
-        ({"num_hidden_layers": 2}, r"11 unexpected \(encoder\.layer\.2\."),
-        ({"hidden_size": 96}, "of another shape"),
+        ({"num_hidden_layers": 4}, r"Missing key.*encoder\.layer\.3\."),
+        ({"num_hidden_layers": 2}, r"Unexpected key.*encoder\.layer\.2\."),
+        ({"hidden_size": 96}, "size mismatch"),
     ],
 )
 def test_odd_configurations(published, edit, message):
@@ -260,12 +183,6 @@ def test_a_config_that_is_no_json_object(published, content):
     (folder / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json: (not valid JSON|a JSON object)"):
         load_backbone(folder)
-
-
-def test_an_oversized_config(published, monkeypatch):
-    monkeypatch.setattr("dnaembed.backbones._checkpoint.MAX_BYTES", 10)
-    with pytest.raises(ValueError, match="at most 10 bytes"):
-        load_backbone(published())
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "pytorch_model.bin"])

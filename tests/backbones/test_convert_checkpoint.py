@@ -46,7 +46,7 @@ def test_the_card_tells_the_source(published, tmp_path, monkeypatch):
     sha256 = file_sha256(source / "pytorch_model.bin")
     convert_checkpoint(source, tmp_path / "one")
     card = (tmp_path / "one" / "README.md").read_text()
-    assert f"`pytorch_model.bin`: `{sha256}`" in card
+    assert f"sha256 of `pytorch_model.bin`: `{sha256}`" in card
     assert "not that of a published checkpoint" in card
     assert "Apache License 2.0" in card
     assert str(tmp_path) not in card
@@ -57,7 +57,7 @@ def test_the_card_tells_the_source(published, tmp_path, monkeypatch):
     card = (tmp_path / "two" / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "# zhihan1996/DNABERT-S, converted" in card
-    assert "They are the published weights" in card
+    assert "the digest of the published weights" in card
 
 
 def test_nothing_is_written_when_the_source_is_bad(published, tmp_path):

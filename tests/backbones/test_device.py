@@ -5,18 +5,9 @@ from dnaembed.backbones._device import is_out_of_memory, resolve_device, resolve
 
 
 def test_auto_finds_something_that_computes():
-    device = resolve_device("auto")
-    assert torch.ones(1, device=device).item() == 1
-    assert resolve_device("cpu").type == "cpu"
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("abacus", "not a torch device"), ("cuda:99", "not available on this machine")],
-)
-def test_a_device_that_is_not_there(name, message):
-    with pytest.raises(ValueError, match=message):
-        resolve_device(name)
+    assert torch.ones(1, device=resolve_device("auto")).item() == 1
+    with pytest.raises(ValueError, match="'abacus' is not a torch device"):
+        resolve_device("abacus")
 
 
 def test_dtype():

@@ -14,12 +14,6 @@ def test_special_tokens_and_bases_have_the_published_ids(tokenizer):
     assert tokenizer.get_vocab_size() == 60
 
 
-def test_tokens_are_made_of_bases(tokenizer):
-    merged = [token for token, i in tokenizer.get_vocab().items() if i > 8]
-    assert merged
-    assert all(len(token) > 1 and set(token) <= set("ACGT") for token in merged)
-
-
 @given(sequence=st.text("ACGTN", min_size=1, max_size=300))
 def test_tokens_spell_the_sequence(tokenizer, sequence):
     encoding = tokenizer.encode(sequence)
@@ -27,11 +21,6 @@ def test_tokens_spell_the_sequence(tokenizer, sequence):
     assert encoding.tokens[-1] == "[SEP]"
     spelled = "".join("N" if token == "[UNK]" else token for token in encoding.tokens[1:-1])
     assert spelled == sequence
-
-
-def test_each_n_is_one_unknown(tokenizer):
-    ids = tokenizer.encode("ACNNNGT").ids
-    assert ids.count(0) == 3
 
 
 def test_no_pair_is_counted_across_an_n():
@@ -79,20 +68,6 @@ def test_a_file_that_is_not_a_tokenizer(file, content):
     file.write_bytes(content)
     message = r"tokenizer\.json: (not a byte-pair tokenizer|not valid JSON|a JSON object)"
     with pytest.raises(ValueError, match=message):
-        load_tokenizer(file, 60)
-
-
-def test_more_tokens_than_embeddings(file):
-    with pytest.raises(ValueError, match=r"has the number 59, but the model's vocab_size is 59"):
-        load_tokenizer(file, 59)
-
-
-def test_a_tokenizer_of_another_kind(file):
-    content = json.loads(file.read_text())
-    content["added_tokens"] = [t for t in content["added_tokens"] if t["content"] != "[PAD]"]
-    del content["model"]["vocab"]["[PAD]"]
-    file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"the tokenizer has no token \[PAD\]"):
         load_tokenizer(file, 60)
 
 

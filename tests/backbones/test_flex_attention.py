@@ -13,6 +13,7 @@ from dnaembed.backbones.dnabert._flex_attention import (
     _counted,
     flex_is_usable,
 )
+from dnaembed.backbones.dnabert._packed_attention import attend_eagerly, reach_of_heads
 
 # Without a compiler flex attention says so at its first call; here it is called so on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -41,10 +42,12 @@ def weights_by_sequence(query, key, lengths, slopes):
 
 
 def plain(query, key, value, lengths, slopes):
-    context = torch.empty(value.shape, dtype=torch.float64)
-    for part, weights in weights_by_sequence(query, key, lengths, slopes):
-        context[part] = torch.einsum("hij,jhd->ihd", weights, value[part].double())
-    return context
+    return attend_eagerly(*(x.double() for x in (query, key, value)), lengths, slopes.double())
+
+
+def reach_in_blocks(query, key, slopes):
+    query, key = (x.transpose(0, 1)[None] for x in (query, key))
+    return (reach_of_heads(query, key, slopes) / _BLOCK).ceil()
 
 
 def block_mask(attention, reach):
@@ -99,7 +102,7 @@ def test_what_is_skipped_has_no_weight(scale):
     query, key, _ = packed(lengths, scale=scale)
     slopes = alibi_slopes(4)
     attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
-    partial, full = block_mask(attention, attention._reach(query, key))
+    partial, full = block_mask(attention, reach_in_blocks(query, key, slopes))
     kept = (partial | full).repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
     for part, weights in weights_by_sequence(query, key, lengths, slopes):
         skipped = ~kept[:, part, part]
@@ -113,13 +116,15 @@ def test_what_is_skipped_has_no_weight(scale):
 
 def test_nothing_is_skipped_where_the_scores_are_not_numbers():
     query, key, _ = packed([2000])
-    attention = FlexAttention(torch.tensor([2000]), alibi_slopes(4), 2000, query.device)
-    reach = attention._reach(query, key)
+    slopes = alibi_slopes(4)
+    attention = FlexAttention(torch.tensor([2000]), slopes, 2000, query.device)
+    reach = reach_in_blocks(query, key, slopes)
     assert reach[0] < 5
     query[3, 1, 0] = torch.nan
-    assert torch.isinf(attention._reach(query, key)[1])
-    assert (attention._reach(query, key) == reach).tolist() == [True, False, True, True]
-    partial, full = block_mask(attention, attention._reach(query, key))
+    with_nan = reach_in_blocks(query, key, slopes)
+    assert torch.isinf(with_nan[1])
+    assert (with_nan == reach).tolist() == [True, False, True, True]
+    partial, full = block_mask(attention, with_nan)
     assert (partial | full)[1].all()
 
 
@@ -134,6 +139,7 @@ def test_where_nothing_compiles_the_other_kernels_serve_and_it_is_said(monkeypat
         raise error
 
     compiles = _flex_attention._compiles.__wrapped__
+    assert compiles(torch.device("cpu"), 4, 16, torch.float32)
     monkeypatch.setattr(_flex_attention, "_kernel", fail)
     with caplog.at_level(logging.WARNING, logger="dnaembed"):
         assert not compiles(torch.device("cpu"), 4, 16, torch.float32)
@@ -141,10 +147,6 @@ def test_where_nothing_compiles_the_other_kernels_serve_and_it_is_said(monkeypat
     error = torch.OutOfMemoryError("too many")
     with pytest.raises(torch.OutOfMemoryError):
         compiles(torch.device("cpu"), 4, 16, torch.float32)
-
-
-def test_what_works_is_used():
-    assert _flex_attention._compiles.__wrapped__(torch.device("cpu"), 4, 16, torch.float32)
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,49 +108,65 @@ def test_hub_id_that_is_not_on_this_machine(tmp_path):
         load_backbone("owner/model", cache_dir=tmp_path, local_files_only=True)
 
 
-def test_only_data_is_downloaded(saved, published, tmp_path, monkeypatch):
+def test_only_data_is_downloaded(published, tmp_path, monkeypatch):
     calls = []
 
-    def download(name, *, revision, cache_dir, local_files_only, allow_patterns):
+    def download(name, *, allow_patterns, **_):
         calls.append(allow_patterns)
         return str(tmp_path / "published") if len(calls) > 1 else str(empty)
 
     empty = tmp_path / "empty"
     empty.mkdir()
     published()
-    monkeypatch.setattr(module, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     load_backbone("owner/model")
     assert [("model.safetensors" in c, "pytorch_model.bin" in c) for c in calls] == [
         (True, False),
         (False, True),
     ]
     assert not any(p.endswith((".py", "*")) for call in calls for p in call)
-
-
-def test_a_hub_model_without_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "snapshot_download", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(empty))
     with pytest.raises(FileNotFoundError, match=r"could not be loaded: .*no weights found"):
         load_backbone("owner/model")
 
 
-def test_published_names_are_verified(published, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["hub", "folder"])
+def test_published_names_are_verified(published, tmp_path, monkeypatch, place):
+    """Also where a folder of the name lies in the working directory."""
     name = "zhihan1996/DNABERT-S"
     folder = published()
-    hub_cache(tmp_path / "cache", name, folder)
-    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
-    with pytest.raises(ValueError, match=f"the sha256 is not that of the published {name}"):
-        load_backbone(name, **here)
-    assert load_backbone(name, revision="main", **here).embedding_size == 48
+    here = {}
+    if place == "hub":
+        hub_cache(tmp_path / "cache", name, folder)
+        here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+        assert load_backbone(name, revision="main", **here).embedding_size == 48
+    else:
+        monkeypatch.chdir(tmp_path)
+        shutil.copytree(folder, name)
+        for path in (f"./{name}", Path(name), tmp_path / name):
+            assert shared_backbone(path).embedding_size == 48
+    for load in (load_backbone, shared_backbone):
+        with pytest.raises(ValueError, match=f"the sha256 is not that of the published {name}"):
+            load(name, **here)
     digest = module.file_sha256(folder / "pytorch_model.bin")
+    assert load_backbone(name, sha256=digest, **here).embedding_size == 48
+    with pytest.raises(ValueError, match="which is not one that was asked for"):
+        load_backbone(name, sha256="0" * 64, **here)
     monkeypatch.setitem(module.PUBLISHED_WEIGHTS, name, digest)
     assert load_backbone(name, **here).embedding_size == 48
 
 
-def test_shared_models_are_loaded_once(saved, monkeypatch):
-    loads = []
+@pytest.fixture
+def loads(monkeypatch):
+    """Return the list of what is loaded for sharing."""
+    found = []
     monkeypatch.setattr(
-        module, "load_backbone", lambda *a, **k: loads.append(a) or load_backbone(*a, **k)
+        module, "load_backbone", lambda *a, **k: found.append(a) or load_backbone(*a, **k)
     )
+    return found
+
+
+def test_shared_models_are_loaded_once(saved, loads):
     first = shared_backbone(saved)
     assert not first.model.training
     assert not any(p.requires_grad for p in first.model.parameters())
@@ -159,26 +178,59 @@ def test_shared_models_are_loaded_once(saved, monkeypatch):
     assert len(loads) == 2
 
 
-def test_shared_by_threads(saved, monkeypatch):
-    loads = []
-    monkeypatch.setattr(
-        module, "load_backbone", lambda *a, **k: loads.append(a) or load_backbone(*a, **k)
-    )
-    found = []
+def test_shared_by_threads(saved, loads):
     start = threading.Barrier(8)
 
-    def work():
+    def work(_):
         start.wait()
-        found.append(shared_backbone(saved))
+        return shared_backbone(saved)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(backbone) for backbone in pool.map(work, range(8))}) == 1
     assert len(loads) == 1
-    assert len(found) == 8
-    assert len({id(backbone) for backbone in found}) == 1
+
+
+FORK = """
+import os, signal, sys, threading
+import torch
+from dnaembed import DNABertSEmbedder
+from dnaembed.backbones import _load
+
+torch.set_num_threads(2)
+embedder = DNABertSEmbedder(device="cpu", cache=None)
+reads = ["ACGTTGCATTGACCA" * 60] * 500
+expected = embedder.fit_transform(reads)
+_load._shared_lock.acquire()  # as another thread would, in the middle of loading a model
+child = os.fork()
+if not child:
+    signal.alarm(60)  # ends the child if it hangs
+    _load._shared.clear()
+    same = (abs(DNABertSEmbedder(device="cpu", cache=None).fit_transform(reads) - expected) < 1e-5)
+    os._exit(0 if same.all() and torch.get_num_threads() == 1 else 3)
+_load._shared_lock.release()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_that_were_forked_work():
+    """Also with the threads of torch in use, and with the lock of shared models held."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", FORK], env=environment, check=False)
+    assert done.returncode == 0
+
+
+def test_bundled_models_need_no_transformers():
+    """The k-mer model loads, embeds and tells its fingerprint without slow or heavy imports."""
+    code = (
+        "import sys; from dnaembed.backbones import load_backbone, shared_backbone;"
+        "backbone = shared_backbone('default'); backbone.fingerprint();"
+        "backbone.embed(backbone.collate(backbone.featurize(['ACGTACGT'])));"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"transformers", "tokenizers", "huggingface_hub", "pandas", "sklearn", "matplotlib"}
+    assert not heavy & set(run.stdout.split())
 
 
 def test_a_changed_folder_is_read_again(saved, make_backbone):

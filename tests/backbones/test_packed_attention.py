@@ -27,6 +27,10 @@ def scores(query, key, slopes):
     return products / math.sqrt(query.shape[-1]) - slopes.double()[:, None, None] * distance
 
 
+def rounded_reach(query, key, slopes):
+    return reach_of_heads(query, key, slopes).clamp(max=query.shape[2]).ceil().int().tolist()
+
+
 @settings(max_examples=40)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=6),
@@ -79,41 +83,13 @@ def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
     slopes = alibi_slopes(8)
     q, k, _ = tokens([length], 8, seed=seed, scale=scale)
     k = k + 5  # what all keys share must not matter
-    reach = reach_of_heads(*(x.transpose(0, 1)[None] for x in (q, k)), slopes)
+    reach = rounded_reach(*(x.transpose(0, 1)[None] for x in (q, k)), slopes)
     weights = scores(q, k, slopes).softmax(dim=-1)
     place = torch.arange(length)
     distance = (place[:, None] - place).abs()
     for head, far in enumerate(reach):
         beyond = (weights[head] * (distance > far)).sum(dim=-1)
         assert beyond.max() <= UNIT_ROUNDOFF
-
-
-def test_reach_is_the_least_that_the_bound_allows():
-    slopes = torch.tensor([0.5, 0.25, 0.02, 0.005, 100.0])
-    length, head_size = 5000, 8
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, len(slopes), length, head_size)
-    # Each head has scores of a size of its own, and so has each sequence.
-    size = (
-        torch.tensor([3.0, 0.5, 1.0, 0.1, 0.1])[:, None, None]
-        * torch.tensor([1.0, 1.5])[:, None, None, None]
-    )
-    q = torch.randn(shape, generator=generator) * size
-    k = torch.randn(shape, generator=generator) * size
-    centred = (k - k.mean(dim=2, keepdim=True)).double()
-    expected = []
-    for head, slope in enumerate(slopes.tolist()):
-        spread = -math.inf
-        for n in range(2):
-            row, column = q[n, head].double(), centred[n, head]
-            bound = 1.001 * row.norm(dim=1) * column.norm(dim=1).max()
-            spread = max(spread, (bound - (row * column).sum(dim=1)).max().item())
-        beyond = torch.arange(length + 1).double() + 1
-        rest = 2 * torch.exp(spread / math.sqrt(head_size) - slope * beyond)
-        small = rest / (1 - math.exp(-slope)) <= UNIT_ROUNDOFF
-        expected.append(int(small.int().argmax()))
-    assert expected[-1] == 0 < min(expected[:-1]) < max(expected) < length
-    assert reach_of_heads(q, k, slopes) == expected
 
 
 @pytest.mark.parametrize(
@@ -123,7 +99,7 @@ def test_reach_is_the_least_that_the_bound_allows():
 def test_keys_within_reach_are_looked_at_block_by_block(reach, in_blocks, monkeypatch):
     # In blocks while that saves a fifth: 256 + 2 reach < 0.8 * 1680 = 1344.
     length = 1680
-    monkeypatch.setattr(_packed_attention, "reach_of_heads", lambda *_: [reach])
+    monkeypatch.setattr(_packed_attention, "reach_of_heads", lambda *_: torch.tensor([reach]))
     q, k, v = tokens([length], 1)
     looked_at = count_keys(lambda: attend(q, k, v, [length], torch.tensor([0.5])))
     expected = length * length
@@ -156,22 +132,16 @@ def test_off_the_cpu_the_bias_is_made_for_the_kernel(monkeypatch):
         assert mask.device.type == "meta"
 
 
-def test_plain_operations_keep_device_and_precision():
-    q, k, v = (x.to("meta") for x in tokens([3, 4], dtype=torch.float16))
-    context = attend_eagerly(q, k, v, [3, 4], alibi_slopes(4).to("meta"))
-    assert (context.shape, context.dtype, context.device.type) == (q.shape, q.dtype, "meta")
-
-
 def test_reach_falls_with_the_slope_and_rises_with_the_scores():
     q, k, _ = (x.transpose(0, 1)[None] for x in tokens([2000], 8))
     slopes = alibi_slopes(8)
-    reach = reach_of_heads(q, k, slopes)
+    reach = rounded_reach(q, k, slopes)
     assert reach == sorted(reach)
     assert 30 < reach[0] < 100
     assert reach[-1] == 2000
-    louder = reach_of_heads(5 * q, k, slopes)
+    louder = rounded_reach(5 * q, k, slopes)
     assert all(a > b for a, b in zip(louder[:4], reach[:4], strict=True))
-    assert reach_of_heads(q * math.inf, k, slopes) == [2000] * 8
+    assert rounded_reach(q * math.inf, k, slopes) == [2000] * 8
 
 
 @pytest.mark.parametrize("place", [0, 299, 599])

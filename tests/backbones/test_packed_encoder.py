@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from dnaembed.backbones.dnabert import _flex_attention, _modeling, alibi_slopes
-from dnaembed.backbones.dnabert._packed_attention import attend, attend_eagerly
-from dnaembed.backbones.dnabert._packed_encoder import choose_attention, encode_packed
+from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
 
 LENGTHS = torch.tensor([4, 3])
 
@@ -36,18 +35,6 @@ def flex(monkeypatch):
     monkeypatch.setattr(_flex_attention, "flex_is_usable", flex_is_usable)
     monkeypatch.setattr(_flex_attention, "FlexAttention", kernel)
     return asked
-
-
-@pytest.mark.parametrize(("name", "function"), [("eager", attend_eagerly), ("sdpa", attend)])
-def test_on_a_cpu(backbone, hidden, flex, name, function):
-    backbone.model.config._attn_implementation = name
-    chosen = choose_attention(backbone.model, LENGTHS, hidden)
-    assert chosen.func is function
-    assert chosen.keywords["lengths"] == [4, 3]
-    torch.testing.assert_close(chosen.keywords["slopes"], alibi_slopes(6))
-    assert flex.questions == []
-    there = choose_attention(backbone.model, LENGTHS, hidden.to("meta"))
-    assert there.keywords["slopes"].device.type == "meta"
 
 
 class OnGpu:

@@ -122,10 +122,3 @@ def test_rows_of_any_shape_are_mixed(shape):
     torch.testing.assert_close(mixed[0], rows[0])
     torch.testing.assert_close(mixed[1], 0.25 * rows[1] + 0.75 * rows[2])
     torch.testing.assert_close(mixed[2], rows[0])
-
-
-def test_a_layer_that_is_not_there():
-    backbone = make()
-    batch = backbone.collate(backbone.featurize(["ACGT"]))
-    with pytest.raises(ValueError, match=r"mixing\.layer must be from 0 to 0, got 1"):
-        backbone.embed(batch, Mixing(1, torch.tensor([0]), torch.tensor([1.0])))

@@ -22,7 +22,6 @@ from dnaembed.backbones import (
     load_backbone,
     load_projection_head,
 )
-from dnaembed.backbones import _load as load_module
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
 
@@ -50,35 +49,28 @@ def edit_json(file, **changes):
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def refused(folder, message):
+    """Check that a folder ends in one short line that a terminal can show."""
+    with pytest.raises(ValueError, match=message) as caught:
+        load_backbone(folder)
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
+
+
 # Links
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_link_out_of_the_folder_is_not_followed(transformer, tmp_path, name):
-    secret = tmp_path / "secret"
-    (transformer / name).rename(secret)
-    (transformer / name).symlink_to(secret)
-    with pytest.raises(ValueError, match=rf"{name}: a link that leads out of the folder"):
-        load_backbone(transformer)
-
-
-def test_nothing_of_a_linked_file_is_told(transformer, tmp_path):
-    (tmp_path / "secret").write_text("PASSWORD")
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (transformer / name).unlink()
+    (transformer / name).rename(tmp_path / "secret")
+    for content in (None, "PASSWORD"):
+        if content:
+            (tmp_path / "secret").write_text(content)
+        (transformer / name).unlink(missing_ok=True)
         (transformer / name).symlink_to("../secret")
-        with pytest.raises(ValueError, match="link") as caught:
+        with pytest.raises(ValueError, match=rf"{name}: a link that leads out") as caught:
             load_backbone(transformer)
         assert "PASSWORD" not in str(caught.value)
-
-
-def test_an_index_cannot_name_a_link_out_of_the_folder(profile, tmp_path):
-    (profile / "model.safetensors").rename(tmp_path / "elsewhere.safetensors")
-    (profile / "part.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
-    index = {"weight_map": {"mean": "part.safetensors"}}
-    (profile / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ValueError, match=r"part\.safetensors: a link that leads out"):
-        load_backbone(profile)
 
 
 def test_links_within_the_folder_and_to_the_folder_are_followed(profile, tmp_path):
@@ -122,46 +114,58 @@ def test_a_pipe_is_no_file(transformer, name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_hidden_layers": 100_000}, "at most 1024 layers"),
-        ({"hidden_size": 100_000, "intermediate_size": 100_000}, "at most 1024 .* 10,000,000,000"),
+        ({"num_hidden_layers": 1025}, "at most 1024 layers"),
+        ({"hidden_size": 10_000, "intermediate_size": 10_000, "num_hidden_layers": 99},
+         "at most 1024 .* 10,000,000,000 parameters"),
+        ({"intermediate_size": 16_385}, "intermediate_size must be an integer from 1 to 16,384"),
+        ({"deep_size": 16_385}, "deep_size must be an integer from 1 to 16,384"),
+        ({"linear_size": -1}, "linear_size must be an integer from 0 to 16,384"),
+        ({"window_size": 1}, "window_size must be an integer from 64 to"),
         ({"k": [8] * 1_000_000}, "k must be a list of 1 to 8 integers, got"),
         ({"k": [4.5]}, "float"),
         ({"k": "45"}, "k must be a list"),
         ({"k": 4}, "k must be a list"),
         ({"k": []}, "At least one k"),
-        ({"hidden_size": 10**4000}, r"from 1 to 100,000, got 1000.*\.\.\."),
+        ({"hidden_size": 10**4000}, r"from 1 to 16,384, got 1000.*\.\.\."),
         ({"hidden_size": True}, "hidden_size must be an integer .*, got True"),
-        ({"linear_weight": 10**400}, "linear_weight must be a number from 0 to"),
+        ({"linear_weight": 10**400}, "linear_weight must be a number above 0"),
         ({"linear_weight": float("nan")}, "linear_weight must be a number"),
-        ({"linear_weight": "1"}, "linear_weight must be a number"),
+        ({"linear_weight": 0}, "linear_weight must be a number above 0"),
         ({"dropout": "0"}, "dropout must be a number from 0"),
         ({"model_type": "x\x1b[2J" * 1000}, "model_type must be one of"),
     ],
-)
+)  # fmt: skip
 def test_what_a_profile_model_cannot_ask_for(profile, changes, message):
     edit_json(profile / "config.json", **changes)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_backbone(profile)
-    assert len(str(caught.value)) < 1000
-    assert str(caught.value).isprintable()
+    refused(profile, message)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_size": 10**6, "num_attention_heads": 1}, "at most 1024 .* 10,000,000,000 param"),
-        ({"vocab_size": 10**12}, "vocab_size must be an integer from 1 to 10,000,000,000"),
+        ({"hidden_size": 50_000, "num_attention_heads": 1}, "at most 1024 .* 10,000,000,000 param"),
         ({"num_hidden_layers": 1025}, "at most 1024 layers"),
+        ({"num_hidden_layers": 2.0}, "num_hidden_layers must be an integer"),
+        ({"vocab_size": 10**12}, "vocab_size must be an integer from 1 to 10,000,000,000"),
         ({"hidden_size": 10**4000}, "hidden_size must be an integer"),
+        ({"hidden_size": "48"}, "hidden_size must be an integer from 1 to .*, got '48'"),
+        ({"intermediate_size": 65_537}, "intermediate_size must be an integer from 1 to 65,536"),
+        ({"type_vocab_size": None}, "type_vocab_size must be an integer"),
+        ({"num_attention_heads": True}, "num_attention_heads must be an integer from 1 to 256"),
+        ({"num_attention_heads": 257}, "num_attention_heads must be an integer from 1 to 256"),
+        ({"num_attention_heads": 7}, "multiple of num_attention_heads, got 48 and 7"),
         ({"window_size": 10**4000}, "window_size must be an integer"),
+        ({"window_size": 63}, "window_size must be an integer from 64 to 100,000"),
+        ({"window_size": 100_001}, "window_size must be an integer from 64 to 100,000"),
+        ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob must be a number from 0 and below 1"),
+        ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps"),
         ({"layer_norm_eps": "1" * 10_000}, r"layer_norm_eps must be a number .*\.\.\."),
     ],
 )
 def test_what_a_transformer_cannot_ask_for(transformer, changes, message):
     edit_json(transformer / "config.json", **changes)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_backbone(transformer)
-    assert len(str(caught.value)) < 1000
+    refused(transformer, message)
 
 
 def test_the_number_of_parameters_is_known_beforehand():
@@ -191,7 +195,7 @@ def share(weights):
 @pytest.mark.parametrize("edit", [repeat, share])
 def test_a_small_file_cannot_promise_large_tensors(published, edit):
     folder = published(pooler=False, edit_weights=edit)
-    with pytest.raises(ValueError, match=r"tensors of [\d,]+ bytes are promised, but the weights"):
+    with pytest.raises(ValueError, match=r"tensors of [\d,]+ bytes are promised, but the file has"):
         load_backbone(folder)
 
 
@@ -236,16 +240,6 @@ def test_a_pickle_of_any_size_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("dnaembed.backbones._checkpoint.MAX_BYTES", 100)
     with pytest.raises(ValueError, match="at most 100 bytes of names and shapes are expected"):
         load_projection_head(tmp_path / "head.bin")
-
-
-def test_tensors_without_numbers_are_refused(published):
-    folder = published(
-        edit_weights=lambda w: w.update(
-            {"pooler.dense.bias": torch.empty(10**6, 10**6, device="meta")}
-        )
-    )
-    with pytest.raises(ValueError, match=r"pytorch_model\.bin"):
-        load_backbone(folder)
 
 
 def _calls(tree):
@@ -316,97 +310,42 @@ def test_headers_that_lie(profile, content):
         load_backbone(profile)
 
 
-def test_dtypes_that_are_no_weights(profile):
-    weights = load_file(profile / "model.safetensors")
-    for dtype in (torch.int64, torch.bool, torch.int32, torch.uint8):
-        changed = weights | {"mean": torch.ones(10).to(dtype)}
-        save_file(changed, profile / "model.safetensors")
-        with pytest.raises(ValueError, match="tensor mean holds torch"):
-            load_backbone(profile)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-def test_weights_that_are_no_numbers(profile, value, dtype):
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        *((1, dtype, "torch") for dtype in (torch.int64, torch.bool, torch.uint8)),
+        *((float("nan"), dtype, "NaN") for dtype in (torch.float32, torch.float16, torch.float64)),
+        (float("inf"), torch.float32, "infinity"),
+        (1e300, torch.float64, "infinity"),  # too large for float32
+    ],
+)
+def test_numbers_that_are_not_weights(profile, value, dtype, message):
     weights = load_file(profile / "model.safetensors")
     weights["scale"] = torch.full((10,), value, dtype=dtype)
     save_file(weights, profile / "model.safetensors")
-    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
-        load_backbone(profile)
-
-
-def test_numbers_too_large_for_float32(profile):
-    weights = load_file(profile / "model.safetensors")
-    weights["scale"] = torch.full((10,), 1e300, dtype=torch.float64)
-    save_file(weights, profile / "model.safetensors")
-    with pytest.raises(ValueError, match="tensor scale holds NaN or infinity"):
-        load_backbone(profile)
+    refused(
+        profile,
+        f"tensor scale holds .*{message}" if message != "holds torch" else "scale holds torch",
+    )
 
 
 def test_names_cannot_speak_to_a_terminal(profile, capsys):
     weights = load_file(profile / "model.safetensors")
     weights["\x1b]0;title\x07" + "x" * 10_000] = torch.ones(1)
     save_file(weights, profile / "model.safetensors")
-    with pytest.raises(ValueError, match="1 unexpected") as caught:
-        load_backbone(profile)
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 1000
+    refused(profile, "Unexpected key")
     assert main(["info", str(profile)]) == 1
     assert "\x1b" not in capsys.readouterr().err
 
 
-# Indices
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "/etc/model.safetensors",
-        "../x.safetensors",
-        "sub/x.safetensors",
-        "..\\x.safetensors",
-        "C:x.safetensors",
-        "..",
-        "",
-        "pytorch_model.bin",
-        "a\0.safetensors",
-        "a\n.safetensors",
-        "x" * 10_000 + ".safetensors",
-        {"a": 1},
-        None,
-        3,
-    ],
-)
-def test_names_in_an_index(profile, name):
-    (profile / "model.safetensors").rename(profile.parent / "x.safetensors")
-    index = {"weight_map": {"mean": name}}
-    (profile / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(
-        ValueError, match=r"plain names of \.safetensors files are expected"
-    ) as caught:
-        load_backbone(profile)
-    assert len(str(caught.value)) < 1000
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
-@pytest.mark.parametrize("content", ["[" * 1_000_000, '{"a":' * 1_000_000, "9" * 1_000_000])
-def test_json_of_any_depth(transformer, name, content):
-    if name.endswith("index.json"):
-        (transformer / "model.safetensors").unlink()
-    (transformer / name).write_text(content)
-    with pytest.raises(ValueError, match=name) as caught:
-        load_backbone(transformer)
-    assert len(str(caught.value)) < 1000
-
-
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
-def test_json_of_any_length(transformer, name):
-    if name.endswith("index.json"):
-        (transformer / "model.safetensors").unlink()
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_json_of_any_depth_and_length(transformer, name):
+    for content in ("[" * 1_000_000, '{"a":' * 1_000_000, "9" * 1_000_000):
+        (transformer / name).write_text(content)
+        refused(transformer, name)
     with (transformer / name).open("wb") as file:
         file.truncate(1 << 40)  # a file with a hole: it takes no room
-    with pytest.raises(ValueError, match=rf"{name}: at most 16,000,000 bytes are expected"):
-        load_backbone(transformer)
+    refused(transformer, rf"{name}: at most 16,000,000 bytes are expected")
 
 
 # Tokenizers
@@ -463,10 +402,7 @@ def test_options_of_a_tokenizer_are_never_read(transformer, backbone, changes):
 def test_models_of_a_tokenizer(transformer, changes, message):
     file = transformer / "tokenizer.json"
     edit_json(file, model=json.loads(file.read_text())["model"] | changes)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_backbone(transformer)
-    assert len(str(caught.value)) < 1000
-    assert str(caught.value).isprintable()
+    refused(transformer, message)
 
 
 @pytest.mark.parametrize("number", [-1, 60, 10**100, 2.0, "7", None, True])
@@ -475,12 +411,7 @@ def test_numbers_of_tokens(transformer, number):
     model = json.loads(file.read_text())["model"]
     model["vocab"]["T\x1b" * 1000] = number
     edit_json(file, model=model)
-    with pytest.raises(
-        ValueError, match=r"has the number .*, but the model's vocab_size is 60"
-    ) as e:
-        load_backbone(transformer)
-    assert len(str(e.value)) < 1000
-    assert str(e.value).isprintable()
+    refused(transformer, "has the number .*, but the model's vocab_size is 60")
 
 
 # Checksums
@@ -493,8 +424,7 @@ def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
     other = np.random.default_rng(0).bytes(32).hex()
     with pytest.raises(ValueError, match=rf"model\.safetensors: its sha256 is {digest}, which"):
         load_backbone(profile, sha256=other)
-    with pytest.raises(ValueError, match="1 weight files, but 2 values of sha256"):
-        load_backbone(profile, sha256=[digest, other])
+    assert load_backbone(profile, sha256=[other, digest]).embedding_size == 3  # one of these
     for wrong in ("abc", digest[:-1] + "g", ["x"]):
         with pytest.raises(ValueError, match="sha256 must be of 64 hexadecimal digits"):
             load_backbone(profile, sha256=wrong)
@@ -504,14 +434,9 @@ def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
 
 
 def test_the_digest_is_compared_before_anything_is_read(published, monkeypatch):
-    folder = published()
-
-    def fail(*_, **__):
-        raise AssertionError("the weights were read")
-
-    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.delattr(torch, "load")
     with pytest.raises(ValueError, match="its sha256 is"):
-        load_backbone(folder, sha256="0" * 64)
+        load_backbone(published(), sha256="0" * 64)
 
 
 def test_the_command_line_compares_digests(profile, transformer, tmp_path, capsys):
@@ -521,26 +446,3 @@ def test_the_command_line_compares_digests(profile, transformer, tmp_path, capsy
     assert f"its sha256 is {digest}" in capsys.readouterr().err
     assert main(["convert", str(transformer), out, "--sha256", digest]) == 0
     assert main(["info", str(transformer), "--sha256", digest]) == 0
-
-
-def test_a_published_name_means_the_published_file(published, tmp_path, monkeypatch):
-    """Other weights that appear beside them, such as safetensors, are not taken unasked."""
-    name = "zhihan1996/DNABERT-S"
-    folder = published()
-    patterns = []
-
-    def download(_, *, allow_patterns, **__):
-        patterns.extend(allow_patterns)
-        return str(folder)
-
-    monkeypatch.setattr(load_module, "snapshot_download", download)
-    digest = file_sha256(folder / "pytorch_model.bin")
-    monkeypatch.setitem(load_module.PUBLISHED_WEIGHTS, name, digest)
-    assert load_backbone(name).embedding_size == 48
-    assert not any("safetensors" in pattern for pattern in patterns)
-    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
-    save_file(weights, folder / "model.safetensors")
-    with pytest.raises(ValueError, match=f"the sha256 is not that of the published {name}"):
-        load_backbone(name)
-    other = file_sha256(folder / "model.safetensors")
-    assert load_backbone(name, sha256=other).embedding_size == 48

@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -89,8 +90,9 @@ def test_all_take_the_shared_options():
         assert {"--model", "--device", "--strand", "--seed"} <= options_of(name)
     for name in ("embed", "cluster", "bin", "classify", "demo", "benchmark"):
         assert {"--jobs", "-j", "--threads", "-t"} <= options_of(name)
-    for name in ("embed", "cluster", "bin", "classify", "benchmark", "adapt"):
+    for name in ("embed", "cluster", "classify", "benchmark", "adapt"):
         assert {"--skip-empty", "--allow-duplicate-ids"} <= options_of(name)
+    assert {"--skip-empty", "--prefix"} <= options_of("bin")  # its contigs need names of their own
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ CLASSIFY = ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x"]
         (["claster"], ["Did you mean 'cluster'?"]),
         (["embed"], ["Missing", "READS"]),
         (["embed", "reads.fa"], ["Missing option", "--output"]),
-        (["bin", "c.fa", "-o", "x", "--min-bin-sise", "3"], ["Did you mean --min-bin-size?"]),
+        (["bin", "c.fa", "-o", "x", "--min-bin-sise", "3"], ["No such option", "--min-bin-size"]),
         (["embed", "reads.fa", "-o"], ["dnaembed embed: error: Option", "requires an argument"]),
         (["cluster", "reads.fa", "-o", "x", "-k", "0"], ["-k", "--n-clusters", "1", "'0'"]),
         (["cluster", "reads.fa", "-o", "x", "-k", "two"], ["--n-clusters", "integer", "'two'"]),
@@ -307,6 +309,7 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
         (absent, good, (), f"{absent}: No such file or directory"),
         (str(tmp_path), good, (), "Is a directory"),
         (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv or .parquet"),
+        (reads_file, str(tmp_path / "no" / "x.npy"), (), "there is no folder"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
         (reads_file, good, ("--shard", "3/2"), "I/N with I from 1 to N, as 3/64; got '3/2'"),
@@ -314,17 +317,6 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
         (reads_file, str(tmp_path / "x.tsv"), ("--dtype", "float16"), "output that ends in .npy"),
     ):
         assert said in fails(capsys, "embed", reads, "-o", output, *more)
-
-
-def test_bad_outputs_are_known_before_the_work(tmp_path, labelled, capsys):
-    """The sequences do not exist either: whatever is looked at first is complained about."""
-    absent, nowhere = str(tmp_path / "absent.fa"), str(tmp_path / "no" / "x")
-    (tmp_path / "file").write_text("")
-    classify = ["classify", "--train", absent, "--labels", labelled, absent]
-    for argv in (["embed", absent], ["cluster", absent], ["bin", absent], ["demo"], classify):
-        assert "there is no folder" in fails(capsys, *argv, "-o", nowhere)
-    assert "is a file" in fails(capsys, "bin", absent, "-o", str(tmp_path / "file"))
-    assert "is a directory" in fails(capsys, *classify, "-o", str(tmp_path))
 
 
 def test_debug_shows_the_traceback(tmp_path, monkeypatch):
@@ -373,7 +365,7 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     np.testing.assert_allclose(np.load(merged), np.load(whole), atol=1e-5)
     capsys.readouterr()
     line = fails(capsys, "merge", str(merged), parts[0])
-    assert line == "dnaembed merge: error: Of 2 shards, number 1 is missing (1 files given)."
+    assert "Of 2 shards, number 1 is missing (1 given, the first is " in line
 
 
 # cluster
@@ -419,6 +411,9 @@ def test_bin(tmp_path, reads_file, model):
     folder = tmp_path / "bins"
     assignment = read_labels(folder / "contigs.tsv")
     assert list(assignment) == [*(f"r{i}" for i in range(24)), "short"]
+    assert read_sequences(folder / "unbinned.fasta")[0][-1] == "short"
+    last = (folder / "contigs.tsv").read_text().splitlines()[-1]
+    assert last == "short\t-1\t\ttoo short"
     assert assignment["short"] == "-1"
     n_bins = len((folder / "bins.tsv").read_text().splitlines()) - 1
     assert n_bins == len(set(assignment.values()) - {"-1"}) >= 1
@@ -451,6 +446,46 @@ def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
     (tmp_path / "bins" / "mine.txt").write_text("")
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--force"))
     assert "other files than bins (mine.txt" in line
+
+
+def test_bin_writes_records_as_they_are(tmp_path, model):
+    records = [(f"r{i} len=300 circular=Y", s.lower()) for i, s in enumerate(species_like(6))]
+    path = tmp_path / "contigs.fa"
+    path.write_text("".join(f">{header}\n{s[:100]}RY{s[102:]}-\n" for header, s in records))
+    picture = tmp_path / "bins.png"
+    argv = bin_arguments(tmp_path, str(path), model, "--gzip", "--picture", str(picture))
+    assert main(argv) == 0
+    found = {}
+    for name in (tmp_path / "bins").glob("*.fasta.gz"):
+        with gzip.open(name, "rt") as file:
+            for record in file.read().split(">")[1:]:
+                header, _, lines = record.partition("\n")
+                found[header] = lines.replace("\n", "")
+    assert found == {header: f"{s[:100]}RY{s[102:]}-" for header, s in records}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
+    sequences = species_like(12)
+    tables = []
+    for name, part in (("one", sequences[::2]), ("two", sequences[1::2])):
+        fasta(tmp_path / f"{name}.fa", [f"k{i}" for i in range(12)], part)
+        lines = [f"{name}:k{i}\t{5 + 50 * (i >= 6)}" for i in range(12)]
+        tables += ["--abundance", str(tmp_path / f"{name}.tsv")]
+        Path(tables[-1]).write_text("\n".join(lines) + "\n")
+    # Each sample is mapped to both assemblies.
+    lines = "".join(Path(table).read_text() for table in tables[1::2])
+    for table in tables[1::2]:
+        Path(table).write_text(lines)
+    argv = bin_arguments(tmp_path, str(tmp_path / "one.fa"), model, str(tmp_path / "two.fa"))
+    line = fails(capsys, *argv)
+    assert "have the same identifier 'k0'. Put the name of its file before" in line
+    assert line.endswith("with --prefix.")
+    assert main([*argv, *tables, "--prefix"]) == 0
+    found = read_labels(tmp_path / "bins" / "contigs.tsv")
+    assert list(found) == [f"{name}:k{i}" for name in ("one", "two") for i in range(12)]
+    header = (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[0]
+    assert header.endswith("\tcoverage one\tcoverage two")
 
 
 # classify
@@ -557,20 +592,22 @@ def test_reader_of_the_output_may_leave(tmp_path, tiny_dnabert_folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
-def test_terminated_process_leaves_nothing(tmp_path, model):
+@pytest.mark.parametrize("number", [15, 1])  # of SIGTERM and SIGHUP
+def test_terminated_process_leaves_nothing(tmp_path, model, number):
     reader, writer = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-m", "dnaembed", "embed", "-", "-o", "x.npy", *model],
         stdin=reader,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup ignores SIGHUP
     )
     os.close(reader)
     os.write(writer, b">a\nACGT\n")
     while not list(tmp_path.glob("x.npy.parts/lock")):  # it has begun
         assert process.poll() is None
-    process.terminate()
+    process.send_signal(number)
     os.close(writer)
     process.communicate()
-    assert process.returncode in (143, -15)
+    assert process.returncode in (128 + number, -number)
     assert list(tmp_path.iterdir()) == []

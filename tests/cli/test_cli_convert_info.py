@@ -35,7 +35,7 @@ def test_convert(source, tmp_path, capsys):
 
 def test_convert_does_not_overwrite(source, tmp_path, capsys):
     assert main(["convert", str(source), str(source)]) == 1
-    assert "exists and is not empty" in capsys.readouterr().err
+    assert "lies in the output" in capsys.readouterr().err
 
 
 def test_info(source, capsys):

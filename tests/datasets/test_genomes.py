@@ -108,7 +108,7 @@ def test_which_genomes_are_listed(folder):
 def test_what_cannot_be_listed(folder, options, error, message):
     with pytest.raises(error, match=message):
         list_genomes(folder, **options)
-    with pytest.raises(FileNotFoundError, match="There is no folder"):
+    with pytest.raises(FileNotFoundError, match="folder not found"):
         list_genomes(folder / "none")
 
 

@@ -1,9 +1,12 @@
+import sqlite3
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
+from dnaembed import DNABertSEmbedder
 from dnaembed.embedding._cache import DiskCache, MemoryCache, embedding_keys, open_cache
 
 
@@ -20,7 +23,7 @@ def cache(request, tmp_path):
 def test_what_was_put_comes_back(cache):
     stored = vectors(1200)
     cache.put(stored)
-    found = cache.get([*stored, b"absent"])
+    found = cache.get([*stored, b"absent"], 4)
     assert found.keys() == stored.keys()
     assert all((found[key] == stored[key]).all() for key in stored)
 
@@ -35,11 +38,11 @@ def test_memory_forgets_the_least_recently_used():
     stored = vectors(4)
     keys = list(stored)
     cache.put({key: stored[key] for key in keys[:3]})
-    cache.get(keys[:1])
+    cache.get(keys[:1], 4)
     cache.put({keys[3]: stored[keys[3]]})
-    assert cache.get(keys).keys() == {keys[0], keys[2], keys[3]}
+    assert cache.get(keys, 4).keys() == {keys[0], keys[2], keys[3]}
     cache.clear()
-    assert not cache.get(keys)
+    assert not cache.get(keys, 4)
 
 
 def test_memory_keeps_no_view_of_the_callers_array():
@@ -47,13 +50,13 @@ def test_memory_keeps_no_view_of_the_callers_array():
     row = np.ones(4, dtype=np.float32)
     cache.put({b"key": row})
     row[:] = 7
-    assert (cache.get([b"key"])[b"key"] == 1).all()
+    assert (cache.get([b"key"], 4)[b"key"] == 1).all()
 
 
 def test_disk_survives_the_process(tmp_path):
     stored = vectors(3)
     DiskCache(tmp_path).put(stored)
-    assert DiskCache(tmp_path).get(stored).keys() == stored.keys()
+    assert DiskCache(tmp_path).get(stored, 4).keys() == stored.keys()
 
 
 def _fill(folder, seed):
@@ -65,7 +68,7 @@ def test_two_processes_write_at_once(tmp_path):
         list(pool.map(_fill, [tmp_path] * 4, range(4)))
     for seed in range(4):
         stored = vectors(200, seed)
-        found = DiskCache(tmp_path).get(stored)
+        found = DiskCache(tmp_path).get(stored, 4)
         assert all((found[key] == stored[key]).all() for key in stored)
 
 
@@ -75,13 +78,56 @@ def test_open_cache(tmp_path):
     assert isinstance(open_cache(tmp_path / "here"), DiskCache)
 
 
-def test_a_file_in_the_way_is_an_error(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        DiskCache(tmp_path / "file")
+def _table(path, *rows):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE vectors (key PRIMARY KEY, value)")
+        connection.executemany("INSERT INTO vectors VALUES (?, ?)", rows)
 
 
-def test_a_cache_that_cannot_be_opened_is_an_error(tmp_path):
-    (tmp_path / "embeddings.sqlite").mkdir()
-    with pytest.raises(OSError, match=r"cannot open the embedding cache .*embeddings\.sqlite"):
-        DiskCache(tmp_path).get([b"key"])
+def _of_another_schema(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE vectors (a, b, c)")
+
+
+def _cut(path):
+    DiskCache(path.parent).put(vectors(3000))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+KEY = embedding_keys(["ACGT"], "ctx")[0]
+DAMAGE = {
+    "folder": lambda path: path.mkdir(),
+    "garbage": lambda path: path.write_bytes(b"no data base" * 1000),
+    "cut": _cut,
+    "schema": _of_another_schema,
+    "full": lambda path: path.symlink_to("/dev/full"),
+    "narrow": lambda path: _table(path, (KEY, np.ones(3, "<f4").tobytes())),
+    "not finite": lambda path: _table(path, (KEY, np.full(4, np.nan, "<f4").tobytes())),
+    "text": lambda path: _table(path, (KEY, "a" * 16)),
+    "number": lambda path: _table(path, (KEY, 7)),
+    "not there": lambda path: path.parent.rmdir() or path.parent.write_text("a file"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_cache_that_cannot_be_used_is_said_once_and_gone_without(tmp_path, caplog, damage):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    DAMAGE[damage](folder / "embeddings.sqlite")
+    cache = open_cache(folder)
+    for _ in range(2):
+        assert KEY not in cache.get([KEY], 4)
+        assert KEY not in DiskCache(folder).get([KEY, *vectors(3000)], 4)
+        DiskCache(folder).put(vectors(1, seed=1))
+    assert len(caplog.messages) == 1
+    assert str(folder / "embeddings.sqlite") in caplog.text
+
+
+def test_an_embedder_goes_on_without_its_cache(tmp_path, reads):
+    embedder = DNABertSEmbedder(device="cpu", cache=tmp_path)
+    rows = embedder.fit_transform(reads)
+    with closing(sqlite3.connect(tmp_path / "embeddings.sqlite")) as connection, connection:
+        connection.execute("UPDATE vectors SET value = substr(value, 9)")
+    assert (embedder.transform(reads) == rows).all()
+    assert (embedder.transform(reads) == rows).all()  # from what was written anew

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dnaembed import DNABertSEmbedder
+from dnaembed.cli import main
 from dnaembed.embedding import _files
 from dnaembed.io import SequenceFileError, merge_shards, read_embeddings
+from dnaembed.io._parts import PartedEmbeddings
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.dna import random_dna
 
@@ -186,3 +188,39 @@ def test_progress_tells_sequences_a_second(tmp_path, caplog, monkeypatch):
     ((options, result),) = shown
     assert options["total"] == path.stat().st_size == result.n
     assert result.postfix.startswith("40 sequences, ")
+
+
+def test_rows_and_settings_that_changed_are_noticed_by_every_command(tmp_path, monkeypatch, capsys):
+    """Nothing earlier is thrown away but by --restart, and no manifest speaks for other rows."""
+    path, output = write_fasta(tmp_path / "x.fa", random_dna(40)), tmp_path / "x.npy"
+
+    def run(*words, said=""):
+        status = main([str(word) for word in words])
+        err = capsys.readouterr().err
+        assert said in err.splitlines()[-1]
+        return status
+
+    embed = ["embed", path, "-o", output]
+    with monkeypatch.context() as patch:
+        patch.setattr(PartedEmbeddings, "join", interrupted)
+        assert run(*embed, said="interrupted") == 130
+    kept = sorted((tmp_path / "x.npy.parts").glob("*.part"))
+    assert kept
+    for other, said in (
+        (["--strand", "both"], "both_strands=False"),
+        (["--dtype", "float16"], "f"),
+    ):
+        assert run(*embed, *other, said=said) == 1
+        assert run(*embed, *other, said="start again with --restart") == 1
+    assert sorted((tmp_path / "x.npy.parts").glob("*.part")) == kept
+    assert run(*embed, "--strand", "both", "--restart") == 0
+    cluster = ["cluster", "--embeddings", output, "-k", "2", "-o", tmp_path / "x.tsv"]
+    assert run(*cluster) == 0
+    np.save(output, np.load(output)[::-1])
+    assert run(*cluster, said="part 0: its rows are not those that its manifest names") == 1
+    (tmp_path / "x.manifest.json").unlink()
+    assert run(*cluster) == 0
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt

@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import struct
 import tempfile
@@ -42,6 +43,7 @@ from dnaembed.cli import main
 from dnaembed.composition import kmer_counts
 from dnaembed.io import (
     SequenceFileError,
+    labels_of,
     merge_shards,
     read_abundance,
     read_embeddings,
@@ -222,6 +224,7 @@ def parts(data):
     """Parts, their manifest, the manifest of a shard: what was written, made again, or refused."""
     which, content = data[:1], data[1:]
     path = _folder() / "parts.npy"
+    manifest_path(path).unlink(missing_ok=True)  # what is not ours would not be overwritten
     with explained(SequenceFileError, ValueError, names=str(path.parent)):
         if which == b"\2":
             write_embeddings(path, ["a"], np.ones((1, 2), dtype="f4"))
@@ -315,7 +318,6 @@ def _model_files():
 _PARTS = [
     ("kmer", "config.json"),
     ("kmer", "model.safetensors"),
-    ("kmer", "model.safetensors.index.json"),
     ("kmer", "pytorch_model.bin"),
     ("bert", "config.json"),
     ("bert", "tokenizer.json"),
@@ -325,8 +327,7 @@ _PARTS = [
 
 def _checkpoint_seeds():
     files = _model_files()
-    index = json.dumps({"weight_map": {"mean": "model.safetensors"}}).encode()
-    return [bytes([i]) + files[kind].get(name, index) for i, (kind, name) in enumerate(_PARTS)] + [
+    return [bytes([i]) + files[kind][name] for i, (kind, name) in enumerate(_PARTS)] + [
         bytes([1]) + save({"mean": torch.full((10,), torch.nan)})
     ]
 
@@ -343,11 +344,8 @@ def checkpoints(data):
     for name, content in _model_files()[kind].items():
         if not (name == "pytorch_model.bin" or (damaged != name == "model.safetensors")):
             (folder / name).write_bytes(content)
-    if damaged in ("config.json", "tokenizer.json", "model.safetensors.index.json"):
+    if damaged in ("config.json", "tokenizer.json"):
         (folder / "model.safetensors").write_bytes(_model_files()[kind]["model.safetensors"])
-    if damaged == "model.safetensors.index.json":
-        # The index is looked at where there is no single file.
-        (folder / "model.safetensors").rename(folder / "part.safetensors")
     (folder / damaged).write_bytes(data[1:])
     with explained(ValueError, FileNotFoundError, names=str(folder)):
         backbone = load_backbone(folder)
@@ -407,13 +405,22 @@ def tokens(data):
 
 # Tables
 
-_LABELS = b"read_id\tspecies\nr1\tE. coli\nr2\tV. cholerae\n"
+_LABELS = [
+    b"read_id\tspecies\nr1\tE. coli\nr2\tV. cholerae\n",
+    b"@Version:0.9.1\n@SampleID:s\n\n@@SEQUENCEID\tTAXID\tBINID\nr1\t5\ta\nr2\t6\tb\n",
+    b"id\tlabel\rr1\ta\rr2\tb\r",
+    b'# R\n"r1 x"\t"a"\r\n">r2"\t"b"\r\n',
+    b"r1\ta\nr1\tb\n",
+    b"\xff\t\n",
+]
 
 
-@target(
-    lambda: [_LABELS, gzip.compress(_LABELS, mtime=0), b"r1\ta\nr1\tb\n", b"\xff\t\n", b"a\tb\r\n"],
-    runs=20_000,
-)
+def _table_lines(data):
+    lines = re.split("\r\n|\r|\n", data.decode("utf-8-sig"))
+    return [line for line in lines if line.strip()]
+
+
+@target(lambda: [*_LABELS, gzip.compress(_LABELS[0], mtime=0)], runs=20_000)
 def labels(data):
     """A table of labels: as many as lines, or an error."""
     with explained(SequenceFileError, names="reads"):
@@ -421,8 +428,13 @@ def labels(data):
         assert all(found)
         assert all(found.values())
         if not data.startswith(tuple(_MAGIC)):
-            lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
-            assert len(lines) - 1 <= len(found) <= len(lines)
+            lines = _table_lines(data)
+            n_comments = sum(line[0] in "#@" for line in lines)
+            assert len(lines) - n_comments - 1 <= len(found) <= len(lines)
+        missing = ["no such read"]
+        with contextlib.suppress(SequenceFileError):
+            missing = labels_of([key.split()[0].lstrip(">@") or key for key in found], found)
+        assert set(missing) <= {"no such read", *found.values()}
 
 
 _ABUNDANCE = b"contig\tgut_1\tgut_2\nc1\t4.5\t0\nc2\t1e3\t.5\n"
@@ -438,8 +450,7 @@ def abundances(data):
         assert np.isfinite(rows).all()
         assert (rows >= 0).all()
         if not data.startswith(tuple(_MAGIC)):
-            lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
-            assert len(found) == len(lines) - 1
+            assert len(found) == len(_table_lines(data)) - 1
 
 
 def _npy(array):

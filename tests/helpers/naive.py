@@ -29,6 +29,8 @@ def parse(data):
         if not lines[-1]:
             lines.pop()
         lines = [line.removesuffix("\r") for line in lines]
+        while len(lines) % 4 and not lines[-1].strip():  # blank lines at the end are nothing
+            lines.pop()
         assert len(lines) % 4 == 0, "a record of less than four lines was accepted"
         assert all(line.startswith("+") for line in lines[2::4])
         assert all(len(a) == len(b) for a, b in zip(lines[1::4], lines[3::4], strict=True))
@@ -38,10 +40,10 @@ def parse(data):
         for line in map(str.strip, re.split("\r\n|\r|\n", text)):
             if line.startswith(">"):
                 found.append((line[1:], []))
-            elif line and not line.startswith("#"):
+            elif line and not line.startswith(("#", ";")):
                 found[-1][1].append(line)
         found = [(header, "".join(parts)) for header, parts in found]
-    return [(header.split()[0], clean(sequence)) for header, sequence in found]
+    return [("".join(header.split()[:1]), clean(sequence)) for header, sequence in found]
 
 
 def kmer_counts(sequence, k, canonical):

@@ -23,14 +23,86 @@ def test_table_and_its_order(tmp_path):
 
 def test_jgi_table():
     header = "contigName\tcontigLen\ttotalAvgDepth\ta.bam\ta.bam-var\tb.bam\tb.bam-var"
-    table = read(f"{header}\nc1\t5000\t7\t3\t0.1\t4\t0.2\n")
+    table = read(f"{header}\nc1 flag=1\t5000\t7\t3\t0.1\t4\t0.2\n")
     assert table["c1"].tolist() == [3, 4]
+    assert table.samples == ["a.bam", "b.bam"]
+
+
+@pytest.mark.parametrize(
+    ("text", "samples"),
+    [
+        ("#ID\tAvg_fold\tLength\tRef_GC\tCovered_percent\nc1\t7\t2000\t0.5\t99\n", ["depth"]),
+        (
+            "#rname\tstartpos\tendpos\tnumreads\tcovbases\tcoverage\tmeandepth\tmeanbaseq\t"
+            "meanmapq\nc1\t1\t2000\t93\t2000\t100\t7\t35\t60\n",
+            ["depth"],
+        ),
+        ("Contig\ta.bam Mean\ta.bam Length\tb.bam Mean\nc1\t7\t2000\t8\n", ["a.bam", "b.bam"]),
+        ("Contig\ta.bam Trimmed Mean\ta.bam RPKM\nc1\t7\t2000\n", ["a.bam"]),
+        ("chrom\tlength\tbases\tmean\tmin\tmax\nc1\t2000\t9\t7\t0\t30\n", ["depth"]),
+        ("#seq_name\tlength\tcov.\tcirc.\nc1\t2000\t7\tN\n", ["depth"]),
+        ("c1\t7\nc2\t8\n", ["depth"]),  # strobealign --aemb
+        ("contig\tcoverage\nc1\t7\n", ["coverage"]),
+    ],
+    ids=["pileup", "samtools", "coverm", "trimmed", "mosdepth", "flye", "aemb", "plain"],
+)
+def test_tables_of_tools(tmp_path, text, samples):
+    path = tmp_path / "depth.txt"
+    path.write_text(text)
+    table = read_abundance(path)
+    assert table.samples == samples
+    assert table["c1"][0] == 7
+
+
+@pytest.mark.parametrize(
+    "header", ["#Name\tLength\tCoverage\tFPKM", "contig\ta\tgc", "Contig\ta.bam Length\ta.bam TPM"]
+)
+def test_columns_that_are_no_coverage_are_never_samples(header):
+    n = header.count("\t")
+    with pytest.raises(SequenceFileError, match="line 1: not all columns are mean coverages"):
+        read(header + "\nc1" + "\t1" * n + "\n")
+
+
+def test_several_tables_are_joined_by_name(tmp_path):
+    for name, text in (("a", "c1\t1\nc2\t2\n"), ("b", "c3\t4\nc2\t3\n"), ("c", "x\t1\n")):
+        (tmp_path / f"{name}.tsv").write_text(text)
+    a, b, c = sorted(tmp_path.iterdir())
+    table = read_abundance([a, b])
+    assert table.samples == ["a", "b"]
+    found = {name: values.tolist() for name, values in table.items()}
+    assert found == {"c1": [1, 0], "c2": [2, 3], "c3": [0, 4]}
+    with pytest.raises(SequenceFileError, match="Two tables of coverage have a sample 'a'"):
+        read_abundance([a, b, a])
+    with pytest.raises(SequenceFileError, match=r"has no contig of .*a.tsv: its first is 'x'"):
+        read_abundance([a, c])
+
+
+def test_depth_of_bam(tmp_path):
+    pysam = pytest.importorskip("pysam")
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": "c1", "LN": 100}, {"SN": "c2", "LN": 50}]}
+    with pysam.AlignmentFile(tmp_path / "gut.bam", "wb", header=header) as file:
+        for flag, contig, length in (
+            (0, 0, 40),
+            (16, 0, 60),
+            (4, -1, 30),
+            (256, 1, 30),
+            (1024, 1, 9),
+        ):
+            read = pysam.AlignedSegment(file.header)
+            read.query_name, read.flag, read.reference_id = "r", flag, contig
+            read.query_sequence = "A" * length
+            if contig >= 0:
+                read.reference_start, read.cigarstring = 5, f"{length}M"
+            file.write(read)
+    table = read_abundance(tmp_path / "gut.bam")
+    assert table.samples == ["gut"]
+    assert {name: values.tolist() for name, values in table.items()} == {"c1": [1], "c2": [0]}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "line 1: expected a header with an identifier and one column a sample"),
+        ("", "line 1: expected a header with an identifier and one column per sample"),
         ("contig\n", "expected a header with an identifier and one column"),
         ("contig\ta\n", "holds no contig"),
         ("c1\t1\t2\nc2\t1\t2\n", "line 1: expected a header that names the samples"),
@@ -49,5 +121,7 @@ def test_bad_tables(text, message):
 
 
 def test_missing_contigs_are_named():
-    with pytest.raises(SequenceFileError, match=r"cov.tsv: no line for 1 of 2 sequences: 'x'"):
+    with pytest.raises(SequenceFileError, match=r"cov.tsv: no line for 1 .* 'x' \(it has 'c1'\)"):
         abundance_of(["c1", "x"], {"c1": np.ones(2)}, where="cov.tsv")
+    table = {">c1 len=3": np.ones(1), '"c2"': np.zeros(1)}  # whole headers
+    assert abundance_of(["c2", "c1"], table).tolist() == [[0], [1]]

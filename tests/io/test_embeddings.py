@@ -1,12 +1,15 @@
 """Embedding files, whole and in pieces."""
 
+import io
 import sys
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pyarrow import parquet
 
 from dnaembed.io import SequenceFileError, open_embeddings, read_embeddings, write_embeddings
 
@@ -120,53 +123,41 @@ def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damaged_files(tmp_path):
-    path = tmp_path / "x.npy"
-    write_embeddings(path, ["a", "b"], np.zeros((2, 2)))
-    complete = path.read_bytes()
-    path.write_bytes(complete[:-8])
-    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
-        read_embeddings(path)
-    path.write_bytes(b"text")
-    with pytest.raises(SequenceFileError, match=r"not a complete \.npy"):
-        read_embeddings(path)
-    np.save(path, np.array(["x"]))
-    with pytest.raises(SequenceFileError, match="floating-point"):
-        read_embeddings(path)
-    path.write_bytes(complete)
-    (tmp_path / "x.ids.txt").write_text("a\n")
-    with pytest.raises(SequenceFileError, match=r"1 identifiers do not fit .*\(2, 2\)"):
-        read_embeddings(path)
-    (tmp_path / "x.ids.txt").unlink()
-    with pytest.raises(FileNotFoundError):
-        read_embeddings(path)
+def parquet_file(columns):
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), buffer)
+    return buffer.getvalue()
+
+
+NO_NUMBER = "a value is missing or no floating-point number"
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        ("", "holds no embedding"),
-        ("id\tx\n", "holds no embedding"),
-        ("id\tx\na\t1\nb\n", "line 3: expected 2 columns, got 1"),
-        ("id\tx\na\tone\n", "line 2: could not convert"),
+        ("x.tsv", b"", "holds no embedding"),
+        ("x.tsv", b"id\tx\n", "holds no embedding"),
+        ("x.tsv", b"id\tx\n\t1\n", "line 2: the identifier is empty"),
+        ("x.ids.txt", b"a\n", r"1 identifiers do not fit .*\(2, 2\)"),
+        ("x.ids.txt", b"a\n\xff\n", r"x\.ids\.txt: not UTF-8 text"),
+        ("x.ids.txt", b"a\n\n", r"x\.ids\.txt, line 2: the identifier is empty"),
+        ("x.ids.txt", b"", r"x\.ids\.txt, line 1: the identifier is empty"),
+        ("x.parquet", b"text", r"not a \.parquet file"),
+        ("x.parquet", parquet_file({"x": [1.0]}), "needs a column 'id'"),
+        ("x.parquet", parquet_file({"id": ["a", None], "x": [1.0, 2.0]}), NO_NUMBER),
+        ("x.parquet", parquet_file({"id": ["a", "b"], "x": [1.0, None]}), NO_NUMBER),
+        ("x.parquet", parquet_file({"id": ["a", "b"], "x": ["1", "2"]}), NO_NUMBER),
+        ("x.parquet", parquet_file({"id": ["a", "b"], "x": [[1.0], [2.0]]}), NO_NUMBER),
     ],
 )
-def test_damaged_tsv(tmp_path, content, message):
-    (tmp_path / "x.tsv").write_text(content)
+def test_damaged_files(tmp_path, name, content, message):
+    write_embeddings(tmp_path / "x.npy", ["a", "b"], np.zeros((2, 2)))
+    (tmp_path / name).write_bytes(content)
+    path = tmp_path / name.replace(".ids.txt", ".npy")
     with pytest.raises(SequenceFileError, match=message):
-        read_embeddings(tmp_path / "x.tsv")
-
-
-def test_damaged_parquet(tmp_path):
-    import pyarrow
-    from pyarrow import parquet
-
-    path = tmp_path / "x.parquet"
-    path.write_bytes(b"text")
-    with pytest.raises(SequenceFileError, match=r"not a \.parquet file"):
         read_embeddings(path)
-    parquet.write_table(pyarrow.table({"x": [1.0]}), path)
-    with pytest.raises(SequenceFileError, match="needs a column 'id'"):
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError):
         read_embeddings(path)
 
 
@@ -179,40 +170,7 @@ def test_parquet_opens_in_pandas(tmp_path):
     assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("ids", "message"),
-    [
-        (b"a\n\xff\n", r"x\.ids\.txt: not UTF-8 text"),
-        (b"a\n\n", r"x\.ids\.txt, line 2: the identifier is empty"),
-        (b"", r"x\.ids\.txt, line 1: the identifier is empty"),
-    ],
-)
-def test_damaged_identifiers(tmp_path, ids, message):
-    np.save(tmp_path / "x.npy", np.eye(2))
-    (tmp_path / "x.ids.txt").write_bytes(ids)
-    with pytest.raises(SequenceFileError, match=message):
-        read_embeddings(tmp_path / "x.npy")
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"id": ["a", None], "x": [1.0, 2.0]},
-        {"id": ["a", "b"], "x": [1.0, None]},
-        {"id": ["a", "b"], "x": ["1", "2"]},
-        {"id": ["a", "b"], "x": [[1.0], [2.0]]},
-    ],
-)
-def test_parquet_columns_that_are_no_embeddings(tmp_path, columns):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(SequenceFileError, match="a value is missing or no floating-point number"):
-        read_embeddings(tmp_path / "x.parquet")
-
-
 def test_parquet_cut_anywhere(tmp_path):
-    pytest.importorskip("pyarrow")
     path = tmp_path / "x.parquet"
     write_embeddings(path, ["a", "b"], np.eye(2, dtype=np.float32))
     whole = path.read_bytes()

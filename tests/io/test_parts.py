@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -225,7 +226,7 @@ def test_what_comes_meanwhile_is_left_alone(tmp_path):
 
 def test_identifiers_of_something_else_are_not_overwritten(tmp_path):
     (tmp_path / "x.ids.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"x\.ids\.txt exists without x\.npy"):
+    with pytest.raises(FileExistsError, match=r"x\.ids\.txt was not written together with x\.npy"):
         write(tmp_path / "x.npy", [0])
     assert names(tmp_path) == ["x.ids.txt"]
 
@@ -350,7 +351,7 @@ def test_what_does_not_belong_together(tmp_path):
             merge_shards([first, other], output)
     with pytest.raises(ValueError, match="At least one shard"):
         merge_shards([], output)
-    with pytest.raises(ValueError, match="is one of the shards"):
+    with pytest.raises(ValueError, match="would overwrite"):
         merge_shards([first, second], second)
     assert not output.exists()
 
@@ -360,9 +361,21 @@ def change_ids(path, change):
     ids.write_text(change(ids.read_text()))
 
 
+def infinite_row(path):
+    """Damage a row, and let the manifest agree."""
+    rows = np.load(path)
+    rows[0, 0] = np.inf
+    np.save(path, rows)
+    place = path.with_suffix(".manifest.json")
+    manifest = json.loads(place.read_text())
+    manifest["parts"][0]["rows_checksum"] = zlib.crc32(rows[:1].tobytes())
+    place.write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (infinite_row, "part 0: a row is not finite"),
         (lambda path: flip(path, -1), "part 2: its rows are not those"),
         (lambda path: flip(path, 128), "part 0: its rows are not those"),
         (lambda path: change_ids(path, lambda t: t[:-1]), "part 2: its identifiers are not"),
@@ -385,6 +398,7 @@ def test_merging_names_the_part_that_is_not_what_was_written(tmp_path, damage, m
     "change",
     [
         lambda m: m.pop("n_columns"),
+        lambda m: m.pop("format"),
         lambda m: m.pop("parts"),
         lambda m: m.update(rows="4"),
         lambda m: m.update(parts=m["parts"][1:]),
@@ -400,7 +414,7 @@ def test_what_is_not_the_manifest_of_a_shard(tmp_path, change):
     manifest = json.loads(place.read_text())
     change(manifest)
     place.write_text(json.dumps(manifest))
-    with pytest.raises(SequenceFileError, match="is not the manifest of a shard"):
+    with pytest.raises(SequenceFileError, match="is not a manifest of dnaembed embed"):
         merge_shards(paths, tmp_path / "all.npy")
     place.unlink()
     with pytest.raises(FileNotFoundError):

@@ -4,14 +4,9 @@ import bz2
 import gzip
 import io
 import logging
-import lzma
-import os
 import sys
-import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from xopen import xopen
 
 from dnaembed.io import SequenceFileError, iter_sequences, read_sequences
@@ -80,6 +75,15 @@ def test_formats_are_recognised_by_content(tmp_path, content, form, name):
         (b">r caf\xc3\xa9 \xff\xfe latin \xe9\nACGT\n", "ACGT"),
         (b"@r caf\xc3\xa9\nACGT\n+\nIIII\n", "ACGT"),
         (b">r\twith tab\nACGT\n", "ACGT"),
+        (b"> r\nACGT\n", "ACGT"),
+        (b"@ r\nACGT\n+\nIIII\n", "ACGT"),
+        (b"; by hand\n>r a;x\nAC\n;GT\nGT\n", "ACGT"),
+        (b";\r>r\rAC\r;x\rGT\r", "ACGT"),
+        (b"@r\nACGT\n+\n;;;;\n", "ACGT"),
+        *[
+            (b"@r\nACGT\n+\nIIII\n" + end, "ACGT")
+            for end in (b"\n", b" \n", b"\r\n" * 3, b"\n" * 9)
+        ],
     ],
 )
 def test_accepted(tmp_path, content, sequence):
@@ -88,40 +92,21 @@ def test_accepted(tmp_path, content, sequence):
 
 REFUSED = {
     "stop codon": (b">a\nAC\n>b\nACG*\n", r"record 'b' \(number 2\): '\*' at position 4 .*protein"),
-    "protein": (b">p\nMKVLE\n", r"record 'p' \(number 1\): 'L' at position 4 .*protein"),
     "digit": (b">a\nAC1\n", r"'1' at position 3"),
     "inner space": (b">a\nAC GT\n", r"' ' at position 3"),
-    "nul in sequence": (b">a\nAC\0GT\n", r"'\\x00' at position 3"),
-    "nul in identifier": (b">a\0b\nACGT\n", r"record number 1: identifier 'a\\x00b'.*printable"),
-    "non-ASCII identifier": (
-        b">caf\xe9\nACGT\n",
-        r"record number 1: identifier 'caf\?'.*printable",
-    ),
-    "non-ASCII sequence": (b">a\nAC\xe9\n", r"'a' \(number 1\).*position 3.*outside ASCII"),
-    "non-ASCII quality": (b"@a\nAC\n+\nI\xe9\n", r"record number 1: the quality line"),
-    "empty record": (b">a\nAC\n>b\n>c\nAC\n", r"record 'b' \(number 2\) is empty.*skip_empty"),
     "empty last record": (b">a\nAC\n>b\n", r"record 'b' \(number 2\) is empty"),
     "empty fastq record": (b"@a\n\n+\n\n", r"record 'a' \(number 1\) is empty"),
     "only gaps": (b">a\n--..\n", r"record 'a' \(number 1\) is empty"),
-    "no identifier": (b">a\nAC\n>\nAC\n", r"record number 2: the header has no identifier"),
-    "space before identifier": (b">a\nAC\n@ b\n+\n", r"FASTQ"),
-    "duplicate": (b">a\nA\n>b\nC\n>a x\nG\n", r"record number 1 and record number 3 .*'a'.*allow"),
-    "empty file": (b"", r"reads.fa holds no sequence"),
-    "blank file": (b"\n \r\n\n", r"holds no sequence"),
     "only comments": (b"# nothing\n", r"holds no sequence"),
-    "text": (b"Dear reader,\nhello\n", r"neither FASTA nor FASTQ: it starts with 'Dear reader,'"),
     "bases without header": (b"ACGT\nACGT\n", r"neither FASTA nor FASTQ: it starts with 'ACGT'"),
     "genbank": (b"LOCUS       NC_1\n", r"neither FASTA nor FASTQ"),
-    "zip": (b"PK\x03\x04\xff\xff\n", r"neither FASTA nor FASTQ"),
-    "comment of old FASTA": (b"; old\n>a\nAC\n", r"line 1: not valid FASTA .*Expected '>'"),
+    "compress": (b"\x1f\x9d\x90", r"is a \.Z file"),
+    "tar": (b"a.fa".ljust(257, b"\0") + b"ustar", r"is a tar archive"),
+    "tar.gz": (gzip.compress(b"a.fa".ljust(257, b"\0") + b"ustar", mtime=0), r"is a tar archive"),
+    "blank line within": (FASTQ + b"\n" + FASTQ, r"line 9: not valid FASTQ after 2 good"),
+    "quality missing": (b"@a\n\n+\n", r"not valid FASTQ after 0 good records: Premature"),
+    "neither name nor base": (b">a\nAC\n>\n\n", r"record number 2 is empty.*skip_empty"),
     "text after comment": (b"# x\nhello\n", r"line 2: not valid FASTA"),
-    "sam": (b"@HD\tVN:1.6\nr1\t4\t*\n", r"is SAM.*samtools fastq"),
-    "bam": (gzip.compress(b"BAM\x01\0\0\0\0", mtime=0), r"is BAM.*samtools fastq"),
-    "utf-16": (">a\nACGT\n".encode("utf-16"), r"is UTF-16"),
-    "fastq inside fasta": (FASTA + FASTQ, r"record 'r2' \(number 2\): '@'.*mix FASTA and FASTQ"),
-    "fasta inside fastq": (FASTQ + FASTA, r"line 9: not valid FASTQ after 2 good records"),
-    "truncated fastq": (FASTQ[:-6], r"line 7: not valid FASTQ after 1 good records"),
-    "short quality": (b"@a\nACGT\n+\nIII\n", r"line 4: not valid FASTQ after 0 good.*[Ll]ength"),
     "long quality": (b"@a\nACGT\n+\nIIIII\n", r"line 4: not valid FASTQ after 0 good.*[Ll]ength"),
     "other name after plus": (b"@a\nAC\n+b\nII\n", r"line 3: not valid FASTQ"),
     "no plus": (b"@a\nAC\nGT\nII\n", r"line 3: not valid FASTQ"),
@@ -155,24 +140,6 @@ def test_compressed_data_cut_anywhere_is_an_error(tmp_path, form, content):
     assert read_sequences(write(tmp_path, complete)) == EXPECTED
 
 
-@pytest.mark.parametrize("form", ["gz", "bz2", "xz", "zst"])
-def test_truncated_compression_is_named(tmp_path, form):
-    data = b">r\n" + os.urandom(3000).hex().translate(bytes.maketrans(b"0", b"A")).encode()
-    complete = compress(data, form, tmp_path / "complete").read_bytes()
-    for end in (len(complete) // 2, len(complete) - 1):
-        with pytest.raises(SequenceFileError, match=rf"truncated: its {form} data ends"):
-            list(iter_sequences(write(tmp_path, complete[:end])))
-
-
-@pytest.mark.parametrize("form", ["gz", "bz2", "xz", "zst"])
-def test_damaged_compression_is_an_error(tmp_path, form):
-    data = bytearray(compress(FASTA * 1, form, tmp_path / "complete").read_bytes())
-    # The middle holds bases, and zst has no checksum unless asked: there, damage the frame header.
-    data[4 if form == "zst" else len(data) // 2] ^= 0xFF
-    with pytest.raises(SequenceFileError, match=r"reads\.fa"):
-        read_sequences(write(tmp_path, bytes(data)))
-
-
 @pytest.mark.parametrize("form", ["gz", "bz2", "xz"])
 @pytest.mark.parametrize("damage", ["garbage", "second stream"])
 def test_what_follows_the_first_stream_is_not_dropped(tmp_path, form, damage):
@@ -183,7 +150,7 @@ def test_what_follows_the_first_stream_is_not_dropped(tmp_path, form, damage):
     middle[len(middle) // 2] ^= 0xFF
     middle[1] ^= 0xFF
     tail = b"garbage" if damage == "garbage" else bytes(middle)
-    with pytest.raises(SequenceFileError, match=r"damaged|truncated"):
+    with pytest.raises(SequenceFileError, match=rf"other bytes after the end of its {form} data"):
         read_sequences(write(tmp_path, first + tail))
 
 
@@ -196,10 +163,10 @@ def test_bgzip_with_and_without_its_end_mark(tmp_path, caplog):
 
 
 def test_skip_empty_counts_what_it_skips(tmp_path, caplog):
-    path = write(tmp_path, b">a\nAC\n>b\n>c\n--\n>d\nG\n")
+    path = write(tmp_path, b">a\nAC\n>b\n>c\n--\n>\n\n>\n>d\nG\n")
     with caplog.at_level(logging.WARNING, logger="dnaembed"):
         assert read_sequences(path, skip_empty=True) == (["a", "d"], ["AC", "G"])
-    assert "skipped 2 of 4 records" in caplog.text
+    assert "skipped 4 of 6 records" in caplog.text
 
 
 def test_nothing_left_after_skipping(tmp_path):
@@ -254,31 +221,6 @@ def test_equal_digests_of_different_ids_are_no_duplicates(tmp_path, monkeypatch)
     assert read_sequences(write(tmp_path, FASTA)) == EXPECTED
 
 
-def test_invalid_option():
-    with pytest.raises(ValueError, match='duplicate_ids must be "error" or "allow"'):
-        iter_sequences("x", duplicate_ids="maybe")
-
-
-def test_no_file_at_all():
-    with pytest.raises(ValueError, match="At least one sequence file"):
-        read_sequences([])
-
-
-def test_system_errors_stay_what_they_are(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent\.fa"):
-        read_sequences(tmp_path / "absent.fa")
-    with pytest.raises(IsADirectoryError):
-        read_sequences(tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_no_permission(tmp_path):
-    path = write(tmp_path, FASTA)
-    path.chmod(0)
-    with pytest.raises(PermissionError):
-        read_sequences(path)
-
-
 @pytest.mark.parametrize("content", [FASTA, gzip.compress(FASTA, mtime=0), bz2.compress(FASTQ)])
 def test_standard_input(monkeypatch, content):
     stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
@@ -293,17 +235,6 @@ def test_error_in_standard_input_is_named(monkeypatch):
         read_sequences("-")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-@pytest.mark.parametrize("content", [FASTA, lzma.compress(FASTQ), gzip.compress(FASTA, mtime=0)])
-def test_named_pipe(tmp_path, content):
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_bytes, args=(content,))
-    writer.start()
-    assert read_sequences(path, duplicate_ids="allow") == EXPECTED
-    writer.join()
-
-
 def test_binary_file_stays_open(tmp_path):
     with write(tmp_path, gzip.compress(FASTA)).open("rb") as file:
         assert read_sequences(file) == EXPECTED
@@ -315,46 +246,6 @@ def test_iterator_reads_no_further_than_asked(tmp_path):
     records = iter_sequences(path)
     assert next(records) == ("a", "ACGT")
     records.close()
-
-
-def test_long_line(tmp_path):
-    path = write(tmp_path, b">a\n" + b"ACGT" * 1_000_000 + b"\n>b\nA\n")
-    ids, (long, _) = read_sequences(path)
-    assert ids == ["a", "b"]
-    assert long == "ACGT" * 1_000_000
-
-
-@given(
-    st.lists(
-        st.tuples(st.text("abc|.:/_-0123", min_size=1), st.text("ACGTN", min_size=1)),
-        min_size=1,
-        unique_by=lambda record: record[0],
-    ),
-    st.booleans(),
-    st.integers(1, 9),
-    st.sampled_from(["\n", "\r\n"]),
-)
-def test_records_survive(records, fastq, width, end):
-    if fastq:
-        text = "".join(f"@{i}{end}{s}{end}+{end}{'I' * len(s)}{end}" for i, s in records)
-    else:
-        text = "".join(
-            f">{i} text{end}" + "".join(s[j : j + width] + end for j in range(0, len(s), width))
-            for i, s in records
-        )
-    assert list(iter_sequences(io.BytesIO(text.encode()))) == records
-
-
-@given(st.binary(max_size=200) | st.text(">@+\nACGTN- r1I", max_size=80).map(str.encode))
-def test_any_bytes_give_records_or_the_documented_error(content):
-    try:
-        ids, sequences = read_sequences(io.BytesIO(content))
-    except SequenceFileError as error:
-        assert "\n" not in str(error)  # noqa: PT017
-    else:
-        assert len(ids) == len(sequences) > 0
-        assert all(s and not s.strip("ACGTN") for s in sequences)
-        assert len(set(ids)) == len(ids)
 
 
 def test_messages_do_not_speak_to_a_terminal():

@@ -1,9 +1,16 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
-from dnaembed.species import bin_contigs
+from dnaembed.species import bin_confidence, bin_contigs
+from dnaembed.species._bins import reasons_of
 
 CONTIGS = ["ACGGC" * 60, "AC", "ATTAT" * 60, "CCGGA" * 70, "TTATA" * 60, "ACGT"]
 LONG = [0, 2, 3, 4]
@@ -72,3 +79,76 @@ def test_what_is_expected_of_contigs():
     for name in ("embeddings", "abundance"):
         with pytest.raises(ValueError, match=f"{name} must have one row for each of the 6 contigs"):
             bin_contigs(CONTIGS, min_length=300, **{name: np.ones((4, 2))})
+
+
+def test_long_circular_contigs_are_left_alone():
+    rows = np.repeat(np.eye(2, 8), 15, axis=0)
+    contigs = ["A" * 2500] * 30
+    contigs[0] = contigs[20] = "A" * 200_000
+    circular = np.arange(30) % 20 < 2  # 0, 1, 20, 21
+    clusterer = SpeciesClusterer(random_state=0)
+    bins = bin_contigs(contigs, clusterer, embeddings=rows, circular=circular)
+    assert bins[[0, 20]].tolist() == [2, 3]
+    assert bins[[1, 21]].tolist() == [bins[2], bins[29]] != [-1, -1]
+    assert clusterer.n_clusters_ == 2
+    alone = ["A" * 200_000, "C" * 300_000]
+    bins = bin_contigs(alone, embeddings=np.eye(2), circular=[True, True])
+    assert bins.tolist() == [0, 1]
+
+
+def test_confidence():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.eye(3, 8), 20, axis=0) + rng.normal(0, 0.02, (60, 8)) + 0.3
+    bins = np.repeat([0, 1, 2], 20)
+    bins[5], bins[6] = 1, -1
+    lengths = np.full(60, 5000)
+    confidence = bin_confidence(rows, bins, lengths)
+    assert np.isnan(confidence[6])
+    others = np.delete(confidence, [5, 6])
+    assert 0 <= confidence[5] < others.min() <= others.max() <= 1
+    assert (bin_confidence(rows, bins, lengths, n_profiles=5)[:5] > confidence[:5]).all()
+    assert np.isnan(bin_confidence(rows, np.full(60, -1), lengths)).all()
+    assert bin_confidence(rows[:1], [0], [5000]).tolist() == [1]
+
+
+def test_reasons_of_having_no_bin():
+    labels, kept = np.array([0, -1, -1, -1]), np.array([0, 2, 3])
+    unlike = "unlike the contigs of any bin"
+    assert reasons_of(labels, kept, None) == ["", "too short", unlike, unlike]
+    coverage = np.array([[0.0], [np.nan], [0], [1]])
+    assert reasons_of(labels, kept, coverage) == ["", "too short", "no coverage", unlike]
+
+
+# --- a small community that each release bins as before ---
+
+COMMUNITY = Path(__file__).parents[1] / "data" / "community_bins.json"
+BIN_IT = """
+import json, sys
+import numpy as np
+from dnaembed import SpeciesClusterer
+from dnaembed.datasets import load_demo_reads
+from dnaembed.species import bin_contigs
+
+reads = load_demo_reads()
+species = np.unique(reads.labels, return_inverse=True)[1]
+rng = np.random.default_rng(0)
+coverage = np.exp(rng.normal(2, 1, (10, 3)))[species] * np.exp(rng.normal(0, 0.2, (400, 3)))
+found = {}
+for name, abundance in (("sequence", None), ("coverage", coverage)):
+    clusterer = SpeciesClusterer(random_state=0)
+    found[name] = bin_contigs(reads.sequences, clusterer, abundance=abundance).tolist()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("n_threads", ["1", "2"])
+def test_bins_after_an_upgrade(n_threads):
+    """To be written anew only where better bins are meant: ``COMMUNITY.write_text(output)``."""
+    done = subprocess.run(
+        [sys.executable, "-c", BIN_IT],
+        env=os.environ | {"OMP_NUM_THREADS": n_threads},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == json.loads(COMMUNITY.read_text())

@@ -1,16 +1,19 @@
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.dummy import DummyClassifier
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -78,25 +81,6 @@ def test_sequences_go_through_a_clone_of_the_embedder():
     np.testing.assert_allclose(
         by_hand.predict_proba(embedder.transform(reads)), classifier.predict_proba(reads)
     )
-
-
-def test_containers_are_alike():
-    reads, y = reads_of(3)
-    expected = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y).predict_proba(reads)
-    column = np.array(reads, dtype=object)
-    for X in (
-        tuple(reads),
-        column,
-        column[:, None],
-        np.array(reads),
-        np.array(reads, dtype=getattr(np.dtypes, "StringDType", object)),  # from numpy 2 on
-        [[read] for read in reads],
-        pd.Series(reads),
-        pd.Series(reads, dtype="string"),
-        pd.DataFrame({"sequence": reads}),
-    ):
-        classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(X, pd.Series(y))
-        np.testing.assert_allclose(classifier.predict_proba(X), expected)
 
 
 def test_kinds_are_not_mixed():
@@ -369,14 +353,10 @@ def test_single_reads_leave_probabilities_as_they_are():
     np.testing.assert_array_equal(calibrated.predict_log_proba(X), plain.predict_log_proba(X))
 
 
-def test_unknown_must_make_sense():
+def test_unknown_and_calibration_must_make_sense():
     X, y = embeddings_of(2)
     with pytest.raises(ValueError, match=r"unknown='b' is one of the species"):
         FewShotSpeciesClassifier(unknown="b").fit(X, y)
-    with pytest.raises(ValueError, match=r"unknown=-1 is not of the kind of the labels"):
-        FewShotSpeciesClassifier(unknown=-1).fit(X, y)
-    with pytest.raises(ValueError, match=r"unknown='x' is not of the kind"):
-        FewShotSpeciesClassifier(unknown="x").fit(X, np.repeat([0, 1, 2], 2))
     with pytest.raises(ValueError, match="needs at least 2 reads of a species in y, got 1 of each"):
         FewShotSpeciesClassifier(unknown="unknown").fit(X[::2], y[::2])
     with pytest.raises(ValueError, match="calibrate=True needs a classifier with predict_proba"):
@@ -384,6 +364,82 @@ def test_unknown_must_make_sense():
     for parameters in ({"unknown": 1.5}, {"false_unknown_rate": 0}, {"calibrate": "yes"}):
         with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
             FewShotSpeciesClassifier(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "dtype"),
+    [
+        (-1, str),
+        ("x", int),
+        (-1, np.uint8),
+        (1000, np.int8),
+        (2**70, np.int64),
+        (-1, bool),
+        (True, np.int64),
+        ("x", float),
+    ],
+)
+def test_unknown_that_labels_cannot_hold(unknown, dtype):
+    X, _ = embeddings_of(2)
+    y = np.repeat([0, 1, 1] if dtype is bool else [3, 4, 5], 2).astype(dtype)
+    with pytest.raises(ValueError, match=f"unknown={unknown!r} is not of the kind of the labels"):
+        FewShotSpeciesClassifier(unknown=unknown).fit(X, y)
+
+
+MISSING = {
+    "None": lambda y: [*y[:4], None, *y[5:]],
+    "NaN among strings": lambda y: [*y[:4], float("nan"), *y[5:]],
+    "NaN among numbers": lambda y: np.where(np.arange(9) == 4, np.nan, np.arange(9) % 2),
+    "NA": lambda y: pd.Series(y, dtype="string").where(np.arange(9) != 4),
+    "NA of integers": lambda y: pd.array([*"0101", None, *"0101"], dtype="Int64"),
+    "NaT": lambda y: pd.Series(pd.to_datetime(["2026-01-01"] * 4 + [None] * 5)),
+    "category": lambda y: pd.Categorical([*y[:4], None, *y[5:]]),
+    "masked": lambda y: np.ma.array(y, mask=np.arange(9) == 4),
+    "polars": lambda y: pl.Series([*y[:4], None, *y[5:]]),
+    "pyarrow": lambda y: pa.array([*y[:4], None, *y[5:]]),
+    "a column": lambda y: [[label] for label in [*y[:4], None, *y[5:]]],
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+@pytest.mark.parametrize("given_reads", [True, False])
+def test_missing_labels_are_named_with_their_place(kind, given_reads):
+    reads, y = reads_of(3)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
+    with pytest.raises(ValueError, match=r"must have a label for each read, got .* at position 4:"):
+        classifier.fit(reads if given_reads else np.eye(9), MISSING[kind](y.tolist()))
+
+
+class Weighted(LogisticRegression):
+    """Keeps the metadata that it is given."""
+
+    def fit(self, X, y, sample_weight=None, coverage=None):
+        self.given_ = sample_weight, coverage
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_metadata_reach_the_classifier_as_they_are_routed(scale, calibrate):
+    X, y = embeddings_of(4)
+    weights = np.linspace(0.1, 2, len(y))
+    settings = {"scale": scale, "calibrate": calibrate}
+    with config_context(enable_metadata_routing=True):
+        # CalibratedClassifierCV has no aliases.
+        name = "sample_weight" if calibrate else "worth"
+        inner = Weighted().set_fit_request(sample_weight=name, coverage=True)
+        outer = FewShotSpeciesClassifier(classifier=inner, **settings)
+        outer.set_score_request(sample_weight=False).fit(X, y, **{name: weights}, coverage=7)
+        fitted = outer.classifier_[-1] if scale else outer.classifier_
+        assert fitted.given_[0] is weights
+        assert fitted.given_[1] == 7
+        cross_validate(outer, X, y, params={name: weights}, cv=2, error_score="raise")
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            FewShotSpeciesClassifier(classifier=LogisticRegression(), **settings).fit(
+                X, y, sample_weight=weights
+            )
+    with pytest.raises(ValueError, match="enable_metadata_routing"):
+        FewShotSpeciesClassifier(**settings).fit(X, y, sample_weight=weights)
 
 
 @parametrize_with_checks([FewShotSpeciesClassifier(calibrate=True, classifier=GaussianNB())])

@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
 from dnaembed.species import _clusterer
-from dnaembed.species._abundance import abundance_share, fit_abundance_scale
-from dnaembed.species._graph import join_pieces, neighbor_graph, ranked_bins, separation_of_bins
+from dnaembed.species._abundance import UnitRows, abundance_share, fit_abundance_scale
+from dnaembed.species._graph import Sizes, join_pieces, neighbor_graph, separation_of_bins
 from dnaembed.species._neighbors import nearest_neighbors
 from tests.helpers.benchmarks import embedding_mixture
 
@@ -150,7 +150,7 @@ def test_abundance_of_many_rows(many):
 def test_memory_mapped_rows_are_not_copied(many, tmp_path, monkeypatch):
     X, _ = embedding_mixture(20_000, 64, 10)
     np.save(tmp_path / "rows.npy", X)
-    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr("dnaembed.utils._rows._BLOCK_BYTES", 1 << 16)
     rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
     tracemalloc.start()
     clusterer = SpeciesClusterer(10, n_init=1, random_state=0).fit(rows)
@@ -199,7 +199,7 @@ def test_prediction_in_small_blocks(monkeypatch):
     X, _ = species_mixture(10, 16, 0.5)
     clusterer = SpeciesClusterer(min_similarity=0.6).fit(X)
     expected = clusterer.predict(X)
-    monkeypatch.setattr("dnaembed.species._kmedoid._BLOCK_BYTES", 256)
+    monkeypatch.setattr("dnaembed.utils._rows._BLOCK_BYTES", 256)
     np.testing.assert_array_equal(clusterer.predict(X), expected)
     assert np.mean(expected == clusterer.labels_) > 0.95
 
@@ -423,9 +423,12 @@ def test_nearest_neighbors_in_blocks(monkeypatch):
     np.testing.assert_allclose(similarities, np.take_along_axis(products, indices, 1), atol=1e-6)
 
 
-def test_ranked_bins():
-    assert ranked_bins(np.array([3, 0, 0, -1, 3, 3, 1]), 2).tolist() == [0, 1, 1, -1, 0, 0, -1]
-    assert ranked_bins(np.array([-1, -1]), 1).tolist() == [-1, -1]
+def test_bins_are_ranked_by_size_and_kept_by_rows_or_bases():
+    labels = np.array([3, 0, 0, -1, 3, 3, 1])
+    assert Sizes(2).ranked(labels).tolist() == [0, 1, 1, -1, 0, 0, -1]
+    assert Sizes(1).ranked(np.array([-1, -1])).tolist() == [-1, -1]
+    lengths = np.array([1, 1, 1, 900, 1, 1, 200])
+    assert Sizes(3, 200, lengths).ranked(labels).tolist() == [0, -1, -1, -1, 0, 0, 1]
 
 
 @pytest.mark.slow
@@ -433,6 +436,51 @@ def test_twenty_thousand_contigs():
     X, y = species_mixture(200, 128, 0.8, sizes=(50, 150))
     clusterer = SpeciesClusterer(random_state=0).fit(X[:20_000])
     assert adjusted_rand_score(y[:20_000], clusterer.labels_) > 0.9
+
+
+@pytest.mark.parametrize("method", ["graph", "hdbscan"])
+@pytest.mark.parametrize(
+    ("n_species", "size"), [(1, 6), (1, 20), (1, 100), (2, 5), (2, 8), (5, 5), (10, 8), (3, 30)]
+)
+def test_few_contigs(method, n_species, size):
+    X, y = species_mixture(n_species, 64, 0.7, sizes=(size, size + 1))
+    labels = SpeciesClusterer(method=method, random_state=0).fit_predict(X)
+    assert (labels >= 0).mean() > 0.9
+    assert adjusted_rand_score(y[labels >= 0], labels[labels >= 0]) == 1
+
+
+def test_small_bins_of_few_contigs():
+    X, _ = species_mixture(2, 64, 0.5, sizes=(4, 5))
+    assert SpeciesClusterer(min_bin_size=5).fit(X).n_clusters_ == 0
+    assert SpeciesClusterer().fit(X).n_clusters_ == 2
+
+
+@pytest.mark.parametrize("method", ["graph", "hdbscan", "kmedoid"])
+@pytest.mark.parametrize("size", [10, 60])
+def test_closed_genomes_are_bins_alone(method, size):
+    """Three contigs of a whole genome among five species in pieces."""
+    X, y = species_mixture(8, 64, 0.6, sizes=(size, size + 1))
+    places = np.r_[0, size, 2 * size, np.arange(3 * size, len(y))]
+    lengths = np.where(places < 3 * size, 600_000, 5000)
+    threshold = {"min_similarity": 0.7} if method == "kmedoid" else {}
+    clusterer = SpeciesClusterer(method=method, random_state=0, min_bin_size=8, **threshold)
+    labels = clusterer.fit(X[places], lengths=lengths).labels_
+    assert len(set(labels[:3].tolist())) == 3
+    assert min(labels[:3]) >= 0
+    assert not set(labels[:3].tolist()) & set(labels[3:].tolist())
+    assert clusterer.n_clusters_ == 8
+    assert (clusterer.fit(X[places]).labels_[:3] == -1).all()  # lengths are not known
+    clusterer.set_params(min_bin_bases=600_001).fit(X[places], lengths=lengths)
+    assert (clusterer.labels_[:3] == -1).all()
+    with pytest.raises(ValueError, match="lengths must have one value for each"):
+        clusterer.fit(X, lengths=lengths)
+
+
+def test_lengths_of_sequences_are_known():
+    reads, _ = reads_of(GENOMES[:2], 5)
+    clusterer = SpeciesClusterer(embedder=KmerEmbedder(k=1), min_bin_size=6, min_bin_bases=1500)
+    assert clusterer.fit(reads).n_clusters_ == 2
+    assert clusterer.set_params(min_bin_bases=1501).fit(reads).n_clusters_ == 0
 
 
 # --- abundances ---
@@ -497,6 +545,25 @@ def test_abundance_scale():
         assert np.isfinite(fit_abundance_scale(few, np.eye(len(few))).rows(np.ones((1, 2)))).all()
 
 
+def test_unit_rows():
+    rng = np.random.default_rng(0)
+    X, abundance = rng.normal(size=(7, 3)).astype(np.float32), rng.uniform(size=(7, 2))
+    before = X.copy()
+    rows = UnitRows(X)
+    np.testing.assert_array_equal(rows[:], normalize(X))
+    np.testing.assert_array_equal(rows[np.array([5, 1])], normalize(X)[[5, 1]])
+    rows[:][:] = 9  # a new array each time
+    np.testing.assert_array_equal(X, before)
+    assert (len(rows), rows.row_bytes) == (7, 12)
+    scale = fit_abundance_scale(abundance, X)
+    joined = UnitRows(X, abundance, scale, 0.3)
+    columns = scale.rows(abundance)
+    products = 0.7 * normalize(X) @ normalize(X).T + 0.3 * columns @ columns.T
+    np.testing.assert_allclose(joined[:] @ joined[:].T, products, atol=1e-6)
+    np.testing.assert_array_equal(joined[3:6], joined[:][3:6])
+    assert joined.row_bytes == 4 * (3 + 2 * 64)
+
+
 @pytest.mark.parametrize(("n_profiles", "weight"), [(1, 0.1), (3, 0.3), (10, 0.5), (40, 0.5)])
 def test_coverage_counts_more_the_more_samples_there_are(n_profiles, weight):
     assert abundance_share("auto", n_profiles) == pytest.approx(weight)
@@ -547,7 +614,7 @@ def test_abundance_can_be_routed():
         X, y = species_mixture(3, 16, 0.3)
         pipeline = make_pipeline(FunctionTransformer(), clusterer)
         pipeline.fit(X, abundance=coverage_of(y, 2, 0.1))
-        assert clusterer.get_metadata_routing().fit.requests == {"abundance": True}
+        assert clusterer.get_metadata_routing().fit.requests["abundance"] is True
         assert pipeline[-1].cluster_centers_.shape[1] == 16 + 2 * 64
 
 

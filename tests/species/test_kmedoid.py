@@ -10,8 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.preprocessing import normalize
 
-from dnaembed.species import _kmedoid
-from dnaembed.species._kmedoid import modified_kmedoid, row_blocks, similarity_sums
+from dnaembed.species._kmedoid import modified_kmedoid, similarity_sums
+from dnaembed.utils import _rows
+from dnaembed.utils._rows import row_blocks
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -51,7 +52,7 @@ def dense_kmedoid(X, min_similarity, min_bin_size, max_iter):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(_kmedoid, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(_rows, "_BLOCK_BYTES", 4096)
 
 
 def check_golden(case):

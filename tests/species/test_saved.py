@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,23 @@ def test_abundances_are_kept(tmp_path):
     )
     with pytest.raises(ValueError, match="was fitted with abundance, got none"):
         loaded.predict(X)
+
+
+def test_samples_are_matched_by_name(tmp_path):
+    X, y = embedding_mixture(300, 16, 4)
+    coverage = pd.DataFrame(np.eye(4)[y][:, :3] * 50 + 1, columns=["a", "b", "c"])
+    clusterer = SpeciesClusterer(random_state=0).fit(X, abundance=coverage)
+    save_clusters(tmp_path / "saved", clusterer, None)
+    loaded, _ = load_clusters(tmp_path / "saved")
+    expected = clusterer.predict(X, abundance=coverage)
+    for found in (clusterer, loaded):
+        shuffled = coverage[["c", "a", "b"]]
+        np.testing.assert_array_equal(found.predict(X, abundance=shuffled), expected)
+        np.testing.assert_array_equal(found.predict(X, abundance=coverage.to_numpy()), expected)
+        other = coverage.rename(columns={"c": "d"})
+        with pytest.raises(ValueError, match=r"samples \['a', 'b', 'd'\], but .* 'b', 'c'\]"):
+            found.predict(X, abundance=other)
+    assert not hasattr(clusterer.fit(X, abundance=coverage.to_numpy()), "abundance_names_")
 
 
 def test_sources_agree_by_what_changes_embeddings():
@@ -131,7 +149,23 @@ def test_missing_file_and_weights_of_a_model(tmp_path):
         ({}, {"centers": np.ones(16)}, "is damaged"),
         ({}, {"centers": np.ones((0, 16))}, "there is no cluster"),
         ({}, {"bin_limits": np.ones(3)}, r"limits of shape \(3,\)"),
+        ({}, {"bin_limits": np.full(4, np.nan)}, "limits"),
+        ({}, {"centers": np.ones((4, 16), dtype=np.int64)}, "centres of type int64"),
+        ({"n_clusters": "four"}, {}, "is damaged: The 'n_clusters' parameter"),
+        ({"n_features": 1e999}, {}, "is damaged: cannot convert float infinity"),
+        ({"abundance_weight": "all"}, {}, "is damaged: The 'abundance_weight' parameter"),
+        ({"embedding": {"fingerprint": 3, "window_size": 0, "both_strands": 1}}, {}, "not text"),
         ({}, {"abundance_means": np.ones(2)}, "is damaged: 'abundance_low'"),
+        (
+            {"n_features": 16 - 128},
+            {"abundance_means": np.ones(2), "abundance_widths": np.zeros(2)},
+            "scales that are not positive",
+        ),
+        (
+            {"abundance_names": ["a"]},
+            {"abundance_means": np.ones(2), "abundance_widths": np.ones(2)},
+            "names of the samples do not fit",
+        ),
         (
             {},
             {

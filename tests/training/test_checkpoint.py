@@ -1,24 +1,10 @@
-"""Checkpoints and logs of a run."""
+"""Checkpoints of a run."""
 
 import pytest
 import torch
 
-from dnaembed.training._checkpoint import CsvLog, latest_checkpoint, write_checkpoint
-from tests.helpers.toys import make_trainer, read_rows
-
-
-def test_resumed_log_drops_what_came_after_the_checkpoint(tmp_path):
-    log = CsvLog(tmp_path / "log.csv")
-    for step in range(1, 5):
-        log.write({"step": step, "loss": step / 3})
-    with log.path.open("a") as file:
-        file.write("5,")  # cut off
-    again = CsvLog(tmp_path / "log.csv", after=3)
-    again.write({"step": 4, "loss": 0.5})
-    assert [row["step"] for row in read_rows(log.path)] == ["1", "2", "3", "4"]
-    assert read_rows(log.path)[-1]["loss"] == "0.5"
-    CsvLog(tmp_path / "log.csv")
-    assert read_rows(log.path) == []
+from dnaembed.training._checkpoint import latest_checkpoint, write_checkpoint
+from tests.helpers.toys import make_trainer
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):

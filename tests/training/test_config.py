@@ -3,7 +3,6 @@
 import pytest
 
 from dnaembed.training import TrainingConfig
-from dnaembed.training._config import saved_config
 
 
 def test_learning_rates_warm_up_and_fall():
@@ -39,10 +38,3 @@ def test_unknown_hyperparameter():
         TrainingConfig.from_dict({"n_step": 1})
     with pytest.raises(ValueError, match=r"Unknown training parameters \['patience'\]"):
         TrainingConfig.from_dict({"patience": None})
-
-
-def test_runs_of_the_first_version_resume_where_they_used_what_remains():
-    saved = TrainingConfig(n_steps=7).to_dict() | {"patience": None, "schedule": "cosine"}
-    assert saved_config(saved | {"n_checkpoints": 9, "tensorboard": True}).n_steps == 7
-    with pytest.raises(ValueError, match="used the training parameter patience, which this"):
-        saved_config(saved | {"patience": 3})

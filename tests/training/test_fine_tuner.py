@@ -115,46 +115,16 @@ def test_partial_fine_tuning_goes_on():
     assert model.n_steps_ == 4
 
 
-def test_last_layers_only():
-    backbone = ToyBackbone()
-    tuned = tune(backbone=backbone, n_trainable_layers=1)
-    before, after = backbone.model.state_dict(), tuned.model.state_dict()
-    moved = {name.rpartition(".")[0] for name in before if not before[name].equal(after[name])}
-    assert moved == {"blocks.2", "last"}
-
-
-def test_anchor_keeps_the_model_near():
-    backbone = ToyBackbone()
-
-    def distance(anchor):
-        tuned = tune(backbone=backbone, anchor=anchor, n_steps=20, learning_rate=1e-2)
-        pairs = zip(backbone.model.parameters(), tuned.model.parameters(), strict=True)
-        return sum((a - b).square().sum().item() for a, b in pairs)
-
-    assert distance(50.0) < 0.5 * distance(0.0)
-
-
 # Few, short or alike reads
 
 
-def test_two_reads_are_enough():
-    backbone = ToyBackbone()
-    tuned = tune(X[:2], backbone=backbone)
-    assert tuned.fingerprint() != backbone.fingerprint()
-
-
-@pytest.mark.parametrize("y", [[5, 5, 5], ["a", "a", "a"]])
-def test_one_class_leaves_the_model_as_it_is(y):
+@pytest.mark.parametrize("y", [[5, 5, 5], ["a", "a", "a"], [-1]])
+def test_one_class_or_read_leaves_the_model_as_it_is(y):
     backbone = ToyBackbone()
     with pytest.warns(UserWarning, match="Nothing to fine-tune on: the reads are of one label"):
-        tuned = tune(X[:3], y, backbone=backbone)
+        tuned = tune(X[: len(y)], y, backbone=backbone)
     assert tuned is not backbone
     assert tuned.fingerprint() == backbone.fingerprint()
-
-
-def test_one_read_leaves_the_model_as_it_is():
-    with pytest.warns(UserWarning, match="Nothing to fine-tune on"):
-        tune(X[:1], min_reads=2000)
 
 
 def test_too_few_reads_leave_the_model_as_it_is():
@@ -187,11 +157,6 @@ def test_learning_rate_suits_model_and_labels(tiny_dnabert):
 
     rates = [highest(b, y) for b in (profile, tiny_dnabert) for y in (None, Y)]
     assert rates == pytest.approx([5e-4, 3e-5, 1e-5, 1e-5])
-
-
-def test_a_class_with_a_single_read_takes_part_by_two_parts_of_it():
-    tuned = tune(X[:3], [0, 1, 2])
-    assert all(p.isfinite().all() for p in tuned.model.parameters())
 
 
 def test_unknown_labels_are_paired_with_themselves():
@@ -264,15 +229,6 @@ def test_parameters_and_clones():
 def test_wrong_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):
         tune(**parameters)
-
-
-def test_wrong_data():
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        tune(y=[0, 1])
-    with pytest.raises(ValueError, match="'!' at position 3 is not a DNA base"):
-        tune(["ACGT" * 300, "AC!T"])
-    with pytest.raises(ValueError, match="string object received"):
-        tune("ACGT")
 
 
 # In the embedder
@@ -356,6 +312,13 @@ def test_partial_fit_goes_on(tiny_dnabert_folder):
     np.testing.assert_array_equal(copy.partial_fit(reads, labels).transform(reads), expected)
     np.testing.assert_array_equal(twice.fit(reads, labels).transform(reads), first.transform(reads))
     assert twice.fine_tuner_.n_steps_ == 2
+
+
+def test_wrong_data():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tune(y=[0, 1])
+    with pytest.raises(ValueError, match="'!' at position 3 is not a DNA base"):
+        tune(["ACGT" * 300, "AC!T"])
 
 
 def test_partial_fit_without_fine_tuning(tiny_dnabert_folder):

@@ -82,36 +82,6 @@ def test_weighted_simclr_masks_same_labels(labels):
     torch.testing.assert_close(value, plain_weighted_simclr(z1, z2, 0.1, labels))
 
 
-def test_pairs_of_one_species_do_not_push_each_other_apart():
-    # The authors' code takes any two pairs for negatives. Here both are of one species and close.
-    z1 = normalize(torch.tensor([[1.0, 0.1, 0.0], [1.0, 0.0, 0.1], [0.0, 0.0, 1.0]]), dim=1)
-    z1.requires_grad_()
-    z2 = z1.detach().clone()
-    labels = torch.tensor([7, 7, 3])
-    as_authors = weighted_simclr(z1, z2, temperature=0.05)
-    (pushed,) = torch.autograd.grad(as_authors, z1)
-    ours = weighted_simclr(z1, z2, temperature=0.05, labels=labels)
-    (calm,) = torch.autograd.grad(ours, z1)
-    assert as_authors > 0.5 > 1e-3 > ours
-    # Descent moves row 0 away from row 1 there, and hardly at all here.
-    assert -pushed[0] @ (z1[1] - z1[0]) < -0.01
-    assert calm[0].norm() < 1e-3 * pushed[0].norm()
-
-
-def test_mixing_partners_are_rows_of_the_whole_batch():
-    # Under DataParallel the authors draw a permutation for each replica but use it as rows of the
-    # gathered batch: here two replicas of four rows.
-    z2 = normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), dim=1)
-    local = [torch.tensor([1, 2, 3, 0]), torch.tensor([2, 3, 0, 1])]
-    mixed_with = torch.cat([local[0], local[1] + 4])
-    share = torch.full((8,), 0.6)
-    z1 = normalize(0.6 * z2 + 0.4 * z2[mixed_with], dim=1)
-    right = mi_mix(z1, z2, mixed_with, share, temperature=0.05)
-    as_authors = mi_mix(z1, z2, torch.cat(local), share, temperature=0.05)
-    # The second target of the second replica is a row it has nothing of.
-    assert as_authors > right + 1
-
-
 def test_mi_mix_against_the_definition():
     z1, z2 = views(6)
     permutation = torch.tensor([1, 0, 2, 5, 3, 4])  # row 2 is its own partner
@@ -130,27 +100,8 @@ def test_mi_mix_against_the_definition():
     torch.testing.assert_close(value, expected / 6)
 
 
-def test_a_single_negative_has_weight_one():
-    z1, z2 = views(2)
-    share = torch.tensor([0.9, 0.6], dtype=torch.float64)
-    s = torch.exp(z1 @ z2.T / 0.2)
-    expected = [
-        -share[i] * torch.log(s[i, i] / s[i].sum())
-        - (1 - share[i]) * torch.log(s[i, 1 - i] / s[i].sum())
-        for i in range(2)
-    ]
-    value = mi_mix(z1, z2, torch.tensor([1, 0]), share, temperature=0.2)
-    torch.testing.assert_close(value, torch.stack(expected).mean())
-
-
-@pytest.mark.parametrize("labels", [None, torch.arange(16) // 2])
-def test_i_mix_is_mi_mix(labels):
-    z1, z2 = views(16)
-    permutation, coefficients = torch.arange(16).roll(1), torch.linspace(0.5, 1, 16)
-    assert torch.equal(
-        i_mix(z1, z2, permutation, coefficients, temperature=0.1, labels=labels),
-        mi_mix(z1, z2, permutation, coefficients, temperature=0.1, labels=labels),
-    )
+def test_i_mix_is_mi_mix():
+    assert i_mix is mi_mix  # what differs is the layer
 
 
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 1])])

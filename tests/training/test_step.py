@@ -87,6 +87,10 @@ def test_mixed_precision_learns_as_full_precision(mixed_precision):
     assert mixed.history[0]["loss"] == pytest.approx(full.history[0]["loss"], rel=0.1)
 
 
+SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 3}
+SIZES |= {"num_attention_heads": 4, "intermediate_size": 48}
+
+
 class FewSource(ToySource):
     """Statistics and tokens need no thousands of reads here."""
 
@@ -98,13 +102,7 @@ class FewSource(ToySource):
 def real_backbone(request):
     section = {
         "kmer_profile": {"k": [3], "hidden_size": 16, "intermediate_size": 16, "linear_size": 4},
-        "dnabert": {
-            "vocab_size": 40,
-            "hidden_size": 32,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "intermediate_size": 48,
-        },
+        "dnabert": SIZES,
     }[request.param]
     return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
 
@@ -164,9 +162,7 @@ def gradients_of(trainer, step):
 
 
 def test_checkpointed_activations_change_nothing():
-    sizes = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
-    sizes |= {"architecture": "dnabert", "vocab_size": 40, "num_hidden_layers": 2}
-    one = make_backbone(sizes, FewSource(), seed=0)
+    one = make_backbone(SIZES | {"architecture": "dnabert"}, FewSource(), seed=0)
     two = deepcopy(one)
     hooks = [len(m._forward_hooks) for m in two.model.modules()]
     for backbone, recompute in ((one, False), (two, True)):

@@ -1,18 +1,11 @@
 """`ContrastiveTrainer`: curriculum, validation, logs, resuming."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tqdm import tqdm
 
 from dnaembed.training import TrainingConfig
 from dnaembed.training._checkpoint import latest_checkpoint
@@ -26,16 +19,12 @@ def test_training_lowers_the_validation_loss_of_other_reads():
     )
     before = trainer._validation_loss(trainer.validation_source)["validation_loss"]
     trainer.train()
+    phases = [row["phase"] for row in trainer.history]
+    assert phases == ["weighted_simclr"] * 20 + ["mi_mix"] * 40
     after = [row["validation_loss"] for row in trainer.validations]
     assert len(after) == 3
     assert min(after) < 0.9 * before
     assert trainer.best["validation_loss"] == min(after)
-
-
-def test_curriculum_switches_once():
-    trainer = make_trainer(n_steps=9, phase_split=1 / 3)
-    trainer.train()
-    assert [row["phase"] for row in trainer.history] == ["weighted_simclr"] * 3 + ["mi_mix"] * 6
 
 
 def test_global_generators_are_left_alone():
@@ -50,15 +39,6 @@ def test_weights_depend_on_the_seed_and_not_on_the_number_of_workers():
     one, two, three = (weights(t) for t in trainers if t.train())
     assert same(one, two)
     assert not same(one, three)
-
-
-def test_encoder_and_head_have_rates_of_their_own():
-    trainer = make_trainer(learning_rate=0.0, head_learning_rate=0.1, n_steps=2)
-    before = weights(trainer)
-    trainer.train()
-    after = weights(trainer)
-    moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"head.0.weight", "head.2.weight"}
 
 
 def test_gradients_are_clipped():
@@ -121,20 +101,6 @@ def test_log_has_a_row_a_step(tmp_path):
             assert float(row[name]) == pytest.approx(kept[name], rel=1e-5)
     content = json.loads((tmp_path / "training.json").read_text())
     assert TrainingConfig.from_dict(content["config"]) == trainer.config
-
-
-def test_progress_bar_shows_the_loss(monkeypatch):
-    shown = []
-
-    class Bar(tqdm):
-        def set_postfix(self, values, **_):
-            shown.append(values)
-
-    monkeypatch.setattr(
-        "dnaembed.training._trainer.progress", lambda **kw: Bar(total=kw["total"], disable=True)
-    )
-    make_trainer(n_steps=3).train()
-    assert [set(values) for values in shown] == [{"loss", "alignment", "uniformity"}] * 3
 
 
 RESUMABLE = {
@@ -201,69 +167,16 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path):
 
 def test_a_finished_run_resumes_to_its_result(tmp_path):
     trainer = make_trainer(tmp_path, **RESUMABLE)
-    trainer.train()
+    trainer.train(resume=True)  # from the start
     again = make_trainer(tmp_path, **RESUMABLE)
     again.train(resume=True)
     assert same(weights(trainer), weights(again))
-
-
-def test_resume_without_checkpoint_starts(tmp_path):
-    trainer = make_trainer(tmp_path, n_steps=2)
-    trainer.train(resume=True)
-    assert trainer.step == 2
 
 
 def test_resume_refuses_another_recipe(tmp_path):
     make_trainer(tmp_path, checkpoint_every=3).train()
     with pytest.raises(ValueError, match=r"other values of \['n_steps', 'temperature'\]"):
         make_trainer(tmp_path, checkpoint_every=3, n_steps=9, temperature=0.1).train(resume=True)
-
-
-SCRIPT = """
-import sys
-from tqdm import tqdm
-
-from tests.helpers.toys import ToyBackbone, ToySource
-from dnaembed.training import ContrastiveTrainer, TrainingConfig
-config = TrainingConfig(n_steps=400, batch_size=8, learning_rate=1e-2, ema_decay=0.99,
-                        checkpoint_every=20, eval_every=50, budget=900)
-trainer = ContrastiveTrainer(ToyBackbone(dropout=0.2), ToySource(), config, device="cpu",
-                             validation_source=ToySource(seed=3), output_dir=sys.argv[1])
-trainer.train(resume=True).save(sys.argv[1] + "/model")
-"""
-
-
-@pytest.mark.slow
-def test_killed_and_resumed_is_bit_identical(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-
-    def start(folder):
-        return subprocess.Popen([sys.executable, script, tmp_path / folder], env=environment)
-
-    assert start("whole").wait() == 0
-    killed = 0
-    for after in (60, 200):  # twice, each time somewhere after that step
-        run = start("parts")
-        while run.poll() is None:
-            checkpoint = latest_step(tmp_path / "parts" / "checkpoints")
-            if checkpoint >= after:
-                run.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.02)
-        killed += run.wait() == -signal.SIGKILL
-    assert killed == 2
-    assert latest_step(tmp_path / "parts" / "checkpoints") < 400
-    assert start("parts").wait() == 0
-    files = [tmp_path / run / "model" / "model.safetensors" for run in ("whole", "parts")]
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
-def latest_step(folder):
-    names = [path.name for path in folder.glob("step-*")] if folder.is_dir() else []
-    return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
 def test_wrong_combinations():

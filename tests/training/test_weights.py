@@ -1,20 +1,26 @@
 """Which weights are trained, anchored and averaged."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.helpers.toys import ToySource, make_trainer, same, weights
 
 
-def test_only_the_last_layers_are_trained():
-    trainer = make_trainer(n_trainable_layers=1, head_size=None, n_steps=2)
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"n_trainable_layers": 1, "head_size": None}, {"blocks.2", "last"}),
+        ({"learning_rate": 0.0, "head_learning_rate": 0.1}, {"head.0", "head.2"}),
+    ],
+)
+def test_which_weights_move(config, expected):
+    trainer = make_trainer(n_steps=2, **config)
     before = weights(trainer)
     trainer.train()
     after = weights(trainer)
-    moved = {
-        name.rpartition(".")[0] for name in before if not torch.equal(before[name], after[name])
-    }
-    assert moved == {"blocks.2", "last"}
+    moved = {name.rpartition(".")[0] for name in before if not before[name].equal(after[name])}
+    assert moved == expected
     assert all(p.requires_grad for p in trainer.backbone.model.parameters())
 
 

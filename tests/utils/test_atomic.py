@@ -1,11 +1,26 @@
 """Outputs are complete or absent."""
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dnaembed.utils._atomic import atomic_folder, atomic_output, check_output, written_beside
+from dnaembed import DNABertSEmbedder
+from dnaembed.cli import main
+from dnaembed.io import merge_shards, open_embeddings, write_bins, write_embeddings, write_labels
+from dnaembed.utils._atomic import (
+    atomic_folder,
+    atomic_output,
+    check_output,
+    check_outputs,
+    open_output,
+    written_beside,
+)
+from tests.helpers.dna import random_dna
 
 
 def test_output_appears_at_the_end(tmp_path):
@@ -28,45 +43,35 @@ def test_failure_leaves_the_old_file(tmp_path, error):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_failure_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="early"), atomic_output(tmp_path / "x"):
-        raise ValueError("early")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_bad_places(tmp_path):
-    with pytest.raises(IsADirectoryError, match="is a directory"), atomic_output(tmp_path):
-        pass
-    with (
-        pytest.raises(FileNotFoundError, match="there is no folder"),
-        atomic_output(tmp_path / "a/b"),
-    ):
-        pass
-    with (
-        pytest.raises(FileNotFoundError, match="there is no folder"),
-        atomic_folder(tmp_path / "a/b"),
-    ):
-        pass
+@pytest.mark.parametrize(
+    ("open_place", "name", "error", "message"),
+    [
+        (atomic_output, ".", IsADirectoryError, "is a directory"),
+        (atomic_output, "a/b", FileNotFoundError, "there is no folder"),
+        (atomic_folder, "a/b", FileNotFoundError, "there is no folder"),
+        (atomic_folder, "file", NotADirectoryError, "is a file"),
+        (atomic_output, "x", ValueError, "early"),
+        (atomic_folder, "x", ValueError, "early"),
+    ],
+)
+def test_bad_places(tmp_path, open_place, name, error, message):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="is a file"), atomic_folder(tmp_path / "file"):
-        pass
+    with pytest.raises(error, match=message), open_place(tmp_path / name):
+        raise ValueError("early")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_link_is_followed(tmp_path):
+@pytest.mark.parametrize(
+    ("open_place", "is_followed"), [(atomic_output, True), (written_beside, False)]
+)
+def test_a_link_is_followed_or_replaced(tmp_path, open_place, is_followed):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     link.symlink_to(target)
-    with atomic_output(link) as path:
+    with open_place(link) as path:
         path.write_text("new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
-
-
-@pytest.mark.skipif(not Path(os.devnull).exists() or os.name == "nt", reason="needs a device file")
-def test_a_device_is_written_not_replaced():
-    with atomic_output(os.devnull) as path:
-        path.write_text("gone")
-    assert not Path(os.devnull).is_file()
+    assert (link.is_symlink(), link.read_text()) == (is_followed, "new")
+    assert target.read_text() == ("new" if is_followed else "old")
 
 
 def test_folder_is_replaced_as_a_whole(tmp_path):
@@ -96,29 +101,12 @@ def test_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monk
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_folder_failure_leaves_the_old_one(tmp_path):
-    target = tmp_path / "bins"
-    target.mkdir()
-    (target / "old").write_text("")
-    with pytest.raises(ValueError, match="no"), atomic_folder(target) as path:  # noqa: PT012
-        (path / "new").write_text("")
-        raise ValueError("no")
-    assert [p.name for p in target.iterdir()] == ["old"]
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path):
-    with pytest.raises(OSError, match="name too long"):
-        check_output(tmp_path / ("x" * 250))
-
-
-def test_a_link_is_replaced_where_none_may_be_followed(tmp_path):
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    link.symlink_to(target)
-    with written_beside(link, flush=False) as path:
-        path.write_text("new")
-    assert (target.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
+    for name in ("x" * 256, "x" * 245 + ".npy"):  # of which OUT.manifest.json is longer
+        with pytest.raises(OSError, match="name too long"):
+            check_output(tmp_path / name)
+    with atomic_output(tmp_path / ("x" * 255)) as path:
+        path.write_text("fits")
 
 
 def test_a_folder_that_must_be_new(tmp_path):
@@ -133,7 +121,190 @@ def test_a_folder_that_must_be_new(tmp_path):
     ):
         pass
     with (
-        pytest.raises(FileExistsError, match="a file of this name"),
+        pytest.raises(FileExistsError, match="is a file"),
         atomic_folder(target / "file", overwrite=False),
     ):
         pass
+
+
+# No output is an input, another output, or what lies beside either
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A current folder with reads, labels, embeddings, links and bins."""
+    reads = random_dna(20, high=300)
+    (tmp_path / "s.fa").write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(reads)))
+    (tmp_path / "known.tsv").write_text("".join(f"r{i}\t{i % 2}\n" for i in range(20)))
+    monkeypatch.chdir(tmp_path)
+    ids = ["a", "b", "c"]
+    write_embeddings("rows.npy", ids, np.eye(3, dtype="f4"))
+    Path("rows.manifest.json").write_text('{"input_checksum": ""}')
+    Path("link.fa").symlink_to("s.fa")
+    os.link("s.fa", "hard.fa")
+    write_bins("bins", ids, ["ACGT"] * 3, [0, 1, 1])
+    Path("bin").mkdir()
+    Path("other.ids.txt").write_text("mine")
+    return tmp_path
+
+
+def content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+REFUSED = "would overwrite|lies in|not written together|holds|is a file|there is no folder"
+CLASSIFY = "classify --train s.fa --labels known.tsv"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "cluster s.fa -k 2 -o s.fa",
+        "cluster s.fa -k 2 -o link.fa",
+        "cluster link.fa -k 2 -o s.fa",
+        "cluster s.fa -k 2 -o hard.fa",
+        "cluster s.fa -k 2 -o ./bin/../s.fa",
+        "cluster s.fa -k 2 -o x --save x",
+        "cluster s.fa -k 2 -o x --save X",
+        "cluster s.fa -k 2 -o x.tsv --save s.fa",
+        "cluster s.fa --assign rows.npy -o rows.npy",
+        "cluster --embeddings rows.npy -k 2 -o rows.npy",
+        "cluster --embeddings rows.npy -k 2 -o rows.ids.txt",
+        "cluster --embeddings rows.npy -k 2 -o x --save rows.manifest.json",
+        "cluster s.fa -k 2 -o rows.npy --save rows.ids.txt",
+        "embed rows.ids.txt -o rows.npy",
+        "embed s.fa -o other.npy",
+        f"{CLASSIFY} s.fa -o s.fa",
+        f"{CLASSIFY} s.fa -o known.tsv",
+        "merge rows.npy rows.npy",
+        "bin bins/bin_0.fasta -o bins --force",
+        "bin s.fa -o bins --force --save bins/saved",
+        "bin s.fa -o .",
+        "bin s.fa -o .. --force",
+        "bin s.fa --abundance known.tsv -o x --save known.tsv",
+        "convert bins bins",
+        "adapt s.fa -o s.fa",
+        "cluster s.fa -k 2 -o no/x",
+        "bin s.fa -o no/x",
+        "demo -o no/x",
+    ],
+)
+def test_no_command_destroys_what_is_there(work, words, capsys):
+    before = content(work)
+    assert main(words.split()) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert [line for line in err if "error:" in line] == err[-1:]
+    assert re.search(REFUSED, err[-1])
+    assert content(work) == before
+
+
+def embed(paths, output):
+    DNABertSEmbedder(device="cpu").embed_file(paths, output)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: embed("rows.ids.txt", "rows.npy"),
+        lambda: embed(["s.fa", "hard.fa"], "other.npy"),
+        lambda: merge_shards(["rows.npy"], "rows.npy"),
+        lambda: write_embeddings("other.npy", ["a"], np.eye(1)),
+        lambda: write_embeddings(os.devnull + ".npy/x.npy", ["a"], np.eye(1)),
+        lambda: write_labels("bins", ["a"], ["x"]),
+        lambda: write_bins(".", ["a"], ["ACGT"], [0]),
+        lambda: write_bins("s.fa", ["a"], ["ACGT"], [0], overwrite=True),
+        lambda: check_outputs(["x.npy", "X.NPY"]),
+        lambda: check_outputs(["x.npy", "x.ids.txt"]),
+        lambda: check_outputs([], folders=["/proc"]),
+    ],
+)
+def test_no_function_destroys_what_is_there(work, write):
+    before = content(work)
+    with pytest.raises((ValueError, OSError), match=f"{REFUSED}|is a directory"):
+        write()
+    assert content(work) == before
+
+
+def test_a_place_that_may_not_be_written_is_known_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    for open_place in (atomic_output, atomic_folder, open_output, open_embeddings):
+        with (
+            pytest.raises(PermissionError, match="no permission to write"),
+            open_place(tmp_path / "x.npy"),
+        ):
+            raise AssertionError("the work has begun")
+
+
+needs_pipes = pytest.mark.skipif(os.name == "nt", reason="needs pipes as Unix has them")
+
+
+@needs_pipes
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "link"])
+@pytest.mark.parametrize("into", ["pipe", "file"])
+def test_standard_output_is_written_straight_down(tmp_path, name, into):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "before").write_text("kept\n")
+    code = (
+        "import sys; from dnaembed.io import write_labels; print('first');"
+        f"write_labels({name!r}, ['a'], ['x'])"
+    )
+    target = "| cat" if into == "pipe" else ">> before"
+    command = f'({sys.executable} -c "{code}"; echo after) {target}'
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    written = "first\nid\tlabel\na\tx\nafter\n"
+    found = done.stdout if into == "pipe" else (tmp_path / "before").read_text()
+    assert found == ("" if into == "pipe" else "kept\n") + written
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "before"}
+
+
+@needs_pipes
+def test_embeddings_go_down_a_pipe_as_a_table(work):
+    argv = [sys.executable, "-m", "dnaembed", "embed", "s.fa", "-o", "-"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("id\tembedding_000\t")
+    assert len(done.stdout.splitlines()) == 21
+    os.mkfifo("pipe.npy")
+    with pytest.raises(ValueError, match="is not a regular file"):
+        embed("s.fa", "pipe.npy")
+
+
+@needs_pipes
+@pytest.mark.parametrize(
+    ("words", "closed", "status", "said"),
+    [
+        ("cluster s.fa -k 2 -o x.tsv", ">&-", 0, ""),
+        ("info", ">&-", 0, ""),
+        ("cluster s.fa -k 2 -o x.tsv", "2>&-", 0, ""),
+        ("cluster s.fa -k 2 -o -", ">&-", 1, "-: it is closed"),
+        ("cluster - -k 2 -o x.tsv", "<&-", 1, "standard input is closed"),
+        ("cluster s.fa -k 2 -o /dev/full", "", 1, "No space left"),
+    ],
+)
+def test_closed_streams(work, words, closed, status, said):
+    command = f"exec {sys.executable} -m dnaembed {words} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    assert Path("x.tsv").exists() == (status == 0 and "x.tsv" in words)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs modes as Unix has them")
+def test_modes(tmp_path):
+    before = os.umask(0o027)
+    try:
+        (tmp_path / "old").touch(mode=0o600)
+        for mode, name in ((0o640, "new"), (0o600, "old")):
+            write_labels(tmp_path / name, ["a"], ["x"])
+            assert (tmp_path / name).stat().st_mode & 0o777 == mode
+        write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))
+        (tmp_path / "x.npy").chmod(0o600)
+        write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))
+        assert (tmp_path / "x.npy").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "x.ids.txt").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)

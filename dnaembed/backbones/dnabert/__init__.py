@@ -1,9 +1,8 @@
 """The DNABERT-2 / DNABERT-S encoder: configuration, model, tokenizer and backbone."""
 
-from ._backbone import DnaBertBackbone
+from ._backbone import DnaBertBackbone, load_projection_head
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, alibi_slopes
-from ._projection_head import load_projection_head
 from ._tokenizer import train_bpe_tokenizer
 
 __all__ = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,13 +14,14 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from ...utils._chunks import iter_chunks
-from .._batches import packed_batches
-from .._checkpoint import write_json
+from .._batches import budget_batches
+from .._checkpoint import load_weights, read_tensors, write_json
 from .._int8 import Int8Linear
 from .._protocol import Backbone, Mixing, register_backbone
+from .._sizes import shown
 from ._configuration import DnaBertConfig
-from ._modeling import DnaBertModel, mix_mask
-from ._packed_encoder import encode_packed
+from ._modeling import Attention, DnaBertModel, alibi_slopes, mix_mask
+from ._packed_attention import attend, attend_eagerly
 from ._tokenizer import SPECIAL_TOKENS, load_tokenizer, train_bpe_tokenizer
 
 # What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
@@ -76,8 +79,9 @@ class DnaBertBackbone(Backbone):
     @classmethod
     def read_config(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
         """Read the fields of ours, or of the published ``config.json``."""
-        if fields.get("model_type") == "bert":
-            return DnaBertConfig.from_published(fields)
+        activation = fields.get("hidden_act", "gelu")
+        if activation != "gelu":
+            raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
         # The tokenizer knows the id of [PAD] better.
         return super().read_config({k: v for k, v in fields.items() if k != "pad_token_id"})
 
@@ -139,17 +143,7 @@ sequence is the mean of the last hidden states over its tokens.
         return self.model.config.num_hidden_layers
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Token ids of each sequence, ``[CLS]`` and ``[SEP]`` included.
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Normalised: upper-case A, C, G, T and N.
-
-        Returns
-        -------
-        list of ndarray of shape (n_tokens,), int64
-        """
+        """Return the token ids of each sequence, ``[CLS]`` and ``[SEP]`` included, as int64."""
         return [
             np.asarray(encoding.ids, dtype=np.int64)
             for part in iter_chunks(sequences, len, _CHUNK_BASES)
@@ -161,13 +155,7 @@ sequence is the mean of the last hidden states over its tokens.
         return len(features)
 
     def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Pad to the longest.
-
-        Returns
-        -------
-        dict
-            ``input_ids`` and ``attention_mask``, (n, length), int64.
-        """
+        """Pad to the longest: ``input_ids`` and ``attention_mask``, (n, length), int64."""
         lengths = np.asarray([len(ids) for ids in features])
         inside = np.arange(lengths.max()) < lengths[:, None]
         input_ids = np.full(inside.shape, self._pad_id, dtype=np.int64)
@@ -178,13 +166,7 @@ sequence is the mean of the last hidden states over its tokens.
         }
 
     def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Put sequences one after the other, without padding.
-
-        Returns
-        -------
-        dict
-            ``input_ids``, (n_tokens,), and ``lengths``, (n,), int64.
-        """
+        """Chain sequences without padding: ``input_ids``, (n_tokens,), and ``lengths``, (n,)."""
         lengths = np.asarray([len(ids) for ids in features], dtype=np.int64)
         return {
             "input_ids": torch.from_numpy(np.concatenate(features)),
@@ -193,32 +175,24 @@ sequence is the mean of the last hidden states over its tokens.
 
     def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
         """Divide sequences so that the tokens of each batch stay within a budget."""
-        return packed_batches(costs, budget)
+        return budget_batches(costs, budget, padded=False)
 
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Mean of the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
+        """Average the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
 
-        Parameters
-        ----------
-        batch : mapping
-            As `collate` or `pack` makes it, on the device of the model. The latter is much faster
-            and takes memory in proportion to the tokens, but has no gradients and no mixing.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer; the mean is then over the positions that are not
-            padding in either of the mixed rows.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size), float32
-            Whatever the precision of the model.
+        What `pack` makes is much faster, and takes memory in proportion to the tokens. With mixing,
+        the mean is over the positions that are not padding in either of the mixed rows. See
+        `Backbone.embed`.
         """
         self.check_mixing(mixing)
         if "lengths" in batch:
             if mixing is not None:
                 raise ValueError("Mixing takes a batch made by collate, got one made by pack.")
-            return self._embed_packed(batch["input_ids"], batch["lengths"])
+            lengths = batch["lengths"]
+            hidden = encode_packed(self.model, batch["input_ids"], lengths).float()
+            return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
         mask = batch["attention_mask"]
         hidden = self.model(
             input_ids=batch["input_ids"], attention_mask=mask, mixing=mixing
@@ -227,10 +201,6 @@ sequence is the mean of the last hidden states over its tokens.
             mask = mix_mask(mask, mixing)
         weights = mask.unsqueeze(-1).float()
         return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
-
-    def _embed_packed(self, input_ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        hidden = encode_packed(self.model, input_ids, lengths).float()
-        return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
 
     @property
     def precision(self) -> torch.dtype:
@@ -267,3 +237,64 @@ def _pad_id(tokenizer: Tokenizer) -> int:
     if pad_id is None:
         raise ValueError("A tokenizer with a token [PAD] is expected.")
     return pad_id
+
+
+def encode_packed(
+    model: DnaBertModel, input_ids: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """Return the last hidden states of chained sequences, (n_tokens, hidden_size)."""
+    with torch.no_grad():
+        hidden = model.embeddings(model.embeddings.word_embeddings(input_ids), None)
+        attention = choose_attention(model, lengths, hidden)
+        for layer in model.encoder.layer:
+            hidden = layer(hidden, attention)
+    return hidden
+
+
+def choose_attention(model: DnaBertModel, lengths: torch.Tensor, hidden: torch.Tensor) -> Attention:
+    """Choose the attention within each sequence by what the device is good at."""
+    device = hidden.device
+    slopes = alibi_slopes(model.config.num_attention_heads)
+    eager = model.config._attn_implementation == "eager"
+    if device.type == "cuda" and not eager:
+        # Imported here, as it brings torch's compiler, which a CPU does not need.
+        from ._flex_attention import FlexAttention, flex_is_usable
+
+        head_size = hidden.shape[1] // len(slopes)
+        if flex_is_usable(device, len(slopes), head_size, hidden.dtype):
+            return FlexAttention(lengths, slopes, len(hidden), device)
+    function = attend_eagerly if eager else attend
+    return partial(function, lengths=lengths.tolist(), slopes=slopes.to(device))
+
+
+def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
+    """Load a projection head: linear, ReLU, linear, both without bias.
+
+    Parameters
+    ----------
+    file : str or path-like
+        Safetensors or a torch ``.bin`` / ``.pt`` with ``0.weight`` of shape (hidden, in) and
+        ``2.weight`` of shape (out, hidden), as the authors of DNABERT-S save it.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        In float32, on the CPU. ``safetensors.torch.save_file(head.state_dict(), ...)`` writes it.
+
+    Raises
+    ------
+    ValueError
+        If the file holds other tensors, or would need code to be run.
+    """
+    path = Path(file)
+    stored = read_tensors(path)
+    shapes = [stored[name].shape for name in ("0.weight", "2.weight") if name in stored]
+    if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
+        raise ValueError(f"{path}: matrices '0.weight' and '2.weight' are expected.")
+    (hidden, n_in), (n_out, _) = shapes
+    with torch.device("meta"):
+        head = nn.Sequential(
+            nn.Linear(n_in, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, n_out, bias=False)
+        )
+    load_weights(head, path)
+    return head

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from .._sizes import check_integer, check_number, check_size, shown
+from .._sizes import (
+    MAX_COLUMNS,
+    MAX_PARAMETERS,
+    MIN_WINDOW,
+    check_integer,
+    check_number,
+    check_size,
+)
 
-_TRAINING_FIELDS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+# Work grows with the square of a window, and the memory of a bias with the number of heads.
+_MAX_WINDOW = 100_000
+_MAX_HEADS = 256
 
 
 class DnaBertConfig(PreTrainedConfig):
@@ -43,8 +51,8 @@ class DnaBertConfig(PreTrainedConfig):
     pad_token_id : int, default=3
         The tokenizer's ``[PAD]``. The published file says 0, which is ``[UNK]``.
     window_size : int or None, default=10_000
-        Longest piece, in bp, that the model should see in one pass: what it was trained on.
-        Longer sequences are computed all the same when asked for.
+        Longest piece, in bp, that the model should see in one pass: what it was trained on. From
+        64 to 100,000, which None stands for. The embedder can be asked for longer ones.
     **kwargs : dict
         Passed on to `transformers.PreTrainedConfig`.
 
@@ -62,15 +70,13 @@ class DnaBertConfig(PreTrainedConfig):
     """
 
     model_type = "dnabert"
-    #: Fields that decide what the model computes in evaluation mode.
-    architecture_fields: ClassVar[tuple[str, ...]] = (
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-        "layer_norm_eps",
-        "type_vocab_size",
+    #: Fields that do not change what the model computes in evaluation mode.
+    training_fields: ClassVar[tuple[str, ...]] = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "initializer_range",
+        "pad_token_id",
+        "window_size",
     )
 
     def __init__(
@@ -90,21 +96,24 @@ class DnaBertConfig(PreTrainedConfig):
         window_size: int | None = 10_000,
         **kwargs: Any,
     ) -> None:
-        self.vocab_size = check_integer("vocab_size", vocab_size)
-        self.hidden_size = check_integer("hidden_size", hidden_size)
-        self.num_hidden_layers = check_integer("num_hidden_layers", num_hidden_layers)
-        self.num_attention_heads = check_integer("num_attention_heads", num_attention_heads)
-        self.intermediate_size = check_integer("intermediate_size", intermediate_size)
-        self.type_vocab_size = check_integer("type_vocab_size", type_vocab_size)
-        self.hidden_dropout_prob = check_number("hidden_dropout_prob", hidden_dropout_prob, 1)
-        self.attention_probs_dropout_prob = check_number(
-            "attention_probs_dropout_prob", attention_probs_dropout_prob, 1
-        )
-        self.layer_norm_eps = check_number("layer_norm_eps", layer_norm_eps, 1)
-        self.initializer_range = check_number("initializer_range", initializer_range, 1)
-        self.window_size = (
-            None if window_size is None else check_integer("window_size", window_size)
-        )
+        for name, value, high in (
+            ("vocab_size", vocab_size, MAX_PARAMETERS),
+            ("hidden_size", hidden_size, MAX_COLUMNS),
+            ("num_hidden_layers", num_hidden_layers, MAX_PARAMETERS),
+            ("num_attention_heads", num_attention_heads, _MAX_HEADS),
+            ("intermediate_size", intermediate_size, MAX_COLUMNS),
+            ("type_vocab_size", type_vocab_size, MAX_COLUMNS),
+        ):
+            setattr(self, name, check_integer(name, value, high=high))
+        for name, number in (
+            ("hidden_dropout_prob", hidden_dropout_prob),
+            ("attention_probs_dropout_prob", attention_probs_dropout_prob),
+            ("layer_norm_eps", layer_norm_eps),
+            ("initializer_range", initializer_range),
+        ):
+            setattr(self, name, check_number(name, number, 1))
+        window_size = _MAX_WINDOW if window_size is None else window_size
+        self.window_size = check_integer("window_size", window_size, MIN_WINDOW, _MAX_WINDOW)
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"hidden_size must be a multiple of num_attention_heads, got {hidden_size} and "
@@ -114,23 +123,6 @@ class DnaBertConfig(PreTrainedConfig):
         super().__init__(**kwargs)
         # Set last: some releases of transformers reset the special tokens in their __init__.
         self.pad_token_id = pad_token_id
-
-    @classmethod
-    def from_published(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
-        """Read the ``config.json`` of a published DNABERT-2 or DNABERT-S checkpoint.
-
-        Fields that those checkpoints do not heed (positions, ``auto_map``, ...) are dropped.
-
-        Parameters
-        ----------
-        fields : mapping
-            The parsed file; ``model_type`` is "bert".
-        """
-        activation = fields.get("hidden_act", "gelu")
-        if activation != "gelu":
-            raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
-        names = (*cls.architecture_fields, *_TRAINING_FIELDS)
-        return cls(**{name: fields[name] for name in names if name in fields})
 
     @property
     def n_parameters(self) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 from collections.abc import Callable
 from importlib.util import find_spec
 from subprocess import SubprocessError
@@ -21,31 +20,19 @@ import torch
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from .._device import is_out_of_memory
+from ._packed_attention import reach_of_heads
 
 logger = logging.getLogger("dnaembed")
 
 # Tokens are looked at in squares of this side: a square without anything to attend to is skipped.
 _BLOCK = 128
-# Weights that are left out add up to at most this share of the weight of the token itself: half
-# of float32's epsilon, so that the sum of the weights is the same number.
-_NOTHING = 2.0**-24
 # What the kernel needs of the graphics card: bfloat16 in hardware, and columns enough to multiply.
 _CAPABILITY = (8, 0)
 _SMALLEST_HEAD = 16
 
 
 def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
-    """Whether the kernel exists for this device, and can be compiled here.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where the model is.
-    n_heads, head_size : int
-        Heads of a layer, and columns of a head.
-    dtype : torch.dtype
-        Of the model.
-    """
+    """Tell whether the kernel exists for this device, and can be compiled here."""
     return (
         device.type == "cuda"
         and head_size >= _SMALLEST_HEAD
@@ -79,12 +66,8 @@ class FlexAttention:
 
     ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
     The places of a sequence's tokens in the batch differ by as much as those in the sequence, so
-    the packed places serve for the distance.
-
-    Keys so far away that, in float32, their weights together disappear beside the weight of the
-    query's own token are skipped, by blocks. How far that is follows from the slope of a head and
-    the lengths of its queries and keys, which every layer measures. Nothing here waits for the
-    device.
+    the packed places serve for the distance. Blocks of keys beyond `reach_of_heads`, which every
+    layer measures, are skipped. Nothing here waits for the device.
 
     Parameters
     ----------
@@ -118,42 +101,16 @@ class FlexAttention:
         self.compiled = device.type != "cpu" if compiled is None else compiled
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Attend.
-
-        Parameters
-        ----------
-        query, key, value : torch.Tensor of shape (n_tokens, heads, head_size)
-            All of one dtype; scores and sums are float32 whatever it is.
-
-        Returns
-        -------
-        torch.Tensor of shape (n_tokens, heads, head_size)
-            In the dtype of `query`.
-        """
-        reach = self._reach(query, key)
-        kernel = _compiled_kernel() if self.compiled else _kernel
+        """Attend; all are (n_tokens, heads, head_size) of one dtype, and computed in float32."""
         query, key, value = (x.transpose(0, 1)[None] for x in (query, key, value))
+        reach = (reach_of_heads(query, key, self.slopes) / _BLOCK).ceil()
+        kernel = _compiled_kernel() if self.compiled else _kernel
         n_partial, partial = _counted(*self.partial, reach)
         n_full, full = _counted(*self.full, reach)
         context = kernel(
             *(query, key, value, self.slopes, self.document), *(n_partial, partial, n_full, full)
         )
         return context[0].transpose(0, 1)
-
-    def _reach(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        """Blocks beyond which a head's keys do not matter; (heads,), float32.
-
-        As `reach_of_heads` of the packed attention for CPUs has it, without fetching anything.
-        """
-        query, key = query.float(), key.float()
-        key = key - key.mean(dim=0)  # changes all scores of a query alike
-        longest = torch.linalg.vector_norm(key, dim=-1).amax(dim=0)
-        largest = torch.linalg.vector_norm(query, dim=-1) * longest
-        own = (query * key).sum(dim=-1)
-        # The margin covers the rounding of these few operations.
-        spread = (1.001 * largest - own).amax(dim=0) / math.sqrt(query.shape[-1])
-        needed = spread + math.log(2 / _NOTHING) - torch.log(-torch.expm1(-self.slopes))
-        return torch.nan_to_num(needed / self.slopes / _BLOCK, nan=torch.inf).ceil()
 
 
 def _block_lists(
@@ -192,7 +149,7 @@ def _counted(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Lengths of a list by head, (1, heads, blocks), and the list itself, for `BlockMask`."""
     # What is not on the list is farther than any block, even for an unlimited reach.
-    limit = reach.clamp(max=float(len(order)))[:, None, None]
+    limit = reach.clamp(max=len(order))[:, None, None]
     counts = (distances <= limit).sum(dim=-1, dtype=torch.int32)
     return counts[None], order.expand(1, len(reach), -1, -1).contiguous()
 

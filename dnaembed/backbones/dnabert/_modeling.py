@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -51,81 +52,40 @@ def alibi_slopes(n_heads: int) -> torch.Tensor:
     return 2.0 ** -torch.tensor(exponents[:n_heads], dtype=torch.float64).float()
 
 
-class _AlibiBias:
-    """``-slope * |i - j|``, built for the longest sequence so far and sliced for the others.
+def alibi_bias(n_heads: int, length: int, like: torch.Tensor) -> torch.Tensor:
+    """Return ``-slope |i - j|``, (1, heads, length, length), with the device and dtype of `like`.
 
-    Symmetric: tokens before and after are penalised alike. Kept out of the state of the module,
-    because it follows from the number of heads alone; copies and pickles start empty.
+    Tokens before and after are penalised alike.
     """
-
-    # What is kept grows with the square of the length: 200 MB at 2048 tokens and 12 heads, about
-    # two windows of 10 kb. Longer ones are built when needed and dropped.
-    _longest_kept = 2048
     # Rows start at multiples of 64 elements, as the fused kernels of GPUs want them.
-    _step = 64
-
-    def __init__(self, n_heads: int) -> None:
-        self.n_heads = n_heads
-        self._kept: torch.Tensor | None = None
-
-    def __call__(self, length: int, like: torch.Tensor) -> torch.Tensor:
-        """Bias of shape (1, heads, length, length), on the device and in the dtype of `like`."""
-        kept = self._kept
-        if (
-            kept is None
-            or kept.shape[-1] < length
-            or (kept.device, kept.dtype) != (like.device, like.dtype)
-        ):
-            kept = self._build(self._step * math.ceil(length / self._step), like)
-            if length <= self._longest_kept:
-                self._kept = kept
-        return kept[:, :, :length, :length]
-
-    def _build(self, length: int, like: torch.Tensor) -> torch.Tensor:
-        # An inference tensor, if kept, would fail in a later training step.
-        with torch.inference_mode(False), torch.no_grad():
-            place = torch.arange(length, device=like.device, dtype=torch.float32)
-            distance = (place[:, None] - place).abs()
-            slopes = alibi_slopes(self.n_heads).to(like.device)
-            return (-slopes[:, None, None] * distance).to(like.dtype)[None]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"n_heads": self.n_heads, "_kept": None}
+    place = torch.arange(64 * math.ceil(length / 64), device=like.device, dtype=torch.float32)
+    distance = (place[:, None] - place).abs()
+    bias = -alibi_slopes(n_heads).to(like.device)[:, None, None] * distance
+    return bias.to(like.dtype)[None, :, :length, :length]
 
 
-class PaddedAttention:
-    """Attention in padded batches of shape (n, length, n_heads, head_size).
-
-    Parameters
-    ----------
-    bias : torch.Tensor of shape (1 or n, n_heads, length, length)
-        Added to the scores.
-    dropout_p : float
-        Dropout of the attention weights.
-    eager : bool
-        Whether to compute in plain operations, to check the fused kernels.
-    """
-
-    def __init__(self, bias: torch.Tensor, *, dropout_p: float, eager: bool) -> None:
-        self.bias = bias
-        self.dropout_p = dropout_p
-        self.attention = _eager_attention if eager else functional.scaled_dot_product_attention
-
-    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-        context = self.attention(query, key, value, attn_mask=self.bias, dropout_p=self.dropout_p)
-        return context.transpose(1, 2)
-
-
-def _eager_attention(
+def attend_padded(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attn_mask: torch.Tensor,
+    *,
+    bias: torch.Tensor,
     dropout_p: float,
+    eager: bool,
 ) -> torch.Tensor:
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + attn_mask
-    return functional.dropout(scores.softmax(dim=-1), p=dropout_p) @ value
+    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores.
+
+    `eager` computes in plain operations, to check the fused kernels.
+    """
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+    if eager:
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
+        context = functional.dropout(scores.softmax(dim=-1), p=dropout_p) @ value
+    else:
+        context = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, dropout_p=dropout_p
+        )
+    return context.transpose(1, 2)
 
 
 class DnaBertEmbeddings(nn.Module):
@@ -228,18 +188,7 @@ class DnaBertEncoder(nn.Module):
         self.layer = nn.ModuleList(DnaBertLayer(config) for _ in range(config.num_hidden_layers))
 
 
-class DnaBertPreTrainedModel(PreTrainedModel):
-    """What transformers needs to know to load, save, place and checkpoint the encoder."""
-
-    config: DnaBertConfig
-    config_class = DnaBertConfig
-    base_model_prefix = "bert"
-    supports_gradient_checkpointing = True
-    _no_split_modules = ["DnaBertLayer"]  # noqa: RUF012 - the type that transformers declares
-    _supports_sdpa = True
-
-
-class DnaBertModel(DnaBertPreTrainedModel):
+class DnaBertModel(PreTrainedModel):
     """The DNABERT-2 / DNABERT-S encoder, from token ids to hidden states.
 
     Names of the parameters are those of the published weights, without their pooler, which no
@@ -269,19 +218,26 @@ class DnaBertModel(DnaBertPreTrainedModel):
     torch.Size([1, 5, 32])
     """
 
+    # What transformers needs to know to load, save, place and checkpoint the encoder.
+    config: DnaBertConfig
+    config_class = DnaBertConfig
+    base_model_prefix = "bert"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["DnaBertLayer"]  # noqa: RUF012 - the type that transformers declares
+    _supports_sdpa = True
+
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__(config)
         self.embeddings = DnaBertEmbeddings(config)
         self.encoder = DnaBertEncoder(config)
-        self._alibi = _AlibiBias(config.num_attention_heads)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Return the word embeddings, for transformers."""
+        """Return the word embeddings."""
         return self.embeddings.word_embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the word embeddings, for transformers."""
+        """Replace the word embeddings."""
         self.embeddings.word_embeddings = value  # type: ignore[assignment]
 
     def forward(
@@ -307,8 +263,8 @@ class DnaBertModel(DnaBertPreTrainedModel):
         inputs_embeds : torch.Tensor of shape (n, length, hidden_size), default=None
             Word embeddings instead of `input_ids`.
         mixing : Mixing, default=None
-            Mix the rows at the input of a layer. From there on, tokens attend to those positions
-            that are no padding in either of the mixed rows.
+            Mix the rows at the input of a layer. From there on, tokens attend to the positions
+            that are not padding in either of the mixed rows.
         output_hidden_states : bool, default=None
             Whether to return the input of each layer and the last output as well.
         return_dict : bool, default=None
@@ -345,22 +301,21 @@ class DnaBertModel(DnaBertPreTrainedModel):
 
     def _padded_attention(
         self, hidden: torch.Tensor, attention_mask: torch.Tensor | None
-    ) -> PaddedAttention:
-        """Attention of every layer: ALiBi, and the mask where there is one.
-
-        Without padding the rows share one bias, which saves a tensor of
-        (n, heads, length, length).
-        """
-        bias = self._alibi(hidden.shape[1], hidden)
+    ) -> Attention:
+        """Make the attention of every layer: ALiBi, and the mask where there is one."""
+        config = self.config
+        bias = alibi_bias(config.num_attention_heads, hidden.shape[1], hidden)
+        # Without padding the rows share one bias: it saves (n, heads, length, length) numbers.
         if attention_mask is not None and not bool(attention_mask.all()):
             bias = torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
-        return PaddedAttention(
-            bias,
-            dropout_p=self.config.attention_probs_dropout_prob if self.training else 0.0,
-            eager=self.config._attn_implementation == "eager",
+        return partial(
+            attend_padded,
+            bias=bias,
+            dropout_p=config.attention_probs_dropout_prob if self.training else 0.0,
+            eager=config._attn_implementation == "eager",
         )
 
 
 def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:
-    """Keep the positions that are no padding in the row or in its partner."""
+    """Keep the positions that are padding neither in the row nor in its partner."""
     return attention_mask * attention_mask[mixing.permutation.to(attention_mask.device)]

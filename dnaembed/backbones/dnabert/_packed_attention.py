@@ -31,26 +31,14 @@ def attend(
     weights together disappear beside the weight of the query's own token are left out; see
     `reach_of_heads`.
 
-    Parameters
-    ----------
-    query, key, value : torch.Tensor of shape (n_tokens, n_heads, head_size)
-        Of all tokens of all sequences.
-    lengths : sequence of int
-        Tokens of each sequence, in order; together `n_tokens`. Neighbours of one length are
-        computed together.
-    slopes : torch.Tensor of shape (n_heads,), float32
-        Of the penalty for distance.
-
-    Returns
-    -------
-    torch.Tensor of shape (n_tokens, n_heads, head_size)
-        In the precision of `query`.
+    Queries, keys and values have the shape (n_tokens, n_heads, head_size), for all tokens of all
+    sequences; so has the result. Neighbours of one length are computed together.
     """
     if sum(lengths) != len(query) or min(lengths, default=1) < 1:
         raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")
     context = torch.empty(query.shape, dtype=query.dtype, device=query.device)
     # With the keys backwards, a bias depends on the sum of its row and its column, so that all
-    # biases are views, with strides of one, of a single line a head.
+    # biases are views, with strides of one, of a single line per head.
     backward_key, backward_value = key.flip(0), value.flip(0)
     line = _bias_line(slopes, max(lengths, default=1))
     for start, length, count in _runs(lengths):
@@ -62,7 +50,9 @@ def attend(
             _as_sequences(x[there], count).flip(0) if count > 1 else _as_sequences(x[there], 1)
             for x in (backward_key, backward_value)
         )
-        reach = reach_of_heads(q, k, slopes) if length >= _LONG else [length] * query.shape[1]
+        reach = [length] * query.shape[1]
+        if length >= _LONG:
+            reach = reach_of_heads(q, k, slopes).clamp(max=length).ceil().int().tolist()
         for heads, distance in _groups(reach):
             _attend_within(
                 q[:, heads],
@@ -83,7 +73,7 @@ def _attend_within(
     distance: int,
     out: torch.Tensor,
 ) -> None:
-    """Attend to the keys, given backwards, that are at most so far away, and some more."""
+    """Attend to the keys, given backwards, within a distance and somewhat beyond."""
     length = query.shape[2]
     block = _BLOCK if (_BLOCK + 2 * distance) < (1 - _WORTH_SKIPPING) * length else length
     for start in range(0, length, block):
@@ -103,13 +93,13 @@ def _attend_within(
 
 
 def _bias_line(slopes: torch.Tensor, length: int) -> torch.Tensor:
-    """``-slope |x|`` for x from -(length - 1) to length - 1, one row a head."""
+    """Return ``-slope |x|`` for x from -(length - 1) to length - 1, one row per head."""
     distance = torch.arange(1 - length, length, device=slopes.device).abs()
     return -slopes[:, None] * distance
 
 
 def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """First token, length and number of each run of sequences of one length."""
+    """Yield first token, length and number of each run of sequences of one length."""
     start = 0
     for length, run in groupby(lengths):
         count = sum(1 for _ in run)
@@ -123,7 +113,7 @@ def _as_sequences(packed: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def _groups(reach: Sequence[int]) -> Iterator[tuple[slice, int]]:
-    """Neighbouring heads of one reach."""
+    """Yield neighbouring heads of one reach."""
     start = 0
     for distance, group in groupby(reach):
         stop = start + sum(1 for _ in group)
@@ -148,8 +138,8 @@ def attend_eagerly(
     return torch.cat(parts)
 
 
-def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor) -> list[int]:
-    """Distance beyond which the keys of each head do not matter.
+def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
+    """Return the distance beyond which the keys of each head do not matter; (n_heads,).
 
     With ``s_ij`` the score before the bias and ``S >= s_ij - s_ii`` for all i and j, the weights
     of the keys further than ``w`` from query i add up to at most ::
@@ -161,17 +151,8 @@ def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor)
     far as float32 can tell. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
     mean of the keys was taken off, which changes all scores of a query alike.
 
-    Parameters
-    ----------
-    query, key : torch.Tensor of shape (n, n_heads, length, head_size)
-        Of n sequences.
-    slopes : torch.Tensor of shape (n_heads,)
-        Of the penalty for distance.
-
-    Returns
-    -------
-    list of int
-        One a head; `length` where all keys matter.
+    Queries and keys have the shape (n, n_heads, length, head_size), of n sequences. The result is
+    on their device, not rounded, at least 0, and infinite where scores are not numbers.
     """
     query, key = query.float(), key.float()
     key = key - key.mean(dim=2, keepdim=True)
@@ -183,5 +164,4 @@ def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor)
     slope = slopes.double()
     needed = spread + math.log(2) - torch.log(-torch.expm1(-slope)) + 24 * math.log(2)
     # What is not a number after all, from weights that overflow, must not break here.
-    reach = torch.nan_to_num(needed / slope - 1, nan=torch.inf).clamp(0, query.shape[2])
-    return reach.ceil().int().tolist()
+    return torch.nan_to_num(needed / slope - 1, nan=torch.inf).clamp(min=0)

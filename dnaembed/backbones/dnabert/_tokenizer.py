@@ -26,12 +26,6 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     Nothing else of the file is read. Other steps that the format knows can repeat a letter a
     million times, search with patterns that take forever, or draw tokens at random; truncation
     would shorten sequences.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such file, it does not hold byte-pair tokens, lacks ``[UNK]``, ``[CLS]``,
-        ``[SEP]``, ``[PAD]`` or a base, or has tokens that the model has no embedding for.
     """
     content = read_json(file)
     model = content.get("model")

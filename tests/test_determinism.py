@@ -28,8 +28,10 @@ from tests.helpers.seeded_jobs import (
     trained,
 )
 
+ROOT = Path(__file__).parents[1]
 # As docs/reproducibility.rst states them: the length of the difference of two embeddings over that
 # of the embedding.
+
 TRANSFORMER, PROFILE = 1e-5, 1e-6
 SEQUENCES = [*READS[::3], "A", "N", "ACGTN" * 3, "A" * 500, "N" * 300, "AC" * 300]
 
@@ -95,43 +97,37 @@ print(json.dumps(fits))
 """
 
 
+def run_python(*arguments, n_threads, hash_seed):
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        environment[name] = n_threads
+    command = [sys.executable, *arguments]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
 def test_bins_of_one_seed_whatever_the_process_and_threads():
     # A cloud without groups, where any chance would show.
-    def fits(n_threads, n_fits, hash_seed):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
-            environment[name] = n_threads
-        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
-        command = [sys.executable, "-c", _BINS, n_threads, str(n_fits)]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        return json.loads(run.stdout)
-
-    found = [*fits("1", 3, "1"), *fits("2", 1, "2"), *fits("1", 1, "3")]
+    found = []
+    for n_threads, n_fits, hash_seed in (("1", "3", "1"), ("2", "1", "2"), ("1", "1", "3")):
+        arguments = ["-c", _BINS, n_threads, n_fits]
+        found += run_python(*arguments, n_threads=n_threads, hash_seed=hash_seed)
     assert len(set(found[0])) > 5
     assert all(labels == found[0] for labels in found)
 
 
 @pytest.mark.slow
 def test_same_result_in_other_processes():
-    def results(hash_seed):
-        script = Path(__file__).parent / "helpers" / "seeded_jobs.py"
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
-        environment["PYTHONPATH"] = str(script.parents[2])
-        command = [sys.executable, str(script), "7"]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        return json.loads(run.stdout)
-
-    first, second = results("1"), results("2")
+    script = str(ROOT / "tests" / "helpers" / "seeded_jobs.py")
+    first, second = (run_python(script, "7", n_threads="1", hash_seed=seed) for seed in "12")
     assert first == second
     assert first.keys() == JOBS.keys()
 
 
 @pytest.mark.parametrize("loss", ["c2lr", "supcon"])
 def test_any_number_of_workers_trains_alike(loss):
-    expected = digest(trained(3, loss=loss))
-    assert digest(trained(3, n_workers=2, loss=loss)) == expected
+    assert digest(trained(3, n_workers=2, loss=loss)) == digest(trained(3, loss=loss))
 
 
 @pytest.mark.parametrize(
@@ -166,75 +162,59 @@ def test_without_the_lock_threads_would_share_dropout(monkeypatch):
 
 
 @pytest.mark.parametrize("budget", [1, 64, 700, 100_000])
-def test_batches(backbone, bound, budget):
-    assert difference(embed(backbone), embed(backbone, budget=budget)) <= bound
+@pytest.mark.parametrize("options", [{}, {"window_size": 90}], ids=["whole", "windows"])
+def test_batches(backbone, bound, options, budget):
+    rows = embed(backbone, **options)
+    assert difference(rows, embed(backbone, **options, budget=budget)) <= bound
 
 
 def test_order_and_company(backbone, bound):
     rows = embed(backbone)
     order = np.random.default_rng(0).permutation(len(SEQUENCES))
-    shuffled = embed(backbone, [SEQUENCES[i] for i in order])
-    assert difference(rows[order], shuffled) <= bound
-    assert difference(rows[::4], embed(backbone, SEQUENCES[::4])) <= bound
+    for some in (order, order[::4]):
+        assert difference(rows[some], embed(backbone, [SEQUENCES[i] for i in some])) <= bound
     assert (embed(backbone) == rows).all()
 
 
-def test_windows_and_batches(backbone, bound):
-    rows = embed(backbone, window_size=90)
-    assert difference(rows, embed(backbone, window_size=90, budget=100)) <= bound
-
-
-def test_threads_of_torch(backbone, bound, two_threads):
+def test_threads_and_jobs(backbone, bound, two_threads, monkeypatch):
     rows = embed(backbone)
     torch.set_num_threads(1)
     assert difference(rows, embed(backbone)) <= bound
-
-
-def test_jobs(backbone, bound, monkeypatch):
     monkeypatch.setattr("dnaembed.embedding._engine._CHUNK_SEQUENCES", 5)
-    assert difference(embed(backbone), embed(backbone, n_jobs=2)) <= bound
+    assert difference(rows, embed(backbone, n_jobs=2)) <= bound
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk"])
-def test_cached_and_fresh(kind, tmp_path, tiny_dnabert_folder):
-    for model in ("default", tiny_dnabert_folder):
-        options = {"model": model, "device": "cpu", "normalize": True}
-        fresh = DNABertSEmbedder(cache=None, **options).fit_transform(SEQUENCES)
-        embedder = DNABertSEmbedder(cache=kind if kind == "memory" else tmp_path, **options)
-        first = embedder.fit_transform(SEQUENCES)
-        # The cache gives back what was put in, bit for bit; so do the same batches.
-        assert (embedder.transform(SEQUENCES) == first).all()
-        assert (first == fresh).all()
-        assert (embedder.transform(SEQUENCES[::-2]) == first[::-2]).all()
-        # Half of it known, half of it new, in other batches.
-        mixed = embedder.transform([*SEQUENCES[:5], *READS[1::7]])
-        alone = DNABertSEmbedder(cache=None, **options).fit_transform(
-            [*SEQUENCES[:5], *READS[1::7]]
-        )
-        assert difference(alone, mixed) <= TRANSFORMER
+@pytest.mark.parametrize("model", ["default", "tiny"])
+def test_cached_and_fresh(kind, model, tmp_path, tiny_dnabert_folder):
+    model = tiny_dnabert_folder if model == "tiny" else model
+    options = {"model": model, "device": "cpu", "normalize": True}
+    fresh = DNABertSEmbedder(cache=None, **options).fit(SEQUENCES)
+    embedder = DNABertSEmbedder(cache=kind if kind == "memory" else tmp_path, **options)
+    first = embedder.fit_transform(SEQUENCES)
+    # The cache gives back what was put in, bit for bit; so do the same batches.
+    assert (embedder.transform(SEQUENCES) == first).all()
+    assert (first == fresh.transform(SEQUENCES)).all()
+    assert (embedder.transform(SEQUENCES[::-2]) == first[::-2]).all()
+    # Half of it known, half of it new, in other batches.
+    mixed = [*SEQUENCES[:5], *READS[1::7]]
+    assert difference(fresh.transform(mixed), embedder.transform(mixed)) <= TRANSFORMER
 
 
-def test_counting_is_exact():
-    for method in ("canonical", "raw", "tnf-k"):
-        embedder = KmerEmbedder(method=method).fit(SEQUENCES)
-        rows = embedder.transform(SEQUENCES)
-        for i, sequence in enumerate(SEQUENCES):
-            if method == "tnf-k":  # a matrix product, which may round differently
-                assert embedder.transform([sequence])[0] == pytest.approx(rows[i], abs=1e-6)
-            else:
-                assert (embedder.transform([sequence])[0] == rows[i]).all()
+@pytest.mark.parametrize("method", ["canonical", "raw"])
+def test_counting_is_exact(method):
+    embedder = KmerEmbedder(method=method).fit(SEQUENCES)
+    alone = [embedder.transform([sequence])[0] for sequence in SEQUENCES]
+    assert (embedder.transform(SEQUENCES) == alone).all()
 
 
 def test_folds_in_threads_agree():
-    reads, y = READS, Y
-
     def predictions(seed):
+        rows = np.random.default_rng(seed).permutation(len(READS))
         classifier = FewShotSpeciesClassifier(KmerEmbedder(k=3), calibrate=True)
-        rows = np.random.default_rng(seed).permutation(len(reads))
-        train, test = rows[:30], rows[30:]
-        classifier.fit([reads[i] for i in train], y[train])
-        return classifier.predict_proba([reads[i] for i in test])
+        classifier.fit([READS[i] for i in rows[:30]], Y[rows[:30]])
+        return digest(classifier.predict_proba([READS[i] for i in rows[30:]]))
 
-    alone = [digest(predictions(seed)) for seed in range(4)]
-    tasks = (delayed(predictions)(seed) for seed in range(4))
-    assert list(map(digest, Parallel(n_jobs=2, backend="threading")(tasks))) == alone
+    alone = list(map(predictions, range(4)))
+    threads = Parallel(n_jobs=2, backend="threading")
+    assert threads(delayed(predictions)(seed) for seed in range(4)) == alone

@@ -21,7 +21,6 @@ from tests.helpers.docs_code import (
     agrees,
     blocks_of_markdown,
     blocks_of_rst,
-    check_command,
     commands_of,
     run_page,
 )
@@ -67,39 +66,37 @@ def test_every_block_left_out_says_why(page):
         assert block.language == "python" or block.not_run is None or runs
 
 
-def test_the_runner_sees_what_is_wrong(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("language", "text", "error", "message"),
+    [
+        ("python", "1 + 1  # -> 3", AssertionError, "promised"),
+        ("python", "1 / 3  # -> 0.5", AssertionError, "promised"),
+        ("python", "'a'  # -> b", AssertionError, "promised"),
+        ("python", "1 / 0", ZeroDivisionError, "division"),
+        ("console", "$ dnaembed info no-such-model", AssertionError, "no-such-model"),
+        ("console", "$ dnaembed info default --nonsense", AssertionError, "--nonsense"),
+        ("console", "$ dnaembed info default\n    no such line", AssertionError, "says no"),
+        ("console", "$ head table.tsv\n    a 0.92", None, None),
+        ("console", "$ head table.tsv\n    a 0.5", AssertionError, "says no"),
+        ("not run", "$ dnaembed nonsense", KeyError, "nonsense"),
+        ("console", '$ pip install ".[nonsense]"', AssertionError, "no such extras"),
+    ],
+)
+def test_the_runner_sees_what_is_wrong(
+    language, text, error, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    page = tmp_path / "page.rst"
-    wrong = {
-        "1 + 1  # -> 3": AssertionError,
-        "1 / 3  # -> 0.5": AssertionError,
-        "'a'  # -> b": AssertionError,
-        "1 / 0": ZeroDivisionError,
-    }
-    for code, error in wrong.items():
-        page.write_text(f"Title\n=====\n\n.. code-block:: python\n\n    {code}\n\nText.\n")
-        with pytest.raises(error) as caught:
-            run_page(blocks_of_rst(page), capsys, set())
-        assert caught.value.__notes__ == ["page.rst, line 4"]
-    for command in ("dnaembed info no-such-model", "dnaembed info default --nonsense"):
-        page.write_text(f".. code-block:: console\n\n   $ {command}\n")
-        with pytest.raises(AssertionError):
-            run_page(blocks_of_rst(page), capsys, set())
-    page.write_text(".. code-block:: console\n\n   $ dnaembed info default\n   no such line\n")
-    with pytest.raises(AssertionError, match="says no"):
-        run_page(blocks_of_rst(page), capsys, set())
     Path("table.tsv").write_text("a 0.912\n")
-    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.92\n")
-    run_page(blocks_of_rst(page), capsys, set())
-    page.write_text(".. code-block:: console\n\n   $ head table.tsv\n   a 0.5\n")
-    with pytest.raises(AssertionError, match="says no"):
-        run_page(blocks_of_rst(page), capsys, set())
-    page.write_text(".. not run: no reason\n\n.. code-block:: console\n\n   $ dnaembed nonsense\n")
-    with pytest.raises(KeyError, match="nonsense"):
-        run_page(blocks_of_rst(page), capsys, set())
-    page.write_text('.. code-block:: console\n\n   $ pip install ".[nonsense]"\n')
-    with pytest.raises(AssertionError, match="no such extras"):
-        check_command(commands_of(blocks_of_rst(page)[0])[0], {"plot"})
+    page = tmp_path / "page.rst"
+    note = ".. not run: no reason" if language == "not run" else "Title"
+    language = language.replace("not run", "console")
+    page.write_text(f"{note}\n\n.. code-block:: {language}\n\n    {text}\n\nText.\n")
+    if error is None:
+        run_page(blocks_of_rst(page), capsys, {"plot"})
+        return
+    with pytest.raises(error, match=message) as caught:
+        run_page(blocks_of_rst(page), capsys, {"plot"})
+    assert caught.value.__notes__ == ["page.rst, line 3"]
 
 
 def test_promises():

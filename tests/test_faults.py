@@ -1,6 +1,5 @@
 """Killed at random moments, work goes on: nothing lost, nothing doubled, nothing half-written."""
 
-import json
 import multiprocessing
 import os
 import random
@@ -17,7 +16,6 @@ from dnaembed.composition import kmer_counts
 from dnaembed.embedding import _files
 from dnaembed.embedding._cache import open_cache
 from dnaembed.io import read_embeddings
-from dnaembed.training import ContrastiveTrainer, TrainingConfig
 from dnaembed.utils._atomic import atomic_output
 from tests.helpers.dna import random_dna
 
@@ -105,32 +103,17 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
 
 
 def train(folder, slow):
-    from tests.helpers.toys import ToyBackbone, ToySource
+    from tests.helpers.toys import ToySource, make_trainer
 
     class SlowSource(ToySource):
         def sample(self, *args):
-            time.sleep(SLOW / config.n_steps)
+            if slow:
+                time.sleep(SLOW / 400)
             return super().sample(*args)
 
-    config = TrainingConfig(
-        n_steps=400, batch_size=8, learning_rate=1e-2, checkpoint_every=2, budget=900
-    )
-    source = SlowSource() if slow else ToySource()
-    trainer = ContrastiveTrainer(
-        ToyBackbone(dropout=0.2), source, config, device="cpu", output_dir=folder
-    )
+    options = {"n_steps": 400, "checkpoint_every": 2, "budget": 900}
+    trainer = make_trainer(folder, dropout=0.2, source=SlowSource(), **options)
     trainer.train(resume=True).save(folder / "model")
-
-
-def test_training_survives_kills(tmp_path, spawn):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    process = spawn(target=train, args=(whole, False))
-    process.start()
-    kills = kill_at_random(spawn, train, (parts,), is_done=(parts / "model").exists)
-    process.join()
-    assert kills == N_KILLS
-    files = [folder / "model" / "model.safetensors" for folder in (whole, parts)]
-    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 class SlowCounts(TransformerMixin, BaseEstimator):
@@ -149,36 +132,31 @@ class SlowCounts(TransformerMixin, BaseEstimator):
         return self.scale * kmer_counts(X, 2)
 
 
-N_EMBEDDERS = 60
-
-
 def run_benchmark(folder, slow):
-    SlowCounts.seconds = SLOW / N_EMBEDDERS if slow else 0
+    folder.mkdir(exist_ok=True)
+    SlowCounts.seconds = SLOW / 60 if slow else 0
     result = benchmark(
         {"reads": Bunch(sequences=random_dna(60), labels=np.repeat(["a", "b", "c"], 20))},
-        {f"{scale}": SlowCounts(scale) for scale in range(1, N_EMBEDDERS + 1)},
+        {f"{scale}": SlowCounts(scale) for scale in range(1, 61)},
         protocols=["clustering"],
         cache=folder / "cache",
     )
-    scores = [
-        [r["embedder"], r["score"], r["value"]]
-        for r in result.records
-        if r["protocol"] == "clustering"
-    ]
+    frame = result.to_frame()
     with atomic_output(folder / "scores.json") as beside:
-        beside.write_text(json.dumps(scores))
+        frame[frame["protocol"] == "clustering"].to_json(beside)
 
 
-def test_benchmark_survives_kills(tmp_path, spawn):
+@pytest.mark.parametrize(
+    ("work", "output"), [(train, "model/model.safetensors"), (run_benchmark, "scores.json")]
+)
+def test_training_and_benchmark_survive_kills(tmp_path, spawn, work, output):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    for folder in (whole, parts):
-        folder.mkdir()
-    run_benchmark(whole, False)
-    kills = kill_at_random(spawn, run_benchmark, (parts,), is_done=(parts / "scores.json").exists)
-    assert kills == N_KILLS
-    scores = [json.loads((folder / "scores.json").read_text()) for folder in (whole, parts)]
-    assert len(scores[0]) >= N_EMBEDDERS
-    assert scores[0] == scores[1]
+    process = spawn(target=work, args=(whole, False))
+    process.start()
+    is_done = (parts / output.split("/")[0]).exists
+    assert kill_at_random(spawn, work, (parts,), is_done=is_done) == N_KILLS
+    process.join()
+    assert (whole / output).read_bytes() == (parts / output).read_bytes()
 
 
 def fill_cache(folder, offset):
@@ -201,9 +179,7 @@ def test_the_disk_cache_survives_kills_of_two_writers(tmp_path, spawn):
             process.kill()
             process.join()
         found = open_cache(folder).get([b"%016d" % i for i in range(5000)], 64)
-        for key, row in found.items():
-            assert row.shape == (64,)
-            assert (row == int(key)).all()
+        assert all((row == np.full(64, int(key))).all() for key, row in found.items())
         assert len(found) >= n_found  # what was there stays
         n_found = len(found)
     assert n_found

@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingClassifier
@@ -38,7 +37,6 @@ from dnaembed import (
     reverse_complement,
 )
 from dnaembed.backbones import DnaBertBackbone
-from dnaembed.datasets import load_demo_reads
 from dnaembed.utils.estimator_checks import check_sequence_transformer
 
 GENOMES = {
@@ -102,57 +100,42 @@ def test_embedder_keeps_conventions_without_cache(tiny_dnabert_folder, strand):
 # --- one search, one embedding of each sequence ---
 
 
-def test_grid_search_embeds_each_sequence_once_a_setting(embedder, labelled, forwards):
+def test_grid_searches_embed_each_sequence_once_a_setting(embedder, labelled, forwards):
     reads, y = labelled
-    pipeline = Pipeline(
-        [("embedder", embedder), ("scale", StandardScaler()), ("classify", LogisticRegression())]
-    )
-    grid = {"embedder__strand": ["forward", "both"], "classify__C": [0.05, 0.5, 5.0]}
-    GridSearchCV(pipeline, grid, cv=3).fit(reads, y)
-    one_strand = Counter(reads)
-    both_strands = Counter(reads) + Counter(map(reverse_complement, reads))
-    assert forwards["sequences"] == one_strand + both_strands
-    assert forwards["rows"] == 3 * len(reads)
-
-
-def test_grid_search_of_the_classifier_that_embeds(embedder, labelled, forwards):
-    reads, y = labelled
-    classifier = FewShotSpeciesClassifier(embedder, LogisticRegression(max_iter=3000))
-    grid = {"embedder__strand": ["forward", "both"], "classifier__C": [0.05, 0.5]}
-    search = GridSearchCV(classifier, grid, cv=3).fit([*reads, *reads], [*y, *y])
-    assert search.best_score_ > 0.8
-    assert forwards["rows"] == 3 * len(reads)
+    for estimator, parameter in (
+        (
+            Pipeline([("embedder", embedder), ("classify", LogisticRegression(max_iter=3000))]),
+            "classify__C",
+        ),
+        (FewShotSpeciesClassifier(embedder, LogisticRegression(max_iter=3000)), "classifier__C"),
+    ):
+        clear_memory_cache()
+        forwards |= {"sequences": Counter(), "rows": 0}
+        grid = {"embedder__strand": ["forward", "both"], parameter: [0.05, 0.5]}
+        search = GridSearchCV(estimator, grid, cv=3).fit([*reads, *reads], [*y, *y])
+        assert search.best_score_ > 0.8
+        one_strand, other = Counter(reads), Counter(map(reverse_complement, reads))
+        assert forwards == {
+            "sequences": one_strand + one_strand + other,
+            "rows": 3 * len(reads),
+        }
 
 
 def test_without_cache_every_fold_embeds_again(embedder, labelled, forwards):
-    reads, y = labelled
     embedder.set_params(cache=None)
-    cross_val_score(make_pipeline(embedder, FewShotSpeciesClassifier()), reads, y, cv=3)
-    assert forwards["rows"] == 3 * len(reads)
+    cross_val_score(make_pipeline(embedder, FewShotSpeciesClassifier()), *labelled, cv=3)
+    assert forwards["rows"] == 3 * len(labelled[0])
 
 
 # --- pipelines and what else takes estimators ---
 
 
-def test_pipeline_with_kmeans_on_real_reads():
-    reads = load_demo_reads()
-    pipeline = Pipeline(
-        [("embed", DNABertSEmbedder()), ("cluster", KMeans(10, n_init=3, random_state=0))]
-    )
-    found = pipeline.fit_predict(reads.sequences)
-    assert adjusted_rand_score(reads.labels, found) > 0.2
-
-
-def test_pipeline_with_clusterer(any_embedder, labelled):
+def test_pipelines_give_what_the_estimators_that_embed_give(any_embedder, labelled):
     reads, y = labelled
-    pipeline = make_pipeline(any_embedder, SpeciesClusterer(3, random_state=0))
+    clusters = make_pipeline(any_embedder, SpeciesClusterer(3, random_state=0)).fit_predict(reads)
     together = SpeciesClusterer(3, embedder=any_embedder, random_state=0)
-    np.testing.assert_array_equal(pipeline.fit_predict(reads), together.fit_predict(reads))
-    assert adjusted_rand_score(y, together.labels_) > 0.3
-
-
-def test_pipeline_with_classifier(any_embedder, labelled):
-    reads, y = labelled
+    np.testing.assert_array_equal(clusters, together.fit_predict(reads))
+    assert adjusted_rand_score(y, clusters) > 0.3
     pipeline = make_pipeline(any_embedder, FewShotSpeciesClassifier()).fit(reads, y)
     together = FewShotSpeciesClassifier(any_embedder).fit(reads, y)
     np.testing.assert_array_equal(pipeline.predict_proba(reads), together.predict_proba(reads))
@@ -206,38 +189,30 @@ def test_feature_union(embedder, labelled):
     assert classifier.score(reads, y) > 0.9
 
 
-def test_calibration(any_embedder, labelled):
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda e: CalibratedClassifierCV(FewShotSpeciesClassifier(e), cv=3),
+        lambda e: FewShotSpeciesClassifier(FrozenEstimator(e)),
+        lambda e: make_pipeline(FrozenEstimator(e), FewShotSpeciesClassifier()),
+        lambda e: BaggingClassifier(
+            FewShotSpeciesClassifier(e), n_estimators=4, max_samples=0.5, random_state=0
+        ),
+    ],
+    ids=["calibrated", "frozen", "frozen in a pipeline", "bagging"],
+)
+def test_estimators_that_take_estimators(any_embedder, labelled, wrap):
     reads, y = labelled
-    calibrated = CalibratedClassifierCV(FewShotSpeciesClassifier(any_embedder), cv=3)
-    probabilities = calibrated.fit(reads, y).predict_proba(reads)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    assert (calibrated.predict(reads) == y).mean() > 0.9
+    column = np.array(reads, dtype=object)[:, None]
+    assert wrap(any_embedder.fit(reads)).fit(column, y).score(column, y) > 0.9
 
 
 def test_calibration_of_a_fitted_classifier(embedder, labelled):
     reads, y = labelled
     fitted = FewShotSpeciesClassifier(embedder).fit(reads[:30], y[:30])
     calibrated = CalibratedClassifierCV(FrozenEstimator(fitted)).fit(reads[30:], y[30:])
-    assert (calibrated.predict(reads[30:]) == y[30:]).mean() > 0.8
-
-
-def test_frozen_embedder(any_embedder, labelled):
-    reads, y = labelled
-    frozen = FrozenEstimator(any_embedder.fit(reads))
-    pipeline = make_pipeline(frozen, FewShotSpeciesClassifier()).fit(reads, y)
-    assert pipeline[0].estimator is any_embedder
-    assert FewShotSpeciesClassifier(frozen).fit(reads, y).score(reads, y) == pipeline.score(
-        reads, y
-    )
-
-
-def test_bagging_of_a_column_of_reads(any_embedder, labelled):
-    reads, y = labelled
-    column = np.array(reads, dtype=object)[:, None]
-    bagging = BaggingClassifier(
-        FewShotSpeciesClassifier(any_embedder), n_estimators=4, max_samples=0.5, random_state=0
-    ).fit(column, y)
-    assert bagging.score(column, y) > 0.9
+    np.testing.assert_allclose(calibrated.predict_proba(reads).sum(axis=1), 1)
+    assert calibrated.score(reads[30:], y[30:]) > 0.8
 
 
 @pytest.mark.parametrize("library", [pd, pl])
@@ -253,15 +228,19 @@ def test_frames_out_of_a_pipeline(embedder, labelled, library):
 # --- round trips ---
 
 
-@pytest.mark.parametrize("kind", ["classifier", "clusterer", "binner", "pipeline"])
-def test_round_trips(any_embedder, labelled, tmp_path, kind):
+@pytest.mark.parametrize(
+    "make",
+    [
+        FewShotSpeciesClassifier,
+        lambda embedder: SpeciesClusterer(3, embedder=embedder, random_state=0),
+        lambda embedder: SpeciesClusterer(embedder=embedder, random_state=0),
+        lambda embedder: make_pipeline(embedder, FewShotSpeciesClassifier()),
+    ],
+    ids=["classifier", "clusterer", "binner", "pipeline"],
+)
+def test_round_trips(any_embedder, labelled, tmp_path, make):
     reads, y = labelled
-    estimator = {
-        "classifier": FewShotSpeciesClassifier(any_embedder),
-        "clusterer": SpeciesClusterer(3, embedder=any_embedder, random_state=0),
-        "binner": SpeciesClusterer(embedder=any_embedder, random_state=0),
-        "pipeline": make_pipeline(any_embedder, FewShotSpeciesClassifier()),
-    }[kind].fit(reads, y)
+    estimator = make(any_embedder).fit(reads, y)
     expected = estimator.predict(reads)
     joblib.dump(estimator, tmp_path / "estimator.joblib")
     for loaded in (

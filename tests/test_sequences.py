@@ -1,4 +1,3 @@
-import re
 from collections import UserList, deque
 
 import numpy as np
@@ -64,35 +63,34 @@ def test_any_text_is_normalized_or_refused(text):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("ACG*T", r"read 7: '\*' at position 4 .*protein"),
-        ("MKVLE", "read 7: 'L' at position 4 .*protein"),
-        ("ACGT1", "read 7: '1' at position 5 is not a DNA base"),
-        ("AC GT", "read 7: ' ' at position 3"),
-        ("ACé", "read 7: 'é' at position 3"),
-        ("A-\x00C", r"read 7: '\\x00' at position 3"),
-        ("", "read 7 is empty"),
-        (" -.- ", "read 7 is empty"),
+        ("ACG*T", "'*' at position 4 "),
+        ("MKVLE", "'L' at position 4 "),
+        ("ACGT1", "'1' at position 5 "),
+        ("AC GT", "' ' at position 3 "),
+        ("A-\x00C", r"'\x00' at position 3 "),
+        ("A|é", "'|' at position 2 "),
+        ("Aé|", "'é' at position 2 "),
+        ("  AC1", "'1' at position 5 "),
+        ("\ud800", f"{chr(0xD800)!r} at position 1 "),
+        ("", "is empty"),
+        (" -.- ", "is empty"),
     ],
 )
-def test_bad_sequences_are_named(bad, message):
-    with pytest.raises(ValueError, match=message):
+def test_the_first_bad_character_is_named_where_it_stands(bad, message):
+    with pytest.raises(ValueError, match=r"^read 7:? ") as caught:
         normalize_sequence(bad, where="read 7")
+    assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("character", "EFILPQZXJO*efilpqzxjo")
+@pytest.mark.parametrize("character", "EFILPQZXJO*efilpqzxjo1 |é/\0")
 def test_letters_of_proteins_only_are_told(character):
-    with pytest.raises(ValueError, match=re.escape(f"{character!r} at position 2")) as caught:
-        normalize_sequence(f"A{character}")
+    hint = "" if character in "1 |é/\0" else " Is this a protein sequence?"
+    with pytest.raises(ValueError, match="is not a DNA base") as caught:
+        normalize_sequence(f"A{character}C")
     assert str(caught.value) == (
         f"sequence: {character!r} at position 2 is not a DNA base. Expected A, C, G, T, U, IUPAC "
-        "codes (RYSWKMBDHVN) or gaps (- .), in any case. Is this a protein sequence?"
+        f"codes (RYSWKMBDHVN) or gaps (- .), in any case.{hint}"
     )
-
-
-@pytest.mark.parametrize("character", "1 |é/\0")
-def test_other_characters_hint_at_nothing(character):
-    with pytest.raises(ValueError, match=r"gaps \(- \.\), in any case\.$"):
-        normalize_sequence(f"A{character}C")
 
 
 READS = ["ACGTTGCATG" * 8, "GGNACCATTA" * 9, "ACGTTGCATC" * 8, "GGNACGATTA" * 9]
@@ -218,19 +216,3 @@ def test_what_is_not_sequences_is_refused_alike_and_in_short(name, container):
 def test_what_holds_no_sequence(bad, error, message):
     with pytest.raises(error, match=message):
         check_sequences(bad)
-
-
-@pytest.mark.parametrize(
-    ("text", "character", "position"),
-    [
-        ("A|é", "|", 2),
-        ("Aé|", "é", 2),
-        ("  AC1", "1", 5),
-        ("A C ", " ", 2),
-        ("\ud800", "\ud800", 1),
-    ],
-)
-def test_the_first_bad_character_is_named_where_it_stands(text, character, position):
-    with pytest.raises(ValueError, match="is not a DNA base") as caught:
-        normalize_sequence(text)
-    assert f"{character!r} at position {position} " in str(caught.value)

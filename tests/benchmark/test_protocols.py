@@ -48,17 +48,12 @@ def test_binning_counts_of_the_authors(golden, case):
 
 def test_clustering_is_the_mean_over_seeds():
     rows, labels = blobs(noise=0.6)
-    scores = [
-        adjusted_rand_score(
-            labels,
-            KMeans(4, init="random", n_init=3, max_iter=1000, random_state=seed).fit_predict(
-                normalize(rows)
-            ),
-        )
-        for seed in range(5)
-    ]
+    options = {"init": "random", "n_init": 3, "max_iter": 1000}
+    clusters = (
+        KMeans(4, random_state=seed, **options).fit_predict(normalize(rows)) for seed in range(5)
+    )
     ours = clustering_scores(rows, labels)
-    assert ours["ari"] == pytest.approx(np.mean(scores))
+    assert ours["ari"] == pytest.approx(np.mean([adjusted_rand_score(labels, c) for c in clusters]))
     assert 0 < ours["ari"] < 1
     assert set(ours) == {"ari", "purity", "completeness", "nmi"}
 
@@ -106,18 +101,18 @@ def test_few_shot_with_fewer_sequences():
     assert few_shot_scores(rows, labels, allow_fewer=True) == few_shot_scores(rows, labels)
 
 
-def test_seeds_follow_each_other():
-    rows, labels = blobs(noise=0.6, n_each=40)
-    options = {"shots": [2], "n_test": 20}
-    both = few_shot_scores(rows, labels, n_repeats=2, first_seed=3, **options)[2]
-    single = [
-        few_shot_scores(rows, labels, n_repeats=1, first_seed=s, **options)[2] for s in (3, 4)
-    ]
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda *args, **seeds: few_shot_scores(*args, shots=[2], n_test=20, **seeds)[2],
+        lambda *args, **seeds: clustering_scores(*args, **seeds)["ari"],
+    ],
+)
+def test_seeds_follow_each_other(score):
+    data = blobs(noise=0.6, n_each=40)
+    single = [score(*data, n_repeats=1, first_seed=seed) for seed in (3, 4)]
     assert single[0] != single[1]
-    assert both == pytest.approx(np.mean(single))
-    both = clustering_scores(rows, labels, n_repeats=2, first_seed=3)["ari"]
-    single = [clustering_scores(rows, labels, n_repeats=1, first_seed=s)["ari"] for s in (3, 4)]
-    assert both == pytest.approx(np.mean(single))
+    assert score(*data, n_repeats=2, first_seed=3) == pytest.approx(np.mean(single))
 
 
 def test_nothing_binned_counts_nothing():

@@ -312,6 +312,9 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
         (reads_file, str(tmp_path / "no" / "x.npy"), (), "there is no folder"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
+        (reads_file, good, ("--shard", "3/2"), "I/N with I from 1 to N, as 3/64; got '3/2'"),
+        (reads_file, str(tmp_path / "x.tsv"), ("--shard", "1/2"), "output that ends in .npy"),
+        (reads_file, str(tmp_path / "x.tsv"), ("--dtype", "float16"), "output that ends in .npy"),
     ):
         assert said in fails(capsys, "embed", reads, "-o", output, *more)
 
@@ -365,16 +368,6 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     assert "Of 2 shards, number 1 is missing (1 given, the first is " in line
 
 
-def test_embed_shard_and_dtype_need_npy(tmp_path, reads_file, model, capsys):
-    for option in (("--shard", "1/2"), ("--dtype", "float16")):
-        line = fails(capsys, "embed", reads_file, "-o", str(tmp_path / "x.tsv"), *option, *model)
-        assert "need an output that ends in .npy" in line
-    line = fails(
-        capsys, "embed", reads_file, "-o", str(tmp_path / "x.npy"), "--shard", "3/2", *model
-    )
-    assert "shard must be I/N with I from 1 to N, as 3/64; got '3/2'" in line
-
-
 # cluster
 
 
@@ -391,10 +384,16 @@ def test_cluster(tmp_path, reads_file, model):
     assert set(labels) == {"0", "1"}
 
 
-def test_more_clusters_than_reads(tmp_path, reads_file, model, capsys):
-    line = fails(capsys, "cluster", reads_file, "-k", "99", "-o", str(tmp_path / "x.tsv"), *model)
-    assert "99" in line
-    assert not (tmp_path / "x.tsv").exists()
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["cluster", "-k", "99"], "99"),
+        (["bin"], "sequence of 2500 bp or more is expected, but the longest of 24 has 3"),
+    ],
+)
+def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, argv, said, capsys):
+    assert said in fails(capsys, *argv, reads_file, "-o", str(tmp_path / "x"), *model)
+    assert not (tmp_path / "x").exists()
 
 
 # bin
@@ -421,22 +420,6 @@ def test_bin(tmp_path, reads_file, model):
     for path in folder.glob("bin_*.fasta"):
         for identifier in read_sequences(path)[0]:
             assert assignment[identifier] == path.stem.removeprefix("bin_")
-
-
-@pytest.mark.parametrize(
-    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
-)
-def test_bin_by_sequence_and_abundance(tmp_path, reads_file, model, method):
-    table = tmp_path / "coverage.tsv"
-    lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
-    table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
-    argv = ["bin", reads_file, "-o", str(tmp_path / "bins"), "--min-length", "300", *model]
-    options = ["--method", *method, "--min-bin-size", "5", "--abundance", str(table)]
-    assert main([*argv, *options, "--abundance-weight", "0.9"]) == 0
-    bins = read_labels(tmp_path / "bins" / "contigs.tsv")
-    first, second = ({bins[f"r{i}"] for i in part} for part in (range(12), range(12, 24)))
-    assert not (first & second) - {"-1"}
-    assert (first | second) - {"-1"}
 
 
 @pytest.mark.parametrize(
@@ -503,12 +486,6 @@ def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
     assert list(found) == [f"{name}:k{i}" for name in ("one", "two") for i in range(12)]
     header = (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[0]
     assert header.endswith("\tcoverage one\tcoverage two")
-
-
-def test_bin_with_contigs_all_too_short(tmp_path, reads_file, model, capsys):
-    line = fails(capsys, "bin", reads_file, "-o", str(tmp_path / "bins"), *model)
-    assert "sequence of 2500 bp or more is expected, but the longest of 24 has 3" in line
-    assert not (tmp_path / "bins").exists()
 
 
 # classify

@@ -33,19 +33,14 @@ def labels(path):
 
 
 @pytest.mark.parametrize("options", [["-k", "2"], []])
-def test_cluster_embeddings(tmp_path, reads, rows, model, options):
-    a, b = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
+def test_cluster_embeddings(tmp_path, reads, rows, model, options, monkeypatch):
+    a, b, c = (str(tmp_path / f"{name}.tsv") for name in "abc")
     assert main(["cluster", reads, *options, "-o", a, *model]) == 0
     assert main(["cluster", "--embeddings", rows, *options, "-o", b]) == 0
     assert Path(a).read_text() == Path(b).read_text()
-
-
-def test_cluster_embeds_piece_by_piece(tmp_path, reads, model, monkeypatch):
-    a, b = str(tmp_path / "a.tsv"), str(tmp_path / "b.tsv")
-    assert main(["cluster", reads, "-k", "2", "-o", a, *model]) == 0
     monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 5)
-    assert main(["cluster", reads, "-k", "2", "-o", b, *model]) == 0
-    assert labels(a) == labels(b)
+    assert main(["cluster", reads, *options, "-o", c, *model]) == 0
+    assert labels(c) == labels(a)
 
 
 @pytest.mark.parametrize("options", [["-k", "2"], []])
@@ -190,16 +185,19 @@ def test_bin_with_embeddings_of_other_contigs(tmp_path, reads, rows, capsys):
 @pytest.mark.parametrize(
     "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
 )
-def test_bin_assigns_new_contigs(tmp_path, reads, model, method):
+def test_bins_by_sequence_and_abundance_take_new_contigs(tmp_path, reads, model, method):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
-    table.write_text("\n".join(["contig\tone\ttwo", *lines]) + "\n")
+    table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
     abundance = ["--abundance", str(table), "--abundance-weight", "0.9"]
     saved = str(tmp_path / "saved")
     argv = bin_argv(tmp_path, reads, "a", "--method", *method, "--save", saved, *abundance, *model)
     assert main(argv) == 0
     assert main(bin_argv(tmp_path, reads, "b", "--assign", saved, *abundance, *model)) == 0
     old, new = (labels(tmp_path / name / "contigs.tsv") for name in "ab")
+    first, second = set(old[:12]) - {"-1"}, set(old[12:]) - {"-1"}
+    assert not first & second
+    assert first | second
     assert np.mean([a == b for a, b in zip(old, new, strict=True)]) > 0.8
     for path in (tmp_path / "b").glob("bin_*.fasta"):
         found = read_labels(tmp_path / "b" / "contigs.tsv")

@@ -41,24 +41,22 @@ def test_reads_with_errors_are_a_subset():
 
 
 def test_saved_reads(tmp_path):
-    folder = tmp_path / "demo"
+    folder, demo = tmp_path / "demo", load_demo_reads()
     save_demo_reads(folder)
-    demo = load_demo_reads()
+    assert {path.name for path in tmp_path.iterdir()} == {"demo"}
     sequences = dict(zip(demo.ids, demo.sequences, strict=True))
     species = dict(zip(demo.ids, demo.labels.tolist(), strict=True))
-    ids, reads = read_sequences(folder / "reads.fastq.gz")
-    known, known_reads = read_sequences(folder / "known.fasta")
-    assert sorted([*ids, *known]) == sorted(demo.ids)
-    assert [sequences[i] for i in ids] == reads
-    assert [sequences[i] for i in known] == known_reads
-    assert read_labels(folder / "species.tsv") == {i: species[i] for i in ids}
-    assert read_labels(folder / "known.tsv") == {i: species[i] for i in known}
-    assert set(Counter(species[i] for i in known).values()) == {5}
-    coverage = abundance_of(ids, read_abundance(folder / "coverage.tsv"))
+    found = []
+    for reads, labels in (("reads.fastq.gz", "species.tsv"), ("known.fasta", "known.tsv")):
+        ids, written = read_sequences(folder / reads)
+        assert written == [sequences[i] for i in ids]
+        assert read_labels(folder / labels) == {i: species[i] for i in ids}
+        found.append(ids)
+    assert sorted([*found[0], *found[1]]) == sorted(demo.ids)
+    assert set(Counter(species[i] for i in found[1]).values()) == {5}
+    coverage = abundance_of(found[0], read_abundance(folder / "coverage.tsv"))
     assert coverage.shape == (350, 3)
-    genomes = list_genomes(folder / "genomes")
-    assert {genome.label for genome in genomes} == set(demo.labels)
-    assert {path.name for path in tmp_path.iterdir()} == {"demo"}
+    assert {genome.label for genome in list_genomes(folder / "genomes")} == set(demo.labels)
     save_demo_reads(tmp_path / "again")
     for file in folder.iterdir():
         if file.is_file():

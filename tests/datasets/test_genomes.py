@@ -78,31 +78,38 @@ def test_checksum_follows_content(folder, tmp_path):
     assert GenomeStore.build(other, tmp_path / "z").checksum != same[0]
 
 
-def test_catalog_and_split_choose_genomes(folder):
-    assert [r.label for r in list_genomes(folder, split="dev")] == ["V"]
-    assert [r.domain for r in list_genomes(folder)] == ["bacteria", "bacteria", "virus"]
-    with pytest.raises(ValueError, match="No genomes"):
-        list_genomes(folder, split="test")
-    with pytest.raises(FileNotFoundError, match="folder not found"):
-        list_genomes(folder / "none")
+def described(folder, **options):
+    return [(record.label, record.domain) for record in list_genomes(folder, **options)]
 
 
-def test_without_catalog_each_file_is_a_species(folder):
-    (folder / "catalog.tsv").unlink()
-    records = list_genomes(folder)
-    assert [r.label for r in records] == ["bacteria/a.fna", "bacteria/b.fna.gz", "virus/v.fa"]
-    assert [r.domain for r in records] == ["bacteria", "bacteria", "virus"]
+def test_which_genomes_are_listed(folder):
+    catalogued = [("A", "bacteria"), ("A", "bacteria"), ("V", "virus")]
+    assert described(folder) == catalogued
+    assert described(folder, split="dev") == [("V", "virus")]
+    assert described(folder, labels={"virus/v.fa": "phage"}) == [("phage", "virus")]
+    catalog = folder / "catalog.tsv"
+    catalog.write_text(catalog.read_text().replace("\n", "\n\n") + "  \n")
+    assert described(folder) == catalogued
+    catalog.unlink()  # then each file is a species
+    files = ["bacteria/a.fna", "bacteria/b.fna.gz", "virus/v.fa"]
+    assert described(folder) == [(file, file.split("/")[0]) for file in files]
     with pytest.raises(ValueError, match="catalog"):
         list_genomes(folder, split="train")
 
 
-def test_labels_from_a_mapping(folder):
-    records = list_genomes(folder, labels={"virus/v.fa": "phage"})
-    assert [(r.label, r.domain) for r in records] == [("phage", "virus")]
-    with pytest.raises(FileNotFoundError, match=r"none\.fa does not exist"):
-        list_genomes(folder, labels={"none.fa": "x"})
-    with pytest.raises(ValueError, match="not both"):
-        list_genomes(folder, labels={}, catalog=folder / "catalog.tsv")
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"split": "test"}, ValueError, "No genomes"),
+        ({"labels": {"none.fa": "x"}}, FileNotFoundError, r"none\.fa does not exist"),
+        ({"labels": {}, "catalog": "catalog.tsv"}, ValueError, "not both"),
+    ],
+)
+def test_what_cannot_be_listed(folder, options, error, message):
+    with pytest.raises(error, match=message):
+        list_genomes(folder, **options)
+    with pytest.raises(FileNotFoundError, match="folder not found"):
+        list_genomes(folder / "none")
 
 
 @pytest.mark.parametrize(
@@ -117,13 +124,6 @@ def test_bad_catalog(folder, text, message):
     (folder / "catalog.tsv").write_text(text)
     with pytest.raises(ValueError, match=message):
         list_genomes(folder)
-
-
-def test_empty_lines_of_a_catalog_are_skipped(folder):
-    catalog = folder / "catalog.tsv"
-    expected = list_genomes(folder)
-    catalog.write_text(catalog.read_text().replace("\n", "\n\n") + "  \n")
-    assert list_genomes(folder) == expected
 
 
 def test_bad_genomes_name_file_and_record(folder, tmp_path):
@@ -151,12 +151,11 @@ def test_short_genomes_are_left_out_with_one_warning(folder, tmp_path):
 
 
 def test_existing_stores_are_kept_unless_told_otherwise(folder, tmp_path):
-    store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
+    place = tmp_path / "store"
+    store = GenomeStore.build(list_genomes(folder), place)
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        GenomeStore.build(list_genomes(folder), tmp_path / "store")
-    replaced = GenomeStore.build(
-        list_genomes(folder, split="dev"), tmp_path / "store", overwrite=True
-    )
+        GenomeStore.build(list_genomes(folder), place)
+    replaced = GenomeStore.build(list_genomes(folder, split="dev"), place, overwrite=True)
     assert replaced.checksum != store.checksum
     with pytest.raises(FileExistsError, match="not a genome store"):
         GenomeStore.build(list_genomes(folder), folder / "virus", overwrite=True)

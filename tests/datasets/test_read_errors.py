@@ -24,6 +24,28 @@ def test_unknown_bases_stay():
     assert noisy.count("N") == 30
 
 
+def test_each_read_has_a_rate():
+    sequence = random_sequence(5000)
+    clean, noisy = add_errors([sequence, sequence], [0.0, 0.2], random_state=0)
+    assert clean == sequence
+    assert SequenceMatcher(None, sequence[:500], noisy[:500]).ratio() < 0.97
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (ErrorModel, (0.5, 0.5, 0.5), "add up to 1"),
+        (ErrorModel, (-0.5, 1.0, 0.5), "add up to 1"),
+        (ErrorModel, (1, 0, 0, -1), "homopolymer_bias"),
+        (add_errors, (["ACGT"], 0.6), r"from 0 to 0\.5"),
+        (add_errors, (["ACGT"], float("nan")), r"from 0 to 0\.5"),
+    ],
+)
+def test_bad_parameters(function, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        function(*arguments)
+
+
 @pytest.mark.parametrize(
     ("model", "longer"),
     [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)],
@@ -62,25 +84,3 @@ def test_insertions_in_runs_repeat_the_letter():
     noisy = add_errors(["A" * 2000], 0.1, model=ErrorModel(0, 1, 0), random_state=0)[0]
     assert len(noisy) > 2000
     assert noisy.count("A") >= len(noisy) - 1  # only the very first base is in no run yet
-
-
-def test_each_read_has_a_rate():
-    sequence = random_sequence(5000)
-    noisy = add_errors([sequence, sequence], [0.0, 0.2], random_state=0)
-    assert noisy[0] == sequence
-    assert SequenceMatcher(None, sequence[:500], noisy[1][:500]).ratio() < 0.97
-
-
-@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (-0.5, 1.0, 0.5)])
-def test_bad_shares(shares):
-    with pytest.raises(ValueError, match="add up to 1"):
-        ErrorModel(*shares)
-
-
-def test_bad_rate_and_bias():
-    with pytest.raises(ValueError, match=r"from 0 to 0\.5"):
-        add_errors(["ACGT"], 0.6)
-    with pytest.raises(ValueError, match=r"from 0 to 0\.5"):
-        add_errors(["ACGT"], float("nan"))
-    with pytest.raises(ValueError, match="homopolymer_bias"):
-        ErrorModel(homopolymer_bias=-1)

@@ -184,7 +184,10 @@ def _format_of(path: str | os.PathLike[str], formats: dict[str, Callable]) -> Ca
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
     """Return where it is said what the rows of a ``.npy`` file were made by."""
-    return companions(path)[1]
+    found = companions(path)
+    if not found:
+        raise SequenceFileError(f"{path}: expected a .npy file, which can have a manifest.")
+    return found[1]
 
 
 def npy_header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:

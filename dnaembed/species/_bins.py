@@ -21,8 +21,8 @@ logger = logging.getLogger("dnaembed")
 # on other genomes (docs/benchmarks/binning_confidence.py). Of the cosine to the rest of the bin,
 # logarithms of the lengths of contig and rest, the product of the first two, the cosine to the next
 # bin, and the logarithm of the number of samples plus 1.
-_CONFIDENCE = np.array([30.01, 0.04, -0.35, -1.03, -20.83, 3.11])
-_CONFIDENCE_AT_0 = 0.88
+_CONFIDENCE = np.array([32.27, -0.05, -0.48, -0.32, -22.06, 3.18])
+_CONFIDENCE_AT_0 = 0.77
 
 
 def bin_contigs(

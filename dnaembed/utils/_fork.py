@@ -59,6 +59,11 @@ class _Fork:
         # A region of one thread needs no pool. torch has a setting of its own beside OpenMP's.
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
+        # Bars share a lock, which a thread that is not there may hold.
+        if "tqdm.std" in sys.modules:
+            bar = sys.modules["tqdm.std"].tqdm
+            for kind in (bar, *bar.__subclasses__()):
+                kind.set_lock(RLock())
         if self.openmp is not None:
             self.openmp.limit(limits=1)
 

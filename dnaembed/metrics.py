@@ -111,8 +111,10 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
 
     Returns
     -------
-    f1, recall : ndarray of shape (n_species,), float64
+    f1 : ndarray of shape (n_species,), float64
         One value for each of ``np.unique(y_true)``; 0 for a species without a bin.
+    recall : ndarray of shape (n_species,), float64
+        The same for the recall.
 
     Examples
     --------

@@ -301,8 +301,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         """
         X = as_container(X)
         if lengths is None and holds_sequences(X):
-            X = check_sequences(X)
-            lengths = [len(sequence) for sequence in X]
+            lengths = list(map(len, X := check_sequences(X)))
         embeddings = self._fit_inputs(X)
         for name in ("min_similarity_", "bin_limits_", "_abundance_scale", "abundance_names_"):
             if hasattr(self, name):

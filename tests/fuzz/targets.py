@@ -528,10 +528,10 @@ def _cli_seeds():
 @target(_cli_seeds, runs=2_000)
 def command_line(data):
     """Arguments and files: an exit status, one line on an error, outputs complete or absent."""
-    if not data:
-        return
-    n_words = data[0] % 24
+    n_words = data[0] % 24 if data else 0
     words = [_WORDS[i % len(_WORDS)] for i in data[1 : 1 + n_words]]
+    if not words:
+        return  # the help
     rest = data[1 + n_words :]
     n_table = rest[0] if rest else 0
     folder = _folder() / "work"

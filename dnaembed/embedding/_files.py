@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ def embed_file(
         part = writer.find(number, checksum)
         if part is not None:
             return number, checksum, part, None, None
-        with limit_threads(max(1, torch.get_num_threads() // n_workers)):
+        share = max(1, torch.get_num_threads() // n_workers)
+        with limit_threads(share) if n_workers > 1 else nullcontext():
             rows = embed_strands(backbone, list(sequences), options)
         check_finite(rows, ids, backbone.precision, options)
         return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows

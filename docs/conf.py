@@ -3,10 +3,14 @@
 import logging
 import os
 import re
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from sphinx_gallery.sorting import ExplicitOrder
+
+sys.path.insert(0, str(Path(__file__).parent))
+import _commands
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -113,6 +117,14 @@ def _changes_as_rst(app, name, source):
     source[0] = "\n".join(lines) + "\n"
 
 
+def _commands_as_rst(app, name, source):
+    """Fill the page "cli" from the commands."""
+    if name == "cli":
+        for path in (app.srcdir.parent / "dnaembed" / "cli").glob("*.py"):
+            app.env.note_dependency(path)
+        source[0] = source[0].replace("COMMANDS", _commands.overview()) + _commands.page()
+
+
 def _only_own_members(app, what, name, obj, skip, options):
     """Leave out what classes inherit from transformers, torch and Python."""
     function = getattr(obj, "fget", obj)  # of a property
@@ -123,4 +135,5 @@ def _only_own_members(app, what, name, obj, skip, options):
 def setup(app):
     """Register what this file adds to Sphinx."""
     app.connect("source-read", _changes_as_rst)
+    app.connect("source-read", _commands_as_rst)
     app.connect("autodoc-skip-member", _only_own_members)

@@ -56,8 +56,10 @@ def test_page(page, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_left_out_says_why(page):
+def test_every_block_says_what_comes_out_or_why_it_is_left_out(page):
     for block in blocks_of_rst(DOCS / page):
+        if page.startswith(("getting_started", "guide", "tutorials")) and not block.not_run:
+            assert block.shows() or "pip install" in block.text, block
         runs = (
             [c for c in commands_of(block) if block.language != "python"] if block.not_run else []
         )
@@ -73,6 +75,8 @@ def test_every_block_left_out_says_why(page):
         ("python", "1 / 3  # -> 0.5", AssertionError, "promised"),
         ("python", "'a'  # -> b", AssertionError, "promised"),
         ("python", "1 / 0", ZeroDivisionError, "division"),
+        ("python", "(1 / 4, 'a')\n\n.. code-block:: text\n\n    (0.251, 'a')", None, None),
+        ("python", "1 / 4\n\n.. code-block:: text\n\n    0.3", AssertionError, "shown"),
         ("console", "$ dnaembed info no-such-model", AssertionError, "no-such-model"),
         ("console", "$ dnaembed info default --nonsense", AssertionError, "--nonsense"),
         ("console", "$ dnaembed info default\n    no such line", AssertionError, "says no"),

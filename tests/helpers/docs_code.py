@@ -5,7 +5,7 @@ import math
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +14,10 @@ import numpy as np
 from dnaembed.cli import main
 from dnaembed.cli._main import parser
 
-_BLOCK = re.compile(r"^( *)\.\. (?:code-block|code):: (python|console|sh)\s*$")
+_BLOCK = re.compile(r"^( *)\.\. code-block:: (python|console|sh|text)\s*$")
 _NOT_RUN = re.compile(r"^ *\.\. not run: (\S.*)$")
 _RESULT = re.compile(r"# -> (.*)$")
+_WORD = re.compile(r"[^\s,()]+")
 # Half a unit of the second decimal, and as much again between machines.
 _TOLERANCE = 0.01
 
@@ -30,6 +31,12 @@ class Block:
     language: str
     text: str
     not_run: str | None
+    output: str = ""  # what the page shows below it, as a block of "text"
+
+    def shows(self):
+        """Tell whether the page says what comes out: below a statement, a command or the block."""
+        commands = commands_of(self) if self.language == "console" else []
+        return bool(self.output or "# ->" in self.text or any(c.shown for c in commands))
 
 
 def blocks_of_rst(path):
@@ -45,7 +52,10 @@ def blocks_of_rst(path):
             reason = note[1]
         elif start:
             body, end = _indented(lines, i + 1, len(start[1]))
-            found.append(Block(path.name, i + 1, start[2], body, reason))
+            if start[2] == "text":
+                found[-1] = replace(found[-1], output=body)
+            else:
+                found.append(Block(path.name, i + 1, start[2], body, reason))
             reason = None
             i = end
             continue
@@ -78,14 +88,20 @@ def _indented(lines, start, depth):
     return "\n".join(x[margin:] for x in body).rstrip() + "\n", end
 
 
-def run_python(block, namespace):
-    """Run a block statement by statement; compare what ``# ->`` promises."""
+def run_python(block, namespace, capsys):
+    """Run a block statement by statement; compare what ``# ->`` promises, and what is shown."""
     lines = block.text.splitlines()
-    for node in ast.parse(block.text).body:
+    *_, last = body = ast.parse(block.text).body
+    capsys.readouterr()
+    for node in body:
         name = f"<{block.page}, line {block.line}>"
         promise = _RESULT.search(lines[node.end_lineno - 1])
-        if promise is None:
+        if promise is None and (node is not last or not isinstance(node, ast.Expr)):
             exec(compile(ast.Module([node], []), name, "exec"), namespace)
+            continue
+        if promise is None:
+            value = eval(compile(ast.Expression(node.value), name, "eval"), namespace)
+            print("" if value is None else value)  # as an interpreter does
             continue
         assert isinstance(node, ast.Expr), f"{name}: '# ->' belongs to an expression"
         shown = node.value
@@ -93,6 +109,10 @@ def run_python(block, namespace):
             shown = shown.args[0]
         value = eval(compile(ast.Expression(shown), name, "eval"), namespace)
         assert agrees(value, promise[1].strip()), f"{name}: {promise[1]} promised, got {value!r}"
+    got = _WORD.findall(capsys.readouterr().out)
+    said = _WORD.findall(block.output)
+    alike = len(got) == len(said) and all(map(_alike, got, said))
+    assert not said or alike, f"{block.page}, line {block.line}: shown {said}, got {got}"
 
 
 def agrees(value, promise):
@@ -216,7 +236,7 @@ def _run_blocks(blocks, namespace, capsys, extras):
         try:
             if block.language == "python":
                 if block.not_run is None:
-                    run_python(block, namespace)
+                    run_python(block, namespace, capsys)
                 else:
                     compile(block.text, block.page, "exec")
                 continue

@@ -52,7 +52,14 @@ if os.environ.get("HF_HUB_OFFLINE"):
     logging.getLogger("sphinx.sphinx.ext.intersphinx").setLevel(logging.ERROR)
     suppress_warnings = ["ref.term", "ref.ref"]
 
-_GALLERY_HEADER = Path(__file__).parent.parent / "examples" / "GALLERY_HEADER.rst"
+# The groups of the gallery, and the examples of each, from the first to read to the last.
+_GROUPS = ("first_steps", "scikit_learn", "own_data", "training")
+_EXAMPLES = (
+    "species_map", "few_shot", "unknown_species", "binning",
+    "grid_search", "nested_cross_validation", "custom_head",
+    "compare_embedders", "robustness", "large_file",
+    "fine_tuning", "adapting", "mi_mix",
+)  # fmt: skip
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -62,26 +69,25 @@ sphinx_gallery_conf = {
     # "Examples using ..." at the end of each page of the reference.
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("dnaembed",),
-    # In the order of examples/GALLERY_HEADER.rst.
-    "within_subsection_order": ExplicitOrder(
-        [*re.findall(r"plot_\w+\.py", _GALLERY_HEADER.read_text(encoding="utf-8")), "*"]
-    ),
+    "subsection_order": ExplicitOrder([f"../examples/{name}" for name in _GROUPS]),
+    "within_subsection_order": ExplicitOrder([*(f"plot_{name}.py" for name in _EXAMPLES), "*"]),
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = "dnaembed"
+html_title = f"dnaembed {version}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
+    "logo": {"text": f"dnaembed {version}"},
     # The right bar of the gallery has nothing but a link to the source.
     "secondary_sidebar_items": {
         "*": ["page-toc"],
         "guide/*": ["page-toc"],
         "generated/*": ["page-toc"],
-        "auto_examples/*": [],
+        "auto_examples/**": [],
     },
 }
 toc_object_entries_show_parents = "hide"
@@ -89,7 +95,10 @@ toc_object_entries_show_parents = "hide"
 _NO_SIDEBAR = (
     "index",
     "getting_started",
+    "cli",
     "results",
+    "scores",
+    "model_card",
     "glossary",
     "contributing",
     "citing",

@@ -24,7 +24,7 @@ MODULES = [
 
 
 def listed(module):
-    text = (DOCS / "api.rst").read_text()
+    text = "".join(path.read_text() for path in sorted((DOCS / "api").glob("*.rst")))
     names = []
     for part in re.split(r"\.\. currentmodule:: ", text)[1:]:
         current, _, rest = part.partition("\n")

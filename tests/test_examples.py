@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
-HEADER = ROOT / "examples" / "GALLERY_HEADER.rst"
-LINK = re.compile(r"sphx_glr_auto_examples_(plot_\w+\.py)")
+EXAMPLES = sorted((ROOT / "examples").glob("*/plot_*.py"))
+LINK = re.compile(r"sphx_glr_auto_examples_([a-z]+_[a-z]+|training)_(plot_\w+\.py)")
 
 parametrize = pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 
@@ -27,16 +26,13 @@ def test_form(path):
     assert " ".join(rest).strip(), "The introduction is the caption in the gallery."
     assert text.count("# %%\n# ") == text.count("# %%"), "Text follows each mark of a cell."
     assert "plt.show()" in text
-    for name in LINK.findall(text):
-        assert (path.parent / name).is_file()
-
-
-def test_header_lists_every_example_once():
-    assert sorted(LINK.findall(HEADER.read_text())) == [path.name for path in EXAMPLES]
+    for folder, name in LINK.findall(text):
+        assert (path.parents[1] / folder / name).is_file()
+    assert f'"{path.stem.removeprefix("plot_")}"' in (ROOT / "docs" / "conf.py").read_text()
 
 
 def test_figures_of_adapting_are_those_of_the_results():
-    text = (ROOT / "examples" / "plot_adapting.py").read_text()
+    text = (ROOT / "examples" / "training" / "plot_adapting.py").read_text()
     figures = ast.literal_eval(re.search(r"^before_after = (\{.*?^\})", text, re.M | re.S)[1])
     with (ROOT / "docs" / "results" / "fine_tuning.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,17 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils import Bunch
 
 from dnaembed import DNABertSEmbedder, KmerEmbedder
-from dnaembed.benchmark import BenchmarkResult, benchmark, default_embedders
+from dnaembed.benchmark import (
+    BenchmarkResult,
+    benchmark,
+    default_embedders,
+    plot_bars,
+    plot_few_shot,
+)
 from dnaembed.benchmark._embedders import model_name
 from dnaembed.benchmark._pictures import save_pictures
 from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.plotting import new_figure
 from dnaembed.training import GenomePairs, GenomeStore, list_genomes
 from dnaembed.utils._atomic import atomic_output
 
@@ -61,36 +70,45 @@ _TRAINING_PAIRS = 512
 _TRAINING_SEED = 99
 _DOMAIN_WEIGHTS = {"virus": 0.25, "organelle": 0.1}
 
-_SHOWN = (
-    "clustering ari", "clustering purity", "clustering completeness", "clustering nmi",
-    "few_shot f1@1", "few_shot f1@2", "few_shot f1@5", "few_shot f1@10", "few_shot f1@20",
-    "binning f1>0.5", "binning f1>0.9", "binning recall>0.5", "binning genomes>50%<10%",
-    "binning genomes>90%<5%", "binning purity_bp", "binning completeness_bp", "retrieval species",
-    "retrieval silhouette", "lineage genus ari", "lineage genus retrieval", "lineage phylum ari",
-    "embedding mb_per_second",
-)  # fmt: skip
-# What a person would say; the names of the others are clear.
+# Scores by the names that a person would say, in the order of the page.
 _NAMES = {
-    "ari": "ARI",
-    "nmi": "NMI",
-    "f1@1": "1 read",
-    "f1@2": "2 reads",
-    "f1@5": "5 reads",
-    "f1@10": "10 reads",
-    "f1@20": "20 reads",
-    "f1>0.5": "species with F1 over 0.5",
-    "f1>0.9": "species with F1 over 0.9",
-    "recall>0.5": "species with recall over 0.5",
-    "genomes>50%<10%": "genomes over 50 % complete, under 10 % others",
-    "genomes>90%<5%": "genomes over 90 % complete, under 5 % others",
-    "purity_bp": "purity by bp",
-    "completeness_bp": "completeness by bp",
-    "species": "same species",
-    "genus ari": "genus ARI",
-    "phylum ari": "phylum ARI",
-    "mb_per_second": "megabases per second",
+    "clustering ari": "K-means ARI",
+    "clustering purity": "K-means homogeneity",
+    "clustering completeness": "K-means completeness",
+    "clustering nmi": "K-means normalised mutual information",
+    "few_shot f1@1": "macro F1 from 1 labelled read per species",
+    "few_shot f1@2": "macro F1 from 2 labelled reads per species",
+    "few_shot f1@5": "macro F1 from 5 labelled reads per species",
+    "few_shot f1@10": "macro F1 from 10 labelled reads per species",
+    "few_shot f1@20": "macro F1 from 20 labelled reads per species",
+    "binning f1>0.5": "species binned with F1 over 0.5",
+    "binning f1>0.9": "species binned with F1 over 0.9",
+    "binning recall>0.5": "species binned with recall over 0.5",
+    "binning genomes>50%<10%": "genomes binned over 50 %, with under 10 % others",
+    "binning genomes>90%<5%": "genomes binned over 90 %, with under 5 % others",
+    "binning purity_bp": "purity of bins, by bases",
+    "binning completeness_bp": "completeness of bins, by bases",
+    "retrieval species": "nearest neighbour of the same species",
+    "retrieval silhouette": "silhouette of the species",
+    "lineage genus ari": "ARI of clusters and genera",
+    "lineage genus retrieval": "nearest other species of the same genus",
+    "lineage phylum ari": "ARI of clusters and phyla",
+    "embedding mb_per_second": "megabases per second",
 }
-_TITLES = {"few_shot": "few-shot macro F1 by labelled reads per species"}
+# Rows of the table of headlines: set, score, and what it says beside the name of the score.
+_HEADLINES = (
+    ("clean", "clustering ari", ""),
+    ("errors", "clustering ari", ", 5 % errors"),
+    ("short", "clustering ari", ", 0.8-1.5 kb"),
+    ("viruses", "clustering ari", ", viruses"),
+    ("organelles", "clustering ari", ", organelles"),
+    *(("clean", f"few_shot f1@{n}", "") for n in (1, 2, 5, 10)),
+    ("clean", "binning f1>0.5", ""),
+    ("clean", "binning genomes>50%<10%", ""),
+    ("clean", "retrieval species", ""),
+    ("clean", "lineage genus retrieval", ""),
+)
+_COMPARED = ("raw TNF", "canonical TNF", LDA, "k-mer net", MODEL)
 # Where it says which embedder wins.
 _JUDGED = (
     "clustering ari", "few_shot f1@1", "few_shot f1@2", "few_shot f1@5", "few_shot f1@10",
@@ -160,14 +178,20 @@ def all_embedders(model: str = "default") -> dict[str, Any]:
 
 
 def write_results(result: BenchmarkResult, folder: Path) -> None:
-    """Write ``scores.csv``, ``summary.csv``, ``results.json`` and ``tables.txt`` (for Sphinx)."""
+    """Write the scores, and what the pages show of them: tables for Sphinx, and two pictures."""
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
-    parts = [_about(result), _ratios(result), _losses(result)]
-    parts += [_set_table(result, name) for name in result.sets]
-    with atomic_output(folder / "tables.txt") as path:
-        path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    for name, text in {
+        "headlines.txt": _headlines(result),
+        "losses.txt": _losses(result),
+        "sets.txt": _about(result),
+        "scores.html": _all_scores(result),
+    }.items():
+        with atomic_output(folder / name) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+    for name, figure in (("bars.png", _bars(result)), ("few_shot.png", _few_shot(result))):
+        figure.savefig(folder / name, dpi=100, transparent=True)
 
 
 def _about(result: BenchmarkResult) -> str:
@@ -183,39 +207,59 @@ def _about(result: BenchmarkResult) -> str:
         f"Versions: {versions}. Baselines that learn were fitted on "
         f"{result.about['n_training']:,} reads of the training split."
     )
-    return "\n\n".join([_title("The sets"), _list_table(header, rows), text])
+    return "\n\n".join([_list_table(header, rows), text])
 
 
-def _ratios(result: BenchmarkResult) -> str:
-    """How many times better than each kind of baseline, set by set."""
+def _headlines(result: BenchmarkResult) -> str:
     rows = []
+    for name, score, note in _HEADLINES:
+        means = [result.mean(embedder, name, score) for embedder in _COMPARED]
+        if not np.isfinite(means).any():
+            continue
+        digits = 0 if score.startswith("binning") else 2
+        cells = ["" if np.isnan(mean) else f"{mean:.{digits}f}" for mean in means]
+        best = cells[int(np.nanargmax(means))]
+        rows.append([_NAMES[score] + note, *(f"**{c}**" if c == best else c for c in cells)])
+    return _list_table(["score", *_COMPARED], rows)
+
+
+def _all_scores(result: BenchmarkResult) -> str:
+    """Return all scores as one table of HTML, which ``scores.js`` searches and sorts."""
+    header = ["set", "score", *result.embedders]
+    lines = ['<table class="table scores"><thead><tr>']
+    lines += [f'<th scope="col"><button>{escape(name)}</button></th>' for name in header]
+    lines.append("</tr></thead><tbody>")
     for name in result.sets:
+        titles, rows = result.table(name, list(_NAMES))
+        for column, score in enumerate(titles[1:], 1):
+            cells = [
+                f"<b>{row[column][0]}</b>" if row[column][1] else row[column][0] for row in rows
+            ]
+            cells = [name, escape(_NAMES[score]), *cells]
+            lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return "\n".join([*lines, "</tbody></table>"])
 
-        def mean(score: str, *embedders: str, name: str = name) -> float:
-            found = [result.mean(embedder, name, score) for embedder in embedders]
-            return max((value for value in found if not np.isnan(value)), default=float("nan"))
 
-        ari, bins = "clustering ari", "binning f1>0.5"
-        row = [name, f"{mean(ari, MODEL):.3f}"]
-        for score, others in (
-            (ari, ["raw TNF"]),
-            (ari, TRAINING_FREE),
-            (ari, [LDA]),
-            (bins, ["raw TNF"]),
-        ):
-            ours, theirs = mean(score, MODEL), mean(score, *others)
-            row.append(f"{ours / theirs:.2f}" if ours >= 0 and theirs > 0 else "")
-        for shots, others in ((2, ["raw TNF"]), (5, TRAINING_FREE)):
-            ours, theirs = mean(f"few_shot f1@{shots}", MODEL), mean("few_shot f1@10", *others)
-            row.append(f"{ours:.3f}, {theirs:.3f}" if ours >= 0 and theirs >= 0 else "")
-        rows.append(row)
-    header = [
-        "set", "ARI", "times raw TNF", "times best training-free", "times LDA",
-        "species binned, times raw TNF", "F1 from 2 reads, and of raw TNF from 10",
-        "F1 from 5 reads, and of the best training-free from 10",
-    ]  # fmt: skip
-    title = _title("The bundled model against the baselines")
-    return "\n\n".join([title, _list_table(header, rows)])
+def _bars(result: BenchmarkResult) -> Any:
+    figure, [axis] = new_figure(1)
+    figure.set_size_inches(8.6, 3.2)
+    plot_bars(result, "clustering ari", ax=axis)
+    axis.set(ylabel="adjusted Rand index")
+    return figure
+
+
+def _few_shot(result: BenchmarkResult) -> Any:
+    sets = [name for name in ("clean", "errors", "short") if name in result.sets]
+    figure, axes = new_figure(len(sets))
+    figure.set_size_inches(8.6, 3.4)
+    for name, axis in zip(sets, axes, strict=True):
+        plot_few_shot(result, name, ax=axis)
+        axis.set(title=SETS[name].what.removeprefix("bacteria, archaea and fungi, "), xlabel="")
+        axis.get_legend().remove()
+        axis.set(ylabel="macro F1" if axis is axes[0] else "", ylim=(0, 1))
+    figure.supxlabel("labelled reads per species", fontsize="medium")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
 
 
 def _losses(result: BenchmarkResult) -> str:
@@ -237,46 +281,22 @@ def _losses(result: BenchmarkResult) -> str:
                 within = means[best] - ours <= max(spreads)
                 n_within += within
                 lines.append(
-                    f"- {name}, {_shown(score)}: {best} has {means[best]:.{digits}f}, the bundled "
+                    f"- {name}, {_NAMES[score]}: {best} has {means[best]:.{digits}f}, the bundled "
                     f"model {ours:.{digits}f}{', within the spread' if within else ''}."
                 )
     text = (
         f"Of {n_judged} comparisons (mean over the draws) with the best of all others the bundled "
         f"model loses {len(lines)}, {n_within} of them by no more than one standard deviation."
     )
-    return "\n\n".join([_title("Where we lose"), text, "\n".join(lines)])
-
-
-def _shown(score: str) -> str:
-    protocol, _, name = score.partition(" ")
-    return f"{protocol.replace('_', '-')}, {_NAMES.get(name, name)}"
-
-
-def _set_table(result: BenchmarkResult, name: str) -> str:
-    blocks = [_title(f"Set: {name}")]
-    header, rows = result.table(name, _SHOWN)
-    for protocol in dict.fromkeys(score.partition(" ")[0] for score in header[1:]):
-        columns = [i for i, score in enumerate(header) if score.startswith(f"{protocol} ")]
-        names = [header[i].partition(" ")[2] for i in columns]
-        cells = [
-            [row[0][0], *(f"**{row[c][0]}**" if row[c][1] else row[c][0] for c in columns)]
-            for row in rows
-        ]
-        title = _TITLES.get(protocol, protocol)
-        blocks.append(_list_table(["embedder", *(_NAMES.get(n, n) for n in names)], cells, title))
-    return "\n\n".join(blocks)
+    return "\n\n".join([text, "\n".join(lines)])
 
 
 def _spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def _title(text: str) -> str:
-    return f"{text}\n{'-' * len(text)}"
-
-
-def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> str:
-    lines = [f".. list-table:: {title}".rstrip(), "   :header-rows: 1", ""]
+def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: table headline", ""]
     for row in (header, *rows):
         lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
     return "\n".join(lines)
@@ -285,7 +305,12 @@ def _list_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; see ``--help``."""
     parser = arguments(__doc__, output="folder for the results")
-    parser.add_argument("genomes", help="folder of genomes with catalog.tsv")
+    parser.add_argument(
+        "genomes",
+        nargs="?",
+        help="folder of genomes with catalog.tsv; without it, what the pages show is made again "
+        "from results.json in the folder for the results",
+    )
     parser.add_argument("--split", default="dev", help="of the test genomes (default: dev)")
     parser.add_argument(
         "--train-split", default="train", help="for baselines that learn (default: train)"
@@ -304,6 +329,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--training-batches", type=int, default=_TRAINING_BATCHES)
     parser.add_argument("--jobs", type=int, default=None, help="processes (default: 1)")
     args = parser.parse_args(argv)
+    if args.genomes is None:
+        known = json.loads((args.output / "results.json").read_text(encoding="utf-8"))
+        write_results(BenchmarkResult(known["records"], known["about"]), args.output)
+        return 0
     cache = args.output / ".cache"
     cache.mkdir(parents=True, exist_ok=True)
     embedders = all_embedders(args.model)
@@ -327,8 +356,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options: dict[str, Any] = {"cache": cache / "scores", "n_jobs": args.jobs}
     result = benchmark(sets, embedders, training=training, **options)
-    write_results(result, args.output)
     draw(result, args.output, next(iter(sets.values()))[0], embedders, training)
+    write_results(result, args.output)
     logger.info("Wrote %s.", args.output)
     return 0
 
@@ -340,8 +369,8 @@ def draw(
     embedders: Mapping[str, Any],
     training: tuple[list[str], np.ndarray],
 ) -> None:
-    """Draw the scores, and how the baselines and the model see some reads."""
-    shown = {name: embedders[name].fit(*training) for name in ("raw TNF", LDA, MODEL)}
+    """Draw how a baseline and the model see some reads."""
+    shown = {name: embedders[name].fit(*training) for name in ("raw TNF", MODEL)}
     save_pictures(result, output, reads, shown)
 
 

@@ -447,9 +447,9 @@ def reliability():
 
 
 PICTURES = (
-    embeddings, sequences, choosing, few_shot, clustering, binning, long_read_bins, hybrid, adapting,
-    training, speed, distributed, evaluation, reproducibility, reliability,
-    bins, getting_started,
+    embeddings, sequences, choosing, few_shot, clustering, binning, long_read_bins, hybrid,
+    adapting, training, speed, distributed, evaluation, reproducibility, reliability, bins,
+    getting_started,
 )  # fmt: skip
 
 

@@ -20,4 +20,5 @@ count=${SHARDS:-$SLURM_ARRAY_TASK_COUNT}
 
 export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK
 mkdir -p "$parts"
-dnaembed embed "$reads" -o "$parts/part-$index.npy" --shard "$index/$count" --jobs "$SLURM_CPUS_PER_TASK"
+dnaembed embed "$reads" -o "$parts/part-$index.npy" --shard "$index/$count" \
+    --jobs "$SLURM_CPUS_PER_TASK"

@@ -59,7 +59,8 @@ def output(folder, tmp_path_factory):
 
 def test_files_of_a_run(output):
     pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
-    tables = {"results.json", "scores.csv", "summary.csv", "tables.txt"}
+    tables = {"headlines.txt", "losses.txt", "results.json", "scores.csv", "scores.html"}
+    tables |= {"sets.txt", "summary.csv"}
     assert {path.name for path in output.iterdir()} == {".cache"} | pictures | tables
     content = json.loads((output / "results.json").read_text())
     assert content["about"]["n_training"] == 1024
@@ -71,14 +72,13 @@ def test_files_of_a_run(output):
 def test_tables_are_valid_rst(output):
     from docutils.core import publish_doctree
 
-    text = (output / "tables.txt").read_text()
-    tree = publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2})
-    titles = [section["names"][0] for section in tree.findall(lambda n: n.tagname == "section")]
-    assert titles[:2] == ["the sets", "the bundled model against the baselines"]
-    assert titles[2:] == ["where we lose", "set: clean", "set: viruses"]
+    text = "\n".join((output / f"{name}.txt").read_text() for name in ("sets", "headlines", "losses"))
+    publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2})
+    rows = (output / "scores.html").read_text().split("<tr>")[2:]
+    assert {row[4:].partition("</td>")[0] for row in rows} == {"clean", "viruses"}
 
 
-def test_ratios_and_losses(tmp_path):
+def test_headlines_and_losses(tmp_path):
     values = {
         "raw TNF": (0.2, 0.60, 10),
         "canonical TNF": (0.4, 0.65, 12),
@@ -94,12 +94,16 @@ def test_ratios_and_losses(tmp_path):
     draw = {"n_labels": 4, "n_reads": 40, "least_reads_a_label": 10, "bases": 1_500_000}
     about = {"sets": {"clean": [draw]}, "versions": {"numpy": "2"}, "n_training": 7}
     results.write_results(BenchmarkResult(records, about), tmp_path)
-    text = (tmp_path / "tables.txt").read_text()
-    assert "     - 2.50\n     - 1.25\n     - 0.91\n" in text  # 0.5 / 0.2, 0.5 / 0.4, 0.5 / 0.55
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert results.main(["-o", str(tmp_path)]) == 0  # again, from the scores
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    text = (tmp_path / "losses.txt").read_text()
     assert "Of 3 comparisons" in text
     assert "model loses 1, 0 of them by no more than one standard deviation." in text
-    assert "- clean, clustering, ARI: LDA of 4+5-mers has 0.550, the bundled model 0.500." in text
-    assert text.count("**0.550**") == 1
+    assert "- clean, K-means ARI: LDA of 4+5-mers has 0.550, the bundled model 0.500." in text
+    text = (tmp_path / "headlines.txt").read_text()
+    assert "K-means ARI\n     - 0.20\n     - 0.40\n     - **0.55**\n" in text
+    assert "binned with F1 over 0.5\n     - 10\n     - 12\n     - 15\n     -\n     - **25**" in text
 
 
 def test_wrong_embedder(folder, tmp_path):

@@ -37,7 +37,10 @@ def similarities(rows, others):
 
 
 # %%
-# **Strands.** The reverse complement is the same molecule. A similarity says nothing by itself:
+# Strands
+# -------
+#
+# The reverse complement is the same molecule. A similarity says nothing by itself:
 # reads of two species are the yardstick.
 
 turned = [reverse_complement(sequence) for sequence in reads.sequences]
@@ -53,9 +56,12 @@ for name, embedder in embedders.items():
 # Canonical k-mers, and the bundled model on top of them, see both strands alike by construction.
 # For a transformer, ``DNABertSEmbedder(strand="both")`` averages the two.
 #
-# **Errors.** :func:`~dnaembed.training.add_errors` reads a sequence as a long-read sequencer would:
+# Errors
+# ------
+#
+# :func:`~dnaembed.training.add_errors` reads a sequence as a long-read sequencer would:
 # substitutions, insertions and deletions, these two more often in runs of one letter. A classifier
-# learns from five clean reads a species, and is tested on other reads with more and more errors.
+# learns from five clean reads per species, and is tested on other reads with more and more errors.
 # Each point is the mean of three draws.
 
 rates = [0, 0.02, 0.05, 0.1, 0.15, 0.2]
@@ -83,7 +89,7 @@ for name, values in accuracy.items():
 
 import matplotlib.pyplot as plt
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.8), layout="constrained")
 percent = 100 * np.array(rates)
 for name, color, marker in zip(embedders, ["#E69F00", "#009E73", "#0072B2"], "s^o", strict=True):
     left.plot(percent, moved[name], color=color, marker=marker, label=name)
@@ -128,6 +134,9 @@ for kind, model in kinds.items():
 # beyond, and the bundled model stays ahead. It was trained on reads with up to 10 %. Insertions
 # move an embedding more than deletions do: they bring in words that the genome does not have.
 #
-# **When it would not work.** Errors at random places, as here, spare most words of four letters.
+# When it would not work
+# ----------------------
+#
+# Errors at random places, as here, spare most words of four letters.
 # Errors of one kind everywhere, such as the C to T of ancient DNA or of bisulfite sequencing, shift
 # the composition itself; none of the three is made for that.

@@ -58,7 +58,7 @@ for name, embedder in embedders.items():
 import matplotlib.pyplot as plt
 from sklearn.metrics import RocCurveDisplay
 
-figure, (scores, curves) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+figure, (scores, curves) = plt.subplots(1, 2, figsize=(8.6, 4.2), layout="constrained")
 order = [*known, *hidden]
 for row, species in enumerate(order):
     values = novelty["bundled model"][labels[test] == species]
@@ -97,7 +97,10 @@ plt.show()
 # sister *M. tuberculosis*, and part of its reads pass for it: what is hard to tell apart is hard to
 # notice as new.
 #
-# **When it would not work.** The limits come from the labelled reads: with one read a species there
+# When it would not work
+# ----------------------
+#
+# The limits come from the labelled reads: with one read per species there
 # are none, with two or three they are rough. Reads that are much shorter, or have many more errors
 # than the labelled ones, scatter more and look new. And the model has seen relatives of all ten
 # species in training; :doc:`/guide/few_shot` has the figures for genera that it never saw.

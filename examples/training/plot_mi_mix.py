@@ -95,7 +95,7 @@ for views, name in ((mixed, "mixed views"), (z1, "unmixed views")):
 
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(1, 3, figsize=(12, 4.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.6, 4), sharey=True, layout="constrained")
 low = float((z1 @ z2.T).min())
 for axis, values, title, limits, label in (
     (axes[0], z1 @ z2.T, "not mixed", (low, 1), "cosine similarity"),
@@ -204,7 +204,10 @@ axis.legend()
 plt.show()
 
 # %%
-# **Does it help?** In the paper, for a transformer that learns from a fixed set of pairs, it does.
+# Does it help?
+# -------------
+#
+# In the paper, for a transformer that learns from a fixed set of pairs, it does.
 # For a network of k-mer profiles that sees fresh pairs at every step we measured no gain, and the
 # bundled model does without: see :doc:`/guide/method`. The small network here is for show; ten
 # genomes teach a model nothing about others.

@@ -67,7 +67,7 @@ before_after = {  # adjusted Rand index: before, after
 
 import matplotlib.pyplot as plt
 
-figure, (few, many) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+figure, (few, many) = plt.subplots(1, 2, figsize=(8.6, 3.8), layout="constrained")
 few.plot(steps, scores, color="#D55E00", marker="o")
 few.set(title="400 reads of ten species (made here)", xlabel="steps without labels", ylim=(0, 1))
 few.set_ylabel("adjusted Rand index of K-means")
@@ -88,7 +88,10 @@ plt.show()
 # Note the scales: with few reads most can be lost, with many a few hundredths are won, more on long
 # reads than on short ones.
 #
-# **When to do it.** From a few thousand reads of a kilobase or more, of a sample unlike the genomes
+# When to do it
+# -------------
+#
+# From a few thousand reads of a kilobase or more, of a sample unlike the genomes
 # that the model was trained on. Then ``DNABertSEmbedder(fine_tuner=ContrastiveFineTuner())`` as it
 # is, or ``dnaembed adapt``. Step size and limits were chosen on the genomes of the right-hand
 # picture, so that its gains lean high.

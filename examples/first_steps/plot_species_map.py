@@ -46,7 +46,7 @@ import matplotlib.pyplot as plt
 
 from dnaembed.plotting import plot_species, project
 
-figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.4), layout="constrained")
 for column, (name, rows) in enumerate(embeddings.items()):
     points, names = project(rows)
     plot_species(points, reads.labels, names=names, title=name, ax=axes[0, column], legend=False)
@@ -58,7 +58,10 @@ plt.show()
 # On the left species run into each other along one line, which is mostly the share of G and C. On
 # the right they are islands.
 #
-# **When it would not work.** The model saw other genomes of most of these genera in training, so
+# When it would not work
+# ----------------------
+#
+# The model saw other genomes of most of these genera in training, so
 # that this map shows its use, not how it does on the unknown: see :doc:`/results` for that. It sees
 # composition alone: members of one genus can fall on one island, and reads under a kilobase
 # scatter.

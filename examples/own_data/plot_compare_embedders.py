@@ -86,7 +86,7 @@ import matplotlib.pyplot as plt
 
 from dnaembed.benchmark import plot_bars, plot_few_shot
 
-figure, (bars, curves) = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
+figure, (bars, curves) = plt.subplots(1, 2, figsize=(8.6, 3.8), layout="constrained")
 plot_bars(result, "clustering ari", ax=bars)
 bars.set(ylabel="adjusted Rand index of K-means", ylim=(0, 1))
 bars.get_legend().remove()  # that of the curves serves both
@@ -99,7 +99,10 @@ plt.show()
 # clusters, and the worst of all for few labelled reads. Ask the one that you have. Short pieces
 # cost every embedder, the bundled model least.
 #
-# **When it would not work.** The demo species are not new to the bundled model, which has met their
+# When it would not work
+# ----------------------
+#
+# The demo species are not new to the bundled model, which has met their
 # genera in training, so that this is a comparison in its favour; :doc:`/results` has one on genera
 # that it never saw. With your own reads, ask the same: has the model, or its threshold, seen them
 # before? And one set of reads gives one score. To see how far chance goes, pass several draws of a

@@ -54,7 +54,7 @@ report("5 neighbours", binner.fit(embeddings))
 # %%
 # Fragments of one genome are equally deep in every sample that was sequenced, which tells apart
 # what sequence alone does not. The demo reads are of no metagenome: the coverages in three samples
-# are **made up** here (log-normal by species, with a noise of 20 % a fragment). Yours come from a
+# are **made up** here (log-normal by species, with a noise of 20 % per fragment). Yours come from a
 # read mapper, by way of :func:`dnaembed.io.read_abundance`.
 
 rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ report("5 neighbours, coverage", binner.fit(embeddings, abundance=coverage))
 import matplotlib.pyplot as plt
 from matplotlib.colors import LogNorm
 
-figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.8), sharey=True, layout="constrained")
 for axis, (title, bins) in zip(axes, found.items(), strict=True):
     names = np.unique(bins)
     table = np.array([[np.sum((labels == s) & (bins == b)) for b in names] for s in species])
@@ -95,6 +95,9 @@ plt.show()
 # with a relative, or with each other; with five most come free. Coverage helps a little further, as
 # far as the depths of two species differ.
 #
-# **When it would not work.** Few neighbours suit few fragments: with thousands of contigs a species
+# When it would not work
+# ----------------------
+#
+# Few neighbours suit few fragments: with thousands of contigs per species
 # they cut genomes into pieces, and the default is the better choice. Two strains of one species
 # have the same composition, and only coverage in many samples could tell them apart.

@@ -7,7 +7,7 @@ any other, so :class:`~sklearn.model_selection.GridSearchCV` can answer both at 
 """
 
 # %%
-# Short reads make it hard: the first kilobase of each demo read. Ten labelled reads a species to
+# Short reads make it hard: the first kilobase of each demo read. Ten labelled reads per species to
 # choose with; the other 300 check the choice.
 
 import numpy as np
@@ -98,4 +98,4 @@ plt.show()
 # The best of fifteen candidates is the best partly by luck: the reads that had no part in the
 # choice give it a lower score, which is the one to report. Where no reads can be set aside, nest
 # the search in another cross-validation: see
-# :ref:`sphx_glr_auto_examples_plot_nested_cross_validation.py`.
+# :ref:`sphx_glr_auto_examples_scikit_learn_plot_nested_cross_validation.py`.

@@ -95,7 +95,7 @@ species = np.unique(labels)
 table = np.array([[np.sum((labels == s) & (clusters == c)) for c in range(10)] for s in species])
 share = table / table.sum(axis=1, keepdims=True)
 order = np.argsort(share.argmax(axis=0), kind="stable")
-figure, (curve, matrix) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+figure, (curve, matrix) = plt.subplots(1, 2, figsize=(8.6, 3.8), layout="constrained")
 thousands = np.arange(1, 20)
 for (name, scores), color, marker in zip(
     agreement.items(), ["#E69F00", "#0072B2"], "s^", strict=True
@@ -117,7 +117,14 @@ folder.cleanup()
 # than how many rows it sees afterwards. What is left are the close relatives, the two streptococci
 # and *Escherichia* and *Klebsiella*, some of whose reads are taken for each other.
 #
-# **When it is not needed.** A million rows of 384 numbers in half precision are 0.8 GB: up to there
-# ``fit_transform`` and :class:`~dnaembed.SpeciesClusterer` in memory are simpler. **When it is not
-# enough.** For billions of reads divide the input among machines, with ``shard="3/64"`` and
+# When it is not needed
+# ---------------------
+#
+# A million rows of 384 numbers in half precision are 0.8 GB: up to there
+# ``fit_transform`` and :class:`~dnaembed.SpeciesClusterer` in memory are simpler.
+#
+# When it is not enough
+# ---------------------
+#
+# For billions of reads divide the input among machines, with ``shard="3/64"`` and
 # :func:`dnaembed.io.merge_shards`.

@@ -137,7 +137,7 @@ for shift, (name, values), color, marker in zip(
         label=name,
     )
 axis.set_xticks(places, [str(n) for n in shots])
-axis.set(xlabel="labelled reads a species", ylabel="accuracy on other reads", ylim=(None, 1))
+axis.set(xlabel="labelled reads per species", ylabel="accuracy on other reads", ylim=(None, 1))
 axis.legend(loc="lower right")
 plt.show()
 
@@ -145,7 +145,7 @@ plt.show()
 # The plain logistic regression is as good as the network, or better: the embedding does the work,
 # and a few dozen reads cannot teach a network much. Draws differ by more than heads do. A head of
 # your own pays where it knows something that the others do not: costs of errors, a hierarchy of
-# names, hundreds of labelled reads a species.
+# names, hundreds of labelled reads per species.
 #
 # To tune the embedding itself instead of a head on it, see
-# :ref:`sphx_glr_auto_examples_plot_fine_tuning.py`.
+# :ref:`sphx_glr_auto_examples_training_plot_fine_tuning.py`.

@@ -25,8 +25,8 @@ embedders = {
 }
 
 # %%
-# The protocol of the DNABERT-S paper: a logistic regression learns from some reads a species and is
-# tested on twenty others. Which reads these are is drawn ten times: with a single labelled read,
+# The protocol of the DNABERT-S paper: a logistic regression learns from some reads per species and
+# is tested on twenty others. Which reads these are is drawn ten times: with a single labelled read,
 # luck matters.
 
 from dnaembed.benchmark import few_shot_scores
@@ -55,16 +55,16 @@ for (name, scores), color, marker in zip(curves.items(), colors, "s^o", strict=T
 axis.set_xscale("log")
 axis.set_xticks(shots, [str(n) for n in shots])
 axis.minorticks_off()
-axis.set(xlabel="labelled reads a species", ylabel="macro F1 on other reads", ylim=(0.4, 1))
+axis.set(xlabel="labelled reads per species", ylabel="macro F1 on other reads", ylim=(0.4, 1))
 axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# One labelled read a species brings the bundled model about as far as five bring raw frequencies;
+# One labelled read per species brings the bundled model about as far as five bring raw frequencies;
 # with twenty they come closer to each other.
 #
 # The classifier takes sequences as they are, too, and says how sure it is. Here are the five reads
-# out of 350 that it is least sure of, after five labelled reads a species.
+# out of 350 that it is least sure of, after five labelled reads per species.
 
 known = np.concatenate([np.flatnonzero(labels == species)[:5] for species in np.unique(labels)])
 queries = np.setdiff1d(np.arange(len(labels)), known)
@@ -77,7 +77,10 @@ for i in np.argsort(sure)[:5]:
     print(f"{reads.ids[queries[i]]}: {calls[i]} ({sure[i]:.2f}), in truth {labels[queries[i]]}")
 
 # %%
-# **When it would not work.** Reads under a kilobase, members of one genus, and reads of species
-# that were not among the labelled ones: for these,
-# :ref:`sphx_glr_auto_examples_plot_unknown_species.py`. The model has seen relatives of the demo
-# species in training; :doc:`/results` has the curve for genera that it never saw.
+# When it would not work
+# ----------------------
+#
+# Reads under a kilobase, members of one genus, and reads of species that were not among the
+# labelled ones: for these, :ref:`sphx_glr_auto_examples_first_steps_plot_unknown_species.py`. The
+# model has seen relatives of the demo species in training; :doc:`/results` has the curve for genera
+# that it never saw.

@@ -11,7 +11,7 @@ inner folds that choose settings.
 # %%
 # The question here is the phylum of a read, for genomes never seen before. Three phyla have more
 # than one genome in the demo reads, and each species is one genome: it serves as the group. (With
-# several genomes a species, or several contigs a genome, group by what will be new in use.)
+# several genomes per species, or several contigs per genome, group by what will be new in use.)
 
 import numpy as np
 
@@ -73,7 +73,7 @@ for name in embedders:
     print(f"{name:18} by read {by_read[name].mean():.2f}  by genome {by_genome[name].mean():.2f}")
 
 # %%
-# One mark a fold; lines are means. Genomes under 0.9 are named.
+# One mark per fold; lines are means. Genomes under 0.9 are named.
 
 import matplotlib.pyplot as plt
 
@@ -103,7 +103,10 @@ plt.show()
 # likely reason is that the model was trained to push species apart, and nothing asked it to keep
 # those of a phylum together. Only the second scheme could show it.
 #
-# **Its limits.** Eight genomes are few: a single one moves the mean by several hundredths. The
+# Its limits
+# ----------
+#
+# Eight genomes are few: a single one moves the mean by several hundredths. The
 # bundled model has met the genera of most of them in its own training, from which no
 # cross-validation here can protect. And where the question is the species itself there is no such
 # thing as an unseen group: there the groups should be contigs, samples or sequencing runs.

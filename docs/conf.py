@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from docutils import nodes
 from sphinx_gallery.sorting import ExplicitOrder
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -66,6 +67,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/plot_",
     "abort_on_example_error": True,
     "show_memory": False,
+    "write_computation_times": False,
     # "Examples using ..." at the end of each page of the reference.
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("dnaembed",),
@@ -100,6 +102,7 @@ _NO_SIDEBAR = (
     "scores",
     "model_card",
     "glossary",
+    "recipes/packaging",
     "contributing",
     "citing",
     "changes",
@@ -141,8 +144,16 @@ def _only_own_members(app, what, name, obj, skip, options):
     return True if module.split(".")[0] not in ("dnaembed", "sklearn") else None
 
 
+def _no_addresses(app, doctree):
+    """Undo the links that docutils makes of names such as f1@10."""
+    for node in list(doctree.findall(nodes.reference)):
+        if node.get("refuri", "").startswith("mailto:"):
+            node.parent.replace(node, nodes.Text(node.astext()))
+
+
 def setup(app):
     """Register what this file adds to Sphinx."""
+    app.connect("doctree-read", _no_addresses)
     app.connect("source-read", _changes_as_rst)
     app.connect("source-read", _commands_as_rst)
     app.connect("autodoc-skip-member", _only_own_members)

@@ -1,6 +1,7 @@
 """The reference lists every public name; every public name is documented."""
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 
@@ -52,3 +53,14 @@ def test_docstrings_are_valid_numpydoc(name):
         ignored.add("PR01")  # dataclasses and protocols describe attributes
     errors = [(code, text) for code, text in validate(name)["errors"] if code not in ignored]
     assert not errors
+
+
+def test_page_of_the_command_line_has_every_option():
+    spec = importlib.util.spec_from_file_location("commands", DOCS / "_commands.py")
+    commands = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(commands)
+    page = commands.page()
+    for name, command in commands.parser().commands.items():
+        assert f"\ndnaembed {name}\n---" in page
+        for parameter in command.params:
+            assert all(option in page for option in parameter.opts if option.startswith("-"))

@@ -2,17 +2,22 @@
 
 import csv
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from matplotlib import rc_context
+from matplotlib.text import Text
 
 import dnaembed
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "figures"
+CONDA = ROOT / "docs" / "recipes" / "conda" / "meta.yaml"
 
 
 def script(name):
@@ -57,21 +62,57 @@ def test_diagram_sees_new_imports(tmp_path, monkeypatch):
     assert architecture.imports() == [("_a", "io"), ("cli", "_a"), ("io", "_c"), ("io", "cli")]
 
 
+GUIDE = script("guide")
+PICTURES = {f"guide/{picture.__name__}": picture for picture in GUIDE.PICTURES}
+PICTURES |= {"weighted_simclr": script("method").draw_weighted_simclr}
+PICTURES |= {"mi_mix": script("method").draw_mi_mix, "species_map": script("species_map").draw}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "draw"),
-    [("method", "draw_weighted_simclr"), ("method", "draw_mi_mix"), ("species_map", "draw")],
-)
-def test_pictures_can_be_drawn_again(name, draw):
-    figure = getattr(script(name), draw)()
-    assert len(figure.axes) == 2
-    assert all(axis.get_title() for axis in figure.axes)
-    assert figure.legends or any(axis.get_legend() or axis.texts for axis in figure.axes)
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_can_be_drawn_again(name):
+    with rc_context(GUIDE.STYLE if "/" in name else {}):
+        figure = PICTURES[name]()
+        figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts if text.get_visible()) >= 8.3
+    assert figure.axes
+
+
+def test_every_page_of_the_guide_has_a_small_picture():
+    pages = [*(ROOT / "docs" / "guide").glob("*.rst"), ROOT / "docs" / "reliability.rst"]
+    assert len(pages) == 17  # with the index
+    for page in pages:
+        assert "figures/" in page.read_text(), page
+    files = {
+        path.relative_to(FIGURES).with_suffix("").as_posix(): path
+        for path in FIGURES.rglob("*.png")
+    }
+    assert files.keys() == PICTURES.keys()
+    for name, path in files.items():
+        assert path.stat().st_size < (60_000 if "/" in name else 90_000)
+
+
+def test_conda_recipe_is_that_of_the_project():
+    text = re.sub(r"\{% .*? %\}\n", "", CONDA.read_text())
+    recipe = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert recipe["build"]["entry_points"] == ["dnaembed = dnaembed.cli:main"]
+    names = {
+        "torch": "pytorch",
+        "matplotlib": "matplotlib-base",
+        "huggingface-hub": "huggingface_hub",
+    }
+    needs = [f"python>={project['requires-python'][2:]}", *project["dependencies"]]
+    needs += [need.partition(";")[0] for need in project["optional-dependencies"]["bam"]]
+    expected = [names.get(n, n) + " >=" + v for n, _, v in (need.partition(">=") for need in needs)]
+    assert sorted(recipe["requirements"]["run"]) == sorted(expected)
 
 
 def test_citation_names_this_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "docs" / "CITATION.cff").read_text()
+    assert f'version = "{version}"' in CONDA.read_text()
     assert f"version = {{{version}}}" in (ROOT / "docs" / "citing.rst").read_text()
     assert dnaembed.__version__ == version
 

@@ -20,12 +20,24 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-PAGES = [
-    "index", "getting_started", "guide/index", "guide/few_shot", "guide/binning", "guide/method",
-    "guide/choosing", "guide/evaluation", "auto_examples/index", "api", "results", "model_card",
-    "contributing", "glossary", "changes", "citing", "generated/dnaembed.DNABertSEmbedder",
-    "generated/dnaembed.training.weighted_simclr",
-]  # fmt: skip
+# What is wrong with a page, as a browser lays it out.
+FAULTS = """() => {
+  const all = (what) => [...document.querySelectorAll(what)];
+  const root = document.documentElement, faults = [];
+  if (root.scrollWidth > root.clientWidth) faults.push("wider than the screen");
+  if (parseFloat(getComputedStyle(document.body).fontSize) < 14) faults.push("small letters");
+  if (root.clientWidth > 1000)
+    for (const code of all("div.highlight pre"))
+      if (code.scrollWidth > code.clientWidth + 1) faults.push("cut: " + code.innerText);
+  for (const image of document.images) {
+    if (image.naturalWidth === 0) faults.push("missing: " + image.src);
+    const shown = image.clientWidth / image.naturalWidth;  // letters have 16 pixels, or 13
+    const small = image.closest(".card-link, .sphx-glr-thumbcontainer") || image.src.endsWith("svg");
+    if (!small && shown < (root.clientWidth > 1000 ? 0.8 : 0.54)) faults.push("shrunk: " + image.src);
+  }
+  if (all("a[href^='mailto:']").length) faults.push("a link to an address");
+  return faults;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -149,26 +161,40 @@ def _open(browser, size, site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_pages_in_a_browser(site, browser, size):
+def test_pages_in_a_browser(site, html, browser, size):
     tab, complaints = _open(browser, size, site)
-    for page in PAGES:
-        tab.goto(f"{site}/{page}.html")
+    found = {}
+    for path in sorted(html.rglob("*.html")):
+        page = path.relative_to(html).as_posix()
+        if page.startswith("_static"):
+            continue
+        tab.goto(f"{site}/{page}")
         # Pictures further down are loaded when they come into sight.
         tab.evaluate(
             "Promise.all([...document.images].map(i => { i.loading = 'eager';"
             " return i.complete || new Promise(done => { i.onload = i.onerror = done }) }))"
         )
-        assert complaints == [], page
-        missing = tab.evaluate(
-            "[...document.images].filter(i => i.naturalWidth === 0).map(i => i.src)"
-        )
-        assert missing == [], page
-        excess = tab.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert excess <= 0, f"{page} is {excess} pixels wider than the screen"
-        # A phone must not need a magnifying glass.
-        assert tab.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 14
+        found[page] = tab.evaluate(FAULTS) + complaints
+        complaints.clear()
+    assert len(found) > 50
+    assert {page: faults for page, faults in found.items() if faults} == {}
+    tab.close()
+
+
+@pytest.mark.slow
+def test_scores_are_searched_and_sorted(site, browser):
+    tab, complaints = _open(browser, DESKTOP, site)
+    tab.goto(f"{site}/scores.html")
+    tab.fill(".scores-search", "viruses ARI")
+    tab.click("table.scores th:last-child button")
+    shown = tab.eval_on_selector_all(
+        "table.scores tbody tr:not([hidden])", "all => all.map(r => r.innerText)"
+    )
+    assert shown
+    assert all(row.startswith("viruses") for row in shown)
+    scores = [float(row.split("\t")[-1].split()[0]) for row in shown]
+    assert scores == sorted(scores, reverse=True)
+    assert complaints == []
     tab.close()
 
 

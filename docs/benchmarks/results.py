@@ -242,7 +242,7 @@ def _all_scores(result: BenchmarkResult) -> str:
 
 def _bars(result: BenchmarkResult) -> Any:
     figure, [axis] = new_figure(1)
-    figure.set_size_inches(8.6, 3.2)
+    figure.set_size_inches(8.2, 3)
     plot_bars(result, "clustering ari", ax=axis)
     axis.set(ylabel="adjusted Rand index")
     return figure
@@ -251,7 +251,7 @@ def _bars(result: BenchmarkResult) -> Any:
 def _few_shot(result: BenchmarkResult) -> Any:
     sets = [name for name in ("clean", "errors", "short") if name in result.sets]
     figure, axes = new_figure(len(sets))
-    figure.set_size_inches(8.6, 3.4)
+    figure.set_size_inches(8.2, 3)
     for name, axis in zip(sets, axes, strict=True):
         plot_few_shot(result, name, ax=axis)
         axis.set(title=SETS[name].what.removeprefix("bacteria, archaea and fungi, "), xlabel="")

@@ -1,6 +1,7 @@
 """The two pictures of "How DNABERT-S works": ``python docs/figures/method.py``.
 
-Unit vectors in the plane; the loss of the second is the package's. Needs the extra ``plot``.
+Unit vectors in the plane; the loss of the second is the package's. They are drawn at the width at
+which the page shows them.
 """
 
 from pathlib import Path
@@ -22,6 +23,7 @@ def _at(degrees):
 def draw_weighted_simclr():
     """Draw an anchor and its negatives, and how the weight depends on the similarity."""
     figure, (left, right) = new_figure(2)
+    figure.set_size_inches(7.6, 3.8)
     anchor, partner = 90.0, 66.0
     negatives = np.array([112.0, 140.0, 170.0, 205.0, 240.0, 275.0, 310.0, 345.0, 20.0])
     similarities = _at(negatives) @ _at(anchor)
@@ -39,27 +41,28 @@ def draw_weighted_simclr():
     left.set(title="a batch, seen from one anchor", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
     left.set_aspect("equal")
     left.axis("off")
-    left.legend(loc="center", frameon=False, fontsize="small")
+    left.legend(loc="center", frameon=False, fontsize=9)
     grid = np.linspace(-1, 1, 200)
     for temperature, style in ((0.5, ":"), (_TEMPERATURE, "--"), (0.2, "-")):
         curve = np.exp(grid / temperature)
         curve /= np.exp(similarities / temperature).mean()
         right.plot(grid, curve, style, color=_ORANGE, label=f"temperature {temperature}")
     right.axhline(1, color=_GREY, linewidth=1)
-    right.text(-0.97, 1.1, "SimCLR: all count the same", color=_GREY, fontsize="small", va="bottom")
+    right.text(-0.97, 1.1, "SimCLR: all count the same", color=_GREY, fontsize=9, va="bottom")
     right.set(
         xlabel="similarity of negative and anchor",
         ylabel="weight in the loss",
         title="the closer, the heavier",
         ylim=(0, 8),
     )
-    right.legend(frameon=False, fontsize="small", loc="upper left")
+    right.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 
 def draw_mi_mix():
     """Draw where reads are mixed, and where the loss wants the mixture."""
     figure, (left, right) = new_figure(2)
+    figure.set_size_inches(7.6, 3.8)
     for x, name, color in ((0.2, "read i", _BLUE), (0.8, "read j", _GREEN)):
         for layer in range(4):
             left.add_patch(_box(x, 0.16 + 0.19 * layer, color))
@@ -85,6 +88,7 @@ def draw_mi_mix():
         ha="center",
         va="bottom",
         color=_ORANGE,
+        fontsize=9,
     )
     left.text(0.2, 0.93, "embedding\nof the mixture", ha="center", color=_ORANGE)
     left.text(0.8, 0.93, "(read j runs on\nfor its own mixture)", ha="center", color=_GREY)
@@ -112,9 +116,10 @@ def draw_mi_mix():
     right.set(
         xlabel="where the mixture lands, in degrees",
         ylabel="MI-Mix loss",
+        xlim=(-35, 155),
         title="near both, in proportion (dots: least loss)",
     )
-    right.legend(frameon=False, fontsize="small", loc="upper center")
+    right.legend(frameon=False, fontsize=9, loc="upper center")
     return figure
 
 
@@ -128,5 +133,5 @@ def _box(x, y, color):
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    draw_weighted_simclr().savefig(folder / "weighted_simclr.png")
-    draw_mi_mix().savefig(folder / "mi_mix.png")
+    draw_weighted_simclr().savefig(folder / "weighted_simclr.png", dpi=100, transparent=True)
+    draw_mi_mix().savefig(folder / "mi_mix.png", dpi=100, transparent=True)

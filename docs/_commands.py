@@ -53,7 +53,7 @@ def _order(panel):
 def overview():
     """Return a table of the commands."""
     rows = [
-        f'    :ref:`{name} <dnaembed-{name}>`, "{command.help.partition(chr(10))[0]}"\n'
+        f'    :ref:`{name} <dnaembed-{name}>`, "{_words(command.help.partition(chr(10))[0])}"\n'
         for name, command in parser().commands.items()
     ]
     return ".. csv-table::\n\n" + "".join(rows)

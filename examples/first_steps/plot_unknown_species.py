@@ -89,7 +89,7 @@ for (label, values), color, line in zip(
         curve_kwargs={"color": color, "linestyle": line, "linewidth": 2},
     )
 curves.set(xlabel="known reads called unknown (share)", ylabel="new reads called unknown (share)")
-curves.legend(loc="lower right", fontsize="small")
+curves.legend(loc="upper center", bbox_to_anchor=(0.4, -0.2), fontsize="small")
 plt.show()
 
 # %%

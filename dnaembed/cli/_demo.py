@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
-
-from typer import Option
+from typing import TYPE_CHECKING, Any
 
 from ._app import command
-from ._options import OUTPUT_FILE, Embedding
+from ._options import OUTPUT_FILE, Embedding, flag, group, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,22 +40,26 @@ dnaembed demo --save-reads demo writes such files.
 """
 
 
+@group()
+class Picture:
+    """What is drawn and written."""
+
+    output: str = option(
+        "The picture.",
+        "PICTURE.png",
+        *("--output", "-o"),
+        default="dnaembed_demo.png",
+        mark=OUTPUT_FILE,
+    )
+    save_reads: str | None = option(
+        "Instead of all this, write the reads into a new folder, to try the other commands on.",
+        "FOLDER",
+    )
+    umap: bool = flag("Draw UMAP, not principal components.")
+
+
 @command(_EXAMPLES)
-def demo(
-    embedding: Embedding,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="PICTURE.png", help="The picture."), OUTPUT_FILE
-    ] = "dnaembed_demo.png",
-    save_reads: Annotated[
-        str | None,
-        Option(
-            metavar="FOLDER",
-            help="Instead of all this, write the reads into a new folder, to try the other "
-            "commands on.",
-        ),
-    ] = None,
-    umap: Annotated[bool, Option("--umap", help="Draw UMAP, not principal components.")] = False,
-) -> None:
+def demo(picture: Picture, embedding: Embedding) -> None:
     """Show what it does, on bundled reads.
 
     Embed 400 real reads of 10 bacteria and draw them; then cluster, classify and bin them and print
@@ -69,9 +71,9 @@ def demo(
     from ..plotting import new_figure, plot_species, project
     from ..utils._atomic import open_output
 
-    if save_reads is not None:
-        save_demo_reads(save_reads)
-        logger.info("Wrote the reads into the folder %s.", save_reads)
+    if picture.save_reads is not None:
+        save_demo_reads(picture.save_reads)
+        logger.info("Wrote the reads into the folder %s.", picture.save_reads)
         return
     reads = load_demo_reads()
     model = model_name(embedding.model)
@@ -84,14 +86,14 @@ def demo(
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
     figure, panels = new_figure(2)
-    method = "umap" if umap else "pca"
+    method = "umap" if picture.umap else "pca"
     for panel, name in zip(panels, ("raw TNF", model), strict=True):
         points, names = project(rows[name], method=method, random_state=embedding.seed)
         legend = panel is panels[-1]
         plot_species(points, reads.labels, names=names, title=name, legend=legend, ax=panel)
-    with open_output(output, "wb") as file:
+    with open_output(picture.output, "wb") as file:
         figure.savefig(file, format="png")
-    print(f"Picture: {output}\n", flush=True)
+    print(f"Picture: {picture.output}\n", flush=True)
     scores = {}
     for name in embedders:
         logger.info("Scoring %s ...", name)

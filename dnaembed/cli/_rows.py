@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from ._options import OUTPUT_FILE, panel
+from ._options import OUTPUT_FILE, group, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,33 +18,23 @@ logger = logging.getLogger("dnaembed")
 _ROWS_AT_A_TIME = 1 << 14
 
 
-@dataclass(frozen=True)
+@group("Scale")
 class Scale:
     """Embeddings made before, and groups for new sequences."""
 
-    embeddings: Annotated[
-        str | None,
-        panel(
-            "Scale",
-            metavar="ROWS.npy",
-            help="Take the embeddings that dnaembed embed wrote, by their identifiers; they stay "
-            "on disk as far as possible.",
-        ),
-    ] = None
-    save: Annotated[
-        str | None,
-        panel("Scale", metavar="FILE", help="Keep the groups there, as safetensors, for --assign."),
-        OUTPUT_FILE,
-    ] = None
-    assign: Annotated[
-        str | None,
-        panel(
-            "Scale",
-            metavar="FILE",
-            help="Sort into the groups of an earlier --save, found with the same model, instead of "
-            "finding new ones.",
-        ),
-    ] = None
+    embeddings: str | None = option(
+        "Take the embeddings that dnaembed embed wrote, by their identifiers; they stay on disk as "
+        "far as possible.",
+        "ROWS.npy",
+    )
+    save: str | None = option(
+        "Keep the groups there, as safetensors, for --assign.", "FILE", mark=OUTPUT_FILE
+    )
+    assign: str | None = option(
+        "Sort into the groups of an earlier --save, found with the same model, instead of finding "
+        "new ones.",
+        "FILE",
+    )
 
     def refuse_with_assign(self, **given: object) -> None:
         """Raise if ``--assign`` comes with an option about how groups are found."""

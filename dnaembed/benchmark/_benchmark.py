@@ -117,17 +117,17 @@ def benchmark(
         for name in checked
     ]
     keys = [(identities[job[0]], training_hash, job[3].sequences, _FORMAT) for job in jobs]
-    missing = [
-        job[0]
-        for job, key in zip(jobs, keys, strict=True)
-        if not embed.check_call_in_cache(None, False, *key)
-    ]
-    if len(missing) < len(jobs):
-        logger.info("%d of %d sets are embedded already.", len(jobs) - len(missing), len(jobs))
-    ready = {
-        name: _fit(name, embedder, fitted_on) if name in missing else embedder
-        for name, embedder in checked.items()
-    }
+    kept = [embed.check_call_in_cache(None, False, *key) for key in keys]
+    if any(kept):
+        logger.info("%d of %d sets are embedded already.", sum(kept), len(jobs))
+    ready = {name: clone(embedder) for name, embedder in checked.items()}
+    if fitted_on is not None:
+        for name in dict.fromkeys(
+            job[0] for job, is_kept in zip(jobs, kept, strict=True) if not is_kept
+        ):
+            logger.info("Fitting %s on %d reads.", name, len(fitted_on[0]))
+            with _naming(name):
+                ready[name].fit(*fitted_on)
     registered = {protocol: PROTOCOLS[protocol] for protocol in names}
     tasks = (
         delayed(_run)(memory, ready[job[0]], fitted_on is not None, key, job, registered, options)
@@ -152,17 +152,16 @@ def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
         raise ValueError("sets must be a mapping of at least one name to labelled reads.")
     draws: dict[str, list[Bunch]] = {}
     for name, given in sets.items():
-        bunches = given if isinstance(given, list | tuple) else [given]
-        if not bunches:
-            raise ValueError(f"Set {name!r} is empty.")
-        draws[str(name)] = []
-        for reads in bunches:
+        own = draws[str(name)] = []
+        for reads in given if isinstance(given, list | tuple) else [given]:
             sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
             lineage = dict(getattr(reads, "lineage", None) or {})
             check_consistent_length(sequences, labels, *lineage.values())
             if len(np.unique(labels)) < 2:
                 raise ValueError(f"Set {name!r} has one label; two are required.")
-            draws[str(name)].append(Bunch(sequences=sequences, labels=labels, lineage=lineage))
+            own.append(Bunch(sequences=sequences, labels=labels, lineage=lineage))
+        if not own:
+            raise ValueError(f"Set {name!r} is empty.")
     return draws
 
 
@@ -175,16 +174,6 @@ def _described(reads: Bunch) -> dict[str, Any]:
         "bases": sum(map(len, reads.sequences)),
         "hash": joblib.hash(reads),
     }
-
-
-def _fit(name: str, embedder: Any, training: tuple[list[str], np.ndarray] | None) -> Any:
-    """Fit on the training reads, where there are any; else it is fitted on each set."""
-    embedder = clone(embedder)
-    if training is not None:
-        logger.info("Fitting %s on %d reads.", name, len(training[0]))
-        with _naming(name):
-            embedder.fit(*training)
-    return embedder
 
 
 @contextmanager
@@ -212,13 +201,10 @@ def _run(
     score = memory.cache(_score, ignore=["function"])
     with _naming(name):
         rows, cost = embed(embedder, is_fitted, *key)
-    found = {
-        protocol: score(function, protocol, rows, reads, seed, options, _FORMAT)
-        for protocol, function in protocols.items()
-    }
-    about = {"embedder": name, "set": set_name}
+    found = {p: score(f, p, rows, reads, seed, options, _FORMAT) for p, f in protocols.items()}
+    keys = ("embedder", "set", "protocol", "score", "seed", "value")
     return [
-        about | {"protocol": protocol, "score": score_name, "seed": seed, "value": value}
+        dict(zip(keys, (name, set_name, protocol, score_name, seed, value), strict=True))
         for protocol, scores in (found | {"embedding": cost}).items()
         for score_name, value in scores.items()
     ]
@@ -239,9 +225,8 @@ def _embed(
     start = time.perf_counter()
     rows = np.asarray(embedder.transform(sequences))
     seconds = max(time.perf_counter() - start, 1e-9)
-    megabases = sum(map(len, sequences)) / 1e6
-    cost = {"seconds": seconds, "mb_per_second": megabases / seconds}
-    return rows, cost | {"columns": float(rows.shape[1])}
+    rate = sum(map(len, sequences)) / 1e6 / seconds
+    return rows, {"seconds": seconds, "mb_per_second": rate, "columns": float(rows.shape[1])}
 
 
 def _score(

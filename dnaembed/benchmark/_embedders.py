@@ -111,9 +111,8 @@ def identity(embedder: Any) -> str:
     """Hash what an embedder is before it is fitted: parameters, and weights of models."""
     from ..embedding._embedder import DNABertSEmbedder
 
-    parts = [embedder]
-    if hasattr(embedder, "get_params"):
-        parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]
+    inner = embedder.get_params() if hasattr(embedder, "get_params") else {}
+    parts = [embedder, *(inner[name] for name in sorted(inner))]
     models = [part for part in parts if isinstance(part, DNABertSEmbedder)]
     try:
         content = joblib.hash(clone(embedder))

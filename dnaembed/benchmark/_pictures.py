@@ -168,9 +168,9 @@ def save_pictures(
     """Draw scores, and how fitted embedders see some reads; write PNG files into a folder."""
     figures = {}
     if "clustering ari" in result.scores:
-        figures["bars.png"], axes = new_figure(1)
+        figures["bars.png"], (ax,) = new_figure(1)
         figures["bars.png"].set_size_inches(5 + 1.4 * len(result.sets), 4.4)
-        plot_bars(result, "clustering ari", ax=axes[0])
+        plot_bars(result, "clustering ari", ax=ax)
     with_shots = dict.fromkeys(r["set"] for r in result.records if r["protocol"] == "few_shot")
     if with_shots:
         figures["few_shot.png"], axes = new_figure(min(3, len(with_shots)))

@@ -61,10 +61,8 @@ def clustering_scores(
         One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
-    n_repeats : int, default=5
-        Number of seeds, of which the scores are means.
-    first_seed : int, default=0
-        The first of them.
+    n_repeats, first_seed : int, default=5 and 0
+        Number of seeds, of which the scores are means, and the first of them.
 
     Returns
     -------
@@ -102,8 +100,8 @@ def few_shot_scores(
 ) -> dict[int, float]:
     """Score a classifier that learns from few labelled sequences per species.
 
-    Columns are standardised over all sequences. For each seed the sequences are permuted: logistic
-    regression learns from the first of each species and is tested on the last.
+    Columns are standardised. For each seed the sequences are permuted: logistic regression learns
+    from the first of each species and is tested on the last.
 
     Parameters
     ----------
@@ -115,10 +113,8 @@ def few_shot_scores(
         Numbers of labelled sequences per species.
     n_test : int, default=80
         Test sequences per species.
-    n_repeats : int, default=5
-        Number of seeds, of which the scores are means.
-    first_seed : int, default=0
-        The first of them.
+    n_repeats, first_seed : int, default=5 and 0
+        Number of seeds, of which the scores are means, and the first of them.
     allow_fewer : bool, default=False
         Leave out numbers of shots over half of the smallest species, and test a species on what it
         has besides the most shots, instead of raising an error.

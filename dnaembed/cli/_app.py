@@ -71,11 +71,9 @@ class Group(_Examples, TyperGroup):
     """The command ``dnaembed``."""
 
 
+_settings = {"help_option_names": ["--help", "-h"]}
 app = typer.Typer(
-    cls=Group,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    cls=Group, rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings=_settings
 )
 
 
@@ -146,10 +144,16 @@ def _run(
     name: str, work: Callable[[], None], places: dict[str, list[str]], messages: Messages
 ) -> int:
     """Do the work of a command; return the exit status."""
+    from ..utils._atomic import check_outputs
+
     debug = messages.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
     with _logging(quiet=messages.quiet), _termination_as_exception():
         try:
-            _check_places(**places)
+            # A closed stream leaves its number to the next file that is opened: not to an output.
+            while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+                pass
+            os.close(descriptor)
+            check_outputs(**places)
             work()
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -167,17 +171,6 @@ def _run(
                 raise
             say(f"dnaembed {name}: error: {_one_line(error)}")
             return 1
-
-
-def _check_places(outputs: list[str], inputs: list[str], folders: list[str]) -> None:
-    """Raise if an output cannot be written where it is wanted: now, not after the work."""
-    from ..utils._atomic import check_outputs
-
-    # A closed stream leaves its number to the next file that is opened; it must not be an output.
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(descriptor)
-    check_outputs(outputs, inputs, folders)
 
 
 @contextmanager

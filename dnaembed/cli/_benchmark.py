@@ -125,10 +125,8 @@ def _check_folder(output: str, force: bool) -> Path:
         raise FileNotFoundError(f"Cannot write {folder}: there is no folder {folder.parent}.")
     is_ours = (folder / ".cache").is_dir()
     if folder.is_dir() and not is_ours and not force and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} holds files that are not of a benchmark; choose another folder or use "
-            "--force."
-        )
+        advice = "choose another folder or use --force."
+        raise FileExistsError(f"{folder} holds files that are not of a benchmark; {advice}")
     return folder
 
 
@@ -151,8 +149,7 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
 
     known = default_embedders(model=None)
     chosen: list[tuple[str, Any]] = []
-    for item in names:
-        name, _, model = item.partition("=")
+    for name, _, model in (item.partition("=") for item in names):
         kind = model or name
         if kind == "lda" and not trained:
             raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")

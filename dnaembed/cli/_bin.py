@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, BadParameter, Option
 
@@ -150,9 +150,8 @@ def bin_(
     check_bins_folder(output, overwrite=own.force)  # now, not after the work
     if binning.method == "kmedoid" and binning.min_similarity is None:
         raise ValueError("--method kmedoid needs --min-similarity.")
-    scale.refuse_with_assign(
-        method=binning.method, min_similarity=binning.min_similarity, resolution=binning.resolution
-    )
+    how_found = ("method", "min_similarity", "resolution")
+    scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})
     table = read_abundance(own.abundance) if own.abundance else None
     found = read_contigs(contigs, skip_empty=own.skip_empty, prefix=own.prefix)
     lengths = np.array([len(sequence) for sequence in found.sequences])
@@ -186,19 +185,10 @@ def bin_(
     confidence[kept] = bin_confidence(rows, labels[kept], lengths[kept], n_profiles=n_profiles)
     if coverage is not None:
         coverage = coverage.set_axis(kept).reindex(range(len(lengths)))
-    write_bins(
-        output,
-        found.ids,
-        found.records,
-        labels,
-        overwrite=own.force,
-        headers=found.headers,
-        confidence=confidence,
-        reasons=reasons_of(labels, kept, coverage),
-        abundance=coverage,
-        circular=rings,
-        compress=own.gzip,
-    )
+    about: Any = {"headers": found.headers, "confidence": confidence, "abundance": coverage}
+    about |= {"reasons": reasons_of(labels, kept, coverage), "circular": rings}
+    about |= {"overwrite": own.force, "compress": own.gzip}
+    write_bins(output, found.ids, found.records, labels, **about)
     if own.picture is not None:
         from ..plotting import plot_bins
 

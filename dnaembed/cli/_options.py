@@ -34,19 +34,17 @@ READS_HELP = (
 )
 MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
+_JOBS = ("--jobs", "-j", "--threads", "-t")
+
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
 
 
 def option(
-    text: str,
-    metavar: str | None = None,
-    *flags: str,
-    default: Any = None,
-    mark: str = "inputs",
-    **settings: Any,
+    text: str, metavar: str | None = None, *flags: str, default: Any = None, **settings: Any
 ) -> Any:
     """Declare an option as a field of a `group`: its help, metavar and names."""
+    mark = settings.pop("mark", "inputs")
     info = Option(..., *flags, metavar=metavar, help=text, **settings)
     return field(default=default, metadata={"info": info, "mark": mark})
 
@@ -80,7 +78,7 @@ class Messages:
 
 @group("Model")
 class Computing:
-    """Where, and from which seed."""
+    """On which device, from which seed."""
 
     device: str = option("cpu, cuda, cuda:1, mps, ...; auto: the best there is.", default="auto")
     seed: int = option("Of everything random.", "N", default=0, min=0, max=2**32 - 1)
@@ -97,11 +95,7 @@ class Model(Computing):
 class Jobs:
     """How many tasks at a time."""
 
-    jobs: int | None = option(
-        "Tasks run at a time; -1: one per processor core (default: 1).",
-        "N",
-        *("--jobs", "-j", "--threads", "-t"),
-    )
+    jobs: int | None = option("Tasks run at a time; -1: one per core (default: 1).", "N", *_JOBS)
 
 
 @group("Model")
@@ -119,14 +113,8 @@ class Embedding(Jobs, Model):
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
-        return DNABertSEmbedder(
-            self.model,
-            device=self.device,
-            strand=self.strand,
-            n_jobs=self.jobs,
-            random_state=self.seed,
-            cache=None,
-        )
+        how: Any = {"device": self.device, "strand": self.strand, "n_jobs": self.jobs}
+        return DNABertSEmbedder(self.model, **how, random_state=self.seed, cache=None)
 
     def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""
@@ -138,8 +126,7 @@ class Embedding(Jobs, Model):
         """Describe what a fitted embedder makes of sequences."""
         from ..species._saved import source_of_embedder
 
-        both = self.strand == "both"
-        return source_of_embedder(embedder, both_strands=both, model=self.model)
+        return source_of_embedder(embedder, both_strands=self.strand == "both", model=self.model)
 
 
 @contextmanager
@@ -227,9 +214,5 @@ class Hub:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of `dnaembed.backbones.load_backbone`."""
-        return {
-            "revision": self.revision,
-            "cache_dir": self.cache_dir,
-            "local_files_only": self.offline,
-            "sha256": self.sha256 or None,
-        }
+        where = {"revision": self.revision, "cache_dir": self.cache_dir}
+        return where | {"local_files_only": self.offline, "sha256": self.sha256 or None}

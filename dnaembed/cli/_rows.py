@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dnaembed")
 
-_ROWS_AT_A_TIME = 1 << 14
-
 
 @group("Scale")
 class Scale:
@@ -52,15 +50,15 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
 
     from ..io import SequenceFileError, read_embeddings
     from ..species._saved import source_of_file
+    from ..utils._rows import row_blocks
 
     ids, rows = read_embeddings(path, mmap_mode="r")
-    for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        finite = np.isfinite(rows[start : start + _ROWS_AT_A_TIME]).all(axis=1)
+    for block in row_blocks(len(rows), rows.itemsize * rows.shape[1]):
+        finite = np.isfinite(rows[block]).all(axis=1)
         if not finite.all():
-            row = start + int(finite.argmin())
-            raise SequenceFileError(
-                f"{path}: the embedding of {ids[row]!r} (row {row + 1}) is not finite."
-            )
+            row = block.start + int(finite.argmin())
+            which = f"the embedding of {ids[row]!r} (row {row + 1})"
+            raise SequenceFileError(f"{path}: {which} is not finite.")
     logger.info("%s embeddings of %d columns.", f"{len(rows):,}", rows.shape[1])
     return ids, rows, source_of_file(path, rows)
 

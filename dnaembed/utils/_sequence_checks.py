@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pickle
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest import SkipTest
@@ -19,6 +18,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils._testing import raises
 from sklearn.utils.validation import check_is_fitted
 
 TOLERANCE = 1e-5
@@ -54,18 +54,6 @@ def _assert_close(actual: Any, expected: Any, message: str) -> None:
     assert_allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE, err_msg=message)
 
 
-@contextmanager
-def _must_raise(kind: type[Exception], match: str, message: str) -> Iterator[None]:
-    try:
-        yield
-    except kind as error:
-        if not re.search(match, str(error)):
-            wrong = f"{message} The error should match {match!r}, got: {error}"
-            raise AssertionError(wrong) from error
-    else:
-        raise AssertionError(message)
-
-
 def import_or_skip(module: str) -> ModuleType:
     """Import a module, or raise `SkipTest` if it is not installed."""
     try:
@@ -82,7 +70,7 @@ def check_sequence_fitted_or_not(name: str, estimator_orig: Any) -> None:
             "get_feature_names_out": lambda one: one.get_feature_names_out(),
             "check_is_fitted": check_is_fitted,
         }.items():
-            with _must_raise(NotFittedError, "", f"{name}: {what} should raise before fit."):
+            with raises(NotFittedError, err_msg=f"{name}: {what} should raise before fit."):
                 use(estimator)
     try:
         check_is_fitted(_fitted(estimator_orig))
@@ -189,7 +177,8 @@ def _check_refused(
     name: str, estimator_orig: Any, X: Any, kind: type[Exception], match: str, what: str
 ) -> None:
     for method, estimator in {"fit": _fresh, "transform": _fitted}.items():
-        with _must_raise(kind, match, f"{name}.{method} should raise {kind.__name__} for {what}."):
+        message = f"{name}.{method} should raise {kind.__name__} for {what}, matching {match!r}."
+        with raises(kind, match=match, err_msg=message):
             getattr(estimator(estimator_orig), method)(X)
 
 
@@ -227,39 +216,37 @@ def check_sequence_alphabet(name: str, estimator_orig: Any) -> None:
     assert np.isfinite(odd).all(), f"{name}: all N, or a single base, should give finite numbers."
 
 
-def _check_containers(
-    name: str, estimator_orig: Any, kinds: dict[str, Callable[[list[str]], Any]]
-) -> None:
+def _check_containers(name: str, estimator_orig: Any, *kinds: Callable[[list[str]], Any]) -> None:
     X = example_sequences()
     expected = _rows(estimator_orig)
-    for what, make in kinds.items():
-        message = f"{name}: {what} gives other rows than a list."
-        _assert_close(_fitted(estimator_orig, make(X)).transform(make(X)), expected, message)
+    for make in kinds:
+        message = f"{name}: {type(make(X))} gives other rows than a list."
+        _assert_close(_rows(estimator_orig, make(X)), expected, message)
 
 
 def check_sequence_containers(name: str, estimator_orig: Any) -> None:
-    """Tuples and numpy arrays of all string types are as good as lists."""
-    kinds: dict[str, Callable[[list[str]], Any]] = {
-        "a tuple": tuple,
-        "a U array": np.array,
-        "an object array": lambda X: np.array(X, dtype=object),
-        "an (n, 1) object array": lambda X: np.array(X, dtype=object)[:, None],
-    }
+    """Tuples and numpy arrays of all string types, of one or two dimensions, are as lists."""
+    arrays: list[Callable] = [np.array, partial(np.array, dtype=object), _as_column]
     if hasattr(np.dtypes, "StringDType"):  # from numpy 2 on
-        kinds["a StringDType array"] = lambda X: np.array(X, dtype=np.dtypes.StringDType())
-    _check_containers(name, estimator_orig, kinds)
+        arrays.append(lambda X: np.array(X, dtype=np.dtypes.StringDType()))
+    _check_containers(name, estimator_orig, tuple, *arrays)
+
+
+def _as_column(X: list[str]) -> np.ndarray:
+    return np.array(X, dtype=object)[:, None]
 
 
 def check_sequence_pandas_containers(name: str, estimator_orig: Any) -> None:
     """Columns of pandas are as good as lists, and missing values in them are refused."""
     pandas = import_or_skip("pandas")
-    kinds = {
-        "an object Series": lambda X: pandas.Series(X, index=range(7, 7 + len(X)), dtype=object),
-        "a string Series": lambda X: pandas.Series(X, dtype="string"),
-        "a pandas string array": lambda X: pandas.array(X, dtype="string"),
-        "a frame of one column": lambda X: pandas.DataFrame({"sequence": X}),
-    }
-    _check_containers(name, estimator_orig, kinds)
+    _check_containers(
+        name,
+        estimator_orig,
+        lambda X: pandas.Series(X, index=range(7, 7 + len(X)), dtype=object),
+        lambda X: pandas.Series(X, dtype="string"),
+        lambda X: pandas.array(X, dtype="string"),
+        lambda X: pandas.DataFrame({"sequence": X}),
+    )
     missing = pandas.Series([*example_sequences()[:4], None], dtype="string")
     what = "pandas.NA and name its position"
     _check_refused(name, estimator_orig, missing, TypeError, r"\b4\b", what)
@@ -268,11 +255,9 @@ def check_sequence_pandas_containers(name: str, estimator_orig: Any) -> None:
 def check_sequence_polars_containers(name: str, estimator_orig: Any) -> None:
     """Columns of polars are as good as lists."""
     polars = import_or_skip("polars")
-    kinds = {
-        "a polars Series": polars.Series,
-        "a polars frame of one column": lambda X: polars.DataFrame({"sequence": X}),
-    }
-    _check_containers(name, estimator_orig, kinds)
+    _check_containers(
+        name, estimator_orig, polars.Series, lambda X: polars.DataFrame({"sequence": X})
+    )
 
 
 def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:

@@ -31,19 +31,12 @@ __all__ = [
 
 # Those of scikit-learn's checks that hold for any input.
 _SKLEARN_CHECKS = (
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_estimators_unfitted",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_mixin_order",
-    "check_transformers_unfitted",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-)
+    "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types",
+    "check_estimator_repr", "check_no_attributes_set_in_init", "check_estimators_unfitted",
+    "check_do_not_raise_errors_in_init_or_set_params", "check_mixin_order",
+    "check_transformers_unfitted", "check_parameters_default_constructible",
+    "check_get_params_invariance", "check_set_params",
+)  # fmt: skip
 
 
 def sequence_transformer_checks(estimator: Any) -> Iterator[tuple[Any, Callable[[Any], None]]]:

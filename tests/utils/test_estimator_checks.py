@@ -226,9 +226,7 @@ BROKEN = {
     "check_sequence_set_output_pandas": {
         "none": {"set_output": lambda self, *, transform=None: self},
         "loses the index": {
-            "fit_transform": lambda self, X, y=None: (
-                self.fit(X).transform(X).reset_index(drop=True)
-            )
+            "fit_transform": lambda self, X, y=None: self.fit(X).transform(X).reset_index(drop=True)
         },
     },
     "check_sequence_set_output_polars": {
@@ -237,8 +235,9 @@ BROKEN = {
     "check_sequence_pipeline": {
         "uses targets": {
             "fit": remember("_targets", lambda self, X, y: y),
-            "transform": lambda self, X: Tiny.transform(self, X) * (
-                1 if self._targets is None else np.arange(len(X))[:, None]
+            "transform": lambda self, X: (
+                Tiny.transform(self, X)
+                * (1 if self._targets is None else np.arange(len(X))[:, None])
             ),
         }
     },
@@ -250,7 +249,7 @@ BROKEN = {
     },
     "check_no_attributes_set_in_init": {"works in init": WorksInInit},
     "check_mixin_order": {"wrong order": WrongMixinOrder},
-}  # fmt: skip
+}
 # What a fault may raise: an assertion of ours, or what comes out of the estimator itself.
 FAILURES = (AssertionError, AttributeError, TypeError, ValueError)
 
@@ -285,7 +284,7 @@ def test_messages_name_the_estimator_and_the_fault():
     with pytest.raises(AssertionError, match="Broken: rows depend on the other sequences"):
         check_sequence_transformer(broken("check_sequence_independence", "depends on the batch"))
     estimator = broken("check_sequence_refused_items", "no position")
-    with pytest.raises(AssertionError, match=r"'\\\\b4\\\\b', got: a sequence is missing"):
+    with pytest.raises(AssertionError, match=r"Broken\.fit should raise TypeError for None"):
         _sequence_checks.check_sequence_refused_items("Broken", estimator)
 
 

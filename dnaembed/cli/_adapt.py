@@ -34,12 +34,10 @@ class Tuning(Optimising):
     batch_size: int | None = option("Pairs per step (default: 128).", "N", min=1)
     learning_rate: float | None = option("Highest (default: 0.0005; with labels 0.00003).", "X")
     anchor: float | None = option("Pull towards the model as it was (default: 0).", "X")
-    n_trainable_layers: int | None = option(
-        "Train only the last N hidden layers (default: all).", "N", "--trainable-layers"
-    )
+    n_trainable_layers: int | None = option("The last N (default: all).", "N", "--trainable-layers")
     min_read_length: int | None = option("Shorter reads are left out (default: 1000).", "BP", min=1)
     min_reads: int | None = option(
-        "Fewer reads leave the model as it is (default: 2000; with labels 300).", "N", min=0
+        "Fewer leave the model as it is (default: 2000; with labels 300).", "N", min=0
     )
 
 

@@ -44,19 +44,15 @@ class Comparing(Jobs):
     """What is compared, and how."""
 
     embedder: list[str] | None = option(
-        f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a Hugging "
-        "Face hub id, also as NAME=MODEL; may be repeated (default: all of the former and the "
-        "bundled model).",
+        f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a hub id, "
+        "also as NAME=MODEL; may be repeated (default: all of the former and the bundled model).",
         "NAME",
     )
     training: tuple[str, str] | None = option(
-        "Labelled reads of other species, to fit pca and lda on (which needs them).",
-        "READS LABELS.tsv",
+        "Of other species, to fit pca and lda on (which needs them).", "READS LABELS.tsv"
     )
     protocol: list[Protocol] | None = option("May be repeated (default: all of them).")
-    repeats: int = option(
-        "Seeds of K-means and of shots; each score is their mean.", "N", default=5, min=1
-    )
+    repeats: int = option("Seeds; each score is their mean.", "N", default=5, min=1)
     force: bool = flag("Write into a folder that holds other files.")
 
 

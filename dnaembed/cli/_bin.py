@@ -55,38 +55,32 @@ def _auto_or(expected: str, accepts: Callable[[float], bool]) -> Callable[[str],
     return parse
 
 
+_POSITIVE = _auto_or("above 0", lambda value: 0 < value < float("inf"))
+_SHARE = _auto_or("from 0 to 1", lambda value: 0 <= value <= 1)
+
+
 @group("Binning")
 class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
 
     method: Literal["auto", "graph", "kmedoid", "hdbscan"] | None = option(
-        "How bins are found (default: kmedoid, which needs --min-similarity, if that is given, "
-        "else graph)."
+        "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
     )
     resolution: str | None = option(
-        "Of the graph: larger gives more bins; auto: one unit for every 500 contigs.",
-        "X",
-        parser=_auto_or("above 0", lambda value: 0 < value < float("inf")),
+        "Of the graph: larger gives more bins; auto: 1 per 500 contigs.", "X", parser=_POSITIVE
     )
     min_similarity: float | None = option(
         "Of a contig to the centre of its bin, for the K-medoid.", "X", min=0, max=1
     )
     min_bin_size: int | None = option(
-        "Bins of fewer contigs and bases are discarded (default: 10, or a tenth of the contigs if "
-        "these are fewer than 100).",
-        "N",
-        min=1,
+        "Bins of fewer contigs go (default: 10; below 100 contigs, a tenth).", "N", min=1
     )
-    min_bin_bases: int | None = option("See --min-bin-size (default: 200,000).", "BP", min=1)
+    min_bin_bases: int | None = option("Larger bins stay anyhow (default: 200,000).", "BP", min=1)
     neighbors: Literal["auto", "exact", "approximate"] = option(
-        "Of the graph: exact compares all pairs of contigs; auto is exact up to 200,000 contigs.",
-        default="auto",
+        "Of the graph; auto: exact up to 200,000 contigs.", default="auto"
     )
     abundance_weight: str | None = option(
-        "Of --abundance beside the sequence, from 0 to 1 (default: 0.1 for one sample, 0.3 for "
-        "three, 0.5 from ten on).",
-        "X",
-        parser=_auto_or("from 0 to 1", lambda value: 0 <= value <= 1),
+        "Of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", parser=_SHARE
     )
 
 
@@ -95,29 +89,18 @@ class Contigs(SkipEmpty):
     """What is known of the contigs, and what is written of the bins."""
 
     abundance: list[str] | None = option(
-        "Coverages of the contigs in one or more samples, or a sorted BAM file; give it once for "
-        "each table.",
-        "TABLE.tsv",
+        "Coverages in one or more samples, or a sorted BAM file; may be repeated.", "TABLE.tsv"
     )
     circular: str | None = option(
-        "Names of circular contigs, one per line, or assembly_info.txt of Flye; what other "
-        "assemblers write into headers is seen without it.",
-        "FILE",
+        "Names of circular contigs, or assembly_info.txt of Flye; headers are read, too.", "FILE"
     )
     prefix: bool = flag("Put the name of its file before the name of each contig.")
-    min_length: int = option(
-        "Bins are made of contigs of at least this length.", "BP", default=2500, min=1
-    )
+    min_length: int = option("Shortest that make bins.", "BP", default=2500, min=1)
     min_recruit_length: int = option(
-        "With --abundance, bins also take in contigs of at least this length.",
-        "BP",
-        default=1000,
-        min=1,
+        "Shortest that bins take in, with --abundance.", "BP", default=1000, min=1
     )
     gzip: bool = flag("Compress the FASTA files.")
-    picture: str | None = option(
-        "Draw a map of the contigs and the size of each bin.", "FILE.png", mark=OUTPUT_FILE
-    )
+    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=OUTPUT_FILE)
     force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
 
 

@@ -43,16 +43,14 @@ class Calling:
     """What is learnt from, and what is called."""
 
     train: list[str] = option(
-        "Labelled sequences, FASTA or FASTQ; may be given several times.", "READS", default=REQUIRED
+        "Labelled sequences, FASTA or FASTQ; may be repeated.", "READS", default=REQUIRED
     )
     labels: str = option(
-        "Identifier, tab, species, one line for each of READS; a header is recognised.",
-        "LABELS.tsv",
-        default=REQUIRED,
+        "Identifier, tab, species; a header is recognised.", "LABELS.tsv", default=REQUIRED
     )
     unknown: str | None = option(
-        "Name of sequences that are far from every known species ('unknown' if no name is given; "
-        "without the option each gets a species); needs two training sequences of some species.",
+        "Name of what is far from every species (default: each gets a species; 'unknown' if no "
+        "name is given); needs two training sequences of some species.",
         "[NAME]",
     )
     false_unknown_rate: float = option(
@@ -60,10 +58,7 @@ class Calling:
     )
     calibrate: bool = flag("Probabilities that say how often a call is right, by cross-validation.")
     consensus: int | None = option(
-        "Call windows of at most BP, and the sequence by their mean; a sequence whose windows "
-        "disagree has the flag possible_chimera.",
-        "BP",
-        min=1,
+        "Call by the mean of windows; flag possible_chimera if they disagree.", "BP", min=1
     )
     min_agreement: float = option(
         "Share of a sequence that must be called as the whole.", "X", default=0.7, min=0, max=1

@@ -41,16 +41,11 @@ class Picture:
     """What is drawn and written."""
 
     output: str = option(
-        "The picture.",
-        "PICTURE.png",
-        *("--output", "-o"),
+        *("The picture.", "PICTURE.png", "--output", "-o"),
         default="dnaembed_demo.png",
         mark=OUTPUT_FILE,
     )
-    save_reads: str | None = option(
-        "Instead of all this, write the reads into a new folder, to try the other commands on.",
-        "FOLDER",
-    )
+    save_reads: str | None = option("Instead of all this, write the reads there.", "FOLDER")
     umap: bool = flag("Draw UMAP, not principal components.")
 
 

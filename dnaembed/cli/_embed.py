@@ -35,19 +35,14 @@ class File:
     """What the file holds."""
 
     output: str = option(
-        ".npy (with the identifiers in OUT.ids.txt, one per line), .tsv or .parquet; appears when "
-        "it is complete; - is standard output, as a .tsv.",
-        "OUT.npy",
-        *("--output", "-o"),
+        ".npy (with identifiers in OUT.ids.txt), .tsv or .parquet, complete or absent; - is "
+        "standard output, as a .tsv.",
+        *("OUT.npy", "--output", "-o"),
         default=REQUIRED,
         mark=OUTPUT_FILE,
     )
-    dtype: Literal["float32", "float16"] = option(
-        "Of a .npy; float16 takes half the space.", default="float32"
-    )
-    shard: str | None = option(
-        "Embed part I of N of the sequences, into a .npy; dnaembed merge joins the parts.", "I/N"
-    )
+    dtype: Literal["float32", "float16"] = option("Of a .npy.", default="float32")
+    shard: str | None = option("Embed part I of N, into a .npy; see dnaembed merge.", "I/N")
     restart: bool = flag("Start again; what earlier work was kept is deleted.")
 
 

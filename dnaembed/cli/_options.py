@@ -103,9 +103,7 @@ class Embedding(Jobs, Model):
     """How sequences are embedded."""
 
     strand: Literal["forward", "both"] = option(
-        "both: average over the sequence and its reverse complement; without effect on models that "
-        "treat both alike, as the bundled one does.",
-        default="forward",
+        "both: the mean of both strands, which the bundled model treats alike.", default="forward"
     )
 
     def embedder(self) -> DNABertSEmbedder:
@@ -148,8 +146,8 @@ class Optimising:
         "Of matrix products (default: fp32)."
     )
     budget: int | None = option(
-        "Tokens (k-mer models: sequences) that pass through the model at once; larger batches are "
-        "computed in pieces, with the same gradients (default: as many as suit the model).",
+        "Tokens (k-mer models: sequences) in the model at once; larger batches are computed in "
+        "pieces, with the same gradients (default: as many as suit the model).",
         "N",
         min=1,
     )
@@ -171,9 +169,7 @@ class SkipEmpty:
 class Reading(SkipEmpty):
     """What sequence files may hold."""
 
-    allow_duplicate_ids: bool = flag(
-        "Accept records with the same identifier, as the two files of paired reads have."
-    )
+    allow_duplicate_ids: bool = flag("Accept equal identifiers, as the two files of pairs have.")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -207,9 +203,7 @@ class Hub:
     revision: str | None = option("Branch, tag or commit of a hub model.", "NAME")
     cache_dir: str | None = option("Where downloads are kept.", "DIR")
     offline: bool = flag("Use what was downloaded before, never go online.")
-    sha256: list[str] | None = option(
-        "Stop unless the weights have this sha256; once for each file of weights.", "HEX"
-    )
+    sha256: list[str] | None = option("Stop unless the weights have it; may be repeated.", "HEX")
 
     @property
     def settings(self) -> dict[str, Any]:

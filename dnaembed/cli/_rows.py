@@ -21,27 +21,21 @@ class Scale:
     """Embeddings made before, and groups for new sequences."""
 
     embeddings: str | None = option(
-        "Take the embeddings that dnaembed embed wrote, by their identifiers; they stay on disk as "
-        "far as possible.",
-        "ROWS.npy",
+        "Take rows that dnaembed embed wrote, by their identifiers.", "ROWS.npy"
     )
     save: str | None = option(
         "Keep the groups there, as safetensors, for --assign.", "FILE", mark=OUTPUT_FILE
     )
     assign: str | None = option(
-        "Sort into the groups of an earlier --save, found with the same model, instead of finding "
-        "new ones.",
-        "FILE",
+        "Sort into the groups of an earlier --save, found with the same model.", "FILE"
     )
 
     def refuse_with_assign(self, **given: object) -> None:
         """Raise if ``--assign`` comes with an option about how groups are found."""
         for name, value in {"save": self.save, **given}.items():
             if self.assign is not None and value is not None:
-                raise ValueError(
-                    f"--assign {self.assign} takes the groups as they were saved, without "
-                    f"--{name.replace('_', '-')}."
-                )
+                without = f"without --{name.replace('_', '-')}"
+                raise ValueError(f"--assign {self.assign} takes groups as saved, {without}.")
 
 
 def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]:

@@ -34,9 +34,7 @@ class Genomes:
     catalog: str | None = option("Default: catalog.tsv in GENOMES.", "TSV")
     labels: str | None = option("Path in GENOMES, tab, species; in place of a catalogue.", "TSV")
     split: str | None = option("Train on this split of the catalogue.", "NAME")
-    validation_split: str | None = option(
-        "Measure the loss on this split, of other species.", "NAME"
-    )
+    validation_split: str | None = option("Measure the loss on this split.", "NAME")
 
 
 @group("Model")
@@ -62,9 +60,7 @@ class Training(Optimising):
     temperature: float | None = option("Of the loss (default: 0.05).", "X")
     checkpoint_every: int | None = option("Steps between checkpoints (default: 500).", "N", min=1)
     eval_every: int | None = option("Steps between validations (default: none).", "N", min=1)
-    n_workers: int | None = option(
-        "Threads that prepare batches (default: 1).", "N", "--workers", min=1
-    )
+    n_workers: int | None = option("Threads that prepare (default: 1).", "N", "--workers", min=1)
 
 
 @group()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pickle
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 from unittest import SkipTest
 
 import joblib
 import numpy as np
+import pandas as pd
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -216,7 +216,7 @@ def check_sequence_alphabet(name: str, estimator_orig: Any) -> None:
     assert np.isfinite(odd).all(), f"{name}: all N, or a single base, should give finite numbers."
 
 
-def _check_containers(name: str, estimator_orig: Any, *kinds: Callable[[list[str]], Any]) -> None:
+def _check_containers(name: str, estimator_orig: Any, kinds: Iterable[Callable]) -> None:
     X = example_sequences()
     expected = _rows(estimator_orig)
     for make in kinds:
@@ -224,30 +224,24 @@ def _check_containers(name: str, estimator_orig: Any, *kinds: Callable[[list[str
         _assert_close(_rows(estimator_orig, make(X)), expected, message)
 
 
+_CONTAINERS: list[Callable[[list[str]], Any]] = [
+    tuple,
+    np.array,
+    lambda X: np.array(X, dtype=object),
+    lambda X: np.array(X, dtype=object)[:, None],
+    lambda X: pd.Series(X, index=range(7, 7 + len(X)), dtype=object),
+    lambda X: pd.Series(X, dtype="string"),
+    lambda X: pd.array(X, dtype="string"),
+    lambda X: pd.DataFrame({"sequence": X}),
+]
+if hasattr(np.dtypes, "StringDType"):  # from numpy 2 on
+    _CONTAINERS.append(lambda X: np.array(X, dtype=np.dtypes.StringDType()))
+
+
 def check_sequence_containers(name: str, estimator_orig: Any) -> None:
-    """Tuples and numpy arrays of all string types, of one or two dimensions, are as lists."""
-    arrays: list[Callable] = [np.array, partial(np.array, dtype=object), _as_column]
-    if hasattr(np.dtypes, "StringDType"):  # from numpy 2 on
-        arrays.append(lambda X: np.array(X, dtype=np.dtypes.StringDType()))
-    _check_containers(name, estimator_orig, tuple, *arrays)
-
-
-def _as_column(X: list[str]) -> np.ndarray:
-    return np.array(X, dtype=object)[:, None]
-
-
-def check_sequence_pandas_containers(name: str, estimator_orig: Any) -> None:
-    """Columns of pandas are as good as lists, and missing values in them are refused."""
-    pandas = import_or_skip("pandas")
-    _check_containers(
-        name,
-        estimator_orig,
-        lambda X: pandas.Series(X, index=range(7, 7 + len(X)), dtype=object),
-        lambda X: pandas.Series(X, dtype="string"),
-        lambda X: pandas.array(X, dtype="string"),
-        lambda X: pandas.DataFrame({"sequence": X}),
-    )
-    missing = pandas.Series([*example_sequences()[:4], None], dtype="string")
+    """Tuples, arrays of all string types and columns of pandas are as good as lists."""
+    _check_containers(name, estimator_orig, _CONTAINERS)
+    missing = pd.Series([*example_sequences()[:4], None], dtype="string")
     what = "pandas.NA and name its position"
     _check_refused(name, estimator_orig, missing, TypeError, r"\b4\b", what)
 
@@ -255,9 +249,8 @@ def check_sequence_pandas_containers(name: str, estimator_orig: Any) -> None:
 def check_sequence_polars_containers(name: str, estimator_orig: Any) -> None:
     """Columns of polars are as good as lists."""
     polars = import_or_skip("polars")
-    _check_containers(
-        name, estimator_orig, polars.Series, lambda X: polars.DataFrame({"sequence": X})
-    )
+    kinds = (polars.Series, lambda X: polars.DataFrame({"sequence": X}))
+    _check_containers(name, estimator_orig, kinds)
 
 
 def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:
@@ -270,13 +263,12 @@ def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:
     assert len(set(names)) == len(names), f"{name}: names should differ."
 
 
-def _check_set_output(name: str, estimator_orig: Any, library: str, X: Any) -> list[Any]:
+def _check_set_output(name: str, estimator_orig: Any, library: Any, X: Any) -> list[Any]:
     expected = _rows(estimator_orig)
-    estimator = _fresh(estimator_orig).set_output(transform=library)
+    estimator = _fresh(estimator_orig).set_output(transform=library.__name__)
     frames = [estimator.fit_transform(X), estimator.transform(X)]
     for frame in frames:
-        is_frame = isinstance(frame, import_or_skip(library).DataFrame)
-        assert is_frame, f"{name} should return a {library} frame."
+        assert isinstance(frame, library.DataFrame), f"{name} should return a {library} frame."
         names = list(estimator.get_feature_names_out())
         assert list(frame.columns) == names, f"{name}: columns should be get_feature_names_out()."
         _assert_close(frame, expected, f"{name}: the frame has other numbers than the array.")
@@ -286,16 +278,15 @@ def _check_set_output(name: str, estimator_orig: Any, library: str, X: Any) -> l
 def check_sequence_set_output_pandas(name: str, estimator_orig: Any) -> None:
     """``set_output(transform="pandas")`` gives a frame with the index and the names."""
     X = example_sequences()
-    index = [f"read{i}" for i in range(len(X))]
-    table = import_or_skip("pandas").DataFrame({"sequence": X}, index=index)
-    for frame in _check_set_output(name, estimator_orig, "pandas", table):
-        assert list(frame.index) == index, f"{name} should keep the index."
+    table = pd.DataFrame({"sequence": X}, index=[f"read{i}" for i in range(len(X))])
+    for frame in _check_set_output(name, estimator_orig, pd, table):
+        assert frame.index.equals(table.index), f"{name} should keep the index."
 
 
 def check_sequence_set_output_polars(name: str, estimator_orig: Any) -> None:
     """``set_output(transform="polars")`` gives a frame with the names."""
-    X = import_or_skip("polars").Series(example_sequences())
-    _check_set_output(name, estimator_orig, "polars", X)
+    polars = import_or_skip("polars")
+    _check_set_output(name, estimator_orig, polars, polars.Series(example_sequences()))
 
 
 def check_sequence_pipeline(name: str, estimator_orig: Any) -> None:
@@ -311,7 +302,7 @@ def check_sequence_column_transformer(name: str, estimator_orig: Any) -> None:
     """Works on a column of a table, given by its name or in a list, and in a FeatureUnion."""
     X = example_sequences()
     rows, coverage = _rows(estimator_orig), np.arange(len(X), dtype=float)
-    table = import_or_skip("pandas").DataFrame({"coverage": coverage, "sequence": X})
+    table = pd.DataFrame({"coverage": coverage, "sequence": X})
     for column in ("sequence", ["sequence"]):
         embed = ("embed", _fresh(estimator_orig), column)
         columns = ColumnTransformer([embed], remainder="passthrough")

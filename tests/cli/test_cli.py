@@ -305,13 +305,12 @@ def test_messages_quiet_and_in_a_thread(reads_file, tmp_path, model, capsys):
 
 
 def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
-    reads = tmp_path / "reads.fa"
-    reads.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(random_dna(150))))
+    reads = fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(150)], random_dna(150))
     whole, merged = tmp_path / "whole.npy", tmp_path / "merged.npy"
-    assert main(["embed", str(reads), "-o", str(whole), *model]) == 0
+    assert main(["embed", reads, "-o", str(whole), *model]) == 0
     parts = [str(tmp_path / f"part{i}.npy") for i in (2, 1)]
     for i, part in zip((2, 1), parts, strict=True):
-        assert main(["embed", str(reads), "-o", part, "--shard", f"{i}/2", *model]) == 0
+        assert main(["embed", reads, "-o", part, "--shard", f"{i}/2", *model]) == 0
     assert main(["merge", str(merged), *parts]) == 0
     assert read_embeddings(merged)[0] == read_embeddings(whole)[0]
     np.testing.assert_allclose(np.load(merged), np.load(whole), atol=1e-5)
@@ -324,12 +323,10 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
 
 
 def test_cluster(tmp_path, reads_file, model):
-    output, seen = tmp_path / "clusters.tsv", set()
-    for _ in range(2):  # an existing table is replaced, by the same
-        argv = ["cluster", reads_file, "-k", "2", "-o", str(output), "--seed", "7", *model]
-        assert main(argv) == 0
-        seen.add(output.read_text())
-    assert len(seen) == 1
+    output = tmp_path / "clusters.tsv"
+    output.write_text("an existing table is replaced")
+    argv = ["cluster", reads_file, "-k", "2", "-o", str(output), "--seed", "7", *model]
+    assert main(argv) == 0
     assert output.read_text().startswith("id\tcluster\n")
     labels = list(read_labels(output).values())
     assert len(set(labels[:12])) == len(set(labels[12:])) == 1
@@ -360,9 +357,7 @@ def test_bin(tmp_path, reads_file, model):
     assignment = read_labels(folder / "contigs.tsv")
     assert list(assignment) == [*(f"r{i}" for i in range(24)), "short"]
     assert read_sequences(folder / "unbinned.fasta")[0][-1] == "short"
-    last = (folder / "contigs.tsv").read_text().splitlines()[-1]
-    assert last == "short\t-1\t\ttoo short"
-    assert assignment["short"] == "-1"
+    assert (folder / "contigs.tsv").read_text().endswith("\nshort\t-1\t\ttoo short\n")
     n_bins = len((folder / "bins.tsv").read_text().splitlines()) - 1
     assert n_bins == len(set(assignment.values()) - {"-1"}) >= 1
     for path in folder.glob("bin_*.fasta"):
@@ -370,19 +365,11 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("r0\t1", "no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..."),
-        ("r0\tmany", "line 2, column 'one': expected a number of at least 0, got 'many'"),
-    ],
-)
-def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys, text, said):
+def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys):
     table = tmp_path / "coverage.tsv"
-    table.write_text(f"contig\tone\n{text}\n")
+    table.write_text("contig\tone\nr0\t1\n")
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
-    assert str(table) in line
-    assert said in line
+    assert f"{table}: no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..." in line
 
 
 def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):

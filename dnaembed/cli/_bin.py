@@ -52,7 +52,7 @@ class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
 
     method: Annotated[
-        Literal["auto", "graph", "kmedoid", "hdbscan"] | None,
+        Literal["auto", "graph", "kmedoid"] | None,
         panel(
             "Binning",
             help="How bins are found (default: kmedoid, which needs --min-similarity, if that is "
@@ -176,7 +176,7 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder, circular_contigs, read_contigs
-    from ..species._bins import bin_confidence, bin_rows, long_enough, reasons_of
+    from ..species._bins import bin_confidence, bin_contigs, long_enough, reasons_of
     from ..species._saved import check_source, load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=force)  # now, not after the work
@@ -210,8 +210,14 @@ def bin_(
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
     rings = circular_contigs(found, circular)
     labels = np.full(len(lengths), -1)
-    labels[kept] = bin_rows(
-        clusterer, rows, lengths[kept], coverage, rings[kept], min_length=min_length
+    labels[kept] = bin_contigs(
+        [found.sequences[i] for i in kept],
+        clusterer,
+        embeddings=rows,
+        abundance=coverage,
+        circular=rings[kept],
+        min_length=min_length,
+        min_recruit_length=min_recruit_length,
     )
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)

@@ -496,7 +496,7 @@ def embeddings(data):
 _WORDS = [
     "embed", "cluster", "bin", "classify", "info", "convert", "reads", "table", "model", "out.npy",
     "out.tsv", "out", "-o", "-k", "2", "0", "-1", "--labels", "--train", "--model", "--method",
-    "kmedoid", "hdbscan", "graph", "--abundance", "--skip-empty", "--allow-duplicate-ids",
+    "kmedoid", "graph", "--abundance", "--skip-empty", "--allow-duplicate-ids",
     "--strand", "both", "--seed", "--jobs", "--min-similarity", "0.9", "nan", "--help", "--quiet",
     "--force", "--device", "cpu", "--reject", "--consensus", "1e999", "", "é", "--version",
     "fly", "merge",
@@ -513,7 +513,7 @@ def _cli_seeds():
         _cli_seed("embed reads -o out.npy --model model", FASTA),
         _cli_seed("embed reads -o out.tsv --model model --skip-empty", FASTQ),
         _cli_seed("cluster reads -o out -k 2 --model model", FASTA),
-        _cli_seed("cluster reads -o out --method hdbscan --model model", FASTA),
+        _cli_seed("cluster reads -o out --model model", FASTA),
         _cli_seed("bin reads -o out --model model", FASTA),
         _cli_seed(
             "bin reads -o out --abundance table --model model", FASTA, b"id\ts\nr1\t1\nr2\t2\n"

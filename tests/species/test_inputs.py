@@ -7,8 +7,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from dnaembed import DNABertSEmbedder
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
 from dnaembed.species._inputs import SequencesOrEmbeddingsMixin, holds_sequences
 
 READS = ["ACGT", "GGNA", "TTTT"]
@@ -147,8 +148,10 @@ def test_an_earlier_fit_is_forgotten_even_when_the_next_one_fails():
     assert not hasattr(toy, "embedder_")
 
 
-def test_tags_say_that_strings_are_taken():
-    tags = get_tags(Toy()).input_tags
-    assert tags.string is True
-    assert tags.two_d_array is True
-    assert tags.one_d_array is False
+@pytest.mark.parametrize(
+    ("estimator", "least"), [(SpeciesClusterer(), 46), (FewShotSpeciesClassifier(), 55)]
+)
+def test_sklearn_runs_all_its_checks(estimator, least):
+    # 1 would mean that the tags keep the numbers away; a new version may bring more.
+    assert len(list(estimator_checks_generator(estimator))) >= least
+    assert get_tags(estimator).input_tags.string is True

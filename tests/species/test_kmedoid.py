@@ -106,13 +106,6 @@ def test_any_rows_give_consecutive_bins_of_the_size_asked_for(X, min_similarity,
     assert 1 <= bins.n_rounds <= len(X)
 
 
-def test_max_iter_leaves_the_rest_unbinned():
-    X = np.repeat(np.eye(3), [5, 4, 3], axis=0)
-    bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=2)
-    assert bins.labels.tolist() == [0] * 5 + [1] * 4 + [-1] * 3
-    assert bins.n_rounds == 2
-
-
 @pytest.mark.parametrize(("min_bin_size", "n_bins"), [(1, 3), (2, 0)])
 def test_centers_have_the_type_and_width_of_rows(min_bin_size, n_bins):
     X = np.eye(3, dtype=np.float32)

@@ -108,18 +108,16 @@ def test_approximate_is_exact_for_few_rows(X):
     np.testing.assert_array_equal(*bins)
 
 
-def test_auto_is_exact_up_to_a_size(monkeypatch):
-    calls = []
+@pytest.mark.parametrize(
+    ("n", "how", "expected"),
+    [(10, "auto", "exact"), (11, "auto", "few"), (11, "exact", "exact"), (9, "approximate", "few")],
+)
+def test_auto_is_exact_up_to_a_size(n, how, expected, monkeypatch):
     monkeypatch.setattr(_neighbors, "EXACT_ROWS", 10)
     monkeypatch.setattr(_neighbors, "_TILE", 5)
-    monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda X, k: calls.append("exact"))
-    monkeypatch.setattr(
-        _neighbors, "approximate_neighbors", lambda X, k, r: calls.append("approximate")
-    )
-    state = np.random.RandomState(0)
-    for n, how in ((10, "auto"), (11, "auto"), (11, "exact"), (10, "approximate")):
-        find_neighbors(np.ones((n, 2)), 1, how=how, random_state=state)
-    assert calls == ["exact", "approximate", "exact", "approximate"]
+    monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda *_: "exact")
+    monkeypatch.setattr(_neighbors, "approximate_neighbors", lambda *_: "few")
+    assert find_neighbors(np.ones((n, 2)), 1, how=how, random_state=None) == expected
 
 
 def test_memory_of_neighbors_does_not_grow_with_the_square():

@@ -28,15 +28,10 @@ def fitted(**parameters):
     return SpeciesClusterer(random_state=0, **parameters).fit(X), X
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {"n_clusters": 4},
-        {},
-        {"min_similarity": 0.7},
-        {"min_similarity": 1.0},
-    ],
-)
+WAYS = [{"n_clusters": 4}, {}, {"min_similarity": 0.7}, {"min_similarity": 1.0}]
+
+
+@pytest.mark.parametrize("parameters", WAYS)
 @pytest.mark.parametrize("source", [SOURCE, None])
 def test_what_is_saved_assigns_as_before(tmp_path, parameters, source):
     clusterer, X = fitted(**parameters)

@@ -35,7 +35,6 @@ CLUSTERERS = {
     "K-means": {"n_clusters": 2},
     "graph": {"method": "graph", "min_bin_size": 2},
     "K-medoid": {"min_similarity": 0.7, "min_bin_size": 2},
-    "HDBSCAN": {"method": "hdbscan", "min_bin_size": 2},
 }
 RNG = np.random.default_rng(0)
 CLOUD = RNG.normal(size=(12, 5))

@@ -63,7 +63,7 @@ _SHARE = _auto_or("from 0 to 1", lambda value: 0 <= value <= 1)
 class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
 
-    method: Literal["auto", "graph", "kmedoid", "hdbscan"] | None = option(
+    method: Literal["auto", "graph", "kmedoid"] | None = option(
         "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
     )
     resolution: str | None = option(
@@ -127,7 +127,7 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder, circular_contigs, read_contigs
-    from ..species._bins import bin_confidence, bin_rows, long_enough, reasons_of
+    from ..species._bins import bin_confidence, bin_contigs, long_enough, reasons_of
     from ..species._saved import check_source, load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=own.force)  # now, not after the work
@@ -159,8 +159,15 @@ def bin_(
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
     rings = circular_contigs(found, own.circular)
     labels = np.full(len(lengths), -1)
-    shown = (clusterer, rows, lengths[kept], coverage, rings[kept])
-    labels[kept] = bin_rows(*shown, min_length=own.min_length)
+    labels[kept] = bin_contigs(
+        [found.sequences[i] for i in kept],
+        clusterer,
+        embeddings=rows,
+        abundance=coverage,
+        circular=rings[kept],
+        min_length=own.min_length,
+        min_recruit_length=own.min_recruit_length,
+    )
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
     confidence = np.full(len(lengths), np.nan)

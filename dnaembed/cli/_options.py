@@ -122,9 +122,10 @@ class Embedding(Jobs, Model):
 
     def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
         """Describe what a fitted embedder makes of sequences."""
-        from ..species._saved import source_of_embedder
+        from ..species._saved import EmbeddingSource
 
-        return source_of_embedder(embedder, both_strands=self.strand == "both", model=self.model)
+        model, both = embedder.backbone_, self.strand == "both"
+        return EmbeddingSource(model.fingerprint(), model.window_size, both, self.model)
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def test_bin_with_embeddings_of_other_contigs(tmp_path, reads, rows, capsys):
 
 
 @pytest.mark.parametrize(
-    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"], ["hdbscan"]], ids="-".join
+    "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"]], ids="-".join
 )
 def test_bins_by_sequence_and_abundance_take_new_contigs(tmp_path, reads, model, method):
     table = tmp_path / "coverage.tsv"

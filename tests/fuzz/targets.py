@@ -453,7 +453,7 @@ def embeddings(data):
 _WORDS = [
     "embed", "cluster", "bin", "classify", "info", "convert", "reads", "table", "model", "out.npy",
     "out.tsv", "out", "-o", "-k", "2", "0", "-1", "--labels", "--train", "--model", "--method",
-    "kmedoid", "hdbscan", "graph", "--abundance", "--skip-empty", "--allow-duplicate-ids",
+    "kmedoid", "graph", "--abundance", "--skip-empty", "--allow-duplicate-ids",
     "--strand", "both", "--seed", "--jobs", "--min-similarity", "0.9", "nan", "--help", "--quiet",
     "--force", "--device", "cpu", "--reject", "--consensus", "1e999", "", "é", "--version",
     "fly", "merge",
@@ -473,7 +473,7 @@ def _cli_seeds():
     for words in (
         "embed reads -o out.npy --model model",
         "cluster reads -o out -k 2 --model model",
-        "bin reads -o out --method hdbscan --model model",
+        "bin reads -o out --model model",
         "classify --train reads --labels table reads -o out --model model",
         "info model",
         "convert model out",

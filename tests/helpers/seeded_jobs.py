@@ -175,7 +175,6 @@ JOBS = {
         .labels_
     ),
     "K-medoid": _clustered(min_similarity=0.9),
-    "HDBSCAN": _clustered(method="hdbscan"),
     "clustering_scores": lambda seed: clustering_scores(
         KmerEmbedder(k=3).fit_transform(READS), Y, n_repeats=2, first_seed=seed
     ),
@@ -205,7 +204,6 @@ UNSEEDED = {
     "train_bpe_tokenizer",
     "graph of few rows",
     "K-medoid",
-    "HDBSCAN",
 }
 
 

@@ -33,7 +33,7 @@ def weighted_simclr(
         e^{s_{ij}}}, \qquad
         w_{ij} = \frac{e^{s_{ij}}}{\frac{1}{|\mathcal N_i|} \sum_{k \in \mathcal N_i} e^{s_{ik}}}
 
-    and the loss is the mean over the anchors. The gradient flows through the weights.
+    and the loss is the mean over the anchors; the gradient flows through the weights.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def weighted_simclr(
     temperature : float
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair. Views of pairs with the same label are not negatives of each other.
-        Negative values are unknown labels, different from all others. None: all are unknown.
+        Species of each pair: views of one species are not negatives of each other. Negative
+        values and None: unknown, different from all others.
 
     Returns
     -------
@@ -57,9 +57,8 @@ def weighted_simclr(
 
     References
     ----------
-    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-    embeddings", Bioinformatics 41 (2025), i255. Zhang et al., "Pairwise supervised contrastive
-    learning of sentence representations", EMNLP 2021.
+    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255. Zhang et al., "Pairwise supervised
+    contrastive learning of sentence representations", EMNLP 2021.
 
     Examples
     --------
@@ -91,9 +90,9 @@ def mi_mix(
 ) -> Tensor:
     r"""Compute the Manifold Instance Mixup loss of mixed anchors against unmixed candidates.
 
-    Anchor :math:`i` was mixed, somewhere in the model, from :math:`\lambda_i` of itself and
-    :math:`1 - \lambda_i` of row :math:`\pi(i)`, and should be as similar to the two unmixed
-    views. With :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau`:
+    Anchor :math:`i` was mixed, somewhere in the model (``"i_mix"``: at its input), from
+    :math:`\lambda_i` of itself and :math:`1 - \lambda_i` of row :math:`\pi(i)`. With
+    :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau` and the weights of `weighted_simclr`:
 
     .. math::
 
@@ -101,16 +100,14 @@ def mi_mix(
         - (1 - \lambda_i) \log \frac{e^{s_{i \pi(i)}}}{e^{s_{ii}} + N_i}, \qquad
         N_i = \sum_{j \ne i} w_{ij} e^{s_{ij}}
 
-    with the weights of `weighted_simclr`. The loss is the mean over the anchors.
+    and the loss is the mean over the anchors.
 
     Parameters
     ----------
-    z1 : Tensor of shape (n, d)
-        Unit vectors of the mixed views.
-    z2 : Tensor of shape (n, d)
-        Unit vectors of the other views, not mixed.
+    z1, z2 : Tensor of shape (n, d)
+        Unit vectors of the mixed views, and of the other views, which are not mixed.
     permutation : Tensor of shape (n,), int64
-        :math:`\pi`: rows of this very batch, so with many processes of the gathered batch.
+        :math:`\pi`, of rows of the whole batch, over all processes.
     coefficients : Tensor of shape (n,)
         :math:`\lambda`, from 0 to 1.
     temperature : float
@@ -129,15 +126,10 @@ def mi_mix(
     ValueError
         If the shapes do not agree or the temperature is not positive.
 
-    Notes
-    -----
-    ``"i_mix"`` is the same loss of anchors that the trainer mixed at the input (Lee et al.,
-    "i-Mix: a domain-agnostic strategy for contrastive representation learning", ICLR 2021).
-
     References
     ----------
-    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-    embeddings", Bioinformatics 41 (2025), i255.
+    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255. Lee et al., "i-Mix: a
+    domain-agnostic strategy for contrastive representation learning", ICLR 2021.
 
     Examples
     --------
@@ -177,28 +169,22 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
         \ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log
         \frac{e^{s_{ip}}}{\sum_{j \ne i} e^{s_{ij}}}
 
-    with :math:`P_i` the other views of the anchor's label, its partner among them. The loss is
-    the mean over the ``2 n`` anchors. Without labels this is the loss of SimCLR.
+    with :math:`P_i` the other views of the anchor's label, its partner among them; the mean over
+    the ``2 n`` anchors. Without labels this is the loss of SimCLR.
 
     Parameters
     ----------
     z1, z2 : Tensor of shape (n, d)
-        Unit vectors; ``z1[i]`` and ``z2[i]`` are the two views of one pair.
+        Unit vectors of the two views of each pair.
     temperature : float
         :math:`\tau` in :math:`s_{ij} = z_i \cdot z_j / \tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair; negative values and None: unknown, so that only the partner is a
-        positive.
+        As in `weighted_simclr`.
 
     Returns
     -------
     Tensor
         A scalar.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or the temperature is not positive.
 
     References
     ----------
@@ -291,7 +277,7 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
     References
     ----------
     Wang and Isola, "Understanding contrastive representation learning through alignment and
-    uniformity on the hypersphere", ICML 2020.
+    uniformity on the hypersphere", ICML 2020; of `uniformity` as well.
 
     Examples
     --------
@@ -315,11 +301,6 @@ def uniformity(z: Tensor) -> Tensor:
     -------
     Tensor
         A scalar.
-
-    References
-    ----------
-    Wang and Isola, "Understanding contrastive representation learning through alignment and
-    uniformity on the hypersphere", ICML 2020.
 
     Examples
     --------

@@ -18,7 +18,6 @@ from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
-from ..datasets._read_errors import ErrorModel
 from ..io import read_labels
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
@@ -65,8 +64,8 @@ def train_model(
     Parameters
     ----------
     genomes : path-like, or sequence of these
-        Folder of genomes; see `list_genomes`. Several folders have a catalogue each, and genomes
-        of one label are of one species whichever folder they are in.
+        Folders of genomes, each with its catalogue; see `list_genomes`. Genomes of one label are
+        of one species whichever folder they are in.
     recipe : mapping of str to mapping, default=None
         Sections ``model``, ``pairs``, ``training``, ``linear`` and ``output``, with the values
         that differ from the defaults; see :doc:`/guide/training`. None: a k-mer model.
@@ -91,8 +90,8 @@ def train_model(
     Returns
     -------
     Backbone
-        The trained model. In a run of several processes, only the first one has the linear part
-        of a k-mer model and the precision of the section ``output``.
+        The trained model. Of several processes, only the first one has the linear part of a k-mer
+        model and the precision of the section ``output``.
 
     Raises
     ------
@@ -114,14 +113,13 @@ def train_model(
     >>> from dnaembed.training import train_model
     >>> recipe = {
     ...     "model": {"k": [3], "hidden_size": 16, "intermediate_size": 16},
-    ...     "pairs": {"min_length": 500, "max_length": 1000},
     ...     "training": {"n_steps": 2, "batch_size": 8},
     ... }
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_demo_reads(f"{folder}/demo")
     ...     model = train_model(f"{folder}/demo/genomes", recipe, f"{folder}/run")
-    >>> type(model).__name__
-    'KmerProfileBackbone'
+    >>> model.model.config.k
+    [3]
     """
     run = Path(output)
     folders = [genomes] if isinstance(genomes, str | os.PathLike) else list(genomes)
@@ -129,6 +127,10 @@ def train_model(
     processes = join_processes(device)
     merged = merge_recipes(DEFAULTS, recipe or {})
     config = make_config(merged["training"], seed=seed)
+    _check_section(merged["linear"], add_linear_part, "parameters of the linear part")
+    dtype = merged["output"].get("dtype", "float32")
+    if dtype not in DTYPES or set(merged["output"]) - {"dtype"}:
+        raise ValueError(f"output takes a dtype out of {sorted(DTYPES)}, got {merged['output']}.")
     splits = {"genomes": split}
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
@@ -142,8 +144,8 @@ def train_model(
         places = [str(Path(folder).resolve()) for folder in folders]
         given = {
             "genomes": places[0] if len(places) == 1 else places,
-            "catalog": None if catalog is None else os.fspath(catalog),
-            "labels": None if labels is None else os.fspath(labels),
+            "catalog": catalog and os.fspath(catalog),
+            "labels": labels and os.fspath(labels),
             "split": split,
             "validation_split": validation_split,
             "seed": seed,
@@ -163,7 +165,8 @@ def train_model(
         make_backbone(merged["model"], source, seed=seed).save(run / "start")
     processes.wait()
     backbone = load_backbone(run / "start")
-    check_finish(merged, backbone)
+    if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
+        raise ValueError("Only a k-mer profile model has a linear part.")
     trainer = ContrastiveTrainer(
         backbone, source, config, validation_source=validation, output_dir=run, device=device
     )
@@ -173,7 +176,7 @@ def train_model(
         if merged["linear"] and isinstance(backbone, KmerProfileBackbone):
             real = make_pairs(store, merged["pairs"] | {"virtual_share": 0.0}, seed=seed)
             backbone = add_linear_part(backbone, real, **merged["linear"])
-        backbone.model.to(dtype=DTYPES[merged["output"].get("dtype", "float32")])
+        backbone.model.to(dtype=DTYPES[dtype])
         backbone.save(run / "model")
         logger.info("Wrote %s.", run / "model")
     return backbone
@@ -244,11 +247,6 @@ def make_pairs(store: GenomeStore, section: Mapping[str, Any], *, seed: int) -> 
     """Make the pair source of a recipe; an own ``seed`` in the section wins."""
     values = {"seed": seed} | dict(section)
     _check_section(values, GenomePairs, "parameters of pairs")
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
-    if isinstance(values.get("error_model"), Mapping):
-        values["error_model"] = ErrorModel(**values["error_model"])
     return GenomePairs(store, **values)
 
 
@@ -275,17 +273,6 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     if isinstance(backbone, KmerProfileBackbone):
         fit_profile_statistics(backbone, source)
     return backbone
-
-
-def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) -> None:
-    """Refuse wrong sections ``linear`` and ``output`` before the training, not after it."""
-    output = dict(recipe["output"])
-    if output.pop("dtype", "float32") not in DTYPES or output:
-        raise ValueError(f"output takes a dtype out of {sorted(DTYPES)}, got {recipe['output']}.")
-    if recipe["linear"]:
-        if not isinstance(backbone, KmerProfileBackbone):
-            raise ValueError("Only a k-mer profile model has a linear part.")
-        _check_section(recipe["linear"], add_linear_part, "parameters of the linear part")
 
 
 def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:

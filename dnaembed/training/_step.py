@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,7 +12,7 @@ from torch.nn.functional import normalize
 
 from ..backbones import Backbone
 from ..backbones._device import resolve_device
-from ..utils._randomness import derive_seed, own_generators, seeded
+from ..utils._randomness import derive_seed, seeded
 from ._config import TrainingConfig
 from ._losses import LOSSES
 from ._prepare import Chunk, PreparedStep
@@ -92,10 +91,7 @@ class Processes:
 
 
 def join_processes(device: str | torch.device | None = None) -> Processes:
-    """Join the processes that ``torchrun`` started; without it, this one is alone.
-
-    The device, as far as the caller knows it, decides how processes talk.
-    """
+    """Join the processes that ``torchrun`` started, which talk as suits the device, if it did."""
     if not (distributed.is_available() and distributed.is_initialized()):
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return Processes()
@@ -108,10 +104,7 @@ def join_processes(device: str | torch.device | None = None) -> Processes:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step gave besides gradients, detached, over the whole batch.
-
-    `z1` and `z2` are the unit vectors of the views; `z1` of the mixed ones where the step mixes.
-    """
+    """Loss and unit vectors of the whole batch, detached; `z1` may be mixed."""
 
     loss: Tensor
     z1: Tensor
@@ -121,8 +114,9 @@ class StepOutput:
 class ContrastiveStep:
     """Computes loss and gradients; holds nothing that changes from step to step.
 
-    A contrastive loss is not a sum over examples: neither averaging the gradients of processes nor
-    adding those of smaller batches gives that of the whole. Instead (GradCache):
+    A contrastive loss is not a sum over examples, so neither gradients of processes may be averaged
+    nor those of smaller batches added. Instead (GradCache: Gao et al., "Scaling deep contrastive
+    learning batch size under memory limited setup", RepL4NLP 2021):
 
     1. every process embeds its rows, chunk by chunk;
     2. the unit vectors, a few numbers per row, are gathered: every process computes the loss of the
@@ -130,11 +124,6 @@ class ContrastiveStep:
     3. each process takes that gradient at its own rows back through the model, chunk by chunk
        (embedding again, with the same dropout, if there was more than one), and the gradients of
        the weights are *added* over the processes.
-
-    References
-    ----------
-    Gao et al., "Scaling deep contrastive learning batch size under memory limited setup",
-    RepL4NLP 2021.
     """
 
     def __init__(
@@ -165,10 +154,7 @@ class ContrastiveStep:
         gradient = self._own_gradient(z1, z2)
         for i, (chunk, seed) in enumerate(zip(chunks, seeds, strict=True)):
             part = parts[i] if at_once else self._forward(chunk, seed)
-            # What is recomputed on the way back draws its dropout again.
-            redraws = self.config.gradient_checkpointing
-            with own_generators(self.device) if redraws else nullcontext():
-                part.backward(gradient[chunk.rows])
+            part.backward(gradient[chunk.rows])
         self._add_over_processes()
         return StepOutput(loss.detach(), z1.detach(), z2.detach())
 
@@ -225,11 +211,8 @@ class ContrastiveStep:
     def _add_over_processes(self) -> None:
         if self.processes.number == 1:
             return
-        trained = [
-            p
-            for p in chain(self.backbone.model.parameters(), self.head.parameters())
-            if p.requires_grad
-        ]
+        weights = chain(self.backbone.model.parameters(), self.head.parameters())
+        trained = [p for p in weights if p.requires_grad]
         # One message for all: a gradient that this process did not need counts as zero.
         flat = torch.cat(
             [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained]

@@ -20,21 +20,13 @@ from ..utils._ahead import ahead
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import Checkpoint, latest_checkpoint, write_checkpoint, write_rows
-from ._config import TrainingConfig
+from ._checkpoint import latest_checkpoint, write_checkpoint, write_rows
+from ._config import FREE, TrainingConfig
 from ._losses import LOSSES, alignment, uniformity, unmixed
 from ._pairs import PairSource
 from ._prepare import PreparedStep, prepare_step
 from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
-from ._weights import (
-    assign,
-    checkpointed,
-    copies,
-    exchanged,
-    freeze_first_layers,
-    move_towards,
-    weight_groups,
-)
+from ._weights import assign, copies, freeze_first_layers, move_towards
 
 logger = logging.getLogger("dnaembed")
 
@@ -47,17 +39,13 @@ class ContrastiveTrainer:
     """Train a backbone so that sequences of one species lie close together.
 
     The default is Curriculum Contrastive Learning (C2LR): Weighted SimCLR for the first third of
-    the steps, Manifold Instance Mixup for the rest.
+    the steps, Manifold Instance Mixup for the rest. With ``torchrun`` it trains in several
+    processes. It is not built on transformers' ``Trainer``, which averages gradients over
+    processes: here the loss, its negatives and its mixing permutation are those of the whole
+    batch, so that neither the number of processes (but for the draws of dropout) nor `budget`
+    changes the result.
 
-    With ``torchrun`` it trains in several processes. It is not built on transformers' ``Trainer``,
-    which adds up losses of examples over accumulation steps and averages gradients over processes:
-    a contrastive loss belongs to the batch as a whole. Here unit vectors are gathered over all
-    processes and the loss, its negatives, its masks and its mixing permutation are those of the
-    whole batch, so that neither the number of processes, but for the draws of dropout, nor that of
-    chunks (`budget`) changes the result.
-
-    Every step is a pure function of the weights, the seeds and the step number: pairs, mixing and
-    dropout are drawn from generators keyed by the step, never from a global one. A run that was
+    Every step is a pure function of the weights, the seeds and the step number. A run that was
     killed and resumed gives the same weights, bit for bit on a CPU.
 
     Parameters
@@ -69,8 +57,8 @@ class ContrastiveTrainer:
     config : TrainingConfig, default=None
         Hyperparameters; the defaults if None.
     validation_source : PairSource, default=None
-        Pairs of other species; its first steps are used, the same in each validation. The loss of
-        unmixed pairs in evaluation mode is what `validation_loss` means.
+        Pairs of other species; its first steps are used, the same in each validation, unmixed and
+        in evaluation mode.
     output_dir : path-like, default=None
         Folder for ``log.csv``, ``validation.csv``, ``training.json``, ``checkpoints`` and ``best``.
         None writes nothing.
@@ -97,8 +85,7 @@ class ContrastiveTrainer:
 
     References
     ----------
-    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-    embeddings", Bioinformatics 41 (2025), i255.
+    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
     """
 
     def __init__(
@@ -121,6 +108,7 @@ class ContrastiveTrainer:
         self.source = source
         self.validation_source = validation_source
         self.output_dir = None if output_dir is None else Path(output_dir)
+        self._written = self.output_dir if self.processes.is_first else None
         self.device = self.processes.device(device)
         self.head = ProjectionHead(
             backbone.embedding_size, config.head_size, seed=derive_seed(config.seed)
@@ -129,7 +117,6 @@ class ContrastiveTrainer:
         self.history: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        self._best_weights: list[Tensor] | None = None
         backbone.model.to(self.device)
         self.head.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
@@ -142,14 +129,21 @@ class ContrastiveTrainer:
         if not self._weights:
             raise ValueError("The model has no parameter to train.")
         self._same_start()
-        self._anchor = copies(self._encoder_weights) if config.anchor else None
-        self._average = copies(self._weights) if config.ema_decay is not None else None
-        rate, decay = config.learning_rate, config.weight_decay
-        head_rate = rate if config.head_learning_rate is None else config.head_learning_rate
+        # Copies of weights that a step or a validation needs, by their names in a checkpoint.
+        self._kept: dict[str, list[Tensor]] = {}
+        if config.anchor:
+            self._kept["anchor"] = copies(self._encoder_weights)
+        if config.ema_decay is not None:
+            self._kept["average"] = copies(self._weights)
+        groups: list[dict[str, Any]] = []
+        for module in (backbone.model, self.head):
+            trained = [p for p in module.parameters() if p.requires_grad]
+            groups.append({"params": [p for p in trained if p.ndim > 1]})
+            groups.append({"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0})
         self._optimizer = torch.optim.AdamW(
-            weight_groups(backbone.model, rate, decay) + weight_groups(self.head, head_rate, decay),
-            lr=rate,
+            [group for group in groups if group["params"]],
             betas=config.betas,
+            weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )
         self._scaler = torch.amp.GradScaler(
@@ -180,24 +174,20 @@ class ContrastiveTrainer:
         FloatingPointError
             If the loss is not finite.
         """
-        checkpoint = None
         if resume and self.output_dir is not None:
-            checkpoint = latest_checkpoint(self.output_dir / "checkpoints")
-        if checkpoint is not None:
-            self._restore(checkpoint)
+            self._restore(self.output_dir / "checkpoints")
         self._begin_tables()
         try:
-            with checkpointed(self.backbone.model, self.config.gradient_checkpointing):
-                self._run()
+            self._run()
         finally:
             for parameter in self._frozen:
                 parameter.requires_grad_(True)
             self._optimizer.zero_grad()
-            self.backbone.model.eval()
-        if self._best_weights is not None:
-            assign(self._encoder_weights, self._best_weights)
-        elif self._average is not None:
-            assign(self._weights, self._average)
+        self.backbone.model.eval()
+        if "best" in self._kept:
+            assign(self._encoder_weights, self._kept["best"])
+        elif "average" in self._kept:
+            assign(self._weights, self._kept["average"])
         return self.backbone
 
     def _run(self) -> None:
@@ -239,21 +229,21 @@ class ContrastiveTrainer:
 
     def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
         config = self.config
-        factor = config.learning_rate_factor(self.step)
+        rate = config.learning_rate * config.learning_rate_factor(self.step)
         for group in self._optimizer.param_groups:
-            group["lr"] = group["highest"] * factor
+            group["lr"] = rate
         self._optimizer.zero_grad()
         output = self._compute.gradients(prepared, self.step, self._scaler)
         self._scaler.unscale_(self._optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self._weights, _MAX_NORM)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        if self._anchor is not None:
-            share = min(1.0, config.learning_rate * factor * config.anchor)
-            move_towards(self._encoder_weights, self._anchor, share)
-        if self._average is not None and config.ema_decay is not None:
+        if "anchor" in self._kept:
+            share = min(1.0, rate * config.anchor)
+            move_towards(self._encoder_weights, self._kept["anchor"], share)
+        if config.ema_decay is not None:
             decay = min(config.ema_decay, (1 + self.step) / (10 + self.step))
-            move_towards(self._average, self._weights, 1 - decay)
+            move_towards(self._kept["average"], self._weights, 1 - decay)
         return output, norm
 
     def _row(
@@ -288,11 +278,13 @@ class ContrastiveTrainer:
             return
         self.backbone.model.eval()
         self.head.eval()
-        with exchanged(self._weights, self._average):
-            rows = [{"step": self.step} | self._validation_loss(self.validation_source)]
-            if self.processes.number > 1:  # all take the decisions of the first
-                distributed.broadcast_object_list(rows)
-            self._keep_if_best(rows[0])
+        own = copies(self._weights)
+        assign(self._weights, self._kept.get("average", own))
+        rows = [{"step": self.step} | self._validation_loss(self.validation_source)]
+        if self.processes.number > 1:  # all take the decisions of the first
+            distributed.broadcast_object_list(rows)
+        self._keep_if_best(rows[0])
+        assign(self._weights, own)
         self._training_mode()
         self.validations.append(rows[0])
         self._log("validation.csv", rows[0])
@@ -312,9 +304,9 @@ class ContrastiveTrainer:
         if self.best is not None and row["validation_loss"] >= self.best["validation_loss"]:
             return
         self.best = row
-        self._best_weights = copies(self._encoder_weights)
-        if self.output_dir is not None and self.processes.is_first:
-            with atomic_folder(self.output_dir / "best") as beside:
+        self._kept["best"] = copies(self._encoder_weights)
+        if self._written is not None:
+            with atomic_folder(self._written / "best") as beside:
                 self.backbone.save(beside / "model")
                 (beside / "validation.json").write_text(json.dumps(row), encoding="utf-8")
 
@@ -333,32 +325,28 @@ class ContrastiveTrainer:
 
     def _begin_tables(self) -> None:
         """Begin the tables with what a checkpoint knows; what came after it happens again."""
-        if self.output_dir is None or not self.processes.is_first:
+        if self._written is None:
             return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self._written.mkdir(parents=True, exist_ok=True)
         content = {"config": self.config.to_dict(), "n_processes": self.processes.number}
-        with atomic_output(self.output_dir / "training.json") as beside:
+        with atomic_output(self._written / "training.json") as beside:
             beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        write_rows(self.output_dir / "log.csv", self.history)
-        write_rows(self.output_dir / "validation.csv", self.validations)
+        write_rows(self._written / "log.csv", self.history)
+        write_rows(self._written / "validation.csv", self.validations)
 
     def _log(self, name: str, row: dict[str, Any]) -> None:
-        if self.output_dir is not None and self.processes.is_first:
-            write_rows(self.output_dir / name, [row], append=True)
+        if self._written is not None:
+            write_rows(self._written / name, [row], append=True)
 
     def _save(self) -> None:
-        if self.output_dir is None or not self.processes.is_first:
+        if self._written is None:
             return
         tensors = {f"model.{name}": t for name, t in self.backbone.model.state_dict().items()}
         tensors |= {f"head.{name}": t for name, t in self.head.state_dict().items()}
         for index, values in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in values.items()}
-        for name, weights in (
-            ("average", self._average),
-            ("anchor", self._anchor),
-            ("best", self._best_weights),
-        ):
-            tensors |= {f"{name}.{i}": t for i, t in enumerate(weights or [])}
+        for name, weights in self._kept.items():
+            tensors |= {f"{name}.{i}": t for i, t in enumerate(weights)}
         state = {
             "config": self.config.to_dict(),
             "scaler": self._scaler.state_dict(),
@@ -366,19 +354,23 @@ class ContrastiveTrainer:
             "validations": self.validations,
             "best": self.best,
         }
-        write_checkpoint(self.output_dir / "checkpoints", self.step, tensors, state)
+        write_checkpoint(self._written / "checkpoints", self.step, tensors, state)
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        state = checkpoint.state
-        known = self.config.to_dict()
-        before = TrainingConfig.from_dict({k: v for k, v in state["config"].items() if k in known})
-        changed = self.config.differences(before)
+    def _restore(self, folder: Path) -> None:
+        """Continue from the newest checkpoint of a folder, if it has one."""
+        checkpoint = latest_checkpoint(folder)
+        if checkpoint is None:
+            return
+        step, tensors, state = checkpoint
+        before = TrainingConfig().to_dict() | state["config"]
+        now = self.config.to_dict()
+        changed = [name for name in now if name not in FREE and now[name] != before[name]]
         if changed:
             raise ValueError(
-                f"The checkpoint of step {checkpoint.step} was written with other values of "
-                f"{changed}; resume with the same, or train into a new folder."
+                f"The checkpoint of step {step} was written with other values of {changed}; "
+                "resume with the same, or train into a new folder."
             )
-        parts = _by_prefix(checkpoint.tensors)
+        parts = _by_prefix(tensors)
         self.backbone.model.load_state_dict(parts["model"])
         self.head.load_state_dict(parts.get("head", {}))
         moments = _by_prefix(parts.get("optimizer", {}))
@@ -387,17 +379,15 @@ class ContrastiveTrainer:
             {"state": {int(i): values for i, values in moments.items()}, "param_groups": groups}
         )
         self._scaler.load_state_dict(state["scaler"])
-        for name, weights in (("average", self._average), ("anchor", self._anchor)):
-            if weights is not None:
-                assign(weights, _in_order(parts[name]))
         if "best" in parts:
-            self._best_weights = copies(self._encoder_weights)
-            assign(self._best_weights, _in_order(parts["best"]))
-        self.step = checkpoint.step
+            self._kept["best"] = copies(self._encoder_weights)
+        for name, weights in self._kept.items():
+            assign(weights, [parts[name][str(i)] for i in range(len(weights))])
+        self.step = step
         self.history = state["history"]
         self.validations = state["validations"]
         self.best = state["best"]
-        logger.info("Continuing from the checkpoint of step %d.", self.step)
+        logger.info("Continuing from the checkpoint of step %d.", step)
 
 
 def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) -> None:
@@ -411,11 +401,6 @@ def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) 
             f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
             f"use one of {others}."
         )
-    can = getattr(backbone.model, "supports_gradient_checkpointing", False)
-    if config.gradient_checkpointing and not can:
-        raise ValueError(
-            f"gradient_checkpointing is not possible with {type(backbone.model).__name__}."
-        )
 
 
 def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -425,7 +410,3 @@ def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         prefix, _, rest = name.partition(".")
         parts.setdefault(prefix, {})[rest] = tensor
     return parts
-
-
-def _in_order(parts: Mapping[str, Tensor]) -> list[Tensor]:
-    return [parts[str(i)] for i in range(len(parts))]

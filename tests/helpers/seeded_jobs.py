@@ -184,9 +184,7 @@ JOBS = {
     ),
     "train_bpe_tokenizer": lambda seed: train_bpe_tokenizer(READS, vocab_size=64).to_str(),
     "tiny transformer": lambda seed: fine_tuned(tiny_transformer(), seed),
-    "tiny transformer, recomputed": lambda seed: fine_tuned(
-        tiny_transformer(), seed, gradient_checkpointing=True, budget=200
-    ),
+    "tiny transformer, in pieces": lambda seed: fine_tuned(tiny_transformer(), seed, budget=200),
     "ReadPairs": lambda seed: _batches(
         ReadPairs(READS, Y, min_length=50, max_length=99, seed=seed)
     ),

@@ -98,5 +98,3 @@ def test_bad_input(source):
     backbone = make(linear_size=0)
     with pytest.raises(ValueError, match="labels of all pairs"):
         add_linear_part(backbone, _Unlabelled(source), size=2, n_batches=1, n_pairs=10)
-    with pytest.raises(ValueError, match="shrinkage"):
-        add_linear_part(backbone, source, size=2, n_batches=1, n_pairs=10, shrinkage=2)

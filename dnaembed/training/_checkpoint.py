@@ -1,12 +1,11 @@
-"""What a run leaves behind: checkpoints, complete or not there, and tables of its course."""
+"""What a run leaves behind: checkpoints, complete or not there."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +53,3 @@ def latest_checkpoint(
 def _checkpoints(folder: Path) -> list[Path]:
     found = folder.glob("step-*")
     return sorted(path for path in found if path.name.removeprefix("step-").isdecimal())
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, append: bool = False) -> None:
-    """Write rows of the same columns into a table, or append them to it."""
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
-        if rows:
-            writer = csv.DictWriter(file, list(rows[0]))
-            if not file.tell():
-                writer.writeheader()
-            for row in rows:
-                plain = {n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()}
-                writer.writerow(plain)

@@ -36,14 +36,11 @@ class TrainingConfig:
         Columns of the projection head; None applies the loss to the embedding itself.
     learning_rate : float, default=3e-4
         Highest learning rate. The paper's 3e-6 is for a pretrained encoder of 117 M parameters.
-    weight_decay : float, default=0.01
-        Of matrices; vectors (biases, norms) have none.
-    betas : tuple of float, default=(0.9, 0.999)
-        Of AdamW.
-    warmup : float, default=0.05
-        Share of the steps in which the learning rate rises linearly.
-    final_learning_rate : float, default=0.0
-        Where the cosine ends, as a share of the highest rate.
+    weight_decay, betas : float and tuple of float, default=0.01 and (0.9, 0.999)
+        Of AdamW. Vectors (biases, norms) do not decay.
+    warmup, final_learning_rate : float, default=0.05, 0.0
+        Share of the steps in which the learning rate rises linearly, and where the cosine after
+        them ends, as a share of the highest rate.
     ema_decay : float, default=None
         Average the weights exponentially with this decay (less in the first steps); validate and
         return the average. None: no average.
@@ -61,12 +58,8 @@ class TrainingConfig:
         None: the whole batch at once.
     n_workers : int, default=1
         Threads that draw and featurise the batches of the next steps.
-    eval_every : int, default=None
-        Steps between validations; None validates only at the end.
-    checkpoint_every : int, default=None
-        Steps between checkpoints; None writes none.
-    log_every : int, default=20
-        Steps between rows of the log.
+    eval_every, checkpoint_every, log_every : int, default=None, None, 20
+        Steps between validations (None: one at the end), checkpoints (None: none), rows of the log.
     seed : int, default=0
         Of the head, the mixing and the dropout. (Pairs have the seed of their source.)
 

@@ -31,46 +31,31 @@ class ContrastiveFineTuner(BaseEstimator):
 
     Parameters
     ----------
-    n_steps : int, default=300
-        Optimiser steps.
-
-    batch_size : int, default=128
-        Pairs per step.
-
+    n_steps, batch_size : int, default=300, 128
+        Optimiser steps, and pairs per step.
     learning_rate : float or "auto", default="auto"
         Highest learning rate; it rises over the first tenth of the steps and falls with a cosine.
-        ``"auto"`` is what measured best with k-mer models: 5e-4 without labels, 3e-5 with them, as
-        there are few labelled reads as a rule. It is 1e-5 for transformers.
-
-    loss : str, default="weighted_simclr"
-        A name in `LOSSES`; it acts on the embedding itself.
-
-    temperature : float, default=0.05
-        Of the loss.
-
+        ``"auto"`` is what measured best with k-mer models (5e-4 without labels, 3e-5 with them),
+        and 1e-5 for transformers.
+    loss, temperature : str and float, default="weighted_simclr" and 0.05
+        A name in `LOSSES`, and its temperature. It acts on the embedding itself.
     anchor : float, default=0.0
         Against forgetting: each step moves the weights by ``learning rate x anchor`` of the way
         back to where they were before.
-
     n_trainable_layers : int, default=None
         Last hidden layers to train, which keeps large models from forgetting. None trains all.
-
     min_length, max_length : int, default=800, 10000
         Lengths, in bases, of the pieces of reads; as far as a read is long enough.
-
     min_read_length : int, default=1000
         A read shorter than this is not cut in two: it takes part only with other reads of its
         label, and not at all without labels.
-
     min_reads : int or "auto", default="auto"
         The model stays as it is, with a warning, if fewer reads than this can be used. ``"auto"``
         is 2000 without labels and 300 with them. On genera that it was not trained on, the bundled
         model got better from 1,500 unlabelled reads or more and worse from less than 1,000; better
         from 390 labelled reads, and no better from 160.
-
     mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Precision of the matrix products.
-
     budget : int, default=None
         Cost units (tokens, or sequences for a k-mer model) that pass through the model at once;
         larger batches are computed in pieces with the same gradients. None: the whole batch.
@@ -79,7 +64,6 @@ class ContrastiveFineTuner(BaseEstimator):
     ----------
     n_steps_ : int
         Steps done, those of `partial_fine_tune` included.
-
     history_ : list of dict
         Loss, alignment and uniformity by step.
 
@@ -163,9 +147,8 @@ class ContrastiveFineTuner(BaseEstimator):
         Returns
         -------
         Backbone
-            In evaluation mode, on the device of `backbone`. The same weights as before, with a
-            warning, if all reads that can be used are of one label, so that there is nothing to
-            tell apart, or if there are fewer than `min_reads`.
+            In evaluation mode, on the device of `backbone`. The weights as before, with a warning,
+            if all usable reads are of one label, or there are fewer than `min_reads`.
 
         Raises
         ------
@@ -179,10 +162,7 @@ class ContrastiveFineTuner(BaseEstimator):
     def partial_fine_tune(
         self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
     ) -> Backbone:
-        """Continue from a fine-tuned model with more reads; see `fine_tune` for the parameters.
-
-        The anchor is where this call starts.
-        """
+        """Continue from a fine-tuned model with more reads; it is also the anchor."""
         if not hasattr(self, "n_steps_"):
             return self.fine_tune(backbone, X, y, random_state=random_state)
         return self._run(backbone, X, y, random_state)

@@ -1,8 +1,4 @@
-"""Contrastive losses on unit vectors, and what the embeddings look like under them.
-
-Everything is computed in log space and in at least float32: at the usual temperature of 0.05 a
-similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negatives.
-"""
+"""Contrastive losses on unit vectors, in log space, and how embeddings lie under them."""
 
 from __future__ import annotations
 
@@ -48,7 +44,7 @@ def weighted_simclr(
     Returns
     -------
     Tensor
-        A scalar, 0 where no anchor has a negative.
+        A scalar, 0 where no anchor has a negative; in float32 at least, as of all losses.
 
     Raises
     ------
@@ -120,11 +116,6 @@ def mi_mix(
     -------
     Tensor
         A scalar.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or the temperature is not positive.
 
     References
     ----------
@@ -220,7 +211,7 @@ class Loss:
     ----------
     function : callable
         With the signature of `mi_mix` if the views 1 are mixed, else of `supcon`.
-    mixed_layers : {"none", "first", "all"}, default="none"
+    mixed_layers : {"first", "all"}, default=None
         The views 1 are mixed at the input of one of these hidden layers, drawn in each step.
     phases : tuple of str, default=()
         Of a curriculum: the losses before and after ``phase_split`` of the steps. `function` and
@@ -236,13 +227,8 @@ class Loss:
     """
 
     function: Callable[..., Tensor]
-    mixed_layers: Literal["none", "first", "all"] = "none"
+    mixed_layers: Literal["first", "all"] | None = None
     phases: tuple[str, ...] = ()
-
-    @property
-    def mixes(self) -> bool:
-        """Whether views 1 are mixed."""
-        return self.mixed_layers != "none"
 
 
 #: The losses by name: every value of ``loss=`` in the package.
@@ -258,11 +244,11 @@ LOSSES: dict[str, Loss] = {
 def unmixed(name: str) -> str:
     """Name the loss that validates one that may mix: of its phases, the first that does not."""
     names = LOSSES[name].phases or (name,)
-    return next((one for one in names if not LOSSES[one].mixes), "weighted_simclr")
+    return next((one for one in names if not LOSSES[one].mixed_layers), "weighted_simclr")
 
 
 def alignment(z1: Tensor, z2: Tensor) -> Tensor:
-    r"""Compute the mean squared distance of positive pairs, from 0 (best) to 4.
+    """Compute the mean squared distance of positive pairs, from 0 (best) to 4.
 
     Parameters
     ----------
@@ -272,12 +258,8 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar.
-
-    References
-    ----------
-    Wang and Isola, "Understanding contrastive representation learning through alignment and
-    uniformity on the hypersphere", ICML 2020; of `uniformity` as well.
+        A scalar (Wang and Isola, "Understanding contrastive representation learning through
+        alignment and uniformity on the hypersphere", ICML 2020).
 
     Examples
     --------
@@ -290,7 +272,7 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
 
 
 def uniformity(z: Tensor) -> Tensor:
-    r"""Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
+    """Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
 
     Parameters
     ----------
@@ -300,7 +282,7 @@ def uniformity(z: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar.
+        A scalar; the source is that of `alignment`.
 
     Examples
     --------

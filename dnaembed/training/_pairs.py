@@ -97,20 +97,7 @@ class _PiecePairs:
         )
 
     def sample(self, step: int, n_pairs: int) -> PairBatch:
-        """Draw the pairs of one step: a pure function of the seed, `step` and `n_pairs`.
-
-        Parameters
-        ----------
-        step : int
-            Number of the step, from 0.
-        n_pairs : int
-            Number of pairs.
-
-        Returns
-        -------
-        PairBatch
-            The pairs and the numbers of their labels.
-        """
+        """Draw `n_pairs` pairs: a pure function of the seed, `step` and `n_pairs`."""
         if n_pairs < 1:
             raise ValueError(f"n_pairs must be >= 1, got {n_pairs}.")
         # Philox keyed by the step: there is no state to save, to share or to lose.
@@ -267,16 +254,12 @@ class ReadPairs(_PiecePairs):
         The reads, at least two bases each; see `dnaembed.check_sequences`.
     labels : array-like of shape (n_reads,), default=None
         Species of each read, of any kind that sorts. A read with a negative integer is of unknown
-        species, and is paired with itself only. None: all are unknown.
+        species, and is paired with itself only. None: all are unknown. Batches number the known
+        labels from 0 in sorted order, and then each read of unknown species.
     min_length, max_length : int, default=800, 10000
         Lengths of pieces are log-uniform between these, as far as the read is long enough.
     seed : int, default=0
         Same seed, same pairs.
-
-    Notes
-    -----
-    The labels of the batches are numbers from 0 in the sorted order of the known labels. Each read
-    of unknown species has a number of its own after those.
 
     Examples
     --------

@@ -87,8 +87,8 @@ def prepare_step(
     own = range(process * share, (process + 1) * share)
     draw = None
     partner = {i: i for i in own}
-    if (entry := LOSSES[loss]).mixes:
-        n_layers = 1 if entry.mixed_layers == "first" else backbone.n_mixing_layers
+    if mixed_layers := LOSSES[loss].mixed_layers:
+        n_layers = 1 if mixed_layers == "first" else backbone.n_mixing_layers
         draw = draw_mixing(n, n_layers, seed=config.seed, step=step)
         partner = {i: int(draw.permutation[i]) for i in own}
     # Sequences are numbered: view 1 of the whole batch, then view 2.

@@ -24,7 +24,7 @@ from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
 from ._fit_profile import add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
-from ._step import join_processes
+from ._step import join_processes, wait_for_all
 from ._trainer import ContrastiveTrainer
 
 logger = logging.getLogger("dnaembed")
@@ -72,14 +72,11 @@ def train_model(
     output : path-like, default="run"
         New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
         the course of the loss.
-    catalog : path-like, default=None
-        Table of the genomes of a single folder; ``catalog.tsv`` in each if None.
-    labels : path-like, default=None
-        Table with path and species of each genome of a single folder, in place of a catalogue.
-    split : str, default=None
-        Train on this split of the catalogue only.
-    validation_split : str, default=None
-        Measure the loss on this split, of other species.
+    catalog, labels : path-like, default=None
+        Of a single folder: its table of genomes, ``catalog.tsv`` in it if None, or in its place a
+        table with path and species of each genome.
+    split, validation_split : str, default=None
+        Train on this split of the catalogue only; measure the loss on that, of other species.
     resume : bool, default=False
         Continue the run in `output` from its newest checkpoint.
     device : str or torch.device, default=None
@@ -99,12 +96,7 @@ def train_model(
         If `output` holds a run and `resume` is false, or a run that is complete.
     ValueError
         If the recipe has unknown names or values out of range, or differs from that of the run,
-        or there are no genomes.
-
-    Warns
-    -----
-    UserWarning
-        If genomes that are too short are left out; the warning counts them.
+        or there are no genomes. (Genomes that are too short are counted in a warning.)
 
     Examples
     --------
@@ -124,9 +116,9 @@ def train_model(
     run = Path(output)
     folders = [genomes] if isinstance(genomes, str | os.PathLike) else list(genomes)
     device = None if device is None or str(device) == "auto" else resolve_device(str(device))
-    processes = join_processes(device)
+    process, n_processes, _ = join_processes(device)
     merged = merge_recipes(DEFAULTS, recipe or {})
-    config = make_config(merged["training"], seed=seed)
+    config = TrainingConfig.from_dict({"seed": seed} | merged["training"])
     _check_section(merged["linear"], add_linear_part, "parameters of the linear part")
     dtype = merged["output"].get("dtype", "float32")
     if dtype not in DTYPES or set(merged["output"]) - {"dtype"}:
@@ -134,7 +126,7 @@ def train_model(
     splits = {"genomes": split}
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
-    if processes.is_first:
+    if not process:
         names = None if labels is None else read_labels(labels)
         records = {
             name: list_genomes(folders, catalog=catalog, split=one, labels=names)
@@ -153,7 +145,7 @@ def train_model(
         _open_run(run, given | merged, resume)
         for name, listed in records.items():  # once for all processes and runs
             GenomeStore.build(listed, run / name)
-    processes.wait()
+    wait_for_all(n_processes)
     store = GenomeStore(run / "genomes")
     source = make_pairs(store, merged["pairs"], seed=seed)
     validation = None
@@ -161,9 +153,9 @@ def train_model(
         # Other species, and so other domains perhaps: all labels weigh the same.
         section = {k: v for k, v in merged["pairs"].items() if k not in ("seed", "domain_weights")}
         validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed + 1)
-    if processes.is_first and not (run / "start").exists():
+    if not process and not (run / "start").exists():
         make_backbone(merged["model"], source, seed=seed).save(run / "start")
-    processes.wait()
+    wait_for_all(n_processes)
     backbone = load_backbone(run / "start")
     if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
         raise ValueError("Only a k-mer profile model has a linear part.")
@@ -172,7 +164,7 @@ def train_model(
     )
     backbone = trainer.train(resume=resume)
     backbone.model.to("cpu")
-    if processes.is_first:
+    if not process:
         if merged["linear"] and isinstance(backbone, KmerProfileBackbone):
             real = make_pairs(store, merged["pairs"] | {"virtual_share": 0.0}, seed=seed)
             backbone = add_linear_part(backbone, real, **merged["linear"])
@@ -207,8 +199,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Read the sections of a recipe from a ``.toml`` or ``.json`` file.
 
     They are ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
-    (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
-    (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
+    (of `GenomePairs`), ``training`` (of `TrainingConfig`), ``linear`` (of `add_linear_part`) and
     ``output`` (``dtype`` of the weights). TOML has no null: ``"none"`` stands for None.
     """
     path = Path(path)
@@ -256,11 +247,10 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     A new k-mer model takes its statistics from the source, and a new transformer its tokens.
     """
     values = dict(section)
-    if "path" in values:
-        path = values.pop("path")
-        if set(values) - {"revision", "cache_dir", "local_files_only"}:
+    if path := values.pop("path", None):
+        if values:
             raise ValueError(f"A model that exists takes no sizes, got {sorted(values)}.")
-        return load_backbone(path, **values)
+        return load_backbone(path)
     architecture = values.pop("architecture", "kmer_profile")
     kind = backbone_class(architecture)
     if kind is None or architecture in kind.other_model_types:
@@ -273,11 +263,6 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     if isinstance(backbone, KmerProfileBackbone):
         fit_profile_statistics(backbone, source)
     return backbone
-
-
-def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:
-    """Make the hyperparameters of a recipe; an own ``seed`` in the section wins."""
-    return TrainingConfig.from_dict({"seed": seed} | dict(section))
 
 
 def _check_section(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:

@@ -64,42 +64,23 @@ class ProjectionHead(nn.Sequential):
         return normalize(projected.to(wide), dim=1)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """The place of this process among those that train together; the first writes."""
-
-    index: int = 0
-    number: int = 1
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes."""
-        return self.index == 0
-
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.number > 1:
-            distributed.barrier()
-
-    def device(self, device: str | torch.device | None) -> torch.device:
-        """Return where this process computes: among several, each has a GPU of its own."""
-        chosen = resolve_device("auto") if device is None else torch.device(device)
-        if self.number > 1 and chosen.type == "cuda" and chosen.index is None:
-            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-            torch.cuda.set_device(chosen)  # for messages that are not tensors
-        return chosen
-
-
-def join_processes(device: str | torch.device | None = None) -> Processes:
-    """Join the processes that ``torchrun`` started, which talk as suits the device, if it did."""
+def join_processes(device: str | torch.device | None = None) -> tuple[int, int, torch.device]:
+    """Join the processes that ``torchrun`` started: the number of this one, of all, its device."""
+    chosen = resolve_device("auto") if device is None else torch.device(device)
     if not (distributed.is_available() and distributed.is_initialized()):
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-            return Processes()
-        kind = resolve_device("auto").type if device is None else torch.device(device).type
-        distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
-    processes = Processes(distributed.get_rank(), distributed.get_world_size())
-    processes.device(device)
-    return processes
+            return 0, 1, chosen
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if chosen.type == "cuda" and chosen.index is None:  # each has a GPU of its own
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(chosen)  # for messages that are not tensors
+    return distributed.get_rank(), distributed.get_world_size(), chosen
+
+
+def wait_for_all(n_processes: int) -> None:
+    """Wait until all processes are here."""
+    if n_processes > 1:
+        distributed.barrier()
 
 
 @dataclass(frozen=True)
@@ -132,17 +113,14 @@ class ContrastiveStep:
         self.backbone = backbone
         self.head = head
         self.config = config
-        self.device = device
-        self.processes = join_processes(device)
+        self.process, self.n_processes, self.device = join_processes(device)
 
     def gradients(
         self, prepared: PreparedStep, step: int, scaler: torch.amp.GradScaler | None = None
     ) -> StepOutput:
         """Add the gradients of a step to the weights, scaled if there is a scaler."""
         chunks = [chunk.to(self.device) for chunk in prepared.chunks]
-        seeds = [
-            derive_seed(self.config.seed, step, self.processes.index, i) for i in range(len(chunks))
-        ]
+        seeds = [derive_seed(self.config.seed, step, self.process, i) for i in range(len(chunks))]
         at_once = len(chunks) == 1
         with torch.set_grad_enabled(at_once):
             parts = [self._forward(chunk, seed) for chunk, seed in zip(chunks, seeds, strict=True)]
@@ -182,7 +160,7 @@ class ContrastiveStep:
         own = torch.empty_like(torch.cat(parts))
         for chunk, part in zip(chunks, parts, strict=True):
             own[chunk.rows] = part
-        n = self.processes.number
+        n = self.n_processes
         everyone = [own]
         if n > 1:
             everyone = [torch.empty_like(own) for _ in range(n)]
@@ -195,8 +173,8 @@ class ContrastiveStep:
         for z in (z1, z2):
             # Without any negative in the batch the loss does not depend on the vectors.
             gradient = torch.zeros_like(z) if z.grad is None else z.grad
-            size = len(z) // self.processes.number
-            start = self.processes.index * size
+            size = len(z) // self.n_processes
+            start = self.process * size
             gradients.append(gradient[start : start + size])
         return torch.cat(gradients)
 
@@ -209,7 +187,7 @@ class ContrastiveStep:
         return function(*views, temperature=self.config.temperature, labels=labels)
 
     def _add_over_processes(self) -> None:
-        if self.processes.number == 1:
+        if self.n_processes == 1:
             return
         weights = chain(self.backbone.model.parameters(), self.head.parameters())
         trained = [p for p in weights if p.requires_grad]

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, distributed
 
@@ -20,7 +21,7 @@ from ..utils._ahead import ahead
 from ..utils._atomic import atomic_folder, atomic_output
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import latest_checkpoint, write_checkpoint, write_rows
+from ._checkpoint import latest_checkpoint, write_checkpoint
 from ._config import FREE, TrainingConfig
 from ._losses import LOSSES, alignment, uniformity, unmixed
 from ._pairs import PairSource
@@ -67,10 +68,8 @@ class ContrastiveTrainer:
 
     Attributes
     ----------
-    backbone : Backbone
-        The model.
-    head : ProjectionHead
-        The projection that is trained along.
+    backbone, head : Backbone and ProjectionHead
+        The model, and the projection that is trained along.
     step : int
         Steps done.
     history, validations : list of dict
@@ -99,8 +98,8 @@ class ContrastiveTrainer:
         device: str | torch.device | None = None,
     ) -> None:
         config = config or TrainingConfig()
-        self.processes = join_processes(device)
-        _check_config(config, backbone, self.processes.number)
+        self._process, self._n_processes, self.device = join_processes(device)
+        _check_config(config, backbone, self._n_processes)
         if config.checkpoint_every is not None and output_dir is None:
             raise ValueError("checkpoint_every needs an output_dir.")
         self.config = config
@@ -108,8 +107,7 @@ class ContrastiveTrainer:
         self.source = source
         self.validation_source = validation_source
         self.output_dir = None if output_dir is None else Path(output_dir)
-        self._written = self.output_dir if self.processes.is_first else None
-        self.device = self.processes.device(device)
+        self._written = None if self._process else self.output_dir  # the first one writes
         self.head = ProjectionHead(
             backbone.embedding_size, config.head_size, seed=derive_seed(config.seed)
         )
@@ -117,8 +115,8 @@ class ContrastiveTrainer:
         self.history: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        backbone.model.to(self.device)
-        self.head.to(self.device)
+        self._both = torch.nn.ModuleDict({"model": backbone.model, "head": self.head})
+        self._both.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
         if config.n_trainable_layers is not None:
             self._frozen = freeze_first_layers(
@@ -128,7 +126,9 @@ class ContrastiveTrainer:
         self._weights = [*self._encoder_weights, *self.head.parameters()]
         if not self._weights:
             raise ValueError("The model has no parameter to train.")
-        self._same_start()
+        if self._n_processes > 1:  # all start with the weights of the first
+            for weights in self._weights:
+                distributed.broadcast(weights.detach(), 0)
         # Copies of weights that a step or a validation needs, by their names in a checkpoint.
         self._kept: dict[str, list[Tensor]] = {}
         if config.anchor:
@@ -136,7 +136,7 @@ class ContrastiveTrainer:
         if config.ema_decay is not None:
             self._kept["average"] = copies(self._weights)
         groups: list[dict[str, Any]] = []
-        for module in (backbone.model, self.head):
+        for module in self._both.values():
             trained = [p for p in module.parameters() if p.requires_grad]
             groups.append({"params": [p for p in trained if p.ndim > 1]})
             groups.append({"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0})
@@ -152,20 +152,14 @@ class ContrastiveTrainer:
         self._compute = ContrastiveStep(backbone, self.head, config, self.device)
 
     def train(self, *, resume: bool = False) -> Backbone:
-        """Train, and leave the best weights in the backbone.
+        """Train, and leave the best weights in the backbone, which is returned in evaluation mode.
 
-        Best are those of the best validation where there is validation, else the average where
-        there is one, else the last.
+        Best are those of the best validation, or without validation the average, or the last.
 
         Parameters
         ----------
         resume : bool, default=False
             Continue from the newest checkpoint in `output_dir`; start if there is none.
-
-        Returns
-        -------
-        Backbone
-            `backbone`, in evaluation mode.
 
         Raises
         ------
@@ -183,7 +177,7 @@ class ContrastiveTrainer:
             for parameter in self._frozen:
                 parameter.requires_grad_(True)
             self._optimizer.zero_grad()
-        self.backbone.model.eval()
+        self._both.eval()
         if "best" in self._kept:
             assign(self._encoder_weights, self._kept["best"])
         elif "average" in self._kept:
@@ -196,7 +190,7 @@ class ContrastiveTrainer:
         steps = ahead(numbers, self._prepare, n_threads=n_ahead, depth=n_ahead)
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
-        self._training_mode()
+        self._both.train()
         with closing(steps), bar:
             while self.step < config.n_steps:
                 prepared = next(steps)
@@ -208,7 +202,7 @@ class ContrastiveTrainer:
                     row = self._row(prepared, output, norm, perf_counter() - start)
                     self.history.append(row)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in _SHOWN}, refresh=False)
-                    self._log("log.csv", row)
+                    self._log("log.csv", [row])
                 if last or (config.eval_every and self.step % config.eval_every == 0):
                     self._validate()
                 if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
@@ -223,8 +217,8 @@ class ContrastiveTrainer:
             self.config,
             step,
             loss=loss or self.config.loss_at(step),
-            process=self.processes.index,
-            n_processes=self.processes.number,
+            process=self._process,
+            n_processes=self._n_processes,
         )
 
     def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
@@ -255,18 +249,12 @@ class ContrastiveTrainer:
                 f"The loss is {loss} at step {self.step}: lower learning_rate, or use another "
                 "mixed_precision."
             )
-        near = alignment(output.z1, output.z2)
-        if (mixing := prepared.mixing) is not None:  # a mixed view belongs to two others
-            share = mixing.coefficients.to(self.device)
-            own = (output.z1 - output.z2).square().sum(1)
-            other = (output.z1 - output.z2[mixing.permutation.to(self.device)]).square().sum(1)
-            near = (share * own + (1 - share) * other).mean()
         factor = self.config.learning_rate_factor(self.step - 1)
         return {
             "step": self.step,
             "phase": prepared.loss,
             "loss": loss,
-            "alignment": near.item(),
+            "alignment": alignment(output.z1, output.z2).item(),
             "uniformity": uniformity(output.z2).item() if len(output.z2) > 1 else 0.0,
             "gradient_norm": norm.item(),
             "learning_rate": self.config.learning_rate * factor,
@@ -276,18 +264,24 @@ class ContrastiveTrainer:
     def _validate(self) -> None:
         if self.validation_source is None:
             return
-        self.backbone.model.eval()
-        self.head.eval()
+        self._both.eval()
         own = copies(self._weights)
         assign(self._weights, self._kept.get("average", own))
         rows = [{"step": self.step} | self._validation_loss(self.validation_source)]
-        if self.processes.number > 1:  # all take the decisions of the first
+        if self._n_processes > 1:  # all take the decisions of the first
             distributed.broadcast_object_list(rows)
-        self._keep_if_best(rows[0])
+        row = rows[0]
+        if self.best is None or row["validation_loss"] < self.best["validation_loss"]:
+            self.best = row
+            self._kept["best"] = copies(self._encoder_weights)
+            if self._written is not None:
+                with atomic_folder(self._written / "best") as beside:
+                    self.backbone.save(beside / "model")
+                    (beside / "validation.json").write_text(json.dumps(row), encoding="utf-8")
         assign(self._weights, own)
-        self._training_mode()
-        self.validations.append(rows[0])
-        self._log("validation.csv", rows[0])
+        self._both.train()
+        self.validations.append(row)
+        self._log("validation.csv", [row])
 
     def _validation_loss(self, source: PairSource) -> dict[str, Any]:
         sums = torch.zeros(3)
@@ -299,50 +293,29 @@ class ContrastiveTrainer:
         names = ("validation_loss", "validation_alignment", "validation_uniformity")
         return dict(zip(names, (sums / _VALIDATION_STEPS).tolist(), strict=True))
 
-    def _keep_if_best(self, row: dict[str, Any]) -> None:
-        """Keep the weights in use if they are the best so far."""
-        if self.best is not None and row["validation_loss"] >= self.best["validation_loss"]:
-            return
-        self.best = row
-        self._kept["best"] = copies(self._encoder_weights)
-        if self._written is not None:
-            with atomic_folder(self._written / "best") as beside:
-                self.backbone.save(beside / "model")
-                (beside / "validation.json").write_text(json.dumps(row), encoding="utf-8")
-
-    def _training_mode(self) -> None:
-        self.backbone.model.train()
-        self.head.train()
-
-    def _same_start(self) -> None:
-        """Give all processes the weights of the first."""
-        if self.processes.number > 1:
-            flat = torch.cat([p.detach().flatten() for p in self._weights])
-            distributed.broadcast(flat, 0)
-            parts = flat.split([p.numel() for p in self._weights])
-            pairs = zip(self._weights, parts, strict=True)
-            assign(self._weights, [part.view_as(p) for p, part in pairs])
-
     def _begin_tables(self) -> None:
         """Begin the tables with what a checkpoint knows; what came after it happens again."""
         if self._written is None:
             return
         self._written.mkdir(parents=True, exist_ok=True)
-        content = {"config": self.config.to_dict(), "n_processes": self.processes.number}
+        content = {"config": self.config.to_dict(), "n_processes": self._n_processes}
         with atomic_output(self._written / "training.json") as beside:
             beside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        write_rows(self._written / "log.csv", self.history)
-        write_rows(self._written / "validation.csv", self.validations)
+        for name, rows in (("log.csv", self.history), ("validation.csv", self.validations)):
+            (self._written / name).write_bytes(b"")
+            self._log(name, rows)
 
-    def _log(self, name: str, row: dict[str, Any]) -> None:
-        if self._written is not None:
-            write_rows(self._written / name, [row], append=True)
+    def _log(self, name: str, rows: list[dict[str, Any]]) -> None:
+        if self._written is not None and rows:
+            path = self._written / name
+            pd.DataFrame(rows).to_csv(
+                path, mode="a", header=not path.stat().st_size, index=False, float_format="%.7g"
+            )
 
     def _save(self) -> None:
         if self._written is None:
             return
-        tensors = {f"model.{name}": t for name, t in self.backbone.model.state_dict().items()}
-        tensors |= {f"head.{name}": t for name, t in self.head.state_dict().items()}
+        tensors = self._both.state_dict()
         for index, values in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": t for name, t in values.items()}
         for name, weights in self._kept.items():
@@ -371,8 +344,8 @@ class ContrastiveTrainer:
                 "resume with the same, or train into a new folder."
             )
         parts = _by_prefix(tensors)
-        self.backbone.model.load_state_dict(parts["model"])
-        self.head.load_state_dict(parts.get("head", {}))
+        for name, module in self._both.items():
+            module.load_state_dict(parts.get(name, {}))
         moments = _by_prefix(parts.get("optimizer", {}))
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict(
@@ -395,8 +368,8 @@ def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) 
         raise ValueError(
             f"batch_size={config.batch_size} cannot be divided by {n_processes} processes."
         )
-    if LOSSES[config.loss].mixes and backbone.n_mixing_layers < 1:
-        others = [name for name, loss in LOSSES.items() if not loss.mixes]
+    if LOSSES[config.loss].mixed_layers and backbone.n_mixing_layers < 1:
+        others = [name for name, loss in LOSSES.items() if not loss.mixed_layers]
         raise ValueError(
             f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
             f"use one of {others}."

@@ -23,14 +23,11 @@ def freeze_first_layers(model: nn.Module, n_layers: int, n_trainable: int) -> li
         )
     kept = set(stack[max(0, n_layers - n_trainable) :].parameters())
     inside = set(stack.parameters())
-    frozen = []
-    passed = False  # whether the stack has been met: parameters are listed in order of definition
-    for parameter in model.parameters():
-        passed |= parameter in inside
-        trainable = parameter in kept or (passed and parameter not in inside)
-        if parameter.requires_grad and not trainable:
-            parameter.requires_grad_(False)
-            frozen.append(parameter)
+    parameters = list(model.parameters())  # in order of definition
+    end = max(i for i, parameter in enumerate(parameters) if parameter in inside)
+    frozen = [p for p in parameters[: end + 1] if p.requires_grad and p not in kept]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
     return frozen
 
 

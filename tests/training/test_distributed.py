@@ -40,7 +40,7 @@ def run(name, seed=0, folder=None):
     trainer.backbone.model.double()
     trainer.head.double()
     trainer._kept["average"] = [tensor.double() for tensor in trainer._kept["average"]]
-    trainer._training_mode()
+    trainer._both.train()
     trainer._compute.gradients(trainer._prepare(0), 0)
     gradients = [p.grad.clone() for p in trainer._weights]
     trainer._optimizer.zero_grad()

@@ -153,7 +153,7 @@ def scale(backbone):
 
 
 def gradients_of(trainer, step):
-    trainer._training_mode()
+    trainer._both.train()
     trainer._compute.gradients(trainer._prepare(step), step)
     named = trainer.backbone.model.named_parameters()
     return {name: p.grad.clone() for name, p in named if p.grad is not None}

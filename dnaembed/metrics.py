@@ -94,7 +94,7 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
 def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Score the bin of each species.
 
-    Sequences without a bin are left out. Bins and species are then matched one to one so that they
+    Without the sequences that have no bin, bins and species are matched one to one so that they
     share the most sequences.
 
     Parameters

@@ -218,14 +218,6 @@ def test_round_trips(any_embedder, labelled, tmp_path, make):
 
 
 @pytest.mark.slow
-def test_folds_in_processes(labelled):
-    reads, y = labelled
-    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2))
-    alone = cross_val_score(classifier, reads, y, cv=3)
-    np.testing.assert_array_equal(cross_val_score(classifier, reads, y, cv=3, n_jobs=2), alone)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["FewShotSpeciesClassifier", "SpeciesClusterer"])
 def test_sklearn_checks_that_need_the_array_api(name):
     # scipy reads the switch when it is imported, hence another process.

@@ -53,8 +53,7 @@ def weighted_simclr(
 
     References
     ----------
-    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255. Zhang et al., "Pairwise supervised
-    contrastive learning of sentence representations", EMNLP 2021.
+    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
 
     Examples
     --------
@@ -109,8 +108,8 @@ def mi_mix(
     temperature : float
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair; negative: unknown. A candidate with the label of row ``i`` or of row
-        ``permutation[i]`` is not a negative of anchor ``i``, except ``permutation[i]`` itself.
+        Species of each pair; negative: unknown. Candidates with the label of row ``i`` or of
+        ``permutation[i]``, but for that row itself, are not negatives of anchor ``i``.
 
     Returns
     -------
@@ -119,8 +118,7 @@ def mi_mix(
 
     References
     ----------
-    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255. Lee et al., "i-Mix: a
-    domain-agnostic strategy for contrastive representation learning", ICLR 2021.
+    Zhou et al. (as above); ``"i_mix"``: Lee et al., "i-Mix", ICLR 2021.
 
     Examples
     --------
@@ -239,12 +237,6 @@ LOSSES: dict[str, Loss] = {
     "i_mix": Loss(i_mix, "first"),
     "supcon": Loss(supcon),
 }
-
-
-def unmixed(name: str) -> str:
-    """Name the loss that validates one that may mix: of its phases, the first that does not."""
-    names = LOSSES[name].phases or (name,)
-    return next((one for one in names if not LOSSES[one].mixed_layers), "weighted_simclr")
 
 
 def alignment(z1: Tensor, z2: Tensor) -> Tensor:

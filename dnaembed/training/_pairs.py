@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
 from ..datasets._genomes import GenomeStore, pack_sequences
-from ..datasets._read_errors import LETTERS, ErrorModel, check_rates
+from ..datasets._read_errors import ErrorModel, check_rates
 from ._pieces import place_pieces, read_pieces
 
 _ERRORS = ErrorModel().as_array()
@@ -30,11 +30,9 @@ class PairBatch:
     Attributes
     ----------
     view1, view2 : list of str
-        Normalised sequences (characters out of ``ACGTN``); ``view1[i]`` and ``view2[i]`` are a
-        positive pair.
+        Sequences of ``ACGTN``; ``view1[i]`` and ``view2[i]`` are a positive pair.
     labels : ndarray of shape (n_pairs,), int64, or None
-        The species of each pair, so that two pairs of one species are not pushed apart; negative
-        values and None stand for unknown.
+        The species of each pair; negative values and None stand for unknown.
     """
 
     view1: list[str]
@@ -88,13 +86,12 @@ class _PiecePairs:
         self.min_length = min_length
         self.max_length = max_length
         self.seed = seed
-        self._packed, self._gaps, self._piece_offsets = packed, gaps, piece_offsets
-        self._source_pieces = source_pieces
         self._cumulative = np.cumsum(label_weights) / label_weights.sum()
-        self._by_label = np.argsort(source_labels, kind="stable")
-        self._first = np.searchsorted(
-            source_labels[self._by_label], np.arange(len(label_weights) + 1)
-        )
+        by_label = np.argsort(source_labels, kind="stable")
+        first = np.searchsorted(source_labels[by_label], np.arange(len(label_weights) + 1))
+        # What the compiled functions take.
+        self._packed = packed, gaps
+        self._places = by_label, first, source_pieces, piece_offsets
 
     def sample(self, step: int, n_pairs: int) -> PairBatch:
         """Draw `n_pairs` pairs: a pure function of the seed, `step` and `n_pairs`."""
@@ -110,33 +107,15 @@ class _PiecePairs:
         labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
         labels = np.minimum(labels, len(self._cumulative) - 1).astype(np.int64)
         spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
-        place_pieces(
-            labels,
-            self._by_label,
-            self._first,
-            self._source_pieces,
-            self._piece_offsets,
-            lengths,
-            uniforms,
-            spans,
-        )
+        place_pieces(labels, *self._places, lengths, uniforms, spans)
         tables, virtual = self._virtual_species(rng, n_pairs)
         labels = np.where(virtual, len(self._cumulative) + np.arange(n_pairs), labels)
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
+        strands = (uniforms[:, 6:8] < 0.5).T.ravel()
+        rates = rates.T.ravel()
         used = read_pieces(
-            self._packed,
-            self._gaps,
-            spans,
-            (uniforms[:, 6:8] < 0.5).T.ravel(),
-            rates.T.ravel(),
-            _ERRORS,
-            seeds,
-            tables,
-            virtual,
-            LETTERS,
-            letters,
-            read,
+            *self._packed, spans, strands, rates, _ERRORS, seeds, tables, virtual, letters, read
         )
         text = letters[:used].tobytes().decode("ascii")
         stops = np.cumsum(read).tolist()
@@ -176,9 +155,8 @@ class GenomePairs(_PiecePairs):
     domain_weights : mapping of str to float, default=None
         Weight of each label of a domain; 1 for a domain that is not named.
     virtual_share : float, default=0.0
-        Share of pairs of a species that does not exist, with a label of its own. Both views evolve
-        by the same substitutions, drawn anew, whose rates depend on a base and its neighbours.
-        A model would soon know a few hundred species by heart; virtual ones never repeat.
+        Share of pairs of species that never were and never repeat, each with a label of its own:
+        both views evolve by one set of substitution rates of a base between its neighbours.
     virtual_divergence : tuple of float, default=(0.05, 0.2)
         Substitutions per base are uniform between these, drawn for each virtual species.
     seed : int, default=0
@@ -213,10 +191,11 @@ class GenomePairs(_PiecePairs):
             if len(rates) != 2 or rates[0] > rates[1]:
                 raise ValueError(f"{name} must be a pair (low, high), got {rates}.")
             check_rates(np.array(rates, dtype=np.float64))
-        if not virtual_divergence[0]:
-            raise ValueError(f"virtual_divergence must be positive, got {virtual_divergence}.")
-        if not 0 <= virtual_share <= 1:
-            raise ValueError(f"virtual_share must be from 0 to 1, got {virtual_share}.")
+        if not virtual_divergence[0] or not 0 <= virtual_share <= 1:
+            raise ValueError(
+                "virtual_divergence must be positive and virtual_share from 0 to 1, got "
+                f"{virtual_divergence} and {virtual_share}."
+            )
         weights = dict(domain_weights or {})
         unknown = sorted(set(weights) - set(store.domains))
         if unknown:

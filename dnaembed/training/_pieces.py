@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..datasets._genomes import unpack
-from ..datasets._read_errors import corrupt, random_bits
+from ..datasets._read_errors import LETTERS, corrupt, random_bits
 from ..utils._compile import compiled
 
 
@@ -73,7 +73,7 @@ def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
 
 @compiled
 def read_pieces(  # type: ignore[no-untyped-def]
-    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
+    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, out, lengths
 ):
     """Unpack, turn, corrupt and write out pieces; return the number of letters."""
     used = 0
@@ -96,7 +96,7 @@ def read_pieces(  # type: ignore[no-untyped-def]
                     codes[j] = 3 - codes[j]
         m = corrupt(codes, n, rates[i], model, state, out[used:])
         for j in range(used, used + m):
-            out[j] = letters[out[j]]
+            out[j] = LETTERS[out[j]]
         lengths[i] = m
         used += m
     return used

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -64,8 +64,7 @@ def train_model(
     Parameters
     ----------
     genomes : path-like, or sequence of these
-        Folders of genomes, each with its catalogue; see `list_genomes`. Genomes of one label are
-        of one species whichever folder they are in.
+        Folders of genomes, each with its catalogue; see `list_genomes`.
     recipe : mapping of str to mapping, default=None
         Sections ``model``, ``pairs``, ``training``, ``linear`` and ``output``, with the values
         that differ from the defaults; see :doc:`/guide/training`. None: a k-mer model.
@@ -259,7 +258,10 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
     parameters = config_parameters(kind.model_class.config_class)
     check_names(values, parameters, "parameters of the model")
-    backbone = kind.create(values, _pieces(source), seed=derive_seed(seed))
+    steps = range(_FIRST_STEP, _FIRST_STEP + _TOKENIZER_BATCHES)
+    batches = (source.sample(step, _TOKENIZER_PAIRS) for step in steps)
+    pieces = (view for batch in batches for view in (*batch.view1, *batch.view2))
+    backbone = kind.create(values, pieces, seed=derive_seed(seed))
     if isinstance(backbone, KmerProfileBackbone):
         fit_profile_statistics(backbone, source)
     return backbone
@@ -268,10 +270,3 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
 def _check_section(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
     known = [name for name in signature(function).parameters if name not in _NOT_IN_A_RECIPE]
     check_names(values, known, what)
-
-
-def _pieces(source: PairSource) -> Iterator[str]:
-    for step in range(_TOKENIZER_BATCHES):
-        batch = source.sample(_FIRST_STEP + step, _TOKENIZER_PAIRS)
-        yield from batch.view1
-        yield from batch.view2

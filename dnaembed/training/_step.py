@@ -23,16 +23,14 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class ProjectionHead(nn.Sequential):
     """Map embeddings to the unit vectors that the loss compares.
 
-    ``Linear(d, d, no bias) - ReLU - Linear(d, out, no bias)``, then L2 normalisation; with `size`
-    None only the normalisation, so that the loss acts on the embedding itself. The weights are
-    named as in the head that the authors of DNABERT-S save: ``0.weight`` and ``2.weight``.
+    ``Linear(d, d, no bias) - ReLU - Linear(d, size, no bias)``, then L2 normalisation; with `size`
+    None only the normalisation. The weights are named as in the head that the authors of DNABERT-S
+    save: ``0.weight`` and ``2.weight``.
 
     Parameters
     ----------
-    embedding_size : int
-        Columns of the embedding, ``d``.
-    size : int or None, default=128
-        Columns of the result, ``out``.
+    embedding_size, size : int, the latter default=128 or None
+        Columns of the embedding, ``d``, and of the result.
     seed : int, default=0
         Of the initial weights.
 

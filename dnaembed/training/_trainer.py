@@ -23,7 +23,7 @@ from ..utils._progress import progress
 from ..utils._randomness import derive_seed
 from ._checkpoint import latest_checkpoint, write_checkpoint
 from ._config import FREE, TrainingConfig
-from ._losses import LOSSES, alignment, uniformity, unmixed
+from ._losses import LOSSES, alignment, uniformity
 from ._pairs import PairSource
 from ._prepare import PreparedStep, prepare_step
 from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
@@ -39,12 +39,12 @@ _SHOWN = ("loss", "alignment", "uniformity")
 class ContrastiveTrainer:
     """Train a backbone so that sequences of one species lie close together.
 
-    The default is Curriculum Contrastive Learning (C2LR): Weighted SimCLR for the first third of
-    the steps, Manifold Instance Mixup for the rest. With ``torchrun`` it trains in several
-    processes. It is not built on transformers' ``Trainer``, which averages gradients over
-    processes: here the loss, its negatives and its mixing permutation are those of the whole
-    batch, so that neither the number of processes (but for the draws of dropout) nor `budget`
-    changes the result.
+    The default is Curriculum Contrastive Learning (C2LR; Zhou et al., "DNABERT-S", Bioinformatics
+    41 (2025), i255): Weighted SimCLR for a third of the steps, then Manifold Instance Mixup. With
+    ``torchrun`` it trains in several processes. It is not built on transformers' ``Trainer``, which
+    averages gradients over processes: here the loss, its negatives and its mixing permutation are
+    those of the whole batch, so that neither the number of processes (but for the draws of
+    dropout) nor `budget` changes the result.
 
     Every step is a pure function of the weights, the seeds and the step number. A run that was
     killed and resumed gives the same weights, bit for bit on a CPU.
@@ -81,10 +81,6 @@ class ContrastiveTrainer:
     ------
     ValueError
         If the batch cannot be divided by the processes, or parameters contradict each other.
-
-    References
-    ----------
-    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
     """
 
     def __init__(
@@ -99,7 +95,15 @@ class ContrastiveTrainer:
     ) -> None:
         config = config or TrainingConfig()
         self._process, self._n_processes, self.device = join_processes(device)
-        _check_config(config, backbone, self._n_processes)
+        n = config.batch_size
+        if n % self._n_processes:
+            raise ValueError(f"batch_size={n} cannot be divided by {self._n_processes} processes.")
+        if LOSSES[config.loss].mixed_layers and backbone.n_mixing_layers < 1:
+            others = [name for name, loss in LOSSES.items() if not loss.mixed_layers]
+            raise ValueError(
+                f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has "
+                f"none; use one of {others}."
+            )
         if config.checkpoint_every is not None and output_dir is None:
             raise ValueError("checkpoint_every needs an output_dir.")
         self.config = config
@@ -199,7 +203,7 @@ class ContrastiveTrainer:
                 last = self.step == config.n_steps
                 bar.update()
                 if self.step % config.log_every == 0 or last:
-                    row = self._row(prepared, output, norm, perf_counter() - start)
+                    row = self._row(prepared.loss, output, norm, perf_counter() - start)
                     self.history.append(row)
                     bar.set_postfix({k: f"{row[k]:.3f}" for k in _SHOWN}, refresh=False)
                     self._log("log.csv", [row])
@@ -240,24 +244,21 @@ class ContrastiveTrainer:
             move_towards(self._kept["average"], self._weights, 1 - decay)
         return output, norm
 
-    def _row(
-        self, prepared: PreparedStep, output: StepOutput, norm: Tensor, seconds: float
-    ) -> dict[str, Any]:
+    def _row(self, loss_name: str, output: StepOutput, norm: Tensor, seconds: float) -> dict:
         loss = output.loss.item()
         if not isfinite(loss):
             raise FloatingPointError(
                 f"The loss is {loss} at step {self.step}: lower learning_rate, or use another "
                 "mixed_precision."
             )
-        factor = self.config.learning_rate_factor(self.step - 1)
         return {
             "step": self.step,
-            "phase": prepared.loss,
+            "phase": loss_name,
             "loss": loss,
             "alignment": alignment(output.z1, output.z2).item(),
             "uniformity": uniformity(output.z2).item() if len(output.z2) > 1 else 0.0,
             "gradient_norm": norm.item(),
-            "learning_rate": self.config.learning_rate * factor,
+            "learning_rate": self._optimizer.param_groups[0]["lr"],
             "seconds": seconds,
         }
 
@@ -285,9 +286,11 @@ class ContrastiveTrainer:
 
     def _validation_loss(self, source: PairSource) -> dict[str, Any]:
         sums = torch.zeros(3)
+        # A loss that does not mix, so that values are comparable over the whole run.
+        phases = LOSSES[self.config.loss].phases or (self.config.loss,)
+        loss = next((name for name in phases if not LOSSES[name].mixed_layers), "weighted_simclr")
         for step in range(_VALIDATION_STEPS):
-            # Unmixed, so that values are comparable over the whole run.
-            output = self._compute.evaluate(self._prepare(step, source, unmixed(self.config.loss)))
+            output = self._compute.evaluate(self._prepare(step, source, loss))
             near, spread = alignment(output.z1, output.z2), uniformity(output.z2)
             sums += torch.stack([output.loss, near, spread]).cpu()
         names = ("validation_loss", "validation_alignment", "validation_uniformity")
@@ -361,19 +364,6 @@ class ContrastiveTrainer:
         self.validations = state["validations"]
         self.best = state["best"]
         logger.info("Continuing from the checkpoint of step %d.", step)
-
-
-def _check_config(config: TrainingConfig, backbone: Backbone, n_processes: int) -> None:
-    if config.batch_size % n_processes:
-        raise ValueError(
-            f"batch_size={config.batch_size} cannot be divided by {n_processes} processes."
-        )
-    if LOSSES[config.loss].mixed_layers and backbone.n_mixing_layers < 1:
-        others = [name for name, loss in LOSSES.items() if not loss.mixed_layers]
-        raise ValueError(
-            f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has none; "
-            f"use one of {others}."
-        )
 
 
 def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -136,9 +136,9 @@ def test_too_few_reads_leave_the_model_as_it_is(X, y, min_reads, message):
 
 def test_as_many_reads_as_are_needed():
     backbone = ToyBackbone()
-    assert tune(backbone=backbone, min_reads=24).fingerprint() != backbone.fingerprint()
-    many = tune(X[:20] * 15, [0, 1] * 150, backbone=backbone, min_reads="auto")
-    assert many.fingerprint() != backbone.fingerprint()
+    for X_, y, min_reads in ((X, None, 24), (X[:20] * 15, [0, 1] * 150, "auto")):
+        tuned = tune(X_, y, backbone=backbone, n_steps=1, min_reads=min_reads)
+        assert tuned.fingerprint() != backbone.fingerprint()
 
 
 def test_learning_rate_suits_model_and_labels(tiny_dnabert):
@@ -238,7 +238,7 @@ class SpyingFineTuner(ContrastiveFineTuner):
 def test_nested_parameters_are_searched_and_folds_do_not_leak(tiny_dnabert_folder):
     SpyingFineTuner.seen.clear()
     spy = SpyingFineTuner(n_steps=1, batch_size=4, min_length=100, min_reads=0)
-    reads, labels = [read[:1000] for read in X], np.arange(24) % 2
+    reads, labels = [read[:300] for read in X], np.arange(24) % 2
     embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=spy, random_state=0, device="cpu")
     search = GridSearchCV(
         Pipeline([("embedder", embedder), ("classifier", LogisticRegression(max_iter=1000))]),
@@ -283,10 +283,7 @@ def test_partial_fit_goes_on(tiny_dnabert_folder):
 def test_partial_fit_without_fine_tuning(tiny_dnabert_folder):
     plain = DNABertSEmbedder(tiny_dnabert_folder, device="cpu")
     expected = plain.fit(X).transform(X)
-    for _ in range(2):
-        np.testing.assert_array_equal(plain.partial_fit(X[:2]).transform(X), expected)
-    with pytest.raises(ValueError, match="'!' at position 1"):
-        plain.partial_fit(["!"])
+    np.testing.assert_array_equal(plain.partial_fit(X[:2]).transform(X), expected)
 
 
 class FitsOnce(BaseEstimator):

@@ -143,11 +143,10 @@ def test_several_folders_with_a_catalogue_each(tmp_path, genomes, recipe):
         run_of([genomes, more], tmp_path / "x", recipe, catalog=genomes / "catalog.tsv")
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe, several):
+def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe):
     missing = tmp_path / "nowhere"
     with pytest.raises(FileNotFoundError, match=f"{missing}: folder not found"):
-        run_of([genomes, missing] if several else missing, tmp_path / "run", recipe)
+        run_of([genomes, missing], tmp_path / "run", recipe)
     with pytest.raises(ValueError, match=f"No genomes found in {genomes} with split 'x'"):
         run_of(genomes, tmp_path / "run", recipe, split="x")
     assert not (tmp_path / "run").exists()
@@ -245,18 +244,10 @@ def test_wrong_files(tmp_path, name, text, message):
         read_recipe(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--model", "x", "--architecture", "dnabert"], "give one of --model, --architecture"),
-        (["--config", "nowhere.toml"], "nowhere.toml: No such file"),
-        (["--temperature", "-1"], "temperature must be positive"),
-    ],
-)
-def test_errors_take_one_line(tmp_path, genomes, capsys, options, message):
-    assert train(genomes, tmp_path / "run", *options) == 1
+def test_errors_take_one_line(tmp_path, genomes, capsys):
+    assert train(genomes, tmp_path / "run", "--model", "x", "--architecture", "dnabert") == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert message in line
+    assert "give one of --model, --architecture" in line
 
 
 def test_later_recipes_win():

@@ -40,23 +40,6 @@ def test_nothing_imports_what_stands_above_it():
     assert [(a, b) for a, b in edges if order.index(a) >= order.index(b)] == []
 
 
-def test_diagram_sees_new_imports(tmp_path, monkeypatch):
-    architecture = script("architecture")
-    package = tmp_path / "dnaembed"
-    for name, text in {
-        "__init__.py": "from ._a import A\n",
-        "_a.py": "def f():\n    from .io import read\n",
-        "_c.py": "import numpy\n",
-        "io/__init__.py": "from ._read import read\n",
-        "io/_read.py": "from .. import _c\nfrom ..cli import main\n",
-        "cli/__init__.py": "from .. import A\nfrom .._a import B\n",
-    }.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text)
-    monkeypatch.setattr(architecture, "PACKAGE", package)
-    assert architecture.imports() == [("_a", "io"), ("cli", "_a"), ("io", "_c"), ("io", "cli")]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "draw"),

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dnaembed import DNABertSEmbedder
-from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._flex_attention import FlexAttention, flex_is_usable
 from dnaembed.backbones.dnabert._packed_attention import attend_eagerly
@@ -44,7 +43,7 @@ def backbone(tiny_dnabert):
 
 def on(backbone, device, dtype="float32"):
     moved = deepcopy(backbone)
-    move(moved.model, torch.device(device), getattr(torch, dtype))
+    moved.model.to(device, getattr(torch, dtype))
     return moved
 
 

@@ -33,13 +33,13 @@ class KmerProfileConfig:
     intermediate_size : int, default=1536
         Width of the inside of a residual block.
     num_hidden_layers : int, default=2
-        Residual blocks. With 0 there is no network, and the embedding is the linear part, or, if
-        there is none either, the standardised profile: training-free.
+        Residual blocks. With 0 the embedding is the linear part, or, if there is none either, the
+        standardised profile: training-free.
     deep_size : int, default=512
         Columns of the embedding that the network makes.
     linear_size : int, default=0
-        Columns of the embedding that are a linear map of the profile; 0 for none. Better added
-        after training: see `dnaembed.training.add_linear_part`.
+        Columns of the embedding that are a linear map of the profile; see
+        `dnaembed.training.add_linear_part`.
     linear_weight : float, default=0.3
         Norm of the linear part beside a network, whose part has norm one.
     dropout : float, default=0.1
@@ -132,7 +132,6 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return hidden states of the same shape."""
         inside = nn.functional.gelu(self.widen(self.norm(hidden)))
         return hidden + self.dropout(self.narrow(inside))
 
@@ -140,13 +139,11 @@ class ResidualBlock(nn.Module):
 class KmerProfileModel(nn.Module):
     """From k-mer counts to an embedding.
 
-    Square roots of the frequencies (the noise of a root is the same for rare and for common
-    k-mers), standardised. Beside the network, which also sees the logarithm of the number of k-mers
-    and so how noisy a profile is, a linear map of the profile leads to the embedding: the
-    directions that tell species apart best, in closed form. Each part has a fixed norm.
-
-    Mean, scale and linear map are statistics, not parameters: no optimiser changes them. They are
-    set by `dnaembed.training.fit_profile_statistics`.
+    The profile: square roots of the frequencies (their noise is the same for rare and for common
+    k-mers), standardised. From it leads a network, which also sees the logarithm of the number of
+    k-mers, and beside it a linear map: the directions that tell species apart best, in closed form.
+    Each part has a fixed norm. Mean, scale and linear map are statistics that no optimiser changes:
+    `dnaembed.training.fit_profile_statistics` sets them.
 
     Parameters
     ----------
@@ -183,15 +180,8 @@ class KmerProfileModel(nn.Module):
             self.norm = nn.LayerNorm(config.hidden_size)
             self.leave = nn.Linear(config.hidden_size, config.deep_size, bias=False)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model lies."""
-        return self.mean.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Precision of the weights."""
-        return self.mean.dtype
+    device = property(lambda self: self.mean.device, doc="Where the model lies.")
+    dtype = property(lambda self: self.mean.dtype, doc="Precision of the weights.")
 
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
         """Embed k-mer counts.

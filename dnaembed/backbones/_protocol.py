@@ -16,7 +16,6 @@ from torch import nn
 
 from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
-from ._batches import budget_batches
 from ._checkpoint import (
     content_digest,
     load_weights,
@@ -42,6 +41,15 @@ class Mixing:
         The partner of each row.
     coefficients : torch.Tensor of shape (n,), float
         The share of the row itself, from 0 to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import Mixing
+    >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
+    >>> mixing.mix(torch.tensor([[4.0], [8.0]]))
+    tensor([[4.],
+            [5.]])
     """
 
     layer: int
@@ -49,22 +57,7 @@ class Mixing:
     coefficients: torch.Tensor
 
     def mix(self, rows: torch.Tensor) -> torch.Tensor:
-        """Mix each row with its partner.
-
-        Parameters
-        ----------
-        rows : torch.Tensor of shape (n, ...)
-            The input of the layer, on any device.
-
-        Examples
-        --------
-        >>> import torch
-        >>> from dnaembed.backbones import Mixing
-        >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
-        >>> mixing.mix(torch.tensor([[4.0], [8.0]]))
-        tensor([[4.],
-                [5.]])
-        """
+        """Mix each row, (n, ...) and on any device, with its partner."""
         shares = self.coefficients.to(rows).view(-1, *[1] * (rows.dim() - 1))
         return shares * rows + (1 - shares) * rows[self.permutation.to(rows.device)]
 
@@ -94,6 +87,8 @@ class Backbone(ABC):
     model_class: ClassVar[Any]
     #: Other values of ``model_type`` whose folders `from_folder` reads.
     other_model_types: ClassVar[tuple[str, ...]] = ()
+    #: Whether each item of a batch of `pack` costs as much as the costliest.
+    pads: ClassVar[bool] = True
     model: Any
     _fingerprint: tuple[Any, str] | None = None
 
@@ -127,17 +122,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Turn sequences into one feature array each (token ids, k-mer counts).
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Normalised: upper-case A, C, G, T and N.
-
-        Returns
-        -------
-        list of ndarray
-        """
+        """Turn normalised sequences into one feature array each (token ids, k-mer counts)."""
 
     @abstractmethod
     def cost(self, features: np.ndarray) -> int:
@@ -148,28 +133,8 @@ class Backbone(ABC):
         """Stack features into a batch on the CPU; row i belongs to ``features[i]``."""
 
     def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Make a batch to embed without gradients, on the CPU; as `collate` unless overridden.
-
-        A model that has a way to compute without padding makes its batches for it here.
-        """
+        """Make a batch on the CPU to embed without gradients; `collate` unless overridden."""
         return self.collate(features)
-
-    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
-        """Divide sequences into batches for `pack` that stay within a budget.
-
-        Parameters
-        ----------
-        costs : sequence of int
-            `cost` of each sequence.
-        budget : int
-            Cost units that a batch may hold; a sequence over the budget is a batch alone.
-
-        Returns
-        -------
-        list of list of int
-            Positions in `costs`, each exactly once; the costliest first.
-        """
-        return budget_batches(costs, budget)
 
     @abstractmethod
     def embed(
@@ -197,31 +162,13 @@ class Backbone(ABC):
                 f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
             )
 
-    @property
-    def precision(self) -> torch.dtype:
-        """What the model computes in: the type of its weights, int8 after `quantize`."""
-        return self.model.dtype
-
-    def quantize(self) -> None:
-        """Round the weights to int8, in place: faster on a CPU, nearly the same; for inference.
-
-        Raises
-        ------
-        ValueError
-            If this architecture has no such form.
-        """
-        raise ValueError(
-            f"dtype='int8' is for transformers, not for a {self.model.config.model_type} model, "
-            "which is fast in float32."
-        )
-
     def fine_tuning_rate(self, labelled: bool) -> float:
         """Learning rate to adapt the model with, for reads with or without labels."""
         return 1e-5
 
     @classmethod
     def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
-        """Make a new model with random weights.
+        """Make a new model with random weights, on the CPU in evaluation mode.
 
         Parameters
         ----------
@@ -231,11 +178,6 @@ class Backbone(ABC):
             Normalised sequences that a tokenizer may be trained on; not read unless needed.
         seed : int
             Of the weights.
-
-        Returns
-        -------
-        Backbone
-            On the CPU, in evaluation mode.
         """
         return cls(cls._random_model(sizes, seed))
 
@@ -248,15 +190,7 @@ class Backbone(ABC):
     def from_folder(cls, folder: str | PathLike[str]) -> Self:
         """Load a folder that `save` wrote, or that is laid out like the published checkpoints.
 
-        Parameters
-        ----------
-        folder : str or path-like
-            Holds ``config.json``, the weights, and what else the architecture needs.
-
-        Returns
-        -------
-        Backbone
-            In float32, on the CPU, in evaluation mode.
+        The model is in float32, on the CPU, in evaluation mode.
         """
         folder = Path(folder)
         fields = read_json(folder / "config.json")
@@ -306,14 +240,13 @@ class Backbone(ABC):
         """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
 
         It belongs to what is in memory, not to the folder that it came from, and is computed again
-        only when the weights have changed; asking a second time takes milliseconds.
+        only when the weights have changed.
         """
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
             config = self.model.config
-            fields = _config_fields(config)
-            for name in getattr(config, "training_fields", ()):
-                fields.pop(name, None)
+            left_out = getattr(config, "training_fields", ())
+            fields = {n: v for n, v in _config_fields(config).items() if n not in left_out}
             self._fingerprint = state, content_digest(fields, self.others_text(), self.model)
         return self._fingerprint[1]
 
@@ -331,14 +264,7 @@ class Backbone(ABC):
         ------
         FileExistsError
             If there is something at `folder` already.
-        ValueError
-            If the weights were rounded to int8.
         """
-        if self.precision == torch.int8:
-            raise ValueError(
-                "Weights that were rounded to int8 are not saved; load the model with "
-                "dtype='float32' and save that."
-            )
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = _config_fields(self.model.config) | {
@@ -366,8 +292,7 @@ def register_backbone(backbone: _B) -> _B:
     Parameters
     ----------
     backbone : type
-        A subclass of `Backbone`. One that was registered under the same ``model_type`` before is
-        replaced.
+        A subclass of `Backbone`, which replaces an earlier one of the same ``model_type``.
 
     Returns
     -------

@@ -1,7 +1,6 @@
 """What the configuration of a model may ask for, checked before anything is built.
 
-Every number that decides how much is computed or held has a bound: a folder from somebody else
-can neither take forever nor fill the memory.
+A folder from somebody else can neither take forever nor fill the memory.
 """
 
 from __future__ import annotations

@@ -13,18 +13,9 @@ from ..utils._messages import printable
 
 @dataclass(frozen=True)
 class EmbeddingSource:
-    """What embeddings were made by.
+    """What embeddings were made by: the fingerprint of a model, and how sequences were read.
 
-    Attributes
-    ----------
-    fingerprint : str
-        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
-    window_size : int or None
-    both_strands : bool
-    model : str or None
-        The name that the user gave it, if it is known.
-    others : str
-        Further settings that change embeddings, where they are known.
+    `model` is the name that the user gave it; `others` are further settings that change embeddings.
     """
 
     fingerprint: str

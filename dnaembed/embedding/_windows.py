@@ -31,19 +31,8 @@ def pool_windows(
 ) -> np.ndarray:
     """Average the embeddings of windows, weighted by their lengths, into one row per sequence.
 
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n_windows, n_features)
-    lengths : sequence of int of length n_windows
-        Bases in each window.
-    owners : ndarray of shape (n_windows,)
-        The sequence that each window belongs to, in ascending order, each with at least one window.
-    n_sequences : int
-
-    Returns
-    -------
-    ndarray of shape (n_sequences, n_features), float32
-        The row of a sequence of one window is that window's, bit for bit.
+    `owners` are the sequences that the windows belong to, in ascending order, each at least once.
+    The row of a sequence of one window is that window's, bit for bit.
     """
     if len(embeddings) == n_sequences:
         return embeddings

@@ -1,7 +1,6 @@
 import copy
 import json
 import pickle
-from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from tokenizers.models import BPE
 from transformers import AutoTokenizer
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone, train_bpe_tokenizer
-from dnaembed.backbones._batches import budget_batches
 from tests.helpers.random_models import random_dnabert
 
 TOLERANCE = 1e-5
@@ -70,21 +68,6 @@ def test_packed_leaves_no_gradient_and_takes_no_mixing(shared):
     mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([0.5, 0.5]))
     with pytest.raises(ValueError, match="Mixing takes a batch made by collate"):
         shared.embed(batch, mixing)
-
-
-@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 120))
-def test_batches_hold_each_item_once_within_the_budget(costs, budget):
-    """Costliest first, and each filled before the next begins."""
-    for padded in (True, False):
-        batches = budget_batches(costs, budget, padded=padded)
-        order = [i for batch in batches for i in batch]
-        assert sorted(order) == list(range(len(costs)))
-        assert [costs[i] for i in order] == sorted(costs, reverse=True)
-        for batch, after in zip_longest(batches, batches[1:]):
-            prices = [costs[batch[0]] if padded else costs[i] for i in batch]
-            assert len(batch) == 1 or sum(prices) <= budget
-            more = prices[0] if padded else costs[(after or [0])[0]]
-            assert after is None or sum(prices) + more > budget
 
 
 def test_features_are_token_ids(shared):

@@ -147,38 +147,6 @@ def test_gradients_of_both_kernels_agree(backbone, attention):
     torch.testing.assert_close(gradient(attention, True), plain, rtol=1e-4, atol=1e-4)
 
 
-def test_hidden_states_show_the_mixed_input(backbone):
-    ids = torch.tensor([[1, 5, 6, 2], [1, 7, 8, 2]])
-    swap = Mixing(1, torch.tensor([1, 0]), torch.tensor([0.0, 0.25]))
-    with torch.inference_mode():
-        plain = backbone.model(ids, output_hidden_states=True).hidden_states
-        mixed = backbone.model(ids, mixing=swap, output_hidden_states=True).hidden_states
-    assert len(plain) == 4
-    torch.testing.assert_close(mixed[0], plain[0])
-    torch.testing.assert_close(mixed[1][0], plain[1][1])
-    torch.testing.assert_close(mixed[1][1], 0.25 * plain[1][1] + 0.75 * plain[1][0])
-
-
-def test_other_ways_to_call(backbone):
-    ids = torch.tensor([[1, 5, 6, 7, 2]])
-    words = backbone.model.get_input_embeddings()(ids)
-    with torch.inference_mode():
-        expected = backbone.model(ids).last_hidden_state
-        (as_tuple,) = backbone.model(ids, return_dict=False)
-        by_words = backbone.model(inputs_embeds=words).last_hidden_state
-        typed = backbone.model(ids, token_type_ids=torch.zeros_like(ids)).last_hidden_state
-        other = backbone.model(ids, token_type_ids=torch.ones_like(ids)).last_hidden_state
-    torch.testing.assert_close(as_tuple, expected)
-    torch.testing.assert_close(by_words, expected)
-    torch.testing.assert_close(typed, expected)
-    assert not torch.allclose(other, expected, atol=1e-3)
-    with pytest.raises(ValueError, match="Exactly one of input_ids and inputs_embeds"):
-        backbone.model()
-    new = torch.nn.Embedding.from_pretrained(2 * backbone.model.get_input_embeddings().weight)
-    backbone.model.set_input_embeddings(new)
-    assert backbone.model.embeddings.word_embeddings is new
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_close_and_finite(make_backbone, dtype):
     reads = ["ACGTTGCA" * 60, "GGCATTTA" * 9]

@@ -77,15 +77,15 @@ def test_the_layer_takes_any_attention(backbone):
 
 def test_on_a_cpu_tokens_go_through_the_mlp_in_parts(backbone, monkeypatch):
     monkeypatch.setattr(_modeling, "_ROWS", 3)
-    mlp = backbone.model.encoder.layer[0].mlp
+    layer = backbone.model.encoder.layer[0]
     sizes = []
-    mlp.wo.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    layer.mlp.wo.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
     ids = torch.tensor([1, 5, 6, 2, 1, 7, 2])
     in_parts = encode_packed(backbone.model, ids, LENGTHS)
     assert sizes == [3, 3, 1]
     monkeypatch.setattr(_modeling, "_ROWS", 99)
     torch.testing.assert_close(encode_packed(backbone.model, ids, LENGTHS), in_parts)
     sizes.clear()
-    mlp(torch.zeros(7, 48))  # with gradients, all at once
-    mlp.to("meta")(torch.zeros(7, 48, device="meta"))
+    layer.feed_forward(torch.zeros(7, 48))  # with gradients, all at once
+    layer.to("meta").feed_forward(torch.zeros(7, 48, device="meta"))
     assert sizes == [7, 7]

@@ -107,10 +107,7 @@ def test_new_models_follow_from_their_seed_and_leave_the_generators_alone():
 def test_defaults():
     backbone = make()
     assert backbone.fine_tuning_rate(True) == backbone.fine_tuning_rate(False) == 1e-5
-    assert backbone.precision == torch.float32
     assert backbone.pack([np.ones(10)]).keys() == {"counts"}
-    with pytest.raises(ValueError, match="not for a dimer model"):
-        backbone.quantize()
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 2, 4)])

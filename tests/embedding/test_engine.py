@@ -1,5 +1,6 @@
 import logging
 from copy import copy
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
 from dnaembed.embedding import _engine
-from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.embedding._engine import EmbedOptions, budget_batches, embed_sequences
 from dnaembed.utils._chunks import iter_chunks
 
 dna = st.lists(st.text("ACGTN", min_size=1, max_size=120), min_size=1, max_size=8)
@@ -70,6 +71,21 @@ def test_chunks_are_enough_for_the_workers(lengths, n_workers):
     total, longest = sum(lengths), max(lengths)
     if n_workers > 1 and total > 2**16 * 4 * n_workers and longest < total / (4 * n_workers):
         assert len(list(iter_chunks(lengths, int, most))) >= n_workers
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 120))
+def test_batches_hold_each_item_once_within_the_budget(costs, budget):
+    """Costliest first, and each filled before the next begins."""
+    for padded in (True, False):
+        batches = budget_batches(costs, budget, padded=padded)
+        order = [i for batch in batches for i in batch]
+        assert sorted(order) == list(range(len(costs)))
+        assert [costs[i] for i in order] == sorted(costs, reverse=True)
+        for batch, after in zip_longest(batches, batches[1:]):
+            prices = [costs[batch[0]] if padded else costs[i] for i in batch]
+            assert len(batch) == 1 or sum(prices) <= budget
+            more = prices[0] if padded else costs[(after or [0])[0]]
+            assert after is None or sum(prices) + more > budget
 
 
 def scarce(backbone, limit):

@@ -17,7 +17,7 @@ from dnaembed import DNABertSEmbedder
 from dnaembed.backbones import _load, load_backbone, shared_backbone
 from dnaembed.embedding import _engine
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.embedding._workers import ModelName, ModelReference, open_model
+from dnaembed.embedding._workers import ModelName, refer
 from tests.helpers.dna import random_dna
 
 
@@ -71,28 +71,25 @@ def elsewhere(reference):
 # What is sent
 
 
-def refer(folder, backbone=None, **name):
-    return ModelReference.to(
-        backbone or shared_backbone(folder), ModelName(folder, **name), device="cpu"
-    )
+def reference_to(folder, backbone=None, **name):
+    return refer(backbone or shared_backbone(folder), ModelName(folder, **name), device="cpu")
 
 
 def test_a_pretrained_model_is_sent_by_name_and_loaded_once(tiny_dnabert_folder, monkeypatch):
     backbone = shared_backbone(tiny_dnabert_folder)
-    reference = refer(tiny_dnabert_folder)
+    reference = reference_to(tiny_dnabert_folder)
     assert len(pickle.dumps(reference)) < 2000
     monkeypatch.setattr(_load, "_shared", type(_load._shared)())  # as in a new process
-    opened = [open_model(elsewhere(reference)) for _ in range(3)]
+    opened = [elsewhere(reference).open() for _ in range(3)]
     assert opened[0] is not backbone
     assert opened[0].fingerprint() == backbone.fingerprint()
     assert opened[0] is opened[1] is opened[2]
-    assert open_model(backbone) is backbone
 
 
 def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
     tiny_dnabert.save(tmp_path / "model")
     backbone = load_backbone(tmp_path / "model")
-    reference = refer(tmp_path / "model", backbone, local_files_only=True)
+    reference = reference_to(tmp_path / "model", backbone, local_files_only=True)
     (tmp_path / "model").rename(tmp_path / "old")
     other = load_backbone(tmp_path / "old")
     other.model.embeddings.word_embeddings.weight.data[5] += 1
@@ -104,7 +101,7 @@ def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
 def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path, monkeypatch):
     folder = Path(tiny_dnabert_folder)
     monkeypatch.chdir(folder.parent)
-    reference = refer(folder.name)
+    reference = reference_to(folder.name)
     monkeypatch.chdir(tmp_path)
     assert elsewhere(reference).open().fingerprint() == reference.fingerprint
 
@@ -112,7 +109,7 @@ def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path
 def test_a_folder_with_the_name_of_a_bundled_model_is_not_meant(tmp_path, monkeypatch):
     (tmp_path / "default").mkdir()
     monkeypatch.chdir(tmp_path)
-    reference = refer("default")
+    reference = reference_to("default")
     assert elsewhere(reference).open().fingerprint() == reference.fingerprint
 
 

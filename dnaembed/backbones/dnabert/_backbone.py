@@ -14,9 +14,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from ...utils._chunks import iter_chunks
-from .._batches import budget_batches
 from .._checkpoint import load_weights, read_tensors, write_json
-from .._int8 import Int8Linear
 from .._protocol import Backbone, Mixing, register_backbone
 from .._sizes import shown
 from ._configuration import DnaBertConfig
@@ -60,6 +58,7 @@ class DnaBertBackbone(Backbone):
     __module__ = "dnaembed.backbones"
 
     strand_invariant = False
+    pads = False
     model_class = DnaBertModel
     other_model_types = ("bert",)  # of the published DNABERT-2 and DNABERT-S
     model: DnaBertModel
@@ -79,8 +78,7 @@ class DnaBertBackbone(Backbone):
     @classmethod
     def read_config(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
         """Read the fields of ours, or of the published ``config.json``."""
-        activation = fields.get("hidden_act", "gelu")
-        if activation != "gelu":
+        if (activation := fields.get("hidden_act", "gelu")) != "gelu":
             raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
         # The tokenizer knows the id of [PAD] better.
         return super().read_config({k: v for k, v in fields.items() if k != "pad_token_id"})
@@ -104,10 +102,8 @@ class DnaBertBackbone(Backbone):
         """Write the tokenizer, and what transformers needs to know of it."""
         self.tokenizer.save(str(folder / "tokenizer.json"))
         names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
-        write_json(
-            folder / "tokenizer_config.json",
-            {"tokenizer_class": "PreTrainedTokenizerFast", **names},
-        )
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+        write_json(folder / "tokenizer_config.json", settings)
         write_json(folder / "special_tokens_map.json", names)
 
     def others_text(self) -> str:
@@ -173,18 +169,13 @@ sequence is the mean of the last hidden states over its tokens.
             "lengths": torch.from_numpy(lengths),
         }
 
-    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
-        """Divide sequences so that the tokens of each batch stay within a budget."""
-        return budget_batches(costs, budget, padded=False)
-
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
         """Average the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
 
-        What `pack` makes is much faster, and takes memory in proportion to the tokens. With mixing,
-        the mean is over the positions that are not padding in either of the mixed rows. See
-        `Backbone.embed`.
+        With mixing, the mean is over the positions that are not padding in either of the mixed
+        rows. See `Backbone.embed`.
         """
         self.check_mixing(mixing)
         if "lengths" in batch:
@@ -194,42 +185,11 @@ sequence is the mean of the last hidden states over its tokens.
             hidden = encode_packed(self.model, batch["input_ids"], lengths).float()
             return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
         mask = batch["attention_mask"]
-        hidden = self.model(
-            input_ids=batch["input_ids"], attention_mask=mask, mixing=mixing
-        ).last_hidden_state
+        hidden = self.model(batch["input_ids"], mask, mixing).last_hidden_state
         if mixing is not None:
             mask = mix_mask(mask, mixing)
         weights = mask.unsqueeze(-1).float()
         return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
-
-    @property
-    def precision(self) -> torch.dtype:
-        """What the model computes in: the type of its weights, int8 after `quantize`."""
-        rounded = any(isinstance(module, Int8Linear) for module in self.model.modules())
-        return torch.int8 if rounded else self.model.dtype
-
-    def quantize(self) -> None:
-        """Round the weights of the linear layers to int8, in place, for inference on a CPU.
-
-        Inputs of the layers are rounded when they come, each token by its own scale; attention,
-        normalisation and everything else stay in float32. `save` refuses the result.
-
-        Raises
-        ------
-        ValueError
-            If the model is not on the CPU in float32.
-        """
-        if (self.model.device.type, self.precision) != ("cpu", torch.float32):
-            raise ValueError(
-                f"A model on the CPU in float32 is expected, got one on {self.model.device} in "
-                f"{self.precision}."
-            )
-        for layer in self.model.encoder.layer:
-            for module in list(layer.modules()):
-                for name, child in list(module.named_children()):
-                    # torch's product of int8 matrices is wrong for a single column.
-                    if isinstance(child, nn.Linear) and child.in_features > 1:
-                        setattr(module, name, Int8Linear(child))
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:
@@ -244,7 +204,7 @@ def encode_packed(
 ) -> torch.Tensor:
     """Return the last hidden states of chained sequences, (n_tokens, hidden_size)."""
     with torch.no_grad():
-        hidden = model.embeddings(model.embeddings.word_embeddings(input_ids), None)
+        hidden = model.embed_tokens(input_ids)
         attention = choose_attention(model, lengths, hidden)
         for layer in model.encoder.layer:
             hidden = layer(hidden, attention)
@@ -279,7 +239,7 @@ def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
     Returns
     -------
     torch.nn.Sequential
-        In float32, on the CPU. ``safetensors.torch.save_file(head.state_dict(), ...)`` writes it.
+        In float32, on the CPU.
 
     Raises
     ------

@@ -23,8 +23,8 @@ _MAX_HEADS = 256
 class DnaBertConfig(PreTrainedConfig):
     """Sizes of a `DnaBertModel`; the defaults are those of DNABERT-2 117M.
 
-    Field names are those of the published ``config.json``. The position of a token enters only
-    through ALiBi, so there is no longest sequence, and no field for it.
+    Field names are those of the published ``config.json``. There is no longest sequence: positions
+    enter only through ALiBi.
 
     Parameters
     ----------
@@ -52,15 +52,15 @@ class DnaBertConfig(PreTrainedConfig):
         The tokenizer's ``[PAD]``. The published file says 0, which is ``[UNK]``.
     window_size : int or None, default=10_000
         Longest piece, in bp, that the model should see in one pass: what it was trained on. From
-        64 to 100,000, which None stands for. The embedder can be asked for longer ones.
+        64 to 100,000, which None stands for.
     **kwargs : dict
         Passed on to `transformers.PreTrainedConfig`.
 
     Raises
     ------
     ValueError
-        If a size is not a positive integer, the sizes do not fit each other, or the model would
-        have more than ten billion parameters.
+        If a size is out of range, sizes do not fit each other, or the model would have more than
+        ten billion parameters.
 
     Examples
     --------

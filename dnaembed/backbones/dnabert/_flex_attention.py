@@ -1,10 +1,7 @@
 """Attention of packed sequences on a GPU: no padding, no bias in memory, no far field.
 
-Of what torch offers, flex attention is the one that fits. Its variable-length attention
-(`torch.nn.attention.varlen`) has neither ALiBi nor any other bias and no float32; a symmetric
-``|i - j|`` is not a product of features of i and of j, so that it cannot be smuggled in with more
-columns of query and key. Fused `scaled_dot_product_attention` wants the bias as a tensor of
-(heads, length, length), which has to be read for every row of the batch.
+Of what torch offers, flex attention alone fits: variable-length attention has no bias, and fused
+`scaled_dot_product_attention` wants the bias as a tensor of (heads, length, length).
 """
 
 from __future__ import annotations
@@ -64,24 +61,12 @@ def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.d
 class FlexAttention:
     """Attention within each sequence of a packed batch, for all layers of one forward pass.
 
-    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
-    The places of a sequence's tokens in the batch differ by as much as those in the sequence, so
-    the packed places serve for the distance. Blocks of keys beyond `reach_of_heads`, which every
-    layer measures, are skipped. Nothing here waits for the device.
+    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence;
+    i and j are places in the batch. Blocks of keys beyond `reach_of_heads`, which every layer
+    measures, are skipped. Nothing here waits for the device.
 
-    Parameters
-    ----------
-    lengths : torch.Tensor of shape (n,), int64
-        Tokens of each sequence, all positive.
-    slopes : torch.Tensor of shape (heads,), float32
-        Of ALiBi; see `alibi_slopes`.
-    n_tokens : int
-        The sum of `lengths`, given so that it need not be fetched from the device.
-    device : torch.device
-        Where queries, keys and values are.
-    compiled : bool, default=None
-        Whether to compile the kernel; by default where the device is not a CPU. Without, flex
-        attention runs in plain operations, which is for tests.
+    `n_tokens` is the sum of `lengths`, given so that it need not be fetched from the device. Not
+    compiled, flex attention runs in plain operations, which is for tests.
     """
 
     def __init__(
@@ -105,11 +90,8 @@ class FlexAttention:
         query, key, value = (x.transpose(0, 1)[None] for x in (query, key, value))
         reach = (reach_of_heads(query, key, self.slopes) / _BLOCK).ceil()
         kernel = _compiled_kernel() if self.compiled else _kernel
-        n_partial, partial = _counted(*self.partial, reach)
-        n_full, full = _counted(*self.full, reach)
-        context = kernel(
-            *(query, key, value, self.slopes, self.document), *(n_partial, partial, n_full, full)
-        )
+        blocks = (*_counted(*self.partial, reach), *_counted(*self.full, reach))
+        context = kernel(query, key, value, self.slopes, self.document, blocks)
         return context[0].transpose(0, 1)
 
 
@@ -118,9 +100,8 @@ def _block_lists(
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
     """Which blocks of keys a block of queries needs: in part, and in full; nearest first.
 
-    Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance,
-    and that distance, which is larger than any for blocks that are not on the list. The start of
-    a list then holds those within a reach.
+    Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance, and
+    that distance, which is larger than any for blocks that are not needed.
     """
     n_tokens = len(document)
     n_blocks = -(-n_tokens // _BLOCK)
@@ -160,10 +141,7 @@ def _kernel(
     value: torch.Tensor,
     slopes: torch.Tensor,
     document: torch.Tensor,
-    n_partial: torch.Tensor,
-    partial: torch.Tensor,
-    n_full: torch.Tensor,
-    full: torch.Tensor,
+    blocks: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
     n_tokens = query.shape[2]
 
@@ -176,8 +154,8 @@ def _kernel(
     # Symmetric, so the lists for the keys, of which a backward pass would ask, are the same.
     mask = BlockMask(
         (n_tokens, n_tokens),
-        *(n_partial, partial, n_full, full),
-        *(n_partial, partial, n_full, full),
+        *blocks,
+        *blocks,
         BLOCK_SIZE=(_BLOCK, _BLOCK),
         mask_mod=one_sequence,
     )

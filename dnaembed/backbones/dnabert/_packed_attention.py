@@ -26,13 +26,9 @@ def attend(
 ) -> torch.Tensor:
     """Return ``softmax(q k^T / sqrt(d) - slope |i - j|) v`` inside each sequence.
 
-    Nothing is padded, and neither scores nor biases are ever held for more than a block of
-    queries, so memory grows with the number of tokens. Keys so far away that, in float32, their
-    weights together disappear beside the weight of the query's own token are left out; see
-    `reach_of_heads`.
-
-    Queries, keys and values have the shape (n_tokens, n_heads, head_size), for all tokens of all
-    sequences; so has the result. Neighbours of one length are computed together.
+    Nothing is padded, and neither scores nor biases are held for more than a block of queries, so
+    memory grows with the number of tokens. Keys beyond `reach_of_heads` are left out. Queries,
+    keys, values and the result have the shape (n_tokens, n_heads, head_size).
     """
     if sum(lengths) != len(query) or min(lengths, default=1) < 1:
         raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")
@@ -147,12 +143,11 @@ def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor)
         2 exp(S - slope (w + 1)) / (1 - exp(-slope))
 
     times the weight of key i. The reach is the least ``w`` for which that is at most ``2^-24``,
-    half of float32's epsilon: with and without them, the sum of the weights is the same number as
-    far as float32 can tell. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
+    half of float32's epsilon. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
     mean of the keys was taken off, which changes all scores of a query alike.
 
     Queries and keys have the shape (n, n_heads, length, head_size), of n sequences. The result is
-    on their device, not rounded, at least 0, and infinite where scores are not numbers.
+    not rounded, at least 0, and infinite where scores are not numbers.
     """
     query, key = query.float(), key.float()
     key = key - key.mean(dim=2, keepdim=True)

@@ -113,8 +113,8 @@ def load_weights(
 ) -> None:
     """Give a model that lies on torch's meta device the weights in a file, in float32.
 
-    A tensor that is missing, unknown, of another shape, or there twice is found before any number
-    is read. `rename` gives the model's name of a stored tensor, or None to leave it out.
+    Names and shapes are compared before any number is read. `rename` gives the model's name of a
+    stored tensor, or None to leave it out.
     """
     expected = model.state_dict()
     stored: dict[str, torch.Tensor] = {}
@@ -139,19 +139,16 @@ def load_weights(
             f"{file}: tensors of {promised:,} bytes are promised, but the file has {there:,}."
         )
     with torch.inference_mode(False):
-        state = {name: _as_weights(file, name, stored[name], expected[name]) for name in expected}
-    model.load_state_dict(state, strict=True, assign=True)
-
-
-def _as_weights(file: Path, name: str, stored: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    if stored.is_floating_point() != like.is_floating_point():
-        raise ValueError(f"{file}: tensor {name} holds {stored.dtype}, not {like.dtype}.")
-    dtype = torch.float32 if like.is_floating_point() else like.dtype
-    # A copy: what is mapped would change or vanish with the file.
-    tensor = stored.to(dtype, copy=True, memory_format=torch.contiguous_format)
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{file}: tensor {name} holds NaN or infinity.")
-    return tensor
+        for name, tensor in stored.items():
+            like = expected[name]
+            if tensor.is_floating_point() != like.is_floating_point():
+                raise ValueError(f"{file}: tensor {name} holds {tensor.dtype}, not {like.dtype}.")
+            dtype = torch.float32 if like.is_floating_point() else like.dtype
+            # A copy: what is mapped would change or vanish with the file.
+            stored[name] = tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+            if not bool(torch.isfinite(stored[name]).all()):
+                raise ValueError(f"{file}: tensor {name} holds NaN or infinity.")
+    model.load_state_dict(stored, strict=True, assign=True)
 
 
 def write_weights(model: nn.Module, folder: Path) -> None:

@@ -90,13 +90,7 @@ sha256 of `{weights.name}`: `{sha256}`. {known}
 
 ## Licence
 
-DNABERT-2 and DNABERT-S were published under the Apache License 2.0 by their authors
-(MAGICS-LAB). If the source is a model that somebody trained further, its own terms hold.
-
-## References
-
-- Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species genome",
-  ICLR 2024, arXiv:2306.15006.
-- Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA embeddings",
-  Bioinformatics 41 (2025), i255, arXiv:2402.08777.
+DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777) were published under the
+Apache License 2.0 by their authors (MAGICS-LAB). If the source is a model that somebody trained
+further, its own terms hold.
 """

@@ -13,7 +13,7 @@ from torch import nn
 from ..composition import kmer_counts
 from ..composition._counting import check_k, n_kmers
 from ._protocol import Backbone, Mixing, register_backbone
-from ._sizes import MIN_WINDOW, check_integer, check_number, check_size, shown
+from ._sizes import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 
 _MAX_COLUMNS = 16_384
 _MAX_LENGTHS = 8
@@ -50,7 +50,7 @@ class KmerProfileConfig:
     Raises
     ------
     ValueError
-        If a size is out of range, or the model would have more than ten billion parameters.
+        If a size is out of range.
 
     Examples
     --------
@@ -61,6 +61,11 @@ class KmerProfileConfig:
     """
 
     model_type = "kmer_profile"
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    deep_size: int
+    linear_size: int
     #: Fields that do not change what the model computes in evaluation mode.
     training_fields: ClassVar[tuple[str, ...]] = ("dropout", "window_size")
 
@@ -82,37 +87,24 @@ class KmerProfileConfig:
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-
-        def size(name: str, value: int, low: int = 1) -> int:
-            return check_integer(name, value, low, _MAX_COLUMNS)
-
-        self.hidden_size = size("hidden_size", hidden_size)
-        self.intermediate_size = size("intermediate_size", intermediate_size)
-        self.num_hidden_layers = size("num_hidden_layers", num_hidden_layers, 0)
-        self.deep_size = size("deep_size", deep_size)
-        self.linear_size = size("linear_size", linear_size, 0)
+        for name, value, low, high in (
+            ("hidden_size", hidden_size, 1, _MAX_COLUMNS),
+            ("intermediate_size", intermediate_size, 1, _MAX_COLUMNS),
+            ("num_hidden_layers", num_hidden_layers, 0, MAX_LAYERS),
+            ("deep_size", deep_size, 1, _MAX_COLUMNS),
+            ("linear_size", linear_size, 0, _MAX_COLUMNS),
+        ):
+            setattr(self, name, check_integer(name, value, low, high))
         self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
         self.dropout = check_number("dropout", dropout, 1)
-        self.window_size = window_size
         if window_size is not None:
-            self.window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
-        check_size(self.num_hidden_layers, self.n_parameters)
+            window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
+        self.window_size = window_size
 
     @property
     def n_columns(self) -> int:
         """K-mers counted."""
         return sum(n_kmers(k) for k in self.k)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and statistics of the model, from the sizes alone."""
-        n, hidden, wide = self.n_columns, self.hidden_size, self.intermediate_size
-        statistics = (2 + self.linear_size) * n
-        if not self.num_hidden_layers:
-            return statistics
-        block = 2 * hidden + hidden * wide + wide + wide * hidden + hidden
-        ends = (n + 1) * hidden + hidden + 2 * hidden + hidden * self.deep_size
-        return statistics + self.num_hidden_layers * block + ends
 
     @property
     def embedding_size(self) -> int:
@@ -184,20 +176,10 @@ class KmerProfileModel(nn.Module):
     dtype = property(lambda self: self.mean.dtype, doc="Precision of the weights.")
 
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
-        """Embed k-mer counts.
+        """Embed k-mer counts, (n, n_columns): the part of the network, then the linear part.
 
-        Parameters
-        ----------
-        counts : torch.Tensor of shape (n, n_columns)
-            Of each k-mer in each sequence, in any dtype.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a hidden layer; layer 0 is the profile. The linear part is
-            mixed in every case, as it is the same wherever a linear map is mixed.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size)
-            The part of the network, then the linear part.
+        Mixed are the rows at the input of a hidden layer; layer 0 is the profile. The linear part
+        is mixed in every case, as it is the same wherever a linear map is mixed.
         """
         profile, length = self.profile(counts)
         mixed = profile if mixing is None else mixing.mix(profile)
@@ -240,13 +222,9 @@ class KmerProfileBackbone(Backbone):
 
     Examples
     --------
-    >>> import torch
-    >>> from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-    >>> config = KmerProfileConfig(k=[3], num_hidden_layers=0, linear_size=0)
-    >>> backbone = KmerProfileBackbone(KmerProfileModel(config).eval())
-    >>> batch = backbone.collate(backbone.featurize(["ACGTTGCA", "NNNN"]))
-    >>> with torch.inference_mode():
-    ...     backbone.embed(batch).shape
+    >>> from dnaembed.backbones import KmerProfileBackbone
+    >>> backbone = KmerProfileBackbone.create({"k": [3], "num_hidden_layers": 0}, [], seed=0)
+    >>> backbone.embed(backbone.collate(backbone.featurize(["ACGTTGCA", "NNNN"]))).shape
     torch.Size([2, 32])
     """
 

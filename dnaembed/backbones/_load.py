@@ -50,18 +50,16 @@ def load_backbone(
     Parameters
     ----------
     name_or_path : str or path-like
-        Name of a model that ships with the package, a folder, or a Hugging Face hub id
-        (``"owner/name"``), tried in this order.
+        A bundled model, a folder, or a Hugging Face hub id (``"owner/name"``), in this order.
     revision : str, default=None
         Branch, tag or commit of a hub model.
     cache_dir : str or path-like, default=None
         Where downloads are kept; the hub's own default if None.
     local_files_only : bool, default=False
-        Never go online: use what was downloaded before. ``HF_HUB_OFFLINE=1`` does the same.
+        Never go online, as with ``HF_HUB_OFFLINE=1``.
     sha256 : str or sequence of str, default=None
-        Digest that the file with the weights must have, as ``dnaembed info`` prints it; or
-        several, of which it must have one. Published names are checked by their known digests,
-        also where a folder has such a name, unless this or a `revision` is given.
+        Digest that the file with the weights must have; or several, of which it must have one.
+        Published names, also of folders, are checked unless this or a `revision` is given.
 
     Returns
     -------
@@ -79,11 +77,8 @@ def load_backbone(
     Examples
     --------
     >>> from dnaembed.backbones import load_backbone
-    >>> load_backbone("no/such/folder/here", local_files_only=True)
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: model 'no/such/folder/here' not found: no model of this name ships with
-    dnaembed (...), no folder of this name exists, and it is not a hub id of the form 'owner/name'.
+    >>> load_backbone("default").embedding_size
+    384
     """
     hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     return load_folder(find_folder(name_or_path, revision=revision, sha256=sha256, **hub))
@@ -112,8 +107,8 @@ def shared_backbone(
 ) -> Backbone:
     """Load a model for inference, once for all that ask for it in this process.
 
-    A local folder is read again when one of its files changed. The last four models are kept;
-    treat them as read-only.
+    A folder is read again when a file of it changed. The last four models are kept; treat them as
+    read-only.
 
     Parameters
     ----------
@@ -212,15 +207,14 @@ def _find_at_hub(
     small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
     try:
         for weights in WEIGHT_FILES[1:] if pickled else WEIGHT_FILES:
-            folder = Path(
-                huggingface_hub.snapshot_download(
-                    name,
-                    revision=revision,
-                    cache_dir=None if cache_dir is None else str(cache_dir),
-                    local_files_only=local_files_only,
-                    allow_patterns=[*small, weights],
-                )
+            download = huggingface_hub.snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                local_files_only=local_files_only,
+                allow_patterns=[*small, weights],
             )
+            folder = Path(download)
             if any((folder / file).is_file() for file in WEIGHT_FILES):
                 break
         weights_file(folder)

@@ -25,6 +25,7 @@ from ._checkpoint import (
     write_json,
     write_weights,
 )
+from ._sizes import MAX_PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ class Mixing:
     >>> import torch
     >>> from dnaembed.backbones import Mixing
     >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
-    >>> mixing.mix(torch.tensor([[4.0], [8.0]]))
-    tensor([[4.],
-            [5.]])
+    >>> mixing.mix(torch.tensor([4.0, 8.0]))
+    tensor([4., 5.])
     """
 
     layer: int
@@ -65,22 +65,15 @@ class Mixing:
 class Backbone(ABC):
     """A model that turns DNA into vectors: featurise a batch, collate it, embed it.
 
-    Two steps are kept apart so that the first, which needs no gradient and no device, can run
-    ahead in other threads: `featurize` (tokens or k-mer counts, on the CPU) and `embed`.
-
-    A subclass names its `model_class` and says how sequences become features and features become
-    vectors. Loading, saving and the fingerprint are here. `register_backbone` makes it known.
+    A subclass names its `model_class` and says how sequences become features, which needs no
+    gradient and no device, and features become vectors. Loading, saving and the fingerprint are
+    here. `register_backbone` makes it known.
 
     Parameters
     ----------
     model : torch.nn.Module
         The parameters. It has a ``config``, whose ``model_type`` names the architecture, a
         ``device`` and a ``dtype``, as models of transformers have.
-
-    Attributes
-    ----------
-    model : torch.nn.Module
-        The parameters.
     """
 
     #: The class of `model`; its ``config_class`` has the ``model_type`` that folders name.
@@ -140,19 +133,10 @@ class Backbone(ABC):
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Embed a batch that lies on the model's device, not normalised.
+        """Embed a batch that lies on the model's device: (n, embedding_size), float32.
 
-        Parameters
-        ----------
-        batch : mapping of str to torch.Tensor
-            As `collate` makes it, or as `pack` does: then without gradients and without `mixing`.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size), float32
-            Whatever the precision of the model.
+        The batch is as `collate` makes it, or as `pack` does: then without gradients and mixing.
+        Whatever the precision of the model, rows are float32, and not normalised.
         """
 
     def check_mixing(self, mixing: Mixing | None) -> None:
@@ -170,14 +154,8 @@ class Backbone(ABC):
     def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
         """Make a new model with random weights, on the CPU in evaluation mode.
 
-        Parameters
-        ----------
-        sizes : mapping
-            Parameters of the configuration.
-        pieces : iterable of str
-            Normalised sequences that a tokenizer may be trained on; not read unless needed.
-        seed : int
-            Of the weights.
+        `sizes` are parameters of the configuration; a tokenizer is trained on `pieces`, normalised
+        sequences, if the architecture needs one.
         """
         return cls(cls._random_model(sizes, seed))
 
@@ -203,6 +181,13 @@ class Backbone(ABC):
         with torch.inference_mode(False):
             with torch.device("meta"):
                 model = cls.model_class(config)
+            # The layers are still without numbers.
+            n_parameters = sum(tensor.numel() for tensor in model.state_dict().values())
+            if n_parameters > MAX_PARAMETERS:
+                raise ValueError(
+                    f"{folder / 'config.json'}: a model of at most {MAX_PARAMETERS:,} parameters "
+                    f"is expected, got {n_parameters:,}."
+                )
             load_weights(model, file, rename=cls.rename_weight)
         return cls(model.eval(), *others)
 
@@ -239,8 +224,7 @@ class Backbone(ABC):
     def fingerprint(self) -> str:
         """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
 
-        It belongs to what is in memory, not to the folder that it came from, and is computed again
-        only when the weights have changed.
+        It belongs to what is in memory, and is computed again only when the weights have changed.
         """
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
@@ -286,8 +270,8 @@ _BACKBONES: dict[str, type[Backbone]] = {}
 def register_backbone(backbone: _B) -> _B:
     """Make a class of models known by the ``model_type`` of its configuration; a decorator.
 
-    From then on `load_backbone`, the embedder, training and the command line take its folders. If
-    the model is one of transformers, their ``AutoModel`` does, too.
+    From then on its folders can be loaded by name everywhere, also by transformers' ``AutoModel``
+    if the model is one of theirs.
 
     Parameters
     ----------

@@ -19,15 +19,6 @@ MAX_COLUMNS = 65_536
 MIN_WINDOW = 64
 
 
-def check_size(n_layers: int, n_parameters: int) -> None:
-    """Raise if sizes ask for more than any model of this package could need."""
-    if n_layers > MAX_LAYERS or n_parameters > MAX_PARAMETERS:
-        raise ValueError(
-            f"A model of at most {MAX_LAYERS} layers and {MAX_PARAMETERS:,} parameters is "
-            f"expected, got {n_layers:,} layers and {n_parameters:,} parameters."
-        )
-
-
 def check_integer(name: str, value: Any, low: int = 1, high: int = MAX_COLUMNS) -> int:
     """Return an integer in a range; raise with the name of the parameter otherwise."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

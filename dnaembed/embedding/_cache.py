@@ -1,8 +1,7 @@
 """Embeddings kept per sequence, so that folds, grids and runs embed nothing twice.
 
-A key is a digest of everything that an embedding depends on: the sequence, the fingerprint of the
-model and the pooling parameters. Caching a whole `transform` (as ``Pipeline(memory=...)`` does)
-misses as soon as one read of a fold differs.
+A key is a digest of everything that an embedding depends on. Caching a whole `transform` (as
+``Pipeline(memory=...)`` does) misses as soon as one read of a fold differs.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ _SQL_VARIABLES = 500  # well below the least limit of any SQLite build
 def embedding_keys(sequences: Iterable[str], context: str) -> list[bytes]:
     """Digest each sequence together with what else decides its embedding."""
     salt = hashlib.blake2b(context.encode(), digest_size=16).digest()
-    return [
-        hashlib.blake2b(sequence.encode(), key=salt, digest_size=16).digest()
-        for sequence in sequences
-    ]
+    return [hashlib.blake2b(s.encode(), key=salt, digest_size=16).digest() for s in sequences]
 
 
 class MemoryCache:

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..backbones import Backbone
+from ..backbones import Backbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device, resolve_dtype
 from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
@@ -36,51 +36,38 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     model : str or path-like, default="default"
         Name of a bundled model, a folder, or a Hugging Face hub id such as
         ``"zhihan1996/DNABERT-S"``.
-
     revision : str, default=None
         Branch, tag or commit of a hub model.
-
     cache_dir : str or path-like, default=None
         Where downloads are kept; the hub's own default if None.
-
     local_files_only : bool, default=False
         Never go online: use what was downloaded before.
-
     window_size : int, None or "auto", default="auto"
         Longest piece, in bp, that the model sees in one pass. The embedding of a longer sequence is
         the length-weighted mean of equal windows. ``"auto"`` is the model's own, None never cuts.
-
     strand : {"forward", "both"}, default="forward"
         ``"both"`` averages the embeddings of the sequence and its reverse complement, which the
         bundled model sees alike in any case.
-
     normalize : bool, default=False
         Scale rows to unit length.
-
     batch_tokens : int or "auto", default="auto"
         Tokens (transformers) or sequences (k-mer models) in a batch; halved, with a warning, when
         memory runs out.
-
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best of them.
-
     dtype : {"auto", "float32", "float16", "bfloat16"}, default="auto"
         Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
         Embeddings are returned as float32.
-
     cache : str, path-like or None, default="memory"
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
         estimators of the process, a folder keeps them across runs, None keeps nothing.
-
     n_jobs : int, default=None
         Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
         `joblib.parallel_config` names another backend, whose processes load the model by its name:
         a fine-tuned one must be saved (`save_model`) and given as `model` for that.
-
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
         sequences, and to `y` where given.
-
     random_state : int, RandomState instance or None, default=None
         Seed of the fine-tuning; nothing else here is random.
 
@@ -88,7 +75,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     ----------
     fine_tuner_ : object
         The fitted fine-tuner; only with `fine_tuner`.
-
     backbone_ : Backbone
         The model in use.
 
@@ -193,7 +179,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Fit, or continue fine-tuning from where the last call stopped.
+        """Fit, or continue fine-tuning, by ``partial_fine_tune``, from where the last call stopped.
 
         Parameters
         ----------
@@ -206,11 +192,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         -------
         self : object
             The fitted embedder.
-
-        Raises
-        ------
-        TypeError
-            If the fine-tuner has no method ``partial_fine_tune``.
         """
         sequences = check_sequences(X)
         if not hasattr(self, "_tuned_backbone"):
@@ -303,10 +284,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         FileExistsError, OSError, BlockingIOError
             If the output is of another program, cannot be written, or is being written.
 
-        See Also
-        --------
-        dnaembed.io.read_embeddings : Read identifiers and rows back.
-
         Examples
         --------
         >>> import pathlib, tempfile
@@ -338,9 +315,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Parameters
         ----------
         folder : str or path-like
-            Must not exist; it appears complete or not at all.
+            New or empty; it appears complete or not at all.
         """
-        check_is_fitted(self)
         self.backbone_.save(folder)
 
     @property
@@ -361,7 +337,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             meant = backbone
             if backbone.model.dtype != self._precision and self.dtype == "auto":
                 # On another device "auto" is another precision, in which weights are rounded.
-                meant = self._name().load()
+                meant = load_backbone(**vars(self._name()))
                 meant.model.to(self._precision)
             check_made_by(self, self._made_by, self._source(meant))
         return backbone
@@ -381,7 +357,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self._keep(self._backbone())
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
-            backbone = self._name().load()
+            backbone = load_backbone(**vars(self._name()))
             backbone.model.to(resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
@@ -413,8 +389,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        how: dict[str, Any] = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
-        return embed_sequences(backbone, sequences, options, places=places, **how)
+        return embed_sequences(
+            backbone, sequences, options, places, n_jobs=self.n_jobs, name=name, device=self.device
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here

@@ -65,8 +65,8 @@ def embed_sequences(
     backbone: Backbone,
     sequences: Sequence[str],
     options: EmbedOptions,
-    *,
     places: Sequence[int] | None = None,
+    *,
     n_jobs: int | None = None,
     name: ModelName | None = None,
     device: str = "auto",
@@ -92,10 +92,9 @@ def embed_sequences(
         n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
     ordered = "generator" if backend.supports_return_generator else "list"
     # A chunk is a task: joblib would put some together, into messages of unknown size.
-    parallel = Parallel(
+    results = Parallel(
         n_jobs=n_jobs, prefer="threads", require=require, return_as=ordered, batch_size=1
-    )
-    results = parallel(
+    )(
         delayed(_embed_task)(model, [sequences[i] for i in chunk], options, n_threads)
         for chunk in chunks
     )
@@ -210,8 +209,7 @@ def check_finite(
         )
 
 
-def _is_beside(device: torch.device) -> bool:
-    """Whether the device computes while the CPU does something else."""
+def _is_beside(device: torch.device) -> bool:  # computes while the CPU does something else
     return device.type != "cpu"
 
 
@@ -228,9 +226,8 @@ def _batches(backbone: Backbone, windows: list[str], budget: int) -> Generator[_
 def budget_batches(costs: Sequence[int], budget: int, *, padded: bool) -> list[list[int]]:
     """Group items so that each batch stays within a budget; an item over it is a batch alone.
 
-    In a padded batch every item costs as much as the costliest. Returned are positions in `costs`;
-    the costliest come first, so that memory runs out, if it does, on the first batch rather than
-    after hours.
+    In a padded batch every item costs as much as the costliest. Returned are positions in `costs`,
+    the costliest first, so that memory runs out, if it does, on the first batch.
     """
     batches: list[list[int]] = []
     left = 0

@@ -88,11 +88,10 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             raise ValueError(f"method='tnf-k' takes k from 2 to 6, got k={self.k}.")
         check_sequences(X)
         self._made_by = self._settings()
-        self._n_features_out = {
-            "canonical": lambda: len(kmer_names(self.k)),
-            "raw": lambda: 4**self.k,
-            "tnf-k": lambda: tnf_k_basis(self.k).shape[1],
-        }[self.method]()
+        if self.method == "tnf-k":
+            self._n_features_out = tnf_k_basis(self.k).shape[1]
+        else:
+            self._n_features_out = len(kmer_names(self.k, canonical=self.method == "canonical"))
         return self
 
     def transform(self, X: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..backbones import Backbone, load_backbone, shared_backbone
+from ..backbones import Backbone, shared_backbone
 from ..backbones._device import resolve_device
 from ..backbones._load import bundled_models
 
@@ -22,10 +22,6 @@ class ModelName:
     revision: str | None = None
     cache_dir: str | PathLike[str] | None = None
     local_files_only: bool = False
-
-    def load(self) -> Backbone:
-        """Return a model of one's own, in float32 on the CPU."""
-        return load_backbone(**vars(self))
 
     def shared(self, device: torch.device, dtype: torch.dtype) -> Backbone:
         """Return the model that all of this process share."""

@@ -70,6 +70,7 @@ def make(seed=0, **sizes):
 
 def test_it_is_saved_loaded_and_embedded_with(tmp_path):
     backbone = make(size=6, window_size=50)
+    assert backbone.fine_tuning_rate(True) == backbone.fine_tuning_rate(False) == 1e-5
     backbone.save(tmp_path / "dimer")
     again = load_backbone(tmp_path / "dimer")
     assert type(again) is DimerBackbone
@@ -102,12 +103,6 @@ def test_new_models_follow_from_their_seed_and_leave_the_generators_alone():
     assert prints[0] == prints[1] != prints[2]
     assert torch.equal(torch.get_rng_state(), state)
     assert make(size=5).fingerprint() not in prints
-
-
-def test_defaults():
-    backbone = make()
-    assert backbone.fine_tuning_rate(True) == backbone.fine_tuning_rate(False) == 1e-5
-    assert backbone.pack([np.ones(10)]).keys() == {"counts"}
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 2, 4)])

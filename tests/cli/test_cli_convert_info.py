@@ -44,7 +44,7 @@ def test_info(source, capsys):
     rows = {name: value.strip() for name, value in rows.items()}
     backbone = load_backbone(source)
     assert rows["architecture"] == "dnabert"
-    assert rows["parameters"] == f"{backbone.model.config.n_parameters:,}"
+    assert rows["parameters"] == f"{backbone.model.num_parameters():,}"
     assert rows["embedding size"] == "32"
     assert rows["hidden layers"] == "2"
     assert rows["window"] == "10,000 bp"

@@ -19,7 +19,7 @@ from .._protocol import Backbone, Mixing, register_backbone
 from .._sizes import shown
 from ._configuration import DnaBertConfig
 from ._modeling import Attention, DnaBertModel, alibi_slopes, mix_mask
-from ._packed_attention import attend, attend_eagerly
+from ._packed_attention import attend
 from ._tokenizer import SPECIAL_TOKENS, load_tokenizer, train_bpe_tokenizer
 
 # What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
@@ -42,16 +42,10 @@ class DnaBertBackbone(Backbone):
 
     Examples
     --------
-    >>> import torch
-    >>> from dnaembed.backbones import (
-    ...     DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer)
-    >>> tokenizer = train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
-    >>> config = DnaBertConfig(vocab_size=11, hidden_size=32, num_hidden_layers=2,
-    ...                        num_attention_heads=4, intermediate_size=64)
-    >>> backbone = DnaBertBackbone(DnaBertModel(config).eval(), tokenizer)
-    >>> batch = backbone.pack(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))
-    >>> with torch.inference_mode():
-    ...     backbone.embed(batch).shape
+    >>> from dnaembed.backbones import DnaBertBackbone
+    >>> sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    >>> backbone = DnaBertBackbone.create(sizes, ["ACGACGACGTTT", "ACGACG"], seed=0)
+    >>> backbone.embed(backbone.pack(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))).shape
     torch.Size([2, 32])
     """
 
@@ -117,9 +111,9 @@ class DnaBertBackbone(Backbone):
 # DNA encoder
 
 A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
-{config.n_parameters:,} parameters: {config.num_hidden_layers} layers of {config.hidden_size}
-columns and {config.num_attention_heads} heads, {config.vocab_size} tokens. The embedding of a
-sequence is the mean of the last hidden states over its tokens.
+{self.model.num_parameters():,} parameters: {config.num_hidden_layers} layers of
+{config.hidden_size} columns and {config.num_attention_heads} heads, {config.vocab_size} tokens.
+The embedding of a sequence is the mean of the last hidden states over its tokens.
 """
 
     @property
@@ -174,8 +168,7 @@ sequence is the mean of the last hidden states over its tokens.
     ) -> torch.Tensor:
         """Average the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
 
-        With mixing, the mean is over the positions that are not padding in either of the mixed
-        rows. See `Backbone.embed`.
+        With mixing, over the positions that are not padding in either of the mixed rows.
         """
         self.check_mixing(mixing)
         if "lengths" in batch:
@@ -215,16 +208,14 @@ def choose_attention(model: DnaBertModel, lengths: torch.Tensor, hidden: torch.T
     """Choose the attention within each sequence by what the device is good at."""
     device = hidden.device
     slopes = alibi_slopes(model.config.num_attention_heads)
-    eager = model.config._attn_implementation == "eager"
-    if device.type == "cuda" and not eager:
+    if device.type == "cuda":
         # Imported here, as it brings torch's compiler, which a CPU does not need.
         from ._flex_attention import FlexAttention, flex_is_usable
 
         head_size = hidden.shape[1] // len(slopes)
         if flex_is_usable(device, len(slopes), head_size, hidden.dtype):
             return FlexAttention(lengths, slopes, len(hidden), device)
-    function = attend_eagerly if eager else attend
-    return partial(function, lengths=lengths.tolist(), slopes=slopes.to(device))
+    return partial(attend, lengths=lengths.tolist(), slopes=slopes.to(device))
 
 
 def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:

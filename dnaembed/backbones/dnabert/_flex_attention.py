@@ -26,6 +26,7 @@ _BLOCK = 128
 # What the kernel needs of the graphics card: bfloat16 in hardware, and columns enough to multiply.
 _CAPABILITY = (8, 0)
 _SMALLEST_HEAD = 16
+_List = tuple[torch.Tensor, torch.Tensor]
 
 
 def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
@@ -61,12 +62,9 @@ def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.d
 class FlexAttention:
     """Attention within each sequence of a packed batch, for all layers of one forward pass.
 
-    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence;
-    i and j are places in the batch. Blocks of keys beyond `reach_of_heads`, which every layer
-    measures, are skipped. Nothing here waits for the device.
-
-    `n_tokens` is the sum of `lengths`, given so that it need not be fetched from the device. Not
-    compiled, flex attention runs in plain operations, which is for tests.
+    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
+    Blocks of keys beyond `reach_of_heads`, which every layer measures, are skipped. `n_tokens`, the
+    sum of `lengths`, is given because nothing here waits for the device.
     """
 
     def __init__(
@@ -95,9 +93,7 @@ class FlexAttention:
         return context[0].transpose(0, 1)
 
 
-def _block_lists(
-    document: torch.Tensor,
-) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def _block_lists(document: torch.Tensor) -> tuple[_List, _List]:
     """Which blocks of keys a block of queries needs: in part, and in full; nearest first.
 
     Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance, and
@@ -117,17 +113,13 @@ def _block_lists(
     return partial, _nearest_first(distance, full)
 
 
-def _nearest_first(
-    distance: torch.Tensor, listed: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _nearest_first(distance: torch.Tensor, listed: torch.Tensor) -> _List:
     far = torch.iinfo(torch.int32).max
     distances, order = distance.masked_fill(~listed, far).sort(dim=-1, stable=True)
     return order.to(torch.int32), distances
 
 
-def _counted(
-    order: torch.Tensor, distances: torch.Tensor, reach: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _counted(order: torch.Tensor, distances: torch.Tensor, reach: torch.Tensor) -> _List:
     """Lengths of a list by head, (1, heads, blocks), and the list itself, for `BlockMask`."""
     # What is not on the list is farther than any block, even for an unlimited reach.
     limit = reach.clamp(max=len(order))[:, None, None]

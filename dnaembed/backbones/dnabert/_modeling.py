@@ -63,21 +63,12 @@ def attend_padded(
     *,
     bias: torch.Tensor,
     dropout_p: float,
-    eager: bool,
 ) -> torch.Tensor:
-    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores.
-
-    `eager` computes in plain operations, to check the fused kernels.
-    """
+    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores."""
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    if eager:
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
-        context = functional.dropout(scores.softmax(dim=-1), p=dropout_p) @ value
-    else:
-        context = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, dropout_p=dropout_p
-        )
-    return context.transpose(1, 2)
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias, dropout_p=dropout_p
+    ).transpose(1, 2)
 
 
 class DnaBertLayer(GradientCheckpointingLayer):
@@ -138,23 +129,15 @@ class DnaBertLayer(GradientCheckpointingLayer):
 
 
 class DnaBertModel(PreTrainedModel):
-    """The DNABERT-2 / DNABERT-S encoder, from token ids to hidden states.
+    """The encoder of DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777).
 
     Names of the parameters are those of the published weights, without their pooler, which no
-    embedding goes through. ``attn_implementation`` is "sdpa" (fused kernels, the default) or
-    "eager" (plain operations, to check the other).
+    embedding goes through. Attention is always computed by fused kernels.
 
     Parameters
     ----------
     config : DnaBertConfig
         Sizes.
-
-    References
-    ----------
-    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
-       genome", ICLR 2024. arXiv:2306.15006.
-    .. [2] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
 
     Examples
     --------
@@ -208,22 +191,10 @@ class DnaBertModel(PreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         mixing: Mixing | None = None,
     ) -> BaseModelOutput:
-        """Encode a batch.
+        """Return the ``last_hidden_state``, (n, length, hidden_size), undefined at padding.
 
-        Parameters
-        ----------
-        input_ids : torch.Tensor of shape (n, length), int64
-            Tokens.
-        attention_mask : torch.Tensor of shape (n, length), default=None
-            0 for padding, which no token attends to. None where there is no padding.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer. From there on, tokens attend to the positions
-            that are not padding in either of the mixed rows.
-
-        Returns
-        -------
-        BaseModelOutput
-            ``last_hidden_state`` of shape (n, length, hidden_size), undefined at padding.
+        Token ids and mask are of shape (n, length). No token attends to padding, where the mask is
+        0; after rows were mixed, to what is padding in either of the mixed rows.
         """
         hidden = self.embed_tokens(input_ids)
         attend = self._padded_attention(hidden, attention_mask)
@@ -244,12 +215,8 @@ class DnaBertModel(PreTrainedModel):
         # Without padding the rows share one bias: it saves (n, heads, length, length) numbers.
         if attention_mask is not None and not bool(attention_mask.all()):
             bias = torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
-        return partial(
-            attend_padded,
-            bias=bias,
-            dropout_p=config.attention_probs_dropout_prob if self.training else 0.0,
-            eager=config._attn_implementation == "eager",
-        )
+        dropout_p = config.attention_probs_dropout_prob if self.training else 0.0
+        return partial(attend_padded, bias=bias, dropout_p=dropout_p)
 
 
 def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:

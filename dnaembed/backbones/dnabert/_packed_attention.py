@@ -37,8 +37,10 @@ def attend(
     # biases are views, with strides of one, of a single line per head.
     backward_key, backward_value = key.flip(0), value.flip(0)
     line = _bias_line(slopes, max(lengths, default=1))
-    for start, length, count in _runs(lengths):
-        here = slice(start, start + count * length)
+    stop = 0
+    for first, last, length in _runs(lengths):
+        count = last - first
+        here = slice(stop, stop := stop + count * length)
         there = slice(len(query) - here.stop, len(query) - here.start)
         q, k, out = (_as_sequences(x[here], count) for x in (query, key, context))
         # Backwards, the sequences of a run come in opposite order too.
@@ -49,15 +51,10 @@ def attend(
         reach = [length] * query.shape[1]
         if length >= _LONG:
             reach = reach_of_heads(q, k, slopes).clamp(max=length).ceil().int().tolist()
-        for heads, distance in _groups(reach):
-            _attend_within(
-                q[:, heads],
-                backward_k[:, heads],
-                backward_v[:, heads],
-                line[heads],
-                distance,
-                out[:, heads],
-            )
+        for first, last, distance in _runs(reach):
+            heads = slice(first, last)
+            some_q, some_k, some_v = (x[:, heads] for x in (q, backward_k, backward_v))
+            _attend_within(some_q, some_k, some_v, line[heads], distance, out[:, heads])
     return context
 
 
@@ -94,44 +91,18 @@ def _bias_line(slopes: torch.Tensor, length: int) -> torch.Tensor:
     return -slopes[:, None] * distance
 
 
-def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield first token, length and number of each run of sequences of one length."""
+def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield first place, place after the last, and value of each run of equal values."""
     start = 0
-    for length, run in groupby(lengths):
-        count = sum(1 for _ in run)
-        yield start, length, count
-        start += length * count
+    for value, run in groupby(values):
+        stop = start + sum(1 for _ in run)
+        yield start, stop, value
+        start = stop
 
 
 def _as_sequences(packed: torch.Tensor, count: int) -> torch.Tensor:
     """View tokens of sequences of one length as (count, n_heads, length, head_size)."""
     return packed.unflatten(0, (count, -1)).transpose(1, 2)
-
-
-def _groups(reach: Sequence[int]) -> Iterator[tuple[slice, int]]:
-    """Yield neighbouring heads of one reach."""
-    start = 0
-    for distance, group in groupby(reach):
-        stop = start + sum(1 for _ in group)
-        yield slice(start, stop), distance
-        start = stop
-
-
-def attend_eagerly(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    lengths: Sequence[int],
-    slopes: torch.Tensor,
-) -> torch.Tensor:
-    """Compute the same in plain operations, with all scores in memory, to check the others."""
-    parts = []
-    for q, k, v in zip(*(x.split(list(lengths)) for x in (query, key, value)), strict=True):
-        place = torch.arange(len(q), device=q.device)
-        bias = -slopes[:, None, None] * (place[:, None] - place).abs()
-        scores = torch.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
-        parts.append(torch.einsum("hij,jhd->ihd", scores.softmax(dim=-1), v))
-    return torch.cat(parts)
 
 
 def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:

@@ -55,14 +55,13 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def train_bpe_tokenizer(
-    sequences: Iterable[str], *, vocab_size: int = 4096, min_frequency: int = 2
-) -> Tokenizer:
-    """Train a tokenizer of the kind that DNABERT-2 uses, on your own sequences.
+def train_bpe_tokenizer(sequences: Iterable[str], *, vocab_size: int = 4096) -> Tokenizer:
+    """Train a tokenizer of the kind that DNABERT-2 (arXiv:2306.15006) uses, on your sequences.
 
     Byte-pair encoding: from the four bases, the most frequent pair of adjacent tokens becomes a
-    token of its own, again and again. Ids of special tokens are those of the published tokenizer:
-    ``[UNK]`` 0, ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4. No token spans an N.
+    token of its own, if it occurs twice, again and again. Ids of special tokens are those of the
+    published tokenizer: ``[UNK]`` 0, ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4. No token
+    spans an N.
 
     Parameters
     ----------
@@ -71,8 +70,6 @@ def train_bpe_tokenizer(
         are plenty.
     vocab_size : int, default=4096
         Tokens, special ones included; fewer where the sequences run out of pairs.
-    min_frequency : int, default=2
-        Occurrences that a pair needs to become a token.
 
     Returns
     -------
@@ -83,11 +80,6 @@ def train_bpe_tokenizer(
     ------
     ValueError
         If `vocab_size` leaves no room for the special tokens and the bases.
-
-    References
-    ----------
-    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
-       genome", ICLR 2024. arXiv:2306.15006.
 
     Examples
     --------
@@ -106,7 +98,7 @@ def train_bpe_tokenizer(
         (_NOT_BASES.sub(" ", sequence) for sequence in sequences),
         BpeTrainer(
             vocab_size=vocab_size,
-            min_frequency=min_frequency,
+            min_frequency=2,
             special_tokens=list(SPECIAL_TOKENS),
             initial_alphabet=list("ACGT"),
             show_progress=False,

@@ -53,12 +53,6 @@ def test_memory_keeps_no_view_of_the_callers_array():
     assert (cache.get([b"key"], 4)[b"key"] == 1).all()
 
 
-def test_disk_survives_the_process(tmp_path):
-    stored = vectors(3)
-    DiskCache(tmp_path).put(stored)
-    assert DiskCache(tmp_path).get(stored, 4).keys() == stored.keys()
-
-
 def _fill(folder, seed):
     DiskCache(folder).put(vectors(200, seed))
 
@@ -70,12 +64,6 @@ def test_two_processes_write_at_once(tmp_path):
         stored = vectors(200, seed)
         found = DiskCache(tmp_path).get(stored, 4)
         assert all((found[key] == stored[key]).all() for key in stored)
-
-
-def test_open_cache(tmp_path):
-    assert open_cache(None) is None
-    assert open_cache("memory") is open_cache("memory")
-    assert isinstance(open_cache(tmp_path / "here"), DiskCache)
 
 
 def _table(path, *rows):

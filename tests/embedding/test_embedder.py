@@ -2,7 +2,6 @@ import logging
 import pickle
 import sys
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,9 +37,6 @@ def embedded(monkeypatch):
 
 def test_checks_of_sequence_transformers(tiny_dnabert_folder):
     check_sequence_transformer(DNABertSEmbedder(tiny_dnabert_folder))
-
-
-def test_checks_of_sequence_transformers_for_the_default_model():
     check_sequence_transformer(DNABertSEmbedder())
 
 
@@ -55,25 +51,26 @@ def test_each_distinct_sequence_is_embedded_once(tiny_dnabert_folder, reads, emb
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"strand": "both"}, {"window_size": 60}, {"dtype": "bfloat16"}, {"cache": None}],
+    ("change", "misses"),
+    [
+        ({"strand": "both"}, True),
+        ({"window_size": 60}, True),
+        ({"dtype": "bfloat16"}, True),
+        ({"cache": None}, True),
+        ({"normalize": True}, False),
+        ({"batch_tokens": 64}, False),
+        ({"n_jobs": 2}, False),
+    ],
 )
-def test_the_cache_tells_settings_apart(tiny_dnabert_folder, reads, embedded, change):
+def test_the_cache_tells_settings_apart_that_matter(
+    tiny_dnabert_folder, reads, embedded, change, misses
+):
     plain = DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)
     before = len(embedded)
     changed = DNABertSEmbedder(tiny_dnabert_folder, **change).fit_transform(reads)
-    assert len(embedded) > before
-    assert (change == {"cache": None}) == np.allclose(plain, changed, atol=1e-6)
-
-
-@pytest.mark.parametrize("change", [{"normalize": True}, {"batch_tokens": 64}, {"n_jobs": 2}])
-def test_what_does_not_change_the_embedding_does_not_miss(
-    tiny_dnabert_folder, reads, embedded, change
-):
-    DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)
-    before = len(embedded)
-    DNABertSEmbedder(tiny_dnabert_folder, **change).fit_transform(reads)
-    assert len(embedded) == before
+    assert (len(embedded) > before) == misses
+    alike = change.keys() & {"cache", "batch_tokens", "n_jobs"}
+    assert bool(alike) == np.allclose(plain, changed, atol=1e-6)
 
 
 def test_cache_on_disk_serves_the_next_run(tiny_dnabert_folder, reads, embedded, tmp_path):
@@ -98,18 +95,13 @@ def test_default_model_sees_no_strand_and_takes_reads_without_information(reads)
     assert np.isfinite(embedder.transform(["N" * 50, "A", "ACGT" * 5000])).all()
 
 
-@pytest.mark.parametrize("fitted", [False, True])
-def test_pickles_without_the_pretrained_weights(tiny_dnabert_folder, reads, fitted, tmp_path):
+def test_pickles_without_the_pretrained_weights(tiny_dnabert_folder, reads):
     embedder = DNABertSEmbedder(tiny_dnabert_folder)
-    if fitted:
-        embedder.fit(reads)
+    assert len(pickle.dumps(embedder)) < 5000
+    rows = embedder.fit_transform(reads)
     data = pickle.dumps(embedder)
     assert len(data) < 5000
-    joblib.dump(embedder, tmp_path / "embedder.joblib")
-    if fitted:
-        rows = embedder.transform(reads)
-        assert (pickle.loads(data).transform(reads) == rows).all()
-        assert (joblib.load(tmp_path / "embedder.joblib").transform(reads) == rows).all()
+    assert (pickle.loads(data).transform(reads) == rows).all()
 
 
 class Scale(BaseEstimator):
@@ -144,16 +136,11 @@ def test_fine_tuning_changes_a_copy_and_travels_in_the_pickle(tiny_dnabert_folde
     assert (loaded == tuned).all()
 
 
-def test_fine_tuner_parameters_are_nested(tiny_dnabert_folder):
+def test_another_fine_tuner_or_none(tiny_dnabert_folder, reads):
     embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=Scale())
     embedder.set_params(fine_tuner__factor=3.0)
-    assert embedder.get_params()["fine_tuner__factor"] == 3.0
-
-
-def test_refitting_without_fine_tuner_forgets_the_tuned_model(tiny_dnabert_folder, reads):
-    embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=Scale()).fit(reads)
-    embedder.set_params(fine_tuner=None)
-    rows = embedder.fit_transform(reads)
+    assert embedder.fit(reads).fine_tuner_.factor == 3.0
+    rows = embedder.set_params(fine_tuner=None).fit_transform(reads)
     assert (rows == DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)).all()
     assert not hasattr(embedder, "fine_tuner_")
 
@@ -200,7 +187,6 @@ def test_bad_parameters(parameters, error, message):
 
 
 def test_unfitted():
-    with pytest.raises(NotFittedError):
-        DNABertSEmbedder().transform(["ACGT"])
-    with pytest.raises(NotFittedError):
-        DNABertSEmbedder().save_model("somewhere")
+    for use in (DNABertSEmbedder().transform, DNABertSEmbedder().save_model):
+        with pytest.raises(NotFittedError):
+            use("somewhere")

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import joblib
 import numpy as np
@@ -40,22 +41,6 @@ class Recording(DNABertSEmbedder):
         with Path(os.environ["DNAEMBED_TEST_NOTES"]).open("a") as notes:
             notes.write(f"{os.getpid()} {id(backbone)} {len(sequences)}\n")
         return super()._compute(backbone, sequences, places, options)
-
-
-class Bar:
-    """Keeps what it would show."""
-
-    def __init__(self, total):
-        self.total, self.updates = total, []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, n):
-        self.updates.append(n)
 
 
 @pytest.fixture
@@ -100,17 +85,12 @@ def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
 
 def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path, monkeypatch):
     folder = Path(tiny_dnabert_folder)
+    (folder.parent / "default").mkdir(exist_ok=True)  # the bundled model is meant all the same
     monkeypatch.chdir(folder.parent)
-    reference = reference_to(folder.name)
+    references = [reference_to(name) for name in (folder.name, "default")]
     monkeypatch.chdir(tmp_path)
-    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
-
-
-def test_a_folder_with_the_name_of_a_bundled_model_is_not_meant(tmp_path, monkeypatch):
-    (tmp_path / "default").mkdir()
-    monkeypatch.chdir(tmp_path)
-    reference = reference_to("default")
-    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
+    for reference in references:
+        assert elsewhere(reference).open().fingerprint() == reference.fingerprint
 
 
 def test_a_fine_tuned_model_is_not_sent_and_the_error_says_what_to_do(tiny_dnabert_folder, reads):
@@ -137,17 +117,13 @@ def test_processes_give_the_rows_of_threads(tiny_dnabert_folder, small_chunks, m
     embedder = DNABertSEmbedder(model=tiny_dnabert_folder, cache=None, n_jobs=2, strand="both")
     embedder.fit(reads)
     rows = embedder.transform(reads)
-    bars = []
-
-    def progress(*, total, **kwargs):
-        bars.append(Bar(total))
-        return bars[0]
-
-    monkeypatch.setattr(_engine, "progress", progress)
+    bar = MagicMock()
+    monkeypatch.setattr(_engine, "progress", bar)
     with joblib.parallel_config(backend="loky"):
         assert (embedder.transform(reads) == rows).all()
-    assert sum(bars[0].updates) == bars[0].total == len(reads)
-    assert len(bars[0].updates) > 2
+    updates = [call.args[0] for call in bar.return_value.__enter__.return_value.update.mock_calls]
+    assert sum(updates) == bar.call_args.kwargs["total"] == len(reads)
+    assert len(updates) > 2
 
 
 def die_once(model, sequences, options, n_threads, work=_engine._embed_task):

@@ -1,7 +1,7 @@
 """Read and write model folders without trusting what is in them.
 
-Whatever a folder holds, nothing in it is run, no link out of it is followed, and a tensor is only
-brought into memory after its name and shape were found to be those that the model needs.
+Nothing in a folder is run, no link out of it is followed, and a tensor is only brought into memory
+after its name and shape were found to be those that the model needs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -68,27 +67,23 @@ def weights_file(folder: Path) -> Path:
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """Map the tensors of a safetensors or torch file; numbers are read when they are used."""
-    if file.suffix == ".safetensors":
-        try:
-            # The library compares shapes and sizes with the length of the file.
-            return load_file(file)
-        except SafetensorError as error:
-            raise ValueError(
-                f"{file}: not a valid safetensors file: {printable(str(error), 200)}"
-            ) from error
+    safe = file.suffix == ".safetensors"
     try:
+        if safe:  # the library compares shapes and sizes with the length of the file
+            return load_file(file)
         _check_archive(file)
         # torch's restricted unpickler runs no code of the file.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except OSError:
+        raise
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{file}: refused, because it holds objects other than tensors, which could run code "
             "when loaded. Ask its author for a safetensors file."
         ) from error
     except Exception as error:  # on damaged files torch and zipfile raise nearly anything
-        raise ValueError(
-            f"{file}: not a valid torch weight file: {printable(str(error), 200)}"
-        ) from error
+        kind, reason = "safetensors" if safe else "torch weight", printable(str(error), 200)
+        raise ValueError(f"{file}: not a valid {kind} file: {reason}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{file}: a table of tensors is expected, got {type(content).__name__}.")
     for name, tensor in content.items():
@@ -172,10 +167,7 @@ def file_sha256(file: Path) -> str:
 
 
 def content_digest(description: Mapping[str, Any], text: str, model: nn.Module) -> str:
-    """Digest of what decides an embedding, independent of how and where it is stored.
-
-    Numbers count as float32. `text` stands for what is not in the model, such as a tokenizer.
-    """
+    """Digest of what decides an embedding: sizes, a text for a tokenizer, weights as float32."""
     digest = hashlib.blake2b(digest_size=20)
     digest.update(json.dumps(description, sort_keys=True).encode() + b"\0" + text.encode())
     for name, tensor in sorted(model.state_dict().items()):
@@ -187,13 +179,11 @@ def content_digest(description: Mapping[str, Any], text: str, model: nn.Module) 
 
 
 def weights_state(model: nn.Module) -> tuple[Any, ...]:
-    """Return something cheap that changes when weights do: place, version and a sample of each.
-
-    The sample sees what the version counter does not: assignment to ``.data``.
-    """
+    """Return something cheap that changes when weights do: place, version and a sample of each."""
     state: list[Any] = []
     for tensor in model.state_dict().values():
         flat = tensor.detach().reshape(-1)
+        # The sample sees assignments to `.data`, which the version counter does not.
         sample = tuple(flat[:: max(1, math.ceil(flat.numel() / 32))].tolist())
         version = -1 if tensor.is_inference() else tensor._version
         state.append((tensor.data_ptr(), tensor.dtype, version, sample))

@@ -37,10 +37,8 @@ def convert_checkpoint(
 
     Raises
     ------
-    FileExistsError
-        If `folder` holds something already.
-    FileNotFoundError, ValueError
-        If the source cannot be loaded, as in `load_backbone`, or is not of this architecture.
+    FileExistsError, FileNotFoundError, ValueError
+        If `folder` holds something, or the source cannot be loaded or is not of this architecture.
     """
     hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     origin = find_folder(source, revision=revision, sha256=sha256, **hub)

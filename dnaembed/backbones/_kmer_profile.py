@@ -15,7 +15,7 @@ from ..composition._counting import check_k, n_kmers
 from ._protocol import Backbone, Mixing, register_backbone
 from ._sizes import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 
-_MAX_COLUMNS = 16_384
+_LARGEST = 16_384
 _MAX_LENGTHS = 8
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
@@ -61,11 +61,6 @@ class KmerProfileConfig:
     """
 
     model_type = "kmer_profile"
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    deep_size: int
-    linear_size: int
     #: Fields that do not change what the model computes in evaluation mode.
     training_fields: ClassVar[tuple[str, ...]] = ("dropout", "window_size")
 
@@ -87,14 +82,13 @@ class KmerProfileConfig:
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-        for name, value, low, high in (
-            ("hidden_size", hidden_size, 1, _MAX_COLUMNS),
-            ("intermediate_size", intermediate_size, 1, _MAX_COLUMNS),
-            ("num_hidden_layers", num_hidden_layers, 0, MAX_LAYERS),
-            ("deep_size", deep_size, 1, _MAX_COLUMNS),
-            ("linear_size", linear_size, 0, _MAX_COLUMNS),
-        ):
-            setattr(self, name, check_integer(name, value, low, high))
+        self.hidden_size = check_integer("hidden_size", hidden_size, 1, _LARGEST)
+        self.intermediate_size = check_integer("intermediate_size", intermediate_size, 1, _LARGEST)
+        self.num_hidden_layers = check_integer(
+            "num_hidden_layers", num_hidden_layers, 0, MAX_LAYERS
+        )
+        self.deep_size = check_integer("deep_size", deep_size, 1, _LARGEST)
+        self.linear_size = check_integer("linear_size", linear_size, 0, _LARGEST)
         self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
         self.dropout = check_number("dropout", dropout, 1)
         if window_size is not None:
@@ -178,8 +172,8 @@ class KmerProfileModel(nn.Module):
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
         """Embed k-mer counts, (n, n_columns): the part of the network, then the linear part.
 
-        Mixed are the rows at the input of a hidden layer; layer 0 is the profile. The linear part
-        is mixed in every case, as it is the same wherever a linear map is mixed.
+        Layer 0 of `mixing` is the profile. The linear part is mixed whatever the layer, as it is
+        the same wherever a linear map is mixed.
         """
         profile, length = self.profile(counts)
         mixed = profile if mixing is None else mixing.mix(profile)
@@ -240,11 +234,6 @@ class KmerProfileBackbone(Backbone):
     def embedding_size(self) -> int:
         """Columns of the embedding."""
         return self.model.config.embedding_size
-
-    @property
-    def n_mixing_layers(self) -> int:
-        """The profile and the inputs of the later blocks; the profile alone without a network."""
-        return max(1, self.model.config.num_hidden_layers)
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Count the canonical k-mers of each sequence; (n_columns,), uint32."""

@@ -128,7 +128,10 @@ def shared_backbone(
     # One lock for all: who asks second for a model finds it loaded.
     with _shared_lock:
         local = _find_local(name_or_path)
-        here = () if local is None else (local.resolve(), _folder_stamp(local))
+        here: tuple[Any, ...] = ()
+        if local is not None:
+            files = ((file.name, file.stat()) for file in sorted(local.iterdir()) if file.is_file())
+            here = local.resolve(), *((name, s.st_mtime_ns, s.st_size) for name, s in files)
         # The folder of a published name is verified, and is not when it is named by a path.
         name = str(name_or_path) if local is None or _known_digest(name_or_path) else ""
         key = (name, *here, *map(str, hub.values()), str(device), dtype)
@@ -239,8 +242,3 @@ def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
     if path.is_file():
         raise ValueError(f"{path}: a model is a folder, and this is a file.")
     return path if path.is_dir() else None
-
-
-def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    stats = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

@@ -80,6 +80,8 @@ class Backbone(ABC):
     model_class: ClassVar[Any]
     #: Other values of ``model_type`` whose folders `from_folder` reads.
     other_model_types: ClassVar[tuple[str, ...]] = ()
+    #: Whether both strands have the same embedding by construction.
+    strand_invariant: ClassVar[bool] = False
     #: Whether each item of a batch of `pack` costs as much as the costliest.
     pads: ClassVar[bool] = True
     model: Any
@@ -99,14 +101,9 @@ class Backbone(ABC):
         """Columns of the embedding."""
 
     @property
-    @abstractmethod
     def n_mixing_layers(self) -> int:
-        """Hidden layers whose input can be mixed, counted from 0."""
-
-    @property
-    @abstractmethod
-    def strand_invariant(self) -> bool:
-        """Whether both strands have the same embedding by construction."""
+        """Layers whose input can be mixed, counted from 0; one, the input, without a network."""
+        return max(1, self.model.config.num_hidden_layers)
 
     @property
     def window_size(self) -> int | None:
@@ -166,10 +163,7 @@ class Backbone(ABC):
 
     @classmethod
     def from_folder(cls, folder: str | PathLike[str]) -> Self:
-        """Load a folder that `save` wrote, or that is laid out like the published checkpoints.
-
-        The model is in float32, on the CPU, in evaluation mode.
-        """
+        """Load a folder that `save` wrote, in float32, on the CPU, in evaluation mode."""
         folder = Path(folder)
         fields = read_json(folder / "config.json")
         try:
@@ -181,7 +175,7 @@ class Backbone(ABC):
         with torch.inference_mode(False):
             with torch.device("meta"):
                 model = cls.model_class(config)
-            # The layers are still without numbers.
+            # The tensors are still without numbers.
             n_parameters = sum(tensor.numel() for tensor in model.state_dict().values())
             if n_parameters > MAX_PARAMETERS:
                 raise ValueError(
@@ -193,10 +187,8 @@ class Backbone(ABC):
 
     @classmethod
     def read_config(cls, fields: Mapping[str, Any]) -> Any:
-        """Make the configuration from the fields of ``config.json`` that its class names.
-
-        Others are not read: they could ask transformers for code from the hub.
-        """
+        """Make the configuration from the fields of ``config.json`` that its class names."""
+        # Others are not read: they could ask transformers for code from the hub.
         known = config_parameters(cls.model_class.config_class)
         return cls.model_class.config_class(**{n: fields[n] for n in known if n in fields})
 
@@ -237,17 +229,8 @@ class Backbone(ABC):
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
         """Write a folder that `load_backbone` loads again bit for bit.
 
-        Parameters
-        ----------
-        folder : str or path-like
-            New or empty; it appears complete or not at all.
-        card : str, default=None
-            The model card (Markdown with its YAML header); one that states the sizes if None.
-
-        Raises
-        ------
-        FileExistsError
-            If there is something at `folder` already.
+        The folder must be new or empty, and appears complete or not at all. `card` is its model
+        card, Markdown with a YAML header; one that states the sizes if None.
         """
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as temporary:
@@ -270,8 +253,7 @@ _BACKBONES: dict[str, type[Backbone]] = {}
 def register_backbone(backbone: _B) -> _B:
     """Make a class of models known by the ``model_type`` of its configuration; a decorator.
 
-    From then on its folders can be loaded by name everywhere, also by transformers' ``AutoModel``
-    if the model is one of theirs.
+    Its folders can then be loaded everywhere, a model of transformers also by ``AutoModel``.
 
     Parameters
     ----------

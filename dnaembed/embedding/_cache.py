@@ -69,8 +69,7 @@ class MemoryCache:
 class DiskCache:
     """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash.
 
-    What is wrong with a file (damage, permissions, a full disk) is logged once per process, and
-    what can be read is used.
+    What is wrong with the file is logged once per process; what can be read is used.
     """
 
     _complained: set[Path] = set()  # noqa: RUF012 - shared by all instances

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..backbones import Backbone, load_backbone
+from ..backbones import Backbone, load_backbone, shared_backbone
 from ..backbones._device import DTYPES, resolve_device, resolve_dtype
 from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
@@ -179,19 +179,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Fit, or continue fine-tuning, by ``partial_fine_tune``, from where the last call stopped.
+        """Fit, or continue fine-tuning where the last call stopped; parameters as for `fit`.
 
-        Parameters
-        ----------
-        X : iterable of str of length n_samples
-            DNA sequences.
-        y : array-like of shape (n_samples,), default=None
-            Labels for the fine-tuner; ignored without one.
-
-        Returns
-        -------
-        self : object
-            The fitted embedder.
+        The fine-tuner needs a method ``partial_fine_tune`` for that.
         """
         sequences = check_sequences(X)
         if not hasattr(self, "_tuned_backbone"):
@@ -281,7 +271,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         ValueError
             If a parameter is out of range, earlier parts were made with another setting, or
             `dtype` cannot hold a value.
-        FileExistsError, OSError, BlockingIOError
+        OSError
             If the output is of another program, cannot be written, or is being written.
 
         Examples
@@ -310,13 +300,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         return np.load(output, mmap_mode="r")
 
     def save_model(self, folder: str | PathLike[str]) -> None:
-        """Write the model in use, fine-tuned or not, as a folder for ``model=``.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            New or empty; it appears complete or not at all.
-        """
+        """Write the model in use, fine-tuned or not, as a new folder for ``model=``."""
         self.backbone_.save(folder)
 
     @property
@@ -332,7 +316,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         if backbone is not None:
             backbone.model.to(device)
         else:
-            backbone = self._name().shared(device, resolve_dtype(self.dtype, device))
+            backbone = shared_backbone(
+                **vars(self._name()), device=device, dtype=resolve_dtype(self.dtype, device)
+            )
         if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
             meant = backbone
             if backbone.model.dtype != self._precision and self.dtype == "auto":

@@ -25,7 +25,6 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     ----------
     k : int, default=4
         Length of the k-mers, from 1 to 8 (from 2 to 6 for ``"tnf-k"``).
-
     method : {"canonical", "raw", "tnf-k"}, default="canonical"
         - ``"canonical"``: square roots of the frequencies of k-mers counted together with their
           reverse complements, less their value in a sequence without preferences. The best of the
@@ -34,7 +33,6 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
           TNF of the DNABERT-S paper.
         - ``"tnf-k"``: the raw frequencies projected onto the directions in which frequencies of
           double-stranded DNA can vary (see `dnaembed.composition.tnf_k_basis`).
-
     dtype : {"float32", "float64"}, default="float32"
         Of the embeddings.
 
@@ -45,8 +43,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     Notes
     -----
-    K-mers with N are not counted. A sequence without any countable k-mer (shorter than `k`, or all
-    N) is embedded as zeros.
+    K-mers with N are not counted. A sequence without any countable k-mer is embedded as zeros.
 
     Examples
     --------

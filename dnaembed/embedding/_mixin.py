@@ -37,26 +37,10 @@ class EmbeddingSource:
 
 
 class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Takes strings and nothing else; is fitted once it knows how many columns it gives.
-
-    A number of input features means nothing for strings, so that ``n_features_in_`` is not set.
-    """
+    """Takes strings, which have no ``n_features_in_``; fitted when the columns are known."""
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit, and embed the same sequences.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples
-            DNA sequences; see `dnaembed.check_sequences` for the containers.
-        y : array-like of shape (n_samples,), default=None
-            Labels, as for `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            One row per sequence.
-        """
+        """Fit, and embed the same sequences; parameters and result as of `fit` and `transform`."""
         return super().fit_transform(as_container(X), y)  # reads X twice
 
     def __sklearn_is_fitted__(self) -> bool:

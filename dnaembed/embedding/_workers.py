@@ -23,10 +23,6 @@ class ModelName:
     cache_dir: str | PathLike[str] | None = None
     local_files_only: bool = False
 
-    def shared(self, device: torch.device, dtype: torch.dtype) -> Backbone:
-        """Return the model that all of this process share."""
-        return shared_backbone(**vars(self), device=device, dtype=dtype)
-
     def anywhere(self) -> ModelName:
         """Return a name that means the same model whatever the working directory."""
         folder = Path(self.name_or_path).expanduser()
@@ -49,7 +45,9 @@ class ModelReference:
 
     def open(self) -> Backbone:
         """Return the model, loaded once in each process; raise if the name means another here."""
-        backbone = self.name.shared(resolve_device(self.device), self.dtype)
+        backbone = shared_backbone(
+            **vars(self.name), device=resolve_device(self.device), dtype=self.dtype
+        )
         if backbone.fingerprint() != self.fingerprint:
             raise ValueError(
                 f"model {str(self.name.name_or_path)!r} is another one on the worker "

@@ -9,13 +9,9 @@ from safetensors.torch import load_file
 
 from dnaembed.backbones import convert_checkpoint, load_backbone
 from dnaembed.backbones._checkpoint import file_sha256
+from tests.helpers.random_models import embed
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "dnabert2_tokenizer"
-
-
-def embed(backbone, reads):
-    with torch.inference_mode():
-        return backbone.embed(backbone.collate(backbone.featurize(reads)))
 
 
 def test_converted_weights_are_those_of_the_source(published, backbone, tmp_path):

@@ -10,6 +10,7 @@ from dnaembed.backbones.dnabert._flex_attention import (
     _BLOCK,
     FlexAttention,
     _counted,
+    compiled_kernel,
     flex_is_usable,
 )
 from dnaembed.backbones.dnabert._packed_attention import reach_of_heads
@@ -154,9 +155,8 @@ def test_compiled_is_plain_and_compiled_once_for_all_sizes():
     for lengths in ([5, 1, 300, 229], [128, 256], [1500], [10, 20, 30, 900]):
         query, key, value = packed(lengths)
         with torch.inference_mode():
-            attention = FlexAttention(
-                torch.tensor(lengths), slopes, sum(lengths), query.device, compiled=True
-            )
+            attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
+            attention.kernel = compiled_kernel()
             context = attention(query, key, value)
         expected = plain(query, key, value, lengths, slopes)
         assert (context - expected).abs().max() < BOUNDS[torch.float32]

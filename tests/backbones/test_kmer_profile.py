@@ -13,6 +13,7 @@ from dnaembed.backbones import (
     load_backbone,
 )
 from dnaembed.composition import kmer_counts
+from tests.helpers.random_models import embed
 
 
 def make(seed=0, **options):
@@ -27,11 +28,6 @@ def make(seed=0, **options):
             if config.linear_size:
                 model.linear.normal_()
     return KmerProfileBackbone(model)
-
-
-def embed(backbone, sequences, mixing=None):
-    with torch.inference_mode():
-        return backbone.embed(backbone.collate(backbone.featurize(sequences)), mixing)
 
 
 SEQUENCES = ["ACGTTGCATTGACCA", "GGGGCATCATTTACG", "NNNN", "ATATATATTTTAAAC"]

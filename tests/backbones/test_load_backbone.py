@@ -13,7 +13,7 @@ import torch
 from dnaembed.backbones import _load as module
 from dnaembed.backbones import load_backbone, shared_backbone
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = "0123456789" * 4
 
 
 @pytest.fixture

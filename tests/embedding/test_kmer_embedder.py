@@ -28,12 +28,6 @@ def test_raw_is_the_tnf_of_the_reference():
     )
 
 
-def test_raw_columns_stand_in_the_reference_order():
-    # The k-mer ATCG occurs once; A, T, C, G are the digits 0 to 3 there.
-    row = KmerEmbedder(method="raw").fit_transform(["ATCG"])[0]
-    assert np.flatnonzero(row).tolist() == [0 * 64 + 1 * 16 + 2 * 4 + 3]
-
-
 @given(st.lists(st.text("ACGTN", min_size=1, max_size=80), min_size=1, max_size=5))
 def test_canonical_and_tnf_k_are_finite_and_see_no_strand(sequences):
     others = [reverse_complement(sequence) for sequence in sequences]

@@ -250,16 +250,3 @@ def test_dask_goes_on_when_workers_die(client, tiny_dnabert_folder, small_chunks
         assert (embedder.transform(reads) == rows).all()
     client.wait_for_workers(2)
     assert len(set(pids.values()) - set(client.run(os.getpid).values())) == n_killed
-
-
-@pytest.mark.slow
-def test_folds_on_dask(client, tiny_dnabert_folder):
-    reads = random_dna(30)
-    y = np.arange(30) % 2
-    pipeline = make_pipeline(
-        DNABertSEmbedder(model=tiny_dnabert_folder, cache=None), LogisticRegression()
-    )
-    scores = cross_val_score(pipeline, reads, y, cv=3, error_score="raise")
-    with joblib.parallel_config(backend="dask"):
-        found = cross_val_score(pipeline, reads, y, cv=3, n_jobs=2, error_score="raise")
-    assert found == pytest.approx(scores)

@@ -51,7 +51,6 @@ class DnaBertBackbone(Backbone):
 
     __module__ = "dnaembed.backbones"
 
-    strand_invariant = False
     pads = False
     model_class = DnaBertModel
     other_model_types = ("bert",)  # of the published DNABERT-2 and DNABERT-S
@@ -126,11 +125,6 @@ The embedding of a sequence is the mean of the last hidden states over its token
         """Tokens of a batch: enough to keep the device busy."""
         # Twice as many are no faster on a CPU; in bfloat16 those of a GPU take about a gigabyte.
         return 4096 if self.model.device.type == "cpu" else 32_768
-
-    @property
-    def n_mixing_layers(self) -> int:
-        """Layers whose input can be mixed: all."""
-        return self.model.config.num_hidden_layers
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Return the token ids of each sequence, ``[CLS]`` and ``[SEP]`` included, as int64."""

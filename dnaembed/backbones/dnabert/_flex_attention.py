@@ -42,8 +42,7 @@ def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: to
 
 @functools.cache
 def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
-    # The kernel that this compiles serves all batches. Compilers lack on many a machine, and what
-    # torch then raises is as varied as what is lacking.
+    # The kernel serves all batches. Without a compiler, torch raises this or that.
     lengths = torch.tensor([2 * _BLOCK, _BLOCK // 2])
     n_tokens = int(lengths.sum())
     packed = torch.zeros(n_tokens, n_heads, head_size, dtype=dtype, device=device)
@@ -68,28 +67,21 @@ class FlexAttention:
     """
 
     def __init__(
-        self,
-        lengths: torch.Tensor,
-        slopes: torch.Tensor,
-        n_tokens: int,
-        device: torch.device,
-        *,
-        compiled: bool | None = None,
+        self, lengths: torch.Tensor, slopes: torch.Tensor, n_tokens: int, device: torch.device
     ) -> None:
         self.slopes = slopes.to(device, non_blocking=True)
         lengths = lengths.to(device, non_blocking=True)
         numbers = torch.arange(len(lengths), device=device, dtype=torch.int32)
         self.document = numbers.repeat_interleave(lengths, output_size=n_tokens)
         self.partial, self.full = _block_lists(self.document)
-        self.compiled = device.type != "cpu" if compiled is None else compiled
+        self.kernel = _kernel if device.type == "cpu" else compiled_kernel()
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attend; all are (n_tokens, heads, head_size) of one dtype, and computed in float32."""
         query, key, value = (x.transpose(0, 1)[None] for x in (query, key, value))
         reach = (reach_of_heads(query, key, self.slopes) / _BLOCK).ceil()
-        kernel = _compiled_kernel() if self.compiled else _kernel
         blocks = (*_counted(*self.partial, reach), *_counted(*self.full, reach))
-        context = kernel(query, key, value, self.slopes, self.document, blocks)
+        context = self.kernel(query, key, value, self.slopes, self.document, blocks)
         return context[0].transpose(0, 1)
 
 
@@ -155,6 +147,6 @@ def _kernel(
 
 
 @functools.cache
-def _compiled_kernel() -> Callable[..., torch.Tensor]:
+def compiled_kernel() -> Callable[..., torch.Tensor]:
     # Dynamic: batches have any number of tokens, and a compilation takes many seconds.
     return torch.compile(_kernel, dynamic=True, fullgraph=True)

@@ -34,12 +34,6 @@ def alibi_slopes(n_heads: int) -> torch.Tensor:
 
     A geometric series for a power of two; else the series of the next lower power of two, then
     every other slope of twice that many heads.
-
-    Examples
-    --------
-    >>> from dnaembed.backbones.dnabert import alibi_slopes
-    >>> alibi_slopes(4).tolist()
-    [0.25, 0.0625, 0.015625, 0.00390625]
     """
     power = 2 ** math.floor(math.log2(n_heads))
     exponents = [8 * (head + 1) / power for head in range(power)]
@@ -72,12 +66,9 @@ def attend_padded(
 
 
 class DnaBertLayer(GradientCheckpointingLayer):
-    """Attention, then a gated MLP, each with residual and normalisation after it.
+    """Attention, then a gated MLP, each with residual and normalisation; for any shape of batch."""
 
-    The same layer for padded and for packed batches. Dictionaries give the weights the names that
-    they have in the published files.
-    """
-
+    # Dictionaries of modules, which give the weights their published names.
     attention: Any
     mlp: Any
 

@@ -55,7 +55,7 @@ def embed_file(
     check_outputs([output], sources)
     settings = {
         "model": backbone.fingerprint(),
-        "model_dtype": str(backbone.precision).removeprefix("torch."),
+        "model_dtype": str(backbone.model.dtype).removeprefix("torch."),
         "window_size": options.window_size,
         "both_strands": options.both_strands,
         "normalize": scale_rows,
@@ -81,7 +81,7 @@ def embed_file(
         share = max(1, torch.get_num_threads() // n_workers)
         with limit_threads(share) if n_workers > 1 else nullcontext():
             rows = embed_strands(backbone, list(sequences), options)
-        check_finite(rows, ids, backbone.precision, options)
+        check_finite(rows, ids, backbone.model.dtype, options)
         return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows
 
     places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]

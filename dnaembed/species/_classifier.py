@@ -20,8 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..embedding._engine import NotFiniteError
-from ..embedding._windows import split_windows
+from ..embedding._engine import NotFiniteError, split_windows
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 

@@ -41,7 +41,7 @@ def test_info(source, capsys, monkeypatch):
     backbone, sha256 = load_backbone(source), file_sha256(source / "pytorch_model.bin")
     expected = {
         "architecture": "dnabert",
-        "parameters": f"{backbone.model.config.n_parameters:,}",
+        "parameters": f"{backbone.model.num_parameters():,}",
         "embedding size": "32",
         "hidden layers": "2",
         "window": "10,000 bp",

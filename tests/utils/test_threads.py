@@ -72,13 +72,13 @@ def test_the_limit_ends_with_an_error_and_never_rises(two_threads):
 
 def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, reads, monkeypatch):
     seen = []
-    forward = _engine._forward
+    to_device = _engine.to_device  # called before each pass
 
     def spy(*args):
         seen.append(torch.get_num_threads())
-        return forward(*args)
+        return to_device(*args)
 
-    monkeypatch.setattr(_engine, "_forward", spy)
+    monkeypatch.setattr(_engine, "to_device", spy)
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)  # a single chunk
     assert set(seen) == {2}
     monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 700)

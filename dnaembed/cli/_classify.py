@@ -134,7 +134,7 @@ def classify(
         classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     n_calls = 0
-    with open_table(output, columns) as calls:
+    with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if consensus is not None:
                 with naming(query_ids):
@@ -144,7 +144,7 @@ def classify(
                 lines = _consensus(found)
             else:
                 lines = _calls(classifier, embedding.rows(embedder, query_ids, queries))
-            calls.write_rows((i, *line) for i, line in zip(query_ids, lines, strict=True))
+            write_rows((i, *line) for i, line in zip(query_ids, lines, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     logger.info("Wrote %s: %d calls.", output, n_calls)

@@ -117,12 +117,12 @@ def _assign(
     if hasattr(clusterer, "_abundance_scale"):
         raise ValueError(f"{saved_as} was made with abundances: use dnaembed bin --assign.")
     n_sequences = n_none = 0
-    with open_table(output, _COLUMNS) as table:
+    with open_table(output, _COLUMNS) as write_rows:
         for ids, rows, source in pieces:
             if not n_sequences:
                 check_source(saved_as, clusterer, saved, source, rows.shape[1])
             labels = clusterer.predict(rows)
-            table.write_rows(zip(ids, labels.tolist(), strict=True))
+            write_rows(zip(ids, labels.tolist(), strict=True))
             n_sequences += len(ids)
             n_none += int((labels < 0).sum())
     logger.info(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from ..utils._atomic import check_outputs
 from ._embeddings import open_described
@@ -19,8 +20,8 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     Parameters
     ----------
     paths : iterable of path-like
-        The ``.npy`` files of all shards, in any order; their ``.ids.txt`` and ``.manifest.json``
-        lie beside them.
+        The ``.npy`` files of all shards, in any order, each with its ``.ids.txt`` and
+        ``.manifest.json``.
     output : path-like
         A new file, as for `dnaembed.io.write_embeddings`.
 
@@ -36,8 +37,6 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
         file does not hold what its manifest says.
     ValueError
         If there is no shard, or the output is one of them.
-    OSError
-        If a file cannot be read.
 
     Examples
     --------
@@ -45,62 +44,49 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     >>> from dnaembed import DNABertSEmbedder
     >>> from dnaembed.io import merge_shards
     >>> with tempfile.TemporaryDirectory() as name:
-    ...     folder = pathlib.Path(name)
-    ...     text = "".join(f">r{i}\n{'ACGGT' * (i + 1)}\n" for i in range(200))
-    ...     _ = (folder / "reads.fa").write_text(text)
-    ...     for part in ("1/2", "2/2"):
-    ...         output = folder / f"part{part[0]}.npy"
-    ...         _ = DNABertSEmbedder().embed_file(folder / "reads.fa", output, shard=part)
-    ...     merge_shards([folder / "part1.npy", folder / "part2.npy"], folder / "all.npy")
-    200
+    ...     reads, one, two = (pathlib.Path(name, file) for file in ("reads.fa", "1.npy", "2.npy"))
+    ...     _ = reads.write_text(">a\nACGTTAGC\n>b\nGGATTACA\n")
+    ...     _ = DNABertSEmbedder().embed_file(reads, one, shard="1/2")
+    ...     _ = DNABertSEmbedder().embed_file(reads, two, shard="2/2")
+    ...     merge_shards([one, two], pathlib.Path(name, "all.npy"))
+    2
     """
     places = [Path(path) for path in paths]
     check_outputs([output], places)
-    shards = [Finished.read(path) for path in places]
+    shards = sorted(map(Finished.read, places), key=lambda shard: shard.shard.index)
     if not shards:
         raise ValueError("At least one shard is required, got none.")
-    _check_shards(shards)
-    owners = {part.number: (shard, part) for shard in shards for part in shard.parts}
-    parts = [owners[number][1] for number in sorted(owners)]
-    if (
-        len(parts) != sum(len(shard.parts) for shard in shards)
-        or len(parts) != max(owners, default=-1) + 1
-    ):
-        raise SequenceFileError(f"The shards of {shards[0].path} do not add up to one input.")
+    first, count = shards[0], shards[0].shard.count
+    for other in shards:
+        if _made_by(other) != _made_by(first):
+            raise SequenceFileError(
+                f"{first.path} and {other.path} do not belong together: they are of other "
+                "sequences, models or settings (see their .manifest.json)."
+            )
+    found = [shard.shard.index for shard in shards]
+    for index in range(1, count + 1):
+        if found.count(index) != 1:
+            problem = "is there twice" if index in found else "is missing"
+            raise SequenceFileError(
+                f"Of {count} shards, number {index} {problem} ({len(found)} given, the first is "
+                f"{first.path})."
+            )
+    parts = sorted((part for s in shards for part in s.parts), key=lambda part: part.number)
+    if [part.number for part in parts] != list(range(len(parts))):
+        raise SequenceFileError(f"The shards of {first.path} do not add up to one input.")
+    settings = {**first.manifest["settings"], "shard": str(Shard())}
+    described = {**first.manifest, "settings": settings}
+    manifest = described_by(described, parts, first.manifest["input_checksum"])
     with ExitStack() as stack:
-        readers = {shard.path: stack.enter_context(closing(shard.pieces())) for shard in shards}
-        pieces = (next(readers[owners[part.number][0].path]) for part in parts)
-        first = shards[0].manifest
-        described = {**first, "settings": {**first["settings"], "shard": str(Shard())}}
-        manifest = described_by(described, parts, first["input_checksum"])
-        with open_described(output, manifest) as writer:
-            for rows, ids in pieces:
-                writer.write(ids.decode().split("\n")[:-1], rows)
+        pieces = [stack.enter_context(closing(shard.pieces())) for shard in shards]
+        writer = stack.enter_context(open_described(output, manifest))
+        for part in parts:
+            rows, ids = next(pieces[part.number % len(shards)])
+            writer.write(ids.decode().split("\n")[:-1], rows)
     return sum(part.rows for part in parts)
 
 
-def _check_shards(shards: Sequence[Finished]) -> None:
-    first = shards[0]
-    for other in shards[1:]:
-        for name in ("dtype", "n_columns", "settings"):
-            a, b = first.manifest[name], other.manifest[name]
-            if name == "settings":
-                a, b = ({k: v for k, v in x.items() if k != "shard"} for x in (a, b))
-            if a != b or other.shard.count != first.shard.count:
-                raise SequenceFileError(
-                    f"{first.path} and {other.path} do not belong together: they are of other "
-                    "inputs, models or settings (see their .manifest.json)."
-                )
-        if other.manifest["input_checksum"] != first.manifest["input_checksum"]:
-            raise SequenceFileError(
-                f"{first.path} and {other.path} were made from different sequences."
-            )
-    found = [shard.shard.index for shard in shards]
-    twice = sorted({i for i in found if found.count(i) > 1})
-    missing = sorted(set(range(1, first.shard.count + 1)) - set(found))
-    if twice or missing:
-        problem = f"{twice[0]} is there twice" if twice else f"{missing[0]} is missing"
-        raise SequenceFileError(
-            f"Of {first.shard.count} shards, number {problem} ({len(found)} given, the first is "
-            f"{first.path})."
-        )
+def _made_by(shard: Finished) -> list[Any]:
+    manifest = shard.manifest
+    settings = {**manifest["settings"], "shard": shard.shard.count}
+    return [settings, *(manifest[name] for name in ("input_checksum", "dtype", "n_columns"))]

@@ -13,11 +13,11 @@ import os
 import re
 import zlib
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -29,14 +29,13 @@ from ._errors import SequenceFileError, with_advice
 logger = logging.getLogger("dnaembed")
 
 _FORMAT = 3
-DESCRIBED = ("format", "dtype", "n_columns", "settings")
+_DESCRIBED = ("format", "dtype", "n_columns", "settings")
 _ADVICE = (
     "Give the same as before to continue, choose another output, or start again with {}, which "
     "deletes the parts in that folder."
 )
 _OURS = re.compile(
-    r"manifest\.json|lock|rows|ids|description|\d{8}\.part"
-    r"|\.dnaembed\.[0-9a-f]{8}\.tmp"
+    r"manifest\.json|lock|rows|ids|description|\d{8}\.part|\.dnaembed\.[0-9a-f]{8}\.tmp"
 )
 
 
@@ -75,18 +74,13 @@ class Part:
 
     def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
         """Raise if rows or identifiers are not those that were written, or not finite."""
-        for name, data, expected in (
-            ("rows", _data(rows), self.rows_checksum),
-            ("identifiers", ids, self.ids_checksum),
-        ):
-            is_whole = name == "rows" or ids.count(b"\n") == self.rows
-            if not is_whole or zlib.crc32(data) != expected:
-                raise SequenceFileError(
-                    f"{where}, part {self.number}: its {name} are not those that its manifest "
-                    "names: the file is damaged or was changed."
-                )
-        if not np.isfinite(rows).all():
-            raise SequenceFileError(f"{where}, part {self.number}: a row is not finite.")
+        problem = "" if np.isfinite(rows).all() else "a row is not finite."
+        if zlib.crc32(_data(rows)) != self.rows_checksum:
+            problem = "its rows are not those of its manifest: the file is damaged or was changed."
+        elif zlib.crc32(ids) != self.ids_checksum or ids.count(b"\n") != self.rows:
+            problem = "its identifiers are not those of its manifest: they were changed."
+        if problem:
+            raise SequenceFileError(f"{where}, part {self.number}: {problem}")
 
 
 class PartedEmbeddings:
@@ -106,9 +100,11 @@ class PartedEmbeddings:
     ) -> None:
         self.path = check_output(path)
         self.folder = companions(self.path)[2]
+        self._manifest = self.folder / "manifest.json"
         self._dtype = np.dtype(dtype)
-        described = (_FORMAT, self._dtype.name, n_columns, dict(settings))
-        self._described = json.loads(json.dumps(dict(zip(DESCRIBED, described, strict=True))))
+        values = (_FORMAT, self._dtype.name, n_columns, dict(settings))
+        self._text = json.dumps(dict(zip(_DESCRIBED, values, strict=True)))
+        self._described = json.loads(self._text)
         self._resume = resume
         self._stack = ExitStack()
 
@@ -120,15 +116,15 @@ class PartedEmbeddings:
             with self._stack:
                 if is_new:
                     with atomic_folder(self.folder, overwrite=False) as beside:
-                        (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
+                        (beside / "manifest.json").write_text(self._text, "utf-8")
                 self._check_folder()
                 self._lock()
                 if self._resume:
                     self._check_settings()
                 else:
-                    self._remove(keep=("lock",))
-                    with written_beside(self.folder / "manifest.json") as beside:
-                        beside.write_text(json.dumps(self._described), "utf-8")
+                    self._remove(keep="lock")
+                    with written_beside(self._manifest) as beside:
+                        beside.write_text(self._text, "utf-8")
                 self._stack = self._stack.pop_all()
         except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
             if is_new and self.folder.exists() and not self._numbers():
@@ -139,27 +135,24 @@ class PartedEmbeddings:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._stack:
-            numbers = self._numbers()
-            if kind is None or not numbers:
+            n_parts = len(self._numbers())
+            if kind is None or not n_parts:
                 self._remove()
                 self.folder.rmdir()
             else:
-                logger.warning(
-                    "%s parts are kept in %s; the same call continues from there.",
-                    f"{len(numbers):,}",
-                    self.folder,
-                )
+                message = "%s parts are kept in %s; the same call continues from there."
+                logger.warning(message, f"{n_parts:,}", self.folder)
 
     def find(self, number: int, input_checksum: str) -> Part | None:
         """Return a part of earlier work, None if there is none; raise if its input was another."""
+        part = None
         try:
             part, _, _ = self._read(number)
-        except FileNotFoundError:
-            return None
         except SequenceFileError as error:
             logger.warning("%s It is made again.", error)
-            return None
-        if part.input_checksum != input_checksum:
+        except FileNotFoundError:
+            pass
+        if part is not None and part.input_checksum != input_checksum:
             raise self._other_input()
         return part
 
@@ -186,10 +179,8 @@ class PartedEmbeddings:
 
     def join(self, parts: Sequence[Part], input_checksum: str) -> None:
         """Write the output and its manifest from all parts, and check each."""
-        numbers = {part.number for part in parts}
-        if set(self._numbers()) - numbers:
+        if set(self._numbers()) - {part.number for part in parts}:
             raise self._other_input()
-
         manifest = described_by(self._described, parts, input_checksum)
         with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
@@ -219,7 +210,7 @@ class PartedEmbeddings:
         return self.folder / f"{number:08d}.part"
 
     def _numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in self.folder.glob("*.part"))
+        return [int(path.stem) for path in self.folder.glob("*.part")]
 
     def _other_input(self) -> ValueError:
         message = f"The sequences are not those that {self.folder} was made from."
@@ -227,15 +218,13 @@ class PartedEmbeddings:
 
     def _check_folder(self) -> None:
         """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
+        foreign = "" if self._manifest.exists() else "no manifest.json"
         if self.folder.is_symlink() or not self.folder.is_dir():
-            raise FileExistsError(
-                f"{self.folder} is a link or a file, not a working folder of dnaembed. Move it, "
-                "or choose another output."
-            )
-        foreign = "" if (self.folder / "manifest.json").exists() else "no manifest.json"
-        for path in sorted(self.folder.iterdir()):
-            if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
-                foreign = path.name
+            foreign = "a link or a file"
+        else:
+            for path in sorted(self.folder.iterdir()):
+                if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+                    foreign = path.name
         if foreign:
             raise FileExistsError(
                 f"{self.folder} is not a working folder of dnaembed ({foreign}). Move it, or "
@@ -243,12 +232,11 @@ class PartedEmbeddings:
             )
 
     def _check_settings(self) -> None:
-        place = self.folder / "manifest.json"
         try:
-            found = json.loads(place.read_text("utf-8"))
-            before = {**{k: found[k] for k in DESCRIBED}, **found["settings"]}
+            found = json.loads(self._manifest.read_text("utf-8"))
+            before = {**{k: found[k] for k in _DESCRIBED}, **found["settings"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            message = f"{place} cannot be read ({type(error).__name__})."
+            message = f"{self._manifest} cannot be read ({type(error).__name__})."
             raise with_advice(SequenceFileError(message), _ADVICE, "resume=False") from error
         now = {**self._described, **self._described["settings"]}
         for name in sorted({*before, *now} - {"settings"}):
@@ -258,20 +246,19 @@ class PartedEmbeddings:
                 raise with_advice(ValueError(message), _ADVICE, "resume=False")
 
     def _lock(self) -> None:
-        try:
+        with suppress(ImportError):  # Windows
             import fcntl
-        except ImportError:  # Windows
-            return
-        file = self._stack.enter_context((self.folder / "lock").open("w"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(f"Another process is writing {self.path}.") from error
 
-    def _remove(self, *, keep: tuple[str, ...] = ()) -> None:
+            file = self._stack.enter_context((self.folder / "lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(f"Another process is writing {self.path}.") from error
+
+    def _remove(self, *, keep: str = "") -> None:
         # The manifest last: without it, the folder would not be known as ours.
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "manifest.json"):
-            if _OURS.fullmatch(path.name) and path.name not in keep:
+        for path in sorted(self.folder.iterdir(), key=lambda path: path == self._manifest):
+            if _OURS.fullmatch(path.name) and path.name != keep:
                 path.unlink()
 
 
@@ -284,15 +271,14 @@ def described_by(
 ) -> dict[str, Any]:
     """Return the manifest of an output that is joined from parts."""
     return {
-        **{name: described[name] for name in DESCRIBED},
+        **{name: described[name] for name in _DESCRIBED},
         "rows": sum(part.rows for part in parts),
         "input_checksum": input_checksum,
         "parts": [asdict(part) for part in parts],
     }
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """An output with its manifest."""
 
     path: Path
@@ -306,13 +292,14 @@ class Finished:
         place = manifest_path(path)
         try:
             manifest = json.loads(place.read_text(encoding="utf-8"))
-            shard = Shard.parse({name: manifest[name] for name in DESCRIBED}["settings"]["shard"])
+            shard = Shard.parse({name: manifest[name] for name in _DESCRIBED}["settings"]["shard"])
             parts = [Part(**part) for part in manifest["parts"]]
             expected = (sum(part.rows for part in parts), manifest["n_columns"])
             dtype = np.dtype(manifest["dtype"])
             if manifest["rows"] != expected[0] or not isinstance(manifest["input_checksum"], str):
                 raise ValueError("its parts do not add up to its rows")
-            if not all(shard.has(part.number) and part.rows > 0 for part in parts):
+            numbers = [part.number for part in parts if part.rows > 0 and shard.has(part.number)]
+            if numbers != sorted({part.number for part in parts}) or len(numbers) != len(parts):
                 raise ValueError(f"it lists parts that shard {shard} does not have")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SequenceFileError(

@@ -36,13 +36,8 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     Returns
     -------
     str
-        At least one character out of ``ACGTN``.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left, or a character is none of the above: the message gives it and its
-        position, counted from 1.
+        At least one character out of ``ACGTN``; anything else raises ValueError with its position,
+        counted from 1.
 
     Examples
     --------
@@ -77,7 +72,7 @@ def reverse_complement(sequence: str) -> str:
     Returns
     -------
     str
-        The reverse complement, of the same length.
+        Of the same length.
 
     Examples
     --------
@@ -105,11 +100,9 @@ def check_sequences(X: Any) -> list[str]:
 
     Raises
     ------
-    TypeError
-        If an item is not a string; the message gives its position, counted from 0 as in ``X[0]``.
-    ValueError
-        If `X` is a single string, holds no sequence, has more than one column, or holds a sequence
-        that is not DNA.
+    TypeError, ValueError
+        If an item is not a string, or not DNA (the message gives its position, counted from 0), or
+        `X` is a single string, holds no sequence, or has more than one column.
 
     Examples
     --------

@@ -37,7 +37,6 @@ def load_demo_reads(*, return_X_y: bool = False) -> Any:
     """Load real genome fragments of 10 bacteria.
 
     Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
-    They are part of the package; ``DESCR`` has their provenance.
 
     Parameters
     ----------
@@ -47,8 +46,8 @@ def load_demo_reads(*, return_X_y: bool = False) -> Any:
     Returns
     -------
     Bunch
-        With ``ids`` (list of str), ``sequences`` (list of str), ``labels`` (ndarray of str, the
-        species of each) and ``DESCR`` (str). If `return_X_y`, ``(sequences, labels)`` instead.
+        With ``ids`` and ``sequences`` (lists of str), ``labels`` (ndarray of str, the species of
+        each) and ``DESCR`` (str, the provenance). If `return_X_y`, ``(sequences, labels)`` instead.
 
     Examples
     --------
@@ -74,21 +73,15 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     ----------
     folder : path-like
         A new folder, complete or absent; its ``README.md`` says what the files are. One that an
-        earlier call wrote stays as it is.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a file of this name, or a folder with something else in it.
+        earlier call wrote stays as it is, and anything else of this name raises FileExistsError.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
+    >>> import os, tempfile
     >>> from dnaembed.datasets import save_demo_reads
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_demo_reads(Path(folder) / "demo")
-    ...     sorted(path.name for path in Path(folder, "demo").glob("*.tsv"))
+    ...     save_demo_reads(f"{folder}/demo")
+    ...     sorted(name for name in os.listdir(f"{folder}/demo") if name.endswith(".tsv"))
     ['coverage.tsv', 'known.tsv', 'species.tsv']
     """
     target = Path(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -69,8 +68,7 @@ def list_genomes(
     Parameters
     ----------
     folder : path, or sequence of paths
-        Folder with one FASTA file per genome (``.fa``, ``.fna``, ``.fasta``, ``.fas``, maybe
-        compressed), in sub-folders or not.
+        Folder with one FASTA file per genome, maybe compressed, in sub-folders or not.
     catalog : path, default=None
         Tab-separated table with the columns ``path`` (relative to `folder`), ``label`` and, where
         known, ``domain``, ``split`` and ranks. None: ``catalog.tsv`` in `folder`, if it is there
@@ -88,10 +86,8 @@ def list_genomes(
 
     Raises
     ------
-    ValueError
-        If a column is missing, a file has no label, or nothing is left.
-    FileNotFoundError
-        If a folder or a listed genome does not exist.
+    ValueError, FileNotFoundError
+        If a column or a label is missing, nothing is left, or a folder or genome does not exist.
     """
     folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
     if len(folders) > 1 and (catalog is not None or labels is not None):
@@ -112,10 +108,13 @@ def list_genomes(
         names = [path.relative_to(root).as_posix() for path in paths]
         for name, label in (labels or dict(zip(names, names, strict=True))).items():
             domain = name.rpartition("/")[0].split("/")[0]
-            records.append(GenomeRecord(_existing(root / name), label, domain))
+            records.append(GenomeRecord(str(root / name), label, domain))
     if not records:
         chosen = "" if split is None else f" with split {split!r}"
         raise ValueError(f"No genomes found in {', '.join(map(str, folders))}{chosen}.")
+    for record in records:
+        if not Path(record.path).is_file():
+            raise FileNotFoundError(f"Genome {record.path} does not exist.")
     return records
 
 
@@ -128,15 +127,9 @@ def _read_catalog(folder: Path, catalog: Path, split: str | None) -> list[Genome
         if not row["label"]:
             raise ValueError(f"{where}: {row['path']} has no label.")
         lineage = {rank: row[rank] for rank in RANKS if rank in row}
-        path = _existing(folder / row["path"])
-        records.append(GenomeRecord(path, row["label"], row.get("domain", ""), lineage))
+        path, domain = str(folder / row["path"]), row.get("domain", "")
+        records.append(GenomeRecord(path, row["label"], domain, lineage))
     return records
-
-
-def _existing(path: Path) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"Genome {path} does not exist.")
-    return str(path)
 
 
 class GenomeStore:
@@ -153,8 +146,6 @@ class GenomeStore:
     ----------
     labels, domains : list of str
         Name and domain of each label.
-    genome_names : list of str
-        File name of each genome.
     genome_labels : ndarray of shape (n_genomes,), int64
         Label of each genome, as a position in `labels`.
     genome_pieces : ndarray of shape (n_genomes + 1,), int64
@@ -165,26 +156,17 @@ class GenomeStore:
         Four bases per byte, the first in the lowest bits; 0 stands where the base is not known.
     gaps : ndarray of shape (n_gaps, 2), int64
         First base and end of each run of N.
-    checksum : str
-        SHA-256 of the contents, labels included.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        try:
-            index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{self.folder} does not hold a genome store: index.json expected."
-            ) from None
+        index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
         if index.get("format") != _FORMAT:
             raise ValueError(
                 f"{self.folder} has genome store format {index.get('format')}, expected {_FORMAT}."
             )
         self.labels: list[str] = index["labels"]
         self.domains: list[str] = index["domains"]
-        self.genome_names: list[str] = index["genomes"]
-        self.checksum: str = index["checksum"]
         with np.load(self.folder / "index.npz") as arrays:
             self.genome_labels: NDArray[np.int64] = arrays["genome_labels"]
             self.genome_pieces: NDArray[np.int64] = arrays["genome_pieces"]
@@ -211,6 +193,9 @@ class GenomeStore:
     ) -> GenomeStore:
         """Read genomes, one at a time, and write a new store, which is complete or absent.
 
+        Sequences shorter than 500 bases are left out; a warning counts the genomes that have no
+        other.
+
         Parameters
         ----------
         genomes : iterable of GenomeRecord
@@ -225,15 +210,8 @@ class GenomeStore:
 
         Raises
         ------
-        FileExistsError
-            If there is something in `folder`.
-        ValueError
-            If no genome has a sequence of 500 bases (shorter ones are left out), or one is not DNA.
-
-        Warns
-        -----
-        UserWarning
-            If genomes without such a sequence were left out.
+        FileExistsError, ValueError
+            If there is something in `folder`, no genome is left, or one holds what is not DNA.
         """
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as beside:
@@ -252,17 +230,10 @@ class GenomeStore:
 def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     labels: dict[str, int] = {}
     domains: dict[str, str] = {}  # of each label
-    names, too_short = [], []
+    too_short = []
     genome_labels, genome_pieces, offsets, gaps = [], [0], [0], []
-    digest = hashlib.sha256()
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
-
-        def write(codes: NDArray[np.uint8]) -> None:
-            packed = _pack(codes).tobytes()
-            digest.update(packed)
-            file.write(packed)
-
         for genome in progress(
             genomes, total=len(genomes), description="Packing genomes", unit="genome"
         ):
@@ -281,12 +252,11 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
                 offsets.append(offsets[-1] + codes.size)
             codes = np.concatenate((waiting, *pieces))
             whole = codes.size // 4 * 4
-            write(codes[:whole])
+            file.write(_pack(codes[:whole]).tobytes())
             waiting = codes[whole:]
-            names.append(Path(genome.path).name)
             genome_labels.append(labels.setdefault(genome.label, len(labels)))
             genome_pieces.append(len(offsets) - 1)
-        write(waiting)
+        file.write(_pack(waiting).tobytes())
     if not genomes:
         raise ValueError("At least one genome is required.")
     if too_short:
@@ -294,7 +264,7 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
             f"{len(too_short)} of {len(genomes)} genomes have no sequence of at least "
             f"{_SHORTEST_PIECE} bases, {too_short[0]} the first of them."
         )
-        if not names:
+        if not labels:
             raise ValueError(problem)
         warnings.warn(f"{problem} They are left out.", UserWarning, stacklevel=4)
     arrays = {
@@ -303,15 +273,12 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
         "piece_offsets": np.array(offsets, dtype=np.int64),
         "gaps": np.concatenate(gaps),
     }
-    index = {"format": _FORMAT, "labels": list(labels), "domains": list(domains.values())}
-    index["genomes"] = names
-    for name in sorted(arrays):
-        digest.update(arrays[name].tobytes())
-    digest.update(json.dumps(index).encode())
     np.savez(folder / "index.npz", **arrays)  # type: ignore[arg-type]
-    index["checksum"] = digest.hexdigest()
+    index = {"format": _FORMAT, "labels": list(labels), "domains": list(domains.values())}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    logger.info("Packed %d genomes of %d labels, %d bases.", len(names), len(domains), offsets[-1])
+    logger.info(
+        "Packed %d genomes of %d labels, %d bases.", len(genome_labels), len(labels), offsets[-1]
+    )
 
 
 def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:

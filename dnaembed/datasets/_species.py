@@ -45,15 +45,18 @@ def make_species_dataset(
 ) -> Bunch:
     r"""Cut labelled reads that do not overlap out of a folder of genomes.
 
+    Reads come from either strand, at random places, and from the genomes of a label in proportion
+    to their length. A small genome gives fewer: about its length, divided by the mean length of a
+    read, ``(high - low) / log(high / low)``.
+
     Parameters
     ----------
     genomes_folder : path
-        One FASTA file per genome, with a ``catalog.tsv`` or without; see
-        `dnaembed.training.list_genomes`.
+        One FASTA file per genome; see `dnaembed.training.list_genomes`.
     split : str, default=None
         Take only genomes with this value in column ``split`` of the catalogue.
     n_reads : int, default=100
-        Reads per label (a species), where its genomes are long enough; see Notes.
+        Reads per label (a species), where its genomes are long enough.
     min_reads : int, default=1
         Labels that give fewer are left out.
     length : tuple of int, default=(2000, 10000)
@@ -68,21 +71,10 @@ def make_species_dataset(
     Returns
     -------
     Bunch
-        With ``ids`` (list of str), ``sequences`` (list of str), ``labels`` (ndarray of str),
-        ``groups`` (ndarray of str: the genome of origin), ``lineage`` (dict of ndarray of str:
-        names at the ranks that the catalogue has, "" where unknown) and ``left_out`` (list of str:
-        labels with fewer than `min_reads`).
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of range, or no label gives `min_reads` reads.
-
-    Notes
-    -----
-    Reads come from either strand, at random places, and from the genomes of a label in proportion
-    to their length. A small genome gives fewer: about its length, divided by the mean length of a
-    read, ``(high - low) / log(high / low)``.
+        With ``ids`` and ``sequences`` (lists of str), ``labels`` and ``groups`` (ndarrays of str;
+        groups are the genomes of origin), ``lineage`` (dict of ndarray of str: names at the ranks
+        that the catalogue has, "" where unknown) and ``left_out`` (list of str: labels with too few
+        reads).
 
     Examples
     --------
@@ -208,24 +200,16 @@ def load_dnabert_s_tsv(
     path : path-like or binary file
         Table, plain or compressed, with a header and the columns ``sequence`` and ``label``, such
         as ``clustering_0.tsv`` or ``binning_5.tsv``.
-    min_length : int, default=1
-        Shorter sequences are left out.
-    max_length : int, default=None
-        Longer sequences are cut to their first bases.
+    min_length, max_length : int, default=1, None
+        Shorter sequences are left out; longer ones are cut to their first bases.
     min_reads : int, default=1
         Labels with fewer sequences are left out.
 
     Returns
     -------
     Bunch
-        With ``ids`` (list of str, ``line_2`` and so on), ``sequences`` (list of str) and ``labels``
-        (ndarray of str).
-
-    Raises
-    ------
-    SequenceFileError
-        If a column is missing, a line has another number of columns, a sequence is not DNA, or
-        nothing is left; the message names the line.
+        With ``ids`` (``line_2`` and so on) and ``sequences`` (lists of str) and ``labels`` (ndarray
+        of str). A `SequenceFileError` names the line of what is not such a table.
 
     Examples
     --------

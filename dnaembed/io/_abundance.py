@@ -48,6 +48,10 @@ class Abundances(dict[str, np.ndarray]):
 def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     r"""Read how abundant contigs are in a number of samples.
 
+    Only the columns of mean coverage are taken of tables by jgi_summarize_bam_contig_depths
+    (MetaBAT, fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage, pileup.sh of
+    BBMap, mosdepth, Flye (``assembly_info.txt``) and strobealign ``--aemb``.
+
     Parameters
     ----------
     path : path-like or binary file, or iterable of these
@@ -60,21 +64,14 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     -------
     dict of str to ndarray of shape (n_profiles,)
         Abundances of each identifier (the first word of the first column), in the order of the
-        file. Its attribute ``samples`` holds the names of the samples.
+        file. Its attribute ``samples`` holds the names of the samples, or of the file if it is of
+        one.
 
     Raises
     ------
     SequenceFileError
-        If columns are no mean coverages, a line has another number of columns than the header, a
-        value is not a number of at least 0, an identifier is empty or there twice, or there is no
-        contig or no sample. The message gives the line.
-
-    Notes
-    -----
-    Only the columns of mean coverage are taken of tables by jgi_summarize_bam_contig_depths
-    (MetaBAT, fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage, pileup.sh of
-    BBMap, mosdepth, Flye (``assembly_info.txt``) and strobealign ``--aemb``. Where a table is of
-    one sample and does not name it, the file does.
+        If columns are no mean coverages, a value is not a number of at least 0, or an identifier is
+        empty or there twice. The message gives the line.
 
     Examples
     --------
@@ -85,7 +82,9 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     ({'c1': array([4.5, 0. ])}, ['gut_1', 'gut_2'])
     """
     sources = as_sources(path)
-    tables = [_read_bam(s) if _is_bam(s) else _read_table(s) for s in sources]
+    tables = [
+        (_read_bam if str(s).endswith((".bam", ".cram")) else _read_table)(s) for s in sources
+    ]
     if len(tables) == 1:
         return tables[0]
     joined = Abundances([sample for table in tables for sample in table.samples])
@@ -164,10 +163,6 @@ def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int
     return names
 
 
-def _is_bam(source: Source) -> bool:
-    return not hasattr(source, "read") and os.fspath(source).endswith((".bam", ".cram"))
-
-
 def _read_bam(path: Any) -> Abundances:
     pysam = import_optional("pysam", extra="bam", purpose="Reading BAM or CRAM")
     found = Abundances([_stem(path)])
@@ -197,16 +192,11 @@ def abundance_of(
     table : mapping of str to ndarray of shape (n_profiles,)
         From `read_abundance`; may hold more identifiers than `ids`.
     where : str, default="abundance"
-        How an error names the table.
+        How the `SequenceFileError` on identifiers without a line names the table.
 
     Returns
     -------
     ndarray of shape (n, n_profiles)
         In the order of `ids`; for ``SpeciesClusterer().fit(X, abundance=...)``.
-
-    Raises
-    ------
-    SequenceFileError
-        If identifiers have no line: the message gives their number and the first of them.
     """
     return np.stack(in_order_of(ids, table, where=where, what="line"))

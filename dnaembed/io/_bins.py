@@ -101,10 +101,8 @@ def write_bins(
     ----------
     folder : path-like
         Made if absent, and complete or absent. The notes say what it holds.
-    ids : sequence of str, length n
-        Identifiers.
-    sequences : sequence of str, length n
-        Written letter by letter as they are.
+    ids, sequences : sequence of str, length n
+        Identifiers and sequences, which are written letter by letter as they are.
     labels : array-like of int, shape (n,)
         The bin of each sequence; negative: in no bin.
     overwrite : bool, default=False
@@ -124,8 +122,6 @@ def write_bins(
 
     Raises
     ------
-    ValueError
-        If the lengths differ or labels are not integers.
     FileExistsError
         If `folder` has files already (unless `overwrite`, and all of them are bins).
 
@@ -139,12 +135,11 @@ def write_bins(
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import os, tempfile
     >>> from dnaembed.io import write_bins
     >>> with tempfile.TemporaryDirectory() as parent:
-    ...     folder = pathlib.Path(parent, "bins")
-    ...     write_bins(folder, ["a", "b", "c"], ["ACGT", "GGGG", "AT"], [0, 1, -1])
-    ...     sorted(path.name for path in folder.glob("*.fasta"))
+    ...     write_bins(f"{parent}/bins", ["a", "b", "c"], ["ACGT", "GGGG", "AT"], [0, 1, -1])
+    ...     sorted(name for name in os.listdir(f"{parent}/bins") if name.endswith(".fasta"))
     ['bin_0.fasta', 'bin_1.fasta', 'unbinned.fasta']
     """
     numbers, n = np.asarray(labels), len(ids)

@@ -44,27 +44,18 @@ def write_embeddings(
         one identifier per line. ``.tsv``: a header, a column ``id`` and one column per dimension.
         ``.parquet``: the same columns (needs the extra ``parquet``). Complete or absent.
     ids : sequence of str, length n
-        Identifiers.
+        Identifiers, none empty or with a control character.
     embeddings : ndarray of shape (n, d)
         Any float type; 32-bit floats survive the text format unchanged.
 
-    Raises
-    ------
-    ValueError
-        If the suffix is another one, the lengths differ, or an identifier is empty or has a control
-        character.
-    ImportError
-        If ``.parquet`` is asked for without pyarrow.
-
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import tempfile
     >>> import numpy as np
     >>> from dnaembed.io import read_embeddings, write_embeddings
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "reads.npy")
-    ...     write_embeddings(path, ["r1", "r2"], np.eye(2, dtype=np.float32))
-    ...     ids, embeddings = read_embeddings(path)
+    ...     write_embeddings(f"{folder}/reads.npy", ["r1", "r2"], np.eye(2, dtype=np.float32))
+    ...     ids, embeddings = read_embeddings(f"{folder}/reads.npy")
     >>> ids, embeddings.shape
     (['r1', 'r2'], (2, 2))
     """
@@ -89,15 +80,14 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import tempfile
     >>> import numpy as np
     >>> from dnaembed.io import open_embeddings
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "reads.npy")
-    ...     with open_embeddings(path) as writer:
+    ...     with open_embeddings(f"{folder}/reads.npy") as writer:
     ...         for i in range(3):
     ...             writer.write([f"read_{i}"], np.full((1, 4), i))
-    ...     np.load(path).shape
+    ...     np.load(f"{folder}/reads.npy").shape
     (3, 4)
     """
     with open_described(path) as writer:
@@ -147,8 +137,6 @@ def read_embeddings(
     ------
     SequenceFileError
         If the file is damaged, or identifiers and rows differ in number.
-    OSError
-        If a file is missing or may not be read.
     """
     ids, embeddings = _format_of(path)[1](Path(path), mmap_mode)
     if 0 in embeddings.shape:

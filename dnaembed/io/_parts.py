@@ -12,8 +12,8 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..utils._atomic import atomic_folder, check_output, companions, written_beside
+from ..utils._atomic import atomic_folder, check_output, check_outputs, companions, written_beside
 from ..utils._messages import printable
 from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
@@ -75,10 +75,13 @@ class Part:
     def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
         """Raise if rows or identifiers are not those that were written, or not finite."""
         problem = "" if np.isfinite(rows).all() else "a row is not finite."
+        changed = (
+            "its {} are not those that its manifest names: the file is damaged or was changed."
+        )
         if zlib.crc32(_data(rows)) != self.rows_checksum:
-            problem = "its rows are not those of its manifest: the file is damaged or was changed."
+            problem = changed.format("rows")
         elif zlib.crc32(ids) != self.ids_checksum or ids.count(b"\n") != self.rows:
-            problem = "its identifiers are not those of its manifest: they were changed."
+            problem = changed.format("identifiers")
         if problem:
             raise SequenceFileError(f"{where}, part {self.number}: {problem}")
 
@@ -181,7 +184,7 @@ class PartedEmbeddings:
         """Write the output and its manifest from all parts, and check each."""
         if set(self._numbers()) - {part.number for part in parts}:
             raise self._other_input()
-        manifest = described_by(self._described, parts, input_checksum)
+        manifest = _described_by(self._described, parts, input_checksum)
         with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
                 part, rows, ids = self._read(expected.number)
@@ -266,7 +269,7 @@ def _data(rows: np.ndarray) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def described_by(
+def _described_by(
     described: Mapping[str, Any], parts: Sequence[Part], input_checksum: str
 ) -> dict[str, Any]:
     """Return the manifest of an output that is joined from parts."""
@@ -326,3 +329,79 @@ class Finished(NamedTuple):
                     ids += lines.read()
                 part.check(str(self.path), rows, ids)
                 yield rows, ids
+
+
+def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
+    r"""Join what ``dnaembed embed --shard`` wrote, in the order of the input.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        The ``.npy`` files of all shards, in any order, each with its ``.ids.txt`` and
+        ``.manifest.json``.
+    output : path-like
+        A new file, as for `dnaembed.io.write_embeddings`.
+
+    Returns
+    -------
+    int
+        Rows.
+
+    Raises
+    ------
+    SequenceFileError
+        If a shard is missing, is there twice, or is of another input, model or setting; or if a
+        file does not hold what its manifest says.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from dnaembed import DNABertSEmbedder
+    >>> from dnaembed.io import merge_shards
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     reads, one, two = (pathlib.Path(name, file) for file in ("reads.fa", "1.npy", "2.npy"))
+    ...     _ = reads.write_text(">a\nACGTTAGC\n>b\nGGATTACA\n")
+    ...     for shard, part in (("1/2", one), ("2/2", two)):
+    ...         _ = DNABertSEmbedder().embed_file(reads, part, shard=shard)
+    ...     merge_shards([one, two], pathlib.Path(name, "all.npy"))
+    2
+    """
+    places = [Path(path) for path in paths]
+    check_outputs([output], places)
+    shards = sorted(map(Finished.read, places), key=lambda shard: shard.shard.index)
+    if not shards:
+        raise ValueError("At least one shard is required, got none.")
+    first, count = shards[0], shards[0].shard.count
+    for other in shards:
+        if _made_by(other) != _made_by(first):
+            raise SequenceFileError(
+                f"{first.path} and {other.path} do not belong together: they are of other "
+                "sequences, models or settings (see their .manifest.json)."
+            )
+    found = [shard.shard.index for shard in shards]
+    for index in range(1, count + 1):
+        if found.count(index) != 1:
+            problem = "is there twice" if index in found else "is missing"
+            raise SequenceFileError(
+                f"Of {count} shards, number {index} {problem} ({len(found)} given, the first is "
+                f"{first.path})."
+            )
+    parts = sorted((part for s in shards for part in s.parts), key=lambda part: part.number)
+    if [part.number for part in parts] != list(range(len(parts))):
+        raise SequenceFileError(f"The shards of {first.path} do not add up to one input.")
+    settings = {**first.manifest["settings"], "shard": str(Shard())}
+    described = {**first.manifest, "settings": settings}
+    manifest = _described_by(described, parts, first.manifest["input_checksum"])
+    with ExitStack() as stack:
+        pieces = [stack.enter_context(closing(shard.pieces())) for shard in shards]
+        writer = stack.enter_context(open_described(output, manifest))
+        for part in parts:
+            rows, ids = next(pieces[part.number % len(shards)])
+            writer.write(ids.decode().split("\n")[:-1], rows)
+    return sum(part.rows for part in parts)
+
+
+def _made_by(shard: Finished) -> list[Any]:
+    manifest = shard.manifest
+    settings = {**manifest["settings"], "shard": shard.shard.count}
+    return [settings, *(manifest[name] for name in ("input_checksum", "dtype", "n_columns"))]

@@ -52,16 +52,10 @@ def read_sequences(
     Raises
     ------
     SequenceFileError
-        If a file is not what it should be; data is never silently short. The message names the file
-        and the record or line; :doc:`/malformed_files` has them all.
+        If a file is not what it should be; data is never silently short. :doc:`/malformed_files`
+        has the messages, which name the file and the record or line, and what is read over.
     OSError
         If a file is missing, is a directory or may not be read.
-
-    Notes
-    -----
-    Read over are non-ASCII text after an identifier, line ends of any system, ``#`` and ``;``
-    comments and blank lines in FASTA, and blank lines at the start or end of FASTQ. A BGZF file
-    without its end mark is read with a warning.
 
     Examples
     --------
@@ -88,7 +82,7 @@ def iter_sequences(
     Parameters
     ----------
     paths : path-like, binary file, or iterable of these
-        As for `read_sequences`, which says what is read over and what raises.
+        As for `read_sequences`, and so are the errors.
     skip_empty : bool, default=False
         Leave records without a base out and log how many, instead of raising.
     duplicate_ids : {"error", "allow"}, default="error"
@@ -251,7 +245,7 @@ class _SeenIds:
     def check(self) -> None:
         digests = np.array(self.digests, dtype=np.uint64)
         ordered = np.sort(digests)
-        if not (ordered[1:] == ordered[:-1]).any():
+        if np.all(ordered[1:] != ordered[:-1]):
             return
         # The pair that is complete first in the files, however digests are ordered.
         order = np.argsort(digests, kind="stable")

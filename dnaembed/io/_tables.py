@@ -49,9 +49,8 @@ def read_labels(path: Source) -> dict[str, str]:
     Raises
     ------
     SequenceFileError
-        If a line does not have two columns, a column is empty, an identifier is there twice, the
-        text is not UTF-8 or has control characters, or there is no label. The message gives the
-        line.
+        If a column is missing or empty, an identifier is there twice, the text is not UTF-8 or has
+        control characters, or there is no label. The message gives the line.
 
     Examples
     --------
@@ -104,17 +103,12 @@ def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "la
     labels : mapping of str to str
         From `read_labels`; may hold more identifiers than `ids`, and whole headers in their place.
     where : str, default="labels"
-        How an error names the table.
+        How the `SequenceFileError` on identifiers without a label names the table.
 
     Returns
     -------
     list of str
         In the order of `ids`.
-
-    Raises
-    ------
-    SequenceFileError
-        If identifiers have no label: the message gives their number and the first of them.
 
     Examples
     --------
@@ -160,18 +154,13 @@ def write_labels(
     Parameters
     ----------
     path : path-like
-        Written beside and renamed into place: complete or absent.
+        Complete or absent.
     ids : sequence of str, length n
         Identifiers.
     labels : array-like of length n
-        One label, of any type, for each.
+        One label, of any type, for each; as text without control characters.
     columns : tuple of two str, default=("id", "label")
         Names of the columns.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ, or a field has a tab, a line break or another control character.
 
     Examples
     --------

@@ -163,10 +163,10 @@ def test_joining_names_a_part_that_was_changed_meanwhile(tmp_path):
     assert names(tmp_path) == ["x.npy.parts"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"settings": 1}', "[" * 10_000])
-def test_a_damaged_manifest_is_named(tmp_path, content):
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"settings": 1}', "[" * 10_000])
+def test_a_damaged_manifest_is_named(tmp_path, text):
     folder = stopped(tmp_path / "x.npy", range(4), 3)
-    (folder / "manifest.json").write_text(content)
+    (folder / "manifest.json").write_text(text)
     with pytest.raises(SequenceFileError, match=r"manifest\.json cannot be read"):
         write(tmp_path / "x.npy", range(4))
     assert len(list(folder.glob("*.part"))) == 3

@@ -1,6 +1,7 @@
 """The reads that come with the package."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -39,9 +40,8 @@ def test_saved_reads(tmp_path):
     assert coverage.shape == (350, 3)
     assert {genome.label for genome in list_genomes(folder / "genomes")} == set(demo.labels)
     save_demo_reads(tmp_path / "again")
-    for file in folder.iterdir():
-        if file.is_file():
-            assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+    for file in filter(Path.is_file, folder.iterdir()):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
 def test_saved_reads_stay_and_replace_nothing(tmp_path):

@@ -332,39 +332,33 @@ def test_what_is_no_file_or_may_not_be_read(tmp_path):
         os.seteuid(user)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files():
     """Let no file grow above 4 kB, as on a full disk."""
     resource = pytest.importorskip("resource", reason="needs limits as Unix has them")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    @contextlib.contextmanager
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("old", [None, b"what was there"])
 @pytest.mark.parametrize("suffix", [".npy", ".tsv", ".parquet"])
-def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, small_files, suffix, old):
+def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, suffix, old):
     path = tmp_path / f"x{suffix}"
     if old is not None:
         path.write_bytes(old)
-    before = sorted(tmp_path.iterdir())
+    before = {place: place.read_bytes() for place in tmp_path.iterdir()}
     ids = [f"r{i}" for i in range(3000)]
-    with small_files(), pytest.raises(OSError, match="File too large"):
-        write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4)))
-    assert sorted(tmp_path.iterdir()) == before
-    if old is not None:
-        assert path.read_bytes() == old
-    with small_files(), pytest.raises(OSError, match="File too large"):
-        write_labels(tmp_path / "labels.tsv", ids, ids)
-    assert sorted(tmp_path.iterdir()) == before
+    for write in (
+        lambda: write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4))),
+        lambda: write_labels(tmp_path / "labels.tsv", ids, ids),
+    ):
+        with small_files(), pytest.raises(OSError, match="File too large"):
+            write()
+        assert {place: place.read_bytes() for place in tmp_path.iterdir()} == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

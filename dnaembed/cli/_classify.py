@@ -109,14 +109,14 @@ def classify(
         classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     n_calls = 0
-    with open_table(output, columns) as calls:
+    with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
                 found = _calls(classifier, embedding.rows(embedder, query_ids, queries))
             else:
                 with naming(query_ids):
                     found = _consensus(classifier, queries, window, calling.min_agreement)
-            calls.write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
+            write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     logger.info("Wrote %s: %d calls.", output, n_calls)

@@ -98,12 +98,12 @@ def _assign(saved_as: str, pieces: Iterator[Rows], output: str) -> None:
     if hasattr(clusterer, "_abundance_scale"):
         raise ValueError(f"{saved_as} was made with abundances: use dnaembed bin --assign.")
     n_found = n_none = 0
-    with open_table(output, _COLUMNS) as table:
+    with open_table(output, _COLUMNS) as write_rows:
         for i, (ids, rows, source) in enumerate(pieces):
             if i == 0:
                 check_source(saved_as, clusterer, saved, source, rows.shape[1])
             labels = clusterer.predict(rows)
-            table.write_rows(zip(ids, labels.tolist(), strict=True))
+            write_rows(zip(ids, labels.tolist(), strict=True))
             n_found += int((labels >= 0).sum())
             n_none += int((labels < 0).sum())
     logger.info("Wrote %s: %d sequences assigned, %d in none.", output, n_found, n_none)

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, normalize
 
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
-from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.datasets._species import make_species_dataset, read_genomes
 from dnaembed.metrics import count_above, min_similarity_from_labels, species_f1_recall
 
 logger = logging.getLogger("dnaembed")
@@ -51,7 +51,7 @@ def measure(
     binning, novelty = [], []
     for abundance in ("even", "lognormal"):
         for seed in seeds:
-            reads = sample_reads(
+            reads = make_species_dataset(
                 members,
                 n_reads=n_reads,
                 min_reads=min(_LEAST_READS, n_reads),

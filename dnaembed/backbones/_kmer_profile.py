@@ -227,6 +227,7 @@ class KmerProfileBackbone(Backbone):
     # Enough rows for matrix products at full speed; features and hidden states stay in the cache.
     default_budget = 512
     strand_invariant = True
+    shares_operations = False
     model_class = KmerProfileModel
     model: KmerProfileModel
 

@@ -84,6 +84,8 @@ class Backbone(ABC):
     strand_invariant: ClassVar[bool] = False
     #: Whether each item of a batch of `pack` costs as much as the costliest.
     pads: ClassVar[bool] = True
+    #: Whether an operation on a batch is large enough to be worth more than one thread of a CPU.
+    shares_operations: ClassVar[bool] = True
     model: Any
     _fingerprint: tuple[Any, str] | None = None
 

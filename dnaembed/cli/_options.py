@@ -95,7 +95,9 @@ class Model(Computing):
 class Jobs:
     """How many tasks at a time."""
 
-    jobs: int | None = option("Tasks run at a time; -1: one per core (default: 1).", "N", *_JOBS)
+    jobs: int | None = option(
+        "Chunks at a time; -1: one per core, the default of k-mer models (others: 1).", "N", *_JOBS
+    )
 
 
 @group("Model")

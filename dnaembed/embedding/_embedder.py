@@ -62,7 +62,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
         estimators of the process, a folder keeps them across runs, None keeps nothing.
     n_jobs : int, default=None
-        Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
+        Chunks of sequences embedded at a time; see :term:`n_jobs`. None is one, or with a k-mer
+        model on a CPU as many as there are cores. Threads, unless
         `joblib.parallel_config` names another backend, whose processes load the model by its name:
         a fine-tuned one must be saved (`save_model`) and given as `model` for that.
     fine_tuner : object with method ``fine_tune``, default=None

@@ -22,7 +22,7 @@ from ..utils._ahead import pin, prefetch, to_device
 from ..utils._chunks import iter_chunks
 from ..utils._messages import printable
 from ..utils._progress import progress
-from ..utils._threads import limit_threads
+from ..utils._threads import available_cores, limit_threads
 from ._workers import ModelName, ModelReference, refer
 
 logger = logging.getLogger("dnaembed")
@@ -37,6 +37,8 @@ _PART_BASES = 1 << 22
 _SHARED_CHUNK_BASES = 1 << 22
 _LEAST_CHUNK_BASES = 1 << 16
 _CHUNKS_PER_WORKER = 4
+# Of models that compute in one thread: the same chunks, and so the same bits, for any `n_jobs`.
+_ONE_THREAD_BASES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,19 @@ def embed_sequences(
     """
     require = "sharedmem" if name is None and n_jobs == 1 else None
     backend, active_n_jobs = get_active_backend(prefer="threads", require=require)
+    alone = computes_in_one_thread(backbone)
+    if n_jobs is None and alone and active_n_jobs == 1 and not backend.nesting_level:
+        n_jobs = available_cores()
     n_workers = backend.effective_n_jobs(active_n_jobs if n_jobs is None else n_jobs)
     # Like lengths share chunks, and so batches; the longest first, to meet a lack of memory early.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
-    chunks = list(_chunks(sequences, order, _chunk_bases(sequences, n_workers)))
+    most_bases = _ONE_THREAD_BASES if alone else _chunk_bases(sequences, n_workers)
+    chunks = list(_chunks(sequences, order, most_bases))
     model: Backbone | ModelReference = backbone
-    n_threads = None
+    n_threads = 1 if alone else None
     if not getattr(backend, "supports_sharedmem", False):
         model = refer(backbone, name, device)
-    elif min(n_workers, len(chunks)) > 1:
+    elif not alone and min(n_workers, len(chunks)) > 1:
         # Chunks in flight share the cores: each with all of them would be slower.
         n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
     ordered = "generator" if backend.supports_return_generator else "list"
@@ -107,6 +113,15 @@ def embed_sequences(
             embeddings[chunk] = rows
             bar.update(len(chunk))
     return embeddings
+
+
+def computes_in_one_thread(backbone: Backbone) -> bool:
+    """Whether chunks in threads of their own share the cores, not the operations of one chunk.
+
+    Threads within small operations spin while they wait for each other: on a machine that does
+    other work they cost six times the processor time.
+    """
+    return not backbone.shares_operations and backbone.model.device.type == "cpu"
 
 
 def _chunk_bases(sequences: Sequence[str], n_workers: int) -> int:

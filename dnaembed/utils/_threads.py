@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
+from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
+
+
+def available_cores() -> int:
+    """Count the cores that the calling thread may use: affinity, cgroup, ``OMP_NUM_THREADS``."""
+    return int(min(cpu_count(), torch.get_num_threads()))
 
 
 @contextmanager

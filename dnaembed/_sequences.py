@@ -36,13 +36,8 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     Returns
     -------
     str
-        At least one character out of ``ACGTN``.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left, or if a character is none of the above (``*``, digits, letters that
-        only proteins have): the message gives it and its position, counted from 1.
+        At least one character out of ``ACGTN``; anything else raises ValueError with its position,
+        counted from 1.
 
     Examples
     --------
@@ -53,22 +48,17 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     # Non-ASCII becomes "?", which is not a base.
     clean = sequence.strip().encode("ascii", "replace").translate(_CLEAN, _GAPS)
     if clean.translate(None, _ALLOWED):
-        raise ValueError(_bad_character(sequence, where))
+        raw = sequence.encode("ascii", "replace").translate(_CLEAN)
+        start = len(sequence) - len(sequence.lstrip())
+        place = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
+        hint = " Is this a protein sequence?" * (sequence[place].upper() in set("EFILPQZXJO*"))
+        raise ValueError(
+            f"{where}: {sequence[place]!r} at position {place + 1} is not a DNA base. Expected A, "
+            f"C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
+        )
     if not clean:
         raise ValueError(f"{where} is empty: at least one base is required.")
     return clean.decode("ascii")
-
-
-def _bad_character(sequence: str, where: str) -> str:
-    start = len(sequence) - len(sequence.lstrip())
-    raw = sequence.encode("ascii", "replace").translate(_CLEAN)
-    position = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
-    character = sequence[position]
-    hint = " Is this a protein sequence?" if character.upper() in set("EFILPQZXJO*") else ""
-    return (
-        f"{where}: {character!r} at position {position + 1} is not a DNA base. Expected A, C, G, "
-        f"T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
-    )
 
 
 def reverse_complement(sequence: str) -> str:
@@ -82,7 +72,7 @@ def reverse_complement(sequence: str) -> str:
     Returns
     -------
     str
-        The reverse complement, of the same length.
+        Of the same length.
 
     Examples
     --------
@@ -99,9 +89,9 @@ def check_sequences(X: Any) -> list[str]:
     Parameters
     ----------
     X : iterable of str
-        A list, tuple, deque, generator or view of a dict, a 1-D numpy array (``U``, ``O`` or
-        ``StringDType``), a pandas or polars Series, an array of pyarrow, or a table or array of
-        one column. Sets and dicts are refused: rows need an order.
+        A list, tuple, generator or view of a dict, a 1-D numpy array (``U``, ``O`` or
+        ``StringDType``), a pandas or polars Series, an array of pyarrow, or a table or array of one
+        column. Sets and dicts are refused: rows need an order.
 
     Returns
     -------
@@ -110,12 +100,9 @@ def check_sequences(X: Any) -> list[str]:
 
     Raises
     ------
-    TypeError
-        If an item is not a string; the message gives its position, counted from 0 as in ``X[0]``.
-        Records and objects that hold a sequence are not strings: give ``str(record.seq)``.
-    ValueError
-        If `X` is a single string, holds no sequence, has more than one column, or holds a sequence
-        that is not DNA.
+    TypeError, ValueError
+        If an item is not a string, or not DNA (the message gives its position, counted from 0), or
+        `X` is a single string, holds no sequence, or has more than one column.
 
     Examples
     --------

@@ -40,10 +40,8 @@ def center_similarities(X: Any, y: Any) -> np.ndarray:
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings; rows are scaled to unit length.
-    y : array-like of shape (n_samples,)
-        Species.
+    X, y : array-like of shape (n_samples, n_features) and (n_samples,)
+        Embeddings, whose rows are scaled to unit length, and species.
 
     Returns
     -------
@@ -69,13 +67,10 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Embeddings of sequences like those to be binned, but not the same.
-    y : array-like of shape (n_samples,)
-        Species.
+    X, y : array-like of shape (n_samples, n_features) and (n_samples,)
+        Embeddings and species of sequences like those to be binned, but not the same.
     percentile : float, default=70
-        Percentage of `center_similarities` under the threshold. A lower one leaves fewer sequences
-        without a bin.
+        Percentage of `center_similarities` under the threshold.
 
     Returns
     -------
@@ -99,15 +94,13 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
 def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Score the bin of each species.
 
-    Sequences without a bin are left out. Bins and species are then matched one to one so that they
+    Without the sequences that have no bin, bins and species are matched one to one so that they
     share the most sequences.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Species.
-    labels : array-like of shape (n_samples,)
-        Bins, -1 for none.
+    y_true, labels : array-like of shape (n_samples,)
+        Species, and bins (-1 for none).
 
     Returns
     -------
@@ -148,12 +141,12 @@ def count_above(scores: Any, thresholds: Sequence[float] = THRESHOLDS) -> np.nda
     scores : array-like of shape (n_species,)
         F1 or recall, from `species_f1_recall`.
     thresholds : sequence of float, default=(0.1, 0.2, ..., 0.9)
-        Those of the paper.
+        Those of the paper. A score equal to one is not above it.
 
     Returns
     -------
     ndarray of shape (n_thresholds,), int
-        A score equal to a threshold is not above it.
+        Numbers of species.
 
     Examples
     --------
@@ -168,7 +161,7 @@ def count_above(scores: Any, thresholds: Sequence[float] = THRESHOLDS) -> np.nda
 def genome_recovery_scores(
     labels: np.ndarray, bins: np.ndarray, lengths: np.ndarray
 ) -> dict[str, float]:
-    """Score bins in base pairs.
+    """Score bins in base pairs, as AMBER does [1]_.
 
     A bin stands for the genome that most of its base pairs are of. Its completeness is the share
     of that genome's base pairs that it holds, its contamination the share of its own base pairs
@@ -182,16 +175,12 @@ def genome_recovery_scores(
     Returns
     -------
     dict of str to float
-        - ``purity_bp``: share of the binned base pairs that are of the genome of their bin;
-        - ``completeness_bp``: share of all base pairs in the bin with most of their genome;
-        - ``mean_purity_bp``: mean purity of the bins;
-        - ``mean_completeness_bp``: mean completeness of the bins, and 0 for each genome that no bin
-          stands for (CAMI 1);
-        - ``binned_bp``: share of all base pairs that are in a bin;
-        - ``genomes>50%<10%`` and so on: number of bins of more than 50 (70, 90) % completeness and
-          less than 10 (5) % contamination.
-
-        Purities are nan without a bin.
+        ``purity_bp`` and ``completeness_bp``: shares of the binned base pairs that are of the
+        genome of their bin, and of all base pairs that are in the bin with most of their genome;
+        ``mean_purity_bp`` and ``mean_completeness_bp``: means over the bins, with 0 for each
+        genome that no bin stands for (CAMI 1); ``binned_bp``: share of the base pairs in bins;
+        ``genomes>50%<10%`` and so on: number of bins of more than 50 (70, 90) % completeness and
+        less than 10 (5) % contamination. Purities are nan without a bin.
 
     References
     ----------
@@ -201,9 +190,7 @@ def genome_recovery_scores(
     --------
     >>> import numpy as np
     >>> from dnaembed.metrics import genome_recovery_scores
-    >>> scores = genome_recovery_scores(
-    ...     np.array(["a", "a", "b"]), np.array([0, 0, -1]), np.array([600, 400, 500])
-    ... )
+    >>> scores = genome_recovery_scores(np.array(["a", "b"]), np.array([0, -1]), np.array([6, 5]))
     >>> scores["purity_bp"], scores["genomes>90%<5%"]
     (1.0, 1.0)
     """
@@ -245,17 +232,13 @@ def retrieval_score(
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence. Neighbours are compared by cosine similarity.
-    labels : ndarray of shape (n,)
-        Species of each. The only sequence of a species is not asked.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        Rows, compared by cosine similarity, and species. The only sequence of one is not asked.
     exclude : ndarray of shape (n,), default=None
         Sequences with the same value are not neighbours. With genera as `labels` and species here:
         does a sequence of an unknown species find its genus?
-    max_queries : int, default=None
-        Ask at most this many sequences, drawn at random.
-    random_state : int or None, default=0
-        Seed of the draw.
+    max_queries, random_state : int or None, default=None, 0
+        Ask at most this many sequences, drawn with this seed.
 
     Returns
     -------
@@ -294,15 +277,12 @@ def retrieval_score(
 def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
     """Compute the mean silhouette of species in cosine distance.
 
-    The same as `sklearn.metrics.silhouette_score` with ``metric="cosine"``, without the distances
-    of all pairs.
+    That of `sklearn.metrics.silhouette_score`, without the distances of all pairs.
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence; rows of zeros are at distance 1 from all.
-    labels : ndarray of shape (n,)
-        Species of each, at least two.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        Rows (those of zeros are at distance 1 from all), and species, at least two.
 
     Returns
     -------

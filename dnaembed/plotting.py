@@ -101,14 +101,6 @@ def plot_species(
     -------
     matplotlib Axes
         The axes drawn on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.plotting import plot_species
-    >>> ax = plot_species(np.eye(2), ["E. coli", "V. cholerae"], title="Two reads")
-    >>> ax.get_title()
-    'Two reads'
     """
     ax = new_figure(1)[1][0] if ax is None else ax
     coordinates, labels = np.asarray(coordinates), column_or_1d(labels)
@@ -118,9 +110,8 @@ def plot_species(
         ax.scatter(x, y, s=12, color="#DDDDDD", linewidths=0, label="no bin")
     kinds = np.unique(labels[~in_none]).tolist()
     for i, species in enumerate(kinds):
-        x, y = coordinates[labels == species].T[:2]
         color, marker = _COLORS[i % 10], _MARKERS[(i + i // 10) % 10]
-        label = str(species) if i < _LISTED else None
+        (x, y), label = coordinates[labels == species].T[:2], str(species) if i < _LISTED else None
         ax.scatter(x, y, s=18, color=color, marker=marker, alpha=0.8, linewidths=0, label=label)
     if len(kinds) > _LISTED:
         ax.scatter([], [], alpha=0, label=f"... and {len(kinds) - _LISTED} more")

@@ -208,15 +208,6 @@ def test_gpu_script_on_the_cpu(tiny_dnabert_folder, tmp_path, capsys):
     assert "cuda:99" in capsys.readouterr().err
 
 
-def test_mixture_lies_as_embeddings_do():
-    X, y = embedding_mixture(4000, 384, 40, seed=3)
-    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, atol=1e-6)
-    # As measured on the bundled model's embeddings of reads of species it had not seen.
-    assert np.linalg.norm(X.mean(axis=0)) == pytest.approx(0.78, abs=0.05)
-    within = [np.linalg.norm(X[y == i].mean(axis=0)) for i in np.flatnonzero(np.bincount(y) > 50)]
-    assert np.median(within) == pytest.approx(0.88, abs=0.03)
-
-
 def test_dense_kmedoid_is_the_same_algorithm():
     X, _ = embedding_mixture(600, 32, 8)
     X = normalize(X.astype(np.float64))

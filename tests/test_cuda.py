@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from dnaembed import DNABertSEmbedder
-from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._flex_attention import FlexAttention, flex_is_usable
-from dnaembed.backbones.dnabert._packed_attention import attend_eagerly
 from dnaembed.embedding import _engine
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.training import ContrastiveTrainer, ReadPairs, TrainingConfig
 from tests.helpers.dna import random_dna
+from tests.helpers.plain_attention import attend_plainly
 from tests.helpers.random_models import random_dnabert
 
 pytestmark = [
@@ -44,7 +43,7 @@ def backbone(tiny_dnabert):
 
 def on(backbone, device, dtype="float32"):
     moved = deepcopy(backbone)
-    move(moved.model, torch.device(device), getattr(torch, dtype))
+    moved.model.to(device, getattr(torch, dtype))
     return moved
 
 
@@ -57,7 +56,7 @@ def test_the_kernel_is_plain_attention(device, dtype):
     bound = {"float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}[dtype]
     for lengths in ([5, 1, 300, 229], [128, 256], [3000], [1000, 2, 1500]):
         query, key, value = torch.randn(3, sum(lengths), 4, 64, device=device)
-        expected = attend_eagerly(query, key, value, lengths, slopes)
+        expected = attend_plainly(query, key, value, lengths, slopes)
         packed = (x.to(getattr(torch, dtype)) for x in (query, key, value))
         with torch.inference_mode():
             attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), device)

@@ -84,37 +84,32 @@ def test_same_seed_same_result(name):
 
 
 _BINS = """
-import json, sys
-import numba, numpy as np
+import json
+import numpy as np
 from dnaembed import SpeciesClusterer
-numba.set_num_threads(min(int(sys.argv[1]), numba.config.NUMBA_NUM_THREADS))
 X = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
-fits = [
-    SpeciesClusterer(resolution=3, min_bin_size=2, random_state=5).fit(X).labels_.tolist()
-    for _ in range(int(sys.argv[2]))
-]
-print(json.dumps(fits))
+clusterer = SpeciesClusterer(resolution=3, min_bin_size=2, random_state=5)
+print(json.dumps(clusterer.fit(X).labels_.tolist()))
 """
 
 
 def run_python(*arguments, n_threads, hash_seed):
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
-        environment[name] = n_threads
+    for library in ("OMP", "OPENBLAS", "RAYON", "NUMBA"):
+        environment[f"{library}_NUM_THREADS"] = n_threads
     command = [sys.executable, *arguments]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 
 
-def test_bins_of_one_seed_whatever_the_process_and_threads():
+def test_bins_of_one_seed_whatever_the_process_and_threads(capsys):
     # A cloud without groups, where any chance would show.
-    found = []
-    for n_threads, n_fits, hash_seed in (("1", "3", "1"), ("2", "1", "2"), ("1", "1", "3")):
-        arguments = ["-c", _BINS, n_threads, n_fits]
-        found += run_python(*arguments, n_threads=n_threads, hash_seed=hash_seed)
-    assert len(set(found[0])) > 5
-    assert all(labels == found[0] for labels in found)
+    exec(_BINS)
+    exec(_BINS)
+    first, again = map(json.loads, capsys.readouterr().out.splitlines())
+    assert len(set(first)) > 5
+    assert first == again == run_python("-c", _BINS, n_threads="2", hash_seed="2")
 
 
 @pytest.mark.slow
@@ -132,13 +127,8 @@ def test_any_number_of_workers_trains_alike(loss):
 
 @pytest.mark.parametrize(
     ("make", "options"),
-    [
-        (tiny_profile, {}),
-        (tiny_profile, {"budget": 4}),
-        (tiny_transformer, {}),
-        (tiny_transformer, {"gradient_checkpointing": True, "budget": 400}),
-    ],
-    ids=["profile", "profile in pieces", "transformer", "transformer, recomputed"],
+    [(tiny_profile, {"budget": 4}), (tiny_transformer, {}), (tiny_transformer, {"budget": 400})],
+    ids=["profile in pieces", "transformer", "transformer in pieces"],
 )
 def test_models_tuned_in_threads_do_not_share_dropout(make, options):
     model, state = make(), torch.get_rng_state()
@@ -161,7 +151,7 @@ def test_without_the_lock_threads_would_share_dropout(monkeypatch):
     pytest.fail("Threads did not get into each other's way in 20 runs.")
 
 
-@pytest.mark.parametrize("budget", [1, 64, 700, 100_000])
+@pytest.mark.parametrize("budget", [1, 700])
 @pytest.mark.parametrize("options", [{}, {"window_size": 90}], ids=["whole", "windows"])
 def test_batches(backbone, bound, options, budget):
     rows = embed(backbone, **options)
@@ -185,10 +175,8 @@ def test_threads_and_jobs(backbone, bound, two_threads, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk"])
-@pytest.mark.parametrize("model", ["default", "tiny"])
-def test_cached_and_fresh(kind, model, tmp_path, tiny_dnabert_folder):
-    model = tiny_dnabert_folder if model == "tiny" else model
-    options = {"model": model, "device": "cpu", "normalize": True}
+def test_cached_and_fresh(kind, tmp_path, tiny_dnabert_folder):
+    options = {"model": tiny_dnabert_folder, "device": "cpu", "normalize": True}
     fresh = DNABertSEmbedder(cache=None, **options).fit(SEQUENCES)
     embedder = DNABertSEmbedder(cache=kind if kind == "memory" else tmp_path, **options)
     first = embedder.fit_transform(SEQUENCES)
@@ -199,13 +187,6 @@ def test_cached_and_fresh(kind, model, tmp_path, tiny_dnabert_folder):
     # Half of it known, half of it new, in other batches.
     mixed = [*SEQUENCES[:5], *READS[1::7]]
     assert difference(fresh.transform(mixed), embedder.transform(mixed)) <= TRANSFORMER
-
-
-@pytest.mark.parametrize("method", ["canonical", "raw"])
-def test_counting_is_exact(method):
-    embedder = KmerEmbedder(method=method).fit(SEQUENCES)
-    alone = [embedder.transform([sequence])[0] for sequence in SEQUENCES]
-    assert (embedder.transform(SEQUENCES) == alone).all()
 
 
 def test_folds_in_threads_agree():

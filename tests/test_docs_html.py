@@ -199,18 +199,15 @@ def test_scores_are_searched_and_sorted(site, browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("word", "page"), [("unknown", "guide/few_shot.html"), ("DNABertSEmbedder", "generated/")]
-)
-def test_search_finds(site, browser, word, page):
+def test_search_finds(site, browser):
     tab, complaints = _open(browser, DESKTOP, site)
     tab.goto(f"{site}/index.html")
     # As a reader does: the key opens the field, the word is typed.
     tab.keyboard.press("Control+K")
-    tab.keyboard.type(word)
+    tab.keyboard.type("unknown")
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#search-results li a")
     links = tab.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
-    assert any(page in link for link in links)
+    assert any("guide/few_shot.html" in link for link in links)
     assert complaints == []
     tab.close()

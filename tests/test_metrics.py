@@ -39,10 +39,9 @@ def test_counts_and_thresholds_are_those_of_the_reference(golden, case):
 
 def test_percentiles_reach_from_least_to_most_similar():
     X, y = [[1, 0], [0.6, 0.8], [0, 1]], ["a", "a", "b"]
-    similarities = center_similarities(X, y)
-    np.testing.assert_allclose(similarities, [0.8, 0.8, 1.0])
-    assert min_similarity_from_labels(X, y, percentile=0) == similarities.min()
-    assert min_similarity_from_labels(X, y, percentile=100) == similarities.max()
+    np.testing.assert_allclose(center_similarities(X, y), [0.8, 0.8, 1.0])
+    for percentile, expected in ((0, 0.8), (100, 1.0)):
+        assert min_similarity_from_labels(X, y, percentile=percentile) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -76,15 +75,13 @@ def test_count_above_is_strict():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=60))
-def test_scores_are_sklearns_after_alignment(pairs):
+def test_no_other_naming_of_the_bins_puts_more_sequences_right(pairs):
     y, labels = np.array(pairs).T
     f1, recall = species_f1_recall(y, labels)
     assert len(f1) == len(recall) == len(np.unique(y))
     assert ((f1 >= 0) & (f1 <= 1)).all()
-    # No other one-to-one naming of the bins puts more sequences right.
     kept = labels >= 0
-    n_kept = {s: np.count_nonzero(y[kept] == s) for s in np.unique(y)}
-    right = sum(r * n_kept[s] for s, r in zip(np.unique(y), recall, strict=True))
+    right = sum(r * np.sum(y[kept] == s) for s, r in zip(np.unique(y), recall, strict=True))
     for shift in range(5):
         assert right + 1e-9 >= np.count_nonzero((labels[kept] + shift) % 5 == y[kept])
 
@@ -169,27 +166,23 @@ def test_recovery_ranges_and_perfect_bins(rows):
     assert {scores[name] for name in scores if name.startswith("genomes")} == {float(n_genomes)}
 
 
-def test_retrieval_by_hand():
-    rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.5, 0.6]])
-    labels = np.array(["a", "a", "b", "b", "a"])
-    # The last one is nearest to a b, and is not nearer to any b than its own kind is.
-    assert retrieval_score(rows, labels) == 4 / 5
-
-
-def test_retrieval_of_genera_skips_the_species():
-    rows = np.array([[1.0, 0.0], [0.99, 0.01], [0.9, 0.2], [0.0, 1.0], [0.1, 1.0], [1.0, 0.9]])
-    genus = np.array(["g", "g", "g", "h", "h", "h"])
-    species = np.array(["g1", "g1", "g2", "h1", "h1", "h2"])
-    # g1 finds g2 (twice), g2 finds g1; h1 finds h2 (twice); h2 finds g2.
-    assert retrieval_score(rows, genus, exclude=species) == 5 / 6
-
-
-def test_sequences_without_company_are_not_asked():
-    rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.95, 0.05]])
-    assert retrieval_score(rows, np.array(["a", "a", "b"])) == 0.0  # both find b
-    assert np.isnan(retrieval_score(rows, np.array(["a", "b", "c"])))
-    genus, species = np.array(["g", "g", "h"]), np.array(["s", "s", "t"])
-    assert np.isnan(retrieval_score(rows, genus, exclude=species))
+@pytest.mark.parametrize(
+    ("rows", "labels", "exclude", "expected"),
+    [
+        # The last one is nearest to a b, and is not nearer to any b than its own kind is.
+        ([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.5, 0.6]], "aabba", None, 4 / 5),
+        # Genera: 0 finds 2 (as 1 does), 2 finds 0; 3 finds 5 (as 4 does); 5 finds 2.
+        ([[1, 0], [0.99, 0.01], [0.9, 0.2], [0, 1], [0.1, 1], [1, 0.9]], "ggghhh", "001223", 5 / 6),
+        # Sequences without company are not asked.
+        ([[1, 0], [0.9, 0.1], [0.95, 0.05]], "aab", None, 0),  # both find b
+        ([[1, 0], [0.9, 0.1], [0.95, 0.05]], "abc", None, np.nan),
+        ([[1, 0], [0.9, 0.1], [0.95, 0.05]], "ggh", "sst", np.nan),
+    ],
+)
+def test_retrieval_by_hand(rows, labels, exclude, expected):
+    exclude = exclude and np.array(list(exclude))
+    found = retrieval_score(np.array(rows), np.array(list(labels)), exclude=exclude)
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
 def test_asking_some_is_close_to_asking_all():

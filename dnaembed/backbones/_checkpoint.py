@@ -1,7 +1,7 @@
 """Read and write model folders without trusting what is in them.
 
-Whatever a folder holds, nothing in it is run, no link out of it is followed, and a tensor is only
-brought into memory after its name and shape were found to be those that the model needs.
+Nothing in a folder is run, no link out of it is followed, and a tensor is only brought into memory
+after its name and shape were found to be those that the model needs.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import hashlib
 import json
 import math
 import pickle
-import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -28,22 +26,6 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 # Of a JSON file, and of the pickle in a torch archive, which holds names and shapes, no weights.
 MAX_BYTES = 16_000_000
-
-# What torch's restricted unpickler was seen to raise on damaged files, besides its own error.
-_DAMAGED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -63,18 +45,14 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def check_inside(file: Path) -> None:
-    """Raise if a file of a model folder is a link that leads out of the folder.
-
-    A folder that somebody else packed could otherwise name any file of this machine.
-    """
+    """Raise if a file of a model folder is a link to elsewhere, such as a file of the user's."""
     folder = file.parent.resolve()
     places = [folder]
     if folder.parent.name == "snapshots":  # the hub's download cache links to its own store
         places.append(folder.parent.parent / "blobs")
     if not any(file.resolve().is_relative_to(place) for place in places):
         raise ValueError(
-            f"{file}: a link that leads out of the folder is not followed; put the file itself "
-            "there."
+            f"{file}: a link that leads out of the folder is not followed; put the file there."
         )
 
 
@@ -84,38 +62,28 @@ def weights_file(folder: Path) -> Path:
         if (file := folder / name).is_file():
             check_inside(file)
             return file
-    raise FileNotFoundError(
-        f"{folder}: no weights found; one of {', '.join(WEIGHT_FILES)} is expected."
-    )
+    raise FileNotFoundError(f"{folder}: no weights found; {' or '.join(WEIGHT_FILES)} is expected.")
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """Map the tensors of a safetensors or torch file; numbers are read when they are used."""
-    if file.suffix == ".safetensors":
-        try:
-            # The library compares shapes and sizes with the length of the file.
-            return load_file(file)
-        except SafetensorError as error:
-            raise ValueError(
-                f"{file}: not a valid safetensors file: {printable(str(error), 200)}"
-            ) from error
-    return _read_pickle(file)
-
-
-def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
-    """Read a ``.bin`` with torch's restricted unpickler, which runs no code of the file."""
+    safe = file.suffix == ".safetensors"
     try:
+        if safe:  # the library compares shapes and sizes with the length of the file
+            return load_file(file)
         _check_archive(file)
+        # torch's restricted unpickler runs no code of the file.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except OSError:
+        raise
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{file}: refused, because it holds objects other than tensors, which could run code "
             "when loaded. Ask its author for a safetensors file."
         ) from error
-    except _DAMAGED as error:
-        raise ValueError(
-            f"{file}: not a valid torch weight file: {printable(str(error), 200)}"
-        ) from error
+    except Exception as error:  # on damaged files torch and zipfile raise nearly anything
+        kind, reason = "safetensors" if safe else "torch weight", printable(str(error), 200)
+        raise ValueError(f"{file}: not a valid {kind} file: {reason}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{file}: a table of tensors is expected, got {type(content).__name__}.")
     for name, tensor in content.items():
@@ -140,8 +108,8 @@ def load_weights(
 ) -> None:
     """Give a model that lies on torch's meta device the weights in a file, in float32.
 
-    A tensor that is missing, unknown, of another shape, or there twice is found before any number
-    is read. `rename` gives the model's name of a stored tensor, or None to leave it out.
+    Names and shapes are compared before any number is read. `rename` gives the model's name of a
+    stored tensor, or None to leave it out.
     """
     expected = model.state_dict()
     stored: dict[str, torch.Tensor] = {}
@@ -166,19 +134,16 @@ def load_weights(
             f"{file}: tensors of {promised:,} bytes are promised, but the file has {there:,}."
         )
     with torch.inference_mode(False):
-        state = {name: _as_weights(file, name, stored[name], expected[name]) for name in expected}
-    model.load_state_dict(state, strict=True, assign=True)
-
-
-def _as_weights(file: Path, name: str, stored: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    if stored.is_floating_point() != like.is_floating_point():
-        raise ValueError(f"{file}: tensor {name} holds {stored.dtype}, not {like.dtype}.")
-    dtype = torch.float32 if like.is_floating_point() else like.dtype
-    # A copy: what is mapped would change or vanish with the file.
-    tensor = stored.to(dtype, copy=True, memory_format=torch.contiguous_format)
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{file}: tensor {name} holds NaN or infinity.")
-    return tensor
+        for name, tensor in stored.items():
+            like = expected[name]
+            if tensor.is_floating_point() != like.is_floating_point():
+                raise ValueError(f"{file}: tensor {name} holds {tensor.dtype}, not {like.dtype}.")
+            dtype = torch.float32 if like.is_floating_point() else like.dtype
+            # A copy: what is mapped would change or vanish with the file.
+            stored[name] = tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+            if not bool(torch.isfinite(stored[name]).all()):
+                raise ValueError(f"{file}: tensor {name} holds NaN or infinity.")
+    model.load_state_dict(stored, strict=True, assign=True)
 
 
 def write_weights(model: nn.Module, folder: Path) -> None:
@@ -202,10 +167,7 @@ def file_sha256(file: Path) -> str:
 
 
 def content_digest(description: Mapping[str, Any], text: str, model: nn.Module) -> str:
-    """Digest of what decides an embedding, independent of how and where it is stored.
-
-    Numbers count as float32. `text` stands for what is not in the model, such as a tokenizer.
-    """
+    """Digest of what decides an embedding: sizes, a text for a tokenizer, weights as float32."""
     digest = hashlib.blake2b(digest_size=20)
     digest.update(json.dumps(description, sort_keys=True).encode() + b"\0" + text.encode())
     for name, tensor in sorted(model.state_dict().items()):
@@ -217,14 +179,11 @@ def content_digest(description: Mapping[str, Any], text: str, model: nn.Module) 
 
 
 def weights_state(model: nn.Module) -> tuple[Any, ...]:
-    """Return something cheap that changes when weights do: place, version and a sample of each.
-
-    The sample sees what the version counter does not (assignment to ``.data``): casts, optimiser
-    steps, merged adapters, anything that touches most of a tensor.
-    """
+    """Return something cheap that changes when weights do: place, version and a sample of each."""
     state: list[Any] = []
     for tensor in model.state_dict().values():
         flat = tensor.detach().reshape(-1)
+        # The sample sees assignments to `.data`, which the version counter does not.
         sample = tuple(flat[:: max(1, math.ceil(flat.numel() / 32))].tolist())
         version = -1 if tensor.is_inference() else tensor._version
         state.append((tensor.data_ptr(), tensor.dtype, version, sample))

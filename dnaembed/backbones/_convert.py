@@ -23,8 +23,8 @@ def convert_checkpoint(
     """Write a published DNABERT-2 or DNABERT-S checkpoint as a folder of ours.
 
     The folder holds safetensors instead of a pickle, the right ``[PAD]`` id, the tokenizer, and a
-    model card with the sha256 of the source. The weights are those of the source bit for bit; its
-    pooler and language-modelling head, which no embedding goes through, are left out.
+    model card with the sha256 of the source. The weights are those of the source bit for bit,
+    without the pooler and the language-modelling head, which no embedding goes through.
 
     Parameters
     ----------
@@ -32,21 +32,13 @@ def convert_checkpoint(
         Folder or hub id of the checkpoint.
     folder : str or path-like
         New or empty; it appears complete or not at all.
-    revision : str, default=None
-        Branch, tag or commit of a hub model.
-    cache_dir : str or path-like, default=None
-        Where downloads are kept; the hub's own default if None.
-    local_files_only : bool, default=False
-        Never go online: use what was downloaded before.
-    sha256 : str or sequence of str, default=None
-        Digests that the weights must have, as in `load_backbone`.
+    revision, cache_dir, local_files_only, sha256 : optional
+        As in `load_backbone`.
 
     Raises
     ------
-    FileExistsError
-        If `folder` holds something already.
-    FileNotFoundError, ValueError
-        If the source cannot be loaded, as in `load_backbone`, or is not of this architecture.
+    FileExistsError, FileNotFoundError, ValueError
+        If `folder` holds something, or the source cannot be loaded or is not of this architecture.
     """
     hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     origin = find_folder(source, revision=revision, sha256=sha256, **hub)
@@ -69,12 +61,11 @@ def published_name(sha256: str) -> str | None:
 def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
     name = published_name(sha256)
+    origin = f"`{source}`" if source else "a local checkpoint"
+    known = "It is not that of a published checkpoint that dnaembed knows."
     if name is not None:
         origin = f"the published [{name}](https://huggingface.co/{name})"
         known = "It is the digest of the published weights."
-    else:
-        origin = f"`{source}`" if source else "a local checkpoint"
-        known = "It is not that of a published checkpoint that dnaembed knows."
     return f"""\
 ---
 license: {"apache-2.0" if name else "other"}
@@ -97,13 +88,7 @@ sha256 of `{weights.name}`: `{sha256}`. {known}
 
 ## Licence
 
-DNABERT-2 and DNABERT-S were published under the Apache License 2.0 by their authors
-(MAGICS-LAB). If the source is a model that somebody trained further, its own terms hold.
-
-## References
-
-- Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species genome",
-  ICLR 2024, arXiv:2306.15006.
-- Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA embeddings",
-  Bioinformatics 41 (2025), i255, arXiv:2402.08777.
+DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777) were published under the
+Apache License 2.0 by their authors (MAGICS-LAB). If the source is a model that somebody trained
+further, its own terms hold.
 """

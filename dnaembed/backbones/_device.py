@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -32,24 +30,12 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Turn ``"auto"`` into bfloat16 where the GPU computes in it, float32 elsewhere.
-
-    ``"int8"`` is for the CPU alone.
-    """
-    if dtype == "int8":
-        if device.type != "cpu":
-            raise ValueError(f"dtype='int8' is for device='cpu', got device {device}.")
-        return torch.int8
+    """Turn ``"auto"`` into bfloat16 where the GPU computes in it, float32 elsewhere."""
     if dtype != "auto":
         return DTYPES[dtype]
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float32
-
-
-def move(model: Any, device: Any = None, dtype: torch.dtype | None = None) -> None:
-    """Move a model, or change its precision; what is None stays."""
-    model.to(device=device, dtype=dtype)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,9 +13,9 @@ from torch import nn
 from ..composition import kmer_counts
 from ..composition._counting import check_k, n_kmers
 from ._protocol import Backbone, Mixing, register_backbone
-from ._sizes import MIN_WINDOW, check_integer, check_number, check_size, shown
+from ._sizes import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 
-_MAX_COLUMNS = 16_384
+_LARGEST = 16_384
 _MAX_LENGTHS = 8
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
@@ -33,13 +33,13 @@ class KmerProfileConfig:
     intermediate_size : int, default=1536
         Width of the inside of a residual block.
     num_hidden_layers : int, default=2
-        Residual blocks. With 0 there is no network, and the embedding is the linear part, or, if
-        there is none either, the standardised profile: training-free.
+        Residual blocks. With 0 the embedding is the linear part, or, if there is none either, the
+        standardised profile: training-free.
     deep_size : int, default=512
         Columns of the embedding that the network makes.
     linear_size : int, default=0
-        Columns of the embedding that are a linear map of the profile; 0 for none. Better added
-        after training: see `dnaembed.training.add_linear_part`.
+        Columns of the embedding that are a linear map of the profile; see
+        `dnaembed.training.add_linear_part`.
     linear_weight : float, default=0.3
         Norm of the linear part beside a network, whose part has norm one.
     dropout : float, default=0.1
@@ -50,7 +50,7 @@ class KmerProfileConfig:
     Raises
     ------
     ValueError
-        If a size is out of range, or the model would have more than ten billion parameters.
+        If a size is out of range.
 
     Examples
     --------
@@ -82,37 +82,23 @@ class KmerProfileConfig:
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-
-        def size(name: str, value: int, low: int = 1) -> int:
-            return check_integer(name, value, low, _MAX_COLUMNS)
-
-        self.hidden_size = size("hidden_size", hidden_size)
-        self.intermediate_size = size("intermediate_size", intermediate_size)
-        self.num_hidden_layers = size("num_hidden_layers", num_hidden_layers, 0)
-        self.deep_size = size("deep_size", deep_size)
-        self.linear_size = size("linear_size", linear_size, 0)
+        self.hidden_size = check_integer("hidden_size", hidden_size, 1, _LARGEST)
+        self.intermediate_size = check_integer("intermediate_size", intermediate_size, 1, _LARGEST)
+        self.num_hidden_layers = check_integer(
+            "num_hidden_layers", num_hidden_layers, 0, MAX_LAYERS
+        )
+        self.deep_size = check_integer("deep_size", deep_size, 1, _LARGEST)
+        self.linear_size = check_integer("linear_size", linear_size, 0, _LARGEST)
         self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
         self.dropout = check_number("dropout", dropout, 1)
-        self.window_size = window_size
         if window_size is not None:
-            self.window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
-        check_size(self.num_hidden_layers, self.n_parameters)
+            window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
+        self.window_size = window_size
 
     @property
     def n_columns(self) -> int:
         """K-mers counted."""
         return sum(n_kmers(k) for k in self.k)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights and statistics of the model, from the sizes alone."""
-        n, hidden, wide = self.n_columns, self.hidden_size, self.intermediate_size
-        statistics = (2 + self.linear_size) * n
-        if not self.num_hidden_layers:
-            return statistics
-        block = 2 * hidden + hidden * wide + wide + wide * hidden + hidden
-        ends = (n + 1) * hidden + hidden + 2 * hidden + hidden * self.deep_size
-        return statistics + self.num_hidden_layers * block + ends
 
     @property
     def embedding_size(self) -> int:
@@ -132,7 +118,6 @@ class ResidualBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return hidden states of the same shape."""
         inside = nn.functional.gelu(self.widen(self.norm(hidden)))
         return hidden + self.dropout(self.narrow(inside))
 
@@ -140,13 +125,11 @@ class ResidualBlock(nn.Module):
 class KmerProfileModel(nn.Module):
     """From k-mer counts to an embedding.
 
-    Square roots of the frequencies (the noise of a root is the same for rare and for common
-    k-mers), standardised. Beside the network, which also sees the logarithm of the number of k-mers
-    and so how noisy a profile is, a linear map of the profile leads to the embedding: the
-    directions that tell species apart best, in closed form. Each part has a fixed norm.
-
-    Mean, scale and linear map are statistics, not parameters: no optimiser changes them. They are
-    set by `dnaembed.training.fit_profile_statistics`.
+    The profile: square roots of the frequencies (their noise is the same for rare and for common
+    k-mers), standardised. From it leads a network, which also sees the logarithm of the number of
+    k-mers, and beside it a linear map: the directions that tell species apart best, in closed form.
+    Each part has a fixed norm. Mean, scale and linear map are statistics that no optimiser changes:
+    `dnaembed.training.fit_profile_statistics` sets them.
 
     Parameters
     ----------
@@ -183,31 +166,14 @@ class KmerProfileModel(nn.Module):
             self.norm = nn.LayerNorm(config.hidden_size)
             self.leave = nn.Linear(config.hidden_size, config.deep_size, bias=False)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model lies."""
-        return self.mean.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Precision of the weights."""
-        return self.mean.dtype
+    device = property(lambda self: self.mean.device, doc="Where the model lies.")
+    dtype = property(lambda self: self.mean.dtype, doc="Precision of the weights.")
 
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
-        """Embed k-mer counts.
+        """Embed k-mer counts, (n, n_columns): the part of the network, then the linear part.
 
-        Parameters
-        ----------
-        counts : torch.Tensor of shape (n, n_columns)
-            Of each k-mer in each sequence, in any dtype.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a hidden layer; layer 0 is the profile. The linear part is
-            mixed in every case, as it is the same wherever a linear map is mixed.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size)
-            The part of the network, then the linear part.
+        Layer 0 of `mixing` is the profile. The linear part is mixed whatever the layer, as it is
+        the same wherever a linear map is mixed.
         """
         profile, length = self.profile(counts)
         mixed = profile if mixing is None else mixing.mix(profile)
@@ -250,13 +216,9 @@ class KmerProfileBackbone(Backbone):
 
     Examples
     --------
-    >>> import torch
-    >>> from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-    >>> config = KmerProfileConfig(k=[3], num_hidden_layers=0, linear_size=0)
-    >>> backbone = KmerProfileBackbone(KmerProfileModel(config).eval())
-    >>> batch = backbone.collate(backbone.featurize(["ACGTTGCA", "NNNN"]))
-    >>> with torch.inference_mode():
-    ...     backbone.embed(batch).shape
+    >>> from dnaembed.backbones import KmerProfileBackbone
+    >>> backbone = KmerProfileBackbone.create({"k": [3], "num_hidden_layers": 0}, [], seed=0)
+    >>> backbone.embed(backbone.collate(backbone.featurize(["ACGTTGCA", "NNNN"]))).shape
     torch.Size([2, 32])
     """
 
@@ -265,6 +227,7 @@ class KmerProfileBackbone(Backbone):
     # Enough rows for matrix products at full speed; features and hidden states stay in the cache.
     default_budget = 512
     strand_invariant = True
+    shares_operations = False
     model_class = KmerProfileModel
     model: KmerProfileModel
 
@@ -272,11 +235,6 @@ class KmerProfileBackbone(Backbone):
     def embedding_size(self) -> int:
         """Columns of the embedding."""
         return self.model.config.embedding_size
-
-    @property
-    def n_mixing_layers(self) -> int:
-        """The profile and the inputs of the later blocks; the profile alone without a network."""
-        return max(1, self.model.config.num_hidden_layers)
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Count the canonical k-mers of each sequence; (n_columns,), uint32."""

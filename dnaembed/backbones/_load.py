@@ -42,29 +42,24 @@ def load_backbone(
     local_files_only: bool = False,
     sha256: str | Sequence[str] | None = None,
 ) -> Backbone:
-    """Load a model.
+    """Load a model, of the architecture that ``model_type`` in its ``config.json`` names.
 
-    The architecture follows from ``model_type`` in the folder's ``config.json``: "dnabert" and
-    "kmer_profile" are ours, "bert" is the layout of the published DNABERT-2 and DNABERT-S.
     Weights are read from safetensors, or from ``pytorch_model.bin`` with torch's restricted
     unpickler. Code that a checkpoint brings along is neither downloaded nor run.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        Name of a model that ships with the package, a folder, or a Hugging Face hub id
-        (``"owner/name"``), tried in this order.
+        A bundled model, a folder, or a Hugging Face hub id (``"owner/name"``), in this order.
     revision : str, default=None
         Branch, tag or commit of a hub model.
     cache_dir : str or path-like, default=None
         Where downloads are kept; the hub's own default if None.
     local_files_only : bool, default=False
-        Never go online: use what was downloaded before. ``HF_HUB_OFFLINE=1`` does the same.
+        Never go online, as with ``HF_HUB_OFFLINE=1``.
     sha256 : str or sequence of str, default=None
-        Digest that the file with the weights must have, as ``sha256sum`` and ``dnaembed info``
-        print it; or several, of which it must have one. The digests of the published checkpoints
-        are known: they are checked wherever such a name leads, also to a folder of that name,
-        unless this or a `revision` is given.
+        Digest that the file with the weights must have; or several, of which it must have one.
+        Published names, also of folders, are checked unless this or a `revision` is given.
 
     Returns
     -------
@@ -77,27 +72,16 @@ def load_backbone(
         If there is no such model, or it cannot be downloaded, or files are missing from it.
     ValueError
         If the folder holds something other than a model of a known type, or its weights do not
-        fit its configuration, or would need code to be run, or are not those that `sha256` or a
-        published name stands for.
+        fit its configuration, need code to be run, or have another digest.
 
     Examples
     --------
     >>> from dnaembed.backbones import load_backbone
-    >>> load_backbone("no/such/folder/here", local_files_only=True)
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: model 'no/such/folder/here' not found: no model of this name ships with
-    dnaembed (...), no folder of this name exists, and it is not a hub id of the form 'owner/name'.
+    >>> load_backbone("default").embedding_size
+    384
     """
-    return load_folder(
-        find_folder(
-            name_or_path,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            sha256=sha256,
-        )
-    )
+    hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    return load_folder(find_folder(name_or_path, revision=revision, sha256=sha256, **hub))
 
 
 def load_folder(folder: Path) -> Backbone:
@@ -123,23 +107,17 @@ def shared_backbone(
 ) -> Backbone:
     """Load a model for inference, once for all that ask for it in this process.
 
-    A local folder is read again when one of its files changed. The last four models are kept;
-    treat them as read-only.
+    A folder is read again when a file of it changed. The last four models are kept; treat them as
+    read-only.
 
     Parameters
     ----------
-    name_or_path : str or path-like
-        Name, folder or hub id, as for `load_backbone`.
-    revision : str, default=None
-        Branch, tag or commit of a hub model.
-    cache_dir : str or path-like, default=None
-        Where downloads are kept.
-    local_files_only : bool, default=False
-        Never go online.
+    name_or_path, revision, cache_dir, local_files_only : optional
+        As in `load_backbone`.
     device : torch.device or str, default="cpu"
         Where to compute.
     dtype : torch.dtype, default=torch.float32
-        Precision; ``torch.int8`` for `Backbone.quantize`.
+        Precision of the weights.
 
     Returns
     -------
@@ -150,17 +128,16 @@ def shared_backbone(
     # One lock for all: who asks second for a model finds it loaded.
     with _shared_lock:
         local = _find_local(name_or_path)
-        here = () if local is None else (local.resolve(), _folder_stamp(local))
+        here: tuple[Any, ...] = ()
+        if local is not None:
+            files = ((file.name, file.stat()) for file in sorted(local.iterdir()) if file.is_file())
+            here = local.resolve(), *((name, s.st_mtime_ns, s.st_size) for name, s in files)
         # The folder of a published name is verified, and is not when it is named by a path.
         name = str(name_or_path) if local is None or _known_digest(name_or_path) else ""
         key = (name, *here, *map(str, hub.values()), str(device), dtype)
         if key not in _shared:
             backbone = load_backbone(name_or_path, **hub)  # type: ignore[arg-type]
-            backbone.model.requires_grad_(False)
-            if dtype == torch.int8:
-                backbone.quantize()
-            else:
-                backbone.model.to(device=device, dtype=dtype)
+            backbone.model.requires_grad_(False).to(device=device, dtype=dtype)
             _shared[key] = backbone
             while len(_shared) > _SHARED_MODELS:
                 _shared.popitem(last=False)
@@ -190,21 +167,20 @@ def find_folder(
             f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
             f"the folder {folder}."
         )
-    if digests is None and known is None:
-        return folder
-    file = weights_file(folder)
-    found = file_sha256(file)
-    if known is not None and found != known:
-        raise ValueError(
-            f"{file}: the sha256 is not that of the published {name_or_path}: the file is damaged, "
-            "or holds other weights. To load it all the same, give its sha256, or, for a folder, "
-            f"a path such as './{name_or_path}'."
-        )
-    if digests is not None and found not in map(str.lower, digests):
-        raise ValueError(
-            f"{file}: its sha256 is {found}, which is not one that was asked for: the file is "
-            "damaged, or is another one."
-        )
+    if known is not None or digests is not None:
+        file = weights_file(folder)
+        found = file_sha256(file)
+        if known is not None and found != known:
+            raise ValueError(
+                f"{file}: the sha256 is not that of the published {name_or_path}: the file is "
+                "damaged, or holds other weights. To load it all the same, give its sha256, or, "
+                f"for a folder, a path such as './{name_or_path}'."
+            )
+        if digests is not None and found not in map(str.lower, digests):
+            raise ValueError(
+                f"{file}: its sha256 is {found}, which is not one that was asked for: the file is "
+                "damaged, or is another one."
+            )
     return folder
 
 
@@ -234,15 +210,14 @@ def _find_at_hub(
     small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
     try:
         for weights in WEIGHT_FILES[1:] if pickled else WEIGHT_FILES:
-            folder = Path(
-                huggingface_hub.snapshot_download(
-                    name,
-                    revision=revision,
-                    cache_dir=None if cache_dir is None else str(cache_dir),
-                    local_files_only=local_files_only,
-                    allow_patterns=[*small, weights],
-                )
+            download = huggingface_hub.snapshot_download(
+                name,
+                revision=revision,
+                cache_dir=None if cache_dir is None else str(cache_dir),
+                local_files_only=local_files_only,
+                allow_patterns=[*small, weights],
             )
+            folder = Path(download)
             if any((folder / file).is_file() for file in WEIGHT_FILES):
                 break
         weights_file(folder)
@@ -267,8 +242,3 @@ def _find_local(name_or_path: str | PathLike[str]) -> Path | None:
     if path.is_file():
         raise ValueError(f"{path}: a model is a folder, and this is a file.")
     return path if path.is_dir() else None
-
-
-def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    stats = ((file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file())
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)

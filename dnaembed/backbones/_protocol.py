@@ -16,7 +16,6 @@ from torch import nn
 
 from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
-from ._batches import budget_batches
 from ._checkpoint import (
     content_digest,
     load_weights,
@@ -26,6 +25,7 @@ from ._checkpoint import (
     write_json,
     write_weights,
 )
+from ._sizes import MAX_PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ class Mixing:
         The partner of each row.
     coefficients : torch.Tensor of shape (n,), float
         The share of the row itself, from 0 to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dnaembed.backbones import Mixing
+    >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
+    >>> mixing.mix(torch.tensor([4.0, 8.0]))
+    tensor([4., 5.])
     """
 
     layer: int
@@ -49,22 +57,7 @@ class Mixing:
     coefficients: torch.Tensor
 
     def mix(self, rows: torch.Tensor) -> torch.Tensor:
-        """Mix each row with its partner.
-
-        Parameters
-        ----------
-        rows : torch.Tensor of shape (n, ...)
-            The input of the layer, on any device.
-
-        Examples
-        --------
-        >>> import torch
-        >>> from dnaembed.backbones import Mixing
-        >>> mixing = Mixing(0, torch.tensor([1, 0]), torch.tensor([1.0, 0.25]))
-        >>> mixing.mix(torch.tensor([[4.0], [8.0]]))
-        tensor([[4.],
-                [5.]])
-        """
+        """Mix each row, (n, ...) and on any device, with its partner."""
         shares = self.coefficients.to(rows).view(-1, *[1] * (rows.dim() - 1))
         return shares * rows + (1 - shares) * rows[self.permutation.to(rows.device)]
 
@@ -72,28 +65,27 @@ class Mixing:
 class Backbone(ABC):
     """A model that turns DNA into vectors: featurise a batch, collate it, embed it.
 
-    Two steps are kept apart so that the first, which needs no gradient and no device, can run
-    ahead in other threads: `featurize` (tokens or k-mer counts, on the CPU) and `embed`.
-
-    A subclass names its `model_class` and says how sequences become features and features become
-    vectors. Loading, saving and the fingerprint are here. `register_backbone` makes it known.
+    A subclass names its `model_class` and says how sequences become features, which needs no
+    gradient and no device, and features become vectors. Loading, saving and the fingerprint are
+    here. `register_backbone` makes it known.
 
     Parameters
     ----------
     model : torch.nn.Module
         The parameters. It has a ``config``, whose ``model_type`` names the architecture, a
         ``device`` and a ``dtype``, as models of transformers have.
-
-    Attributes
-    ----------
-    model : torch.nn.Module
-        The parameters.
     """
 
     #: The class of `model`; its ``config_class`` has the ``model_type`` that folders name.
     model_class: ClassVar[Any]
     #: Other values of ``model_type`` whose folders `from_folder` reads.
     other_model_types: ClassVar[tuple[str, ...]] = ()
+    #: Whether both strands have the same embedding by construction.
+    strand_invariant: ClassVar[bool] = False
+    #: Whether each item of a batch of `pack` costs as much as the costliest.
+    pads: ClassVar[bool] = True
+    #: Whether an operation on a batch is large enough to be worth more than one thread of a CPU.
+    shares_operations: ClassVar[bool] = True
     model: Any
     _fingerprint: tuple[Any, str] | None = None
 
@@ -111,14 +103,9 @@ class Backbone(ABC):
         """Columns of the embedding."""
 
     @property
-    @abstractmethod
     def n_mixing_layers(self) -> int:
-        """Hidden layers whose input can be mixed, counted from 0."""
-
-    @property
-    @abstractmethod
-    def strand_invariant(self) -> bool:
-        """Whether both strands have the same embedding by construction."""
+        """Layers whose input can be mixed, counted from 0; one, the input, without a network."""
+        return max(1, self.model.config.num_hidden_layers)
 
     @property
     def window_size(self) -> int | None:
@@ -127,17 +114,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
-        """Turn sequences into one feature array each (token ids, k-mer counts).
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Normalised: upper-case A, C, G, T and N.
-
-        Returns
-        -------
-        list of ndarray
-        """
+        """Turn normalised sequences into one feature array each (token ids, k-mer counts)."""
 
     @abstractmethod
     def cost(self, features: np.ndarray) -> int:
@@ -148,46 +125,17 @@ class Backbone(ABC):
         """Stack features into a batch on the CPU; row i belongs to ``features[i]``."""
 
     def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-        """Make a batch to embed without gradients, on the CPU; as `collate` unless overridden.
-
-        A model that has a way to compute without padding makes its batches for it here.
-        """
+        """Make a batch on the CPU to embed without gradients; `collate` unless overridden."""
         return self.collate(features)
-
-    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
-        """Divide sequences into batches for `pack` that stay within a budget.
-
-        Parameters
-        ----------
-        costs : sequence of int
-            `cost` of each sequence.
-        budget : int
-            Cost units that a batch may hold; a sequence over the budget is a batch alone.
-
-        Returns
-        -------
-        list of list of int
-            Positions in `costs`, each exactly once; the costliest first.
-        """
-        return budget_batches(costs, budget)
 
     @abstractmethod
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Embed a batch that lies on the model's device, not normalised.
+        """Embed a batch that lies on the model's device: (n, embedding_size), float32.
 
-        Parameters
-        ----------
-        batch : mapping of str to torch.Tensor
-            As `collate` makes it, or as `pack` does: then without gradients and without `mixing`.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, embedding_size), float32
-            Whatever the precision of the model.
+        The batch is as `collate` makes it, or as `pack` does: then without gradients and mixing.
+        Whatever the precision of the model, rows are float32, and not normalised.
         """
 
     def check_mixing(self, mixing: Mixing | None) -> None:
@@ -197,45 +145,16 @@ class Backbone(ABC):
                 f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
             )
 
-    @property
-    def precision(self) -> torch.dtype:
-        """What the model computes in: the type of its weights, int8 after `quantize`."""
-        return self.model.dtype
-
-    def quantize(self) -> None:
-        """Round the weights to int8, in place: faster on a CPU, nearly the same; for inference.
-
-        Raises
-        ------
-        ValueError
-            If this architecture has no such form.
-        """
-        raise ValueError(
-            f"dtype='int8' is for transformers, not for a {self.model.config.model_type} model, "
-            "which is fast in float32."
-        )
-
     def fine_tuning_rate(self, labelled: bool) -> float:
         """Learning rate to adapt the model with, for reads with or without labels."""
         return 1e-5
 
     @classmethod
     def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
-        """Make a new model with random weights.
+        """Make a new model with random weights, on the CPU in evaluation mode.
 
-        Parameters
-        ----------
-        sizes : mapping
-            Parameters of the configuration.
-        pieces : iterable of str
-            Normalised sequences that a tokenizer may be trained on; not read unless needed.
-        seed : int
-            Of the weights.
-
-        Returns
-        -------
-        Backbone
-            On the CPU, in evaluation mode.
+        `sizes` are parameters of the configuration; a tokenizer is trained on `pieces`, normalised
+        sequences, if the architecture needs one.
         """
         return cls(cls._random_model(sizes, seed))
 
@@ -246,18 +165,7 @@ class Backbone(ABC):
 
     @classmethod
     def from_folder(cls, folder: str | PathLike[str]) -> Self:
-        """Load a folder that `save` wrote, or that is laid out like the published checkpoints.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            Holds ``config.json``, the weights, and what else the architecture needs.
-
-        Returns
-        -------
-        Backbone
-            In float32, on the CPU, in evaluation mode.
-        """
+        """Load a folder that `save` wrote, in float32, on the CPU, in evaluation mode."""
         folder = Path(folder)
         fields = read_json(folder / "config.json")
         try:
@@ -269,15 +177,20 @@ class Backbone(ABC):
         with torch.inference_mode(False):
             with torch.device("meta"):
                 model = cls.model_class(config)
+            # The tensors are still without numbers.
+            n_parameters = sum(tensor.numel() for tensor in model.state_dict().values())
+            if n_parameters > MAX_PARAMETERS:
+                raise ValueError(
+                    f"{folder / 'config.json'}: a model of at most {MAX_PARAMETERS:,} parameters "
+                    f"is expected, got {n_parameters:,}."
+                )
             load_weights(model, file, rename=cls.rename_weight)
         return cls(model.eval(), *others)
 
     @classmethod
     def read_config(cls, fields: Mapping[str, Any]) -> Any:
-        """Make the configuration from the fields of ``config.json`` that its class names.
-
-        Others are not read: they could ask transformers for code from the hub.
-        """
+        """Make the configuration from the fields of ``config.json`` that its class names."""
+        # Others are not read: they could ask transformers for code from the hub.
         known = config_parameters(cls.model_class.config_class)
         return cls.model_class.config_class(**{n: fields[n] for n in known if n in fields})
 
@@ -305,40 +218,22 @@ class Backbone(ABC):
     def fingerprint(self) -> str:
         """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
 
-        It belongs to what is in memory, not to the folder that it came from, and is computed again
-        only when the weights have changed; asking a second time takes milliseconds.
+        It belongs to what is in memory, and is computed again only when the weights have changed.
         """
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
             config = self.model.config
-            fields = _config_fields(config)
-            for name in getattr(config, "training_fields", ()):
-                fields.pop(name, None)
+            left_out = getattr(config, "training_fields", ())
+            fields = {n: v for n, v in _config_fields(config).items() if n not in left_out}
             self._fingerprint = state, content_digest(fields, self.others_text(), self.model)
         return self._fingerprint[1]
 
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
         """Write a folder that `load_backbone` loads again bit for bit.
 
-        Parameters
-        ----------
-        folder : str or path-like
-            New or empty; it appears complete or not at all.
-        card : str, default=None
-            The model card (Markdown with its YAML header); one that states the sizes if None.
-
-        Raises
-        ------
-        FileExistsError
-            If there is something at `folder` already.
-        ValueError
-            If the weights were rounded to int8.
+        The folder must be new or empty, and appears complete or not at all. `card` is its model
+        card, Markdown with a YAML header; one that states the sizes if None.
         """
-        if self.precision == torch.int8:
-            raise ValueError(
-                "Weights that were rounded to int8 are not saved; load the model with "
-                "dtype='float32' and save that."
-            )
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = _config_fields(self.model.config) | {
@@ -360,14 +255,12 @@ _BACKBONES: dict[str, type[Backbone]] = {}
 def register_backbone(backbone: _B) -> _B:
     """Make a class of models known by the ``model_type`` of its configuration; a decorator.
 
-    From then on `load_backbone`, the embedder, training and the command line take its folders. If
-    the model is one of transformers, their ``AutoModel`` does, too.
+    Its folders can then be loaded everywhere, a model of transformers also by ``AutoModel``.
 
     Parameters
     ----------
     backbone : type
-        A subclass of `Backbone`. One that was registered under the same ``model_type`` before is
-        replaced.
+        A subclass of `Backbone`, which replaces an earlier one of the same ``model_type``.
 
     Returns
     -------

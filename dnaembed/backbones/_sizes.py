@@ -1,7 +1,6 @@
 """What the configuration of a model may ask for, checked before anything is built.
 
-Every number that decides how much is computed or held has a bound: a folder from somebody else
-can neither take forever nor fill the memory.
+A folder from somebody else can neither take forever nor fill the memory.
 """
 
 from __future__ import annotations
@@ -18,15 +17,6 @@ MAX_PARAMETERS = 10**10
 MAX_COLUMNS = 65_536
 # Shorter windows would make a long sequence into many times the work that it is.
 MIN_WINDOW = 64
-
-
-def check_size(n_layers: int, n_parameters: int) -> None:
-    """Raise if sizes ask for more than any model of this package could need."""
-    if n_layers > MAX_LAYERS or n_parameters > MAX_PARAMETERS:
-        raise ValueError(
-            f"A model of at most {MAX_LAYERS} layers and {MAX_PARAMETERS:,} parameters is "
-            f"expected, got {n_layers:,} layers and {n_parameters:,} parameters."
-        )
 
 
 def check_integer(name: str, value: Any, low: int = 1, high: int = MAX_COLUMNS) -> int:

@@ -36,9 +36,6 @@ def benchmark(
     training: tuple[Sequence[str], Any] | None = None,
     n_repeats: int = 1,
     shots: Sequence[int] = (1, 2, 5, 10, 20),
-    n_test: int = 80,
-    min_bin_size: int | None = None,
-    percentile: float = 70.0,
     cache: str | os.PathLike[str] | None = None,
     n_jobs: int | None = None,
 ) -> BenchmarkResult:
@@ -47,52 +44,41 @@ def benchmark(
     Parameters
     ----------
     sets : mapping of str to Bunch, or to list of Bunch
-        Labelled reads by the name of the set, with attributes ``sequences``, ``labels`` and, if
-        known, ``lineage``, such as `dnaembed.datasets` gives. Scores of several of one name have a
-        mean and a spread.
+        Labelled reads (``sequences``, ``labels`` and perhaps ``lineage``) by the name of the set,
+        such as `dnaembed.datasets` gives. Scores of several of one name have a spread.
     embedders : mapping, iterable or None, default=None
-        What to compare: scikit-learn transformers of sequences, or names, folders and hub ids of
-        models, as a mapping by name, or a list of names of models or of pairs (name, embedder).
-        None: those of `default_embedders`.
+        Scikit-learn transformers of sequences, or names, folders and hub ids of models; a mapping
+        by name, or a list of models or of pairs (name, embedder). None: `default_embedders`.
     protocols : sequence of str, default=None
         Some of the names in `PROTOCOLS`; all if None.
     training : tuple (sequences, labels), default=None
         Labelled reads of *other* species to fit embedders on. None: each is fitted on the sequences
-        that it embeds, never on their labels; default embedders that need labels are left out.
+        that it embeds, without labels; default embedders that need labels are left out.
     n_repeats : int, default=1
-        Seeds of K-means and of the draw of shots for each set of reads; the paper has 5.
+        Seeds of K-means and of shots for each set of reads; the paper has 5.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
         Labelled sequences per species; numbers over half of the smallest species are left out.
-    n_test : int, default=80
-        Test sequences per species; a species with fewer is tested on what it has besides the shots.
-    min_bin_size : int, default=None
-        Smaller bins are dissolved. None: the paper's 10, but no more than a third of the median
-        species.
-    percentile : float, default=70
-        Of the similarities to species' centres: the threshold of binning. Each half of the species
-        is binned with the threshold of the other; counts are of both together.
     cache : path, default=None
-        Folder where `joblib.Memory` keeps embeddings and scores, so that a benchmark that was
-        killed continues. They are found by content (sequences, labels, parameters and weights of
-        the embedder, options), not by name. Take another folder when you change the code of an
-        embedder or protocol of your own. Trust the folder: it is read as pickles.
+        Folder where `joblib.Memory` keeps embeddings and scores, found by content (sequences,
+        labels, parameters and weights, options), so that a benchmark that was killed continues.
+        Take another when you change code of your own. Trust the folder: it is read as pickles.
     n_jobs : int, default=None
         Pairs of an embedder and a set scored at a time, in processes of joblib.
 
     Returns
     -------
     BenchmarkResult
-        The scores, with `to_frame`, `to_csv`, `to_markdown` and `to_json`.
+        The scores.
 
     Notes
     -----
     "clustering" gives ``ari``, ``purity``, ``completeness`` and ``nmi``; "few_shot" macro
     ``f1@1`` and so on; "binning" ``f1>0.1`` ... ``recall>0.9`` (numbers of species) and
     the scores of `genome_recovery_scores`; "retrieval" the share of ``species`` that the nearest
-    neighbour shares, and their ``silhouette``; "lineage" for each rank that is known the ARI of
-    as many clusters as there are names, and the share of sequences whose nearest neighbour of
-    another species shares the name. "embedding", which is always there, gives seconds, megabases
-    per second and columns.
+    neighbour shares, and their ``silhouette``; "lineage" for each known rank the ARI of as many
+    clusters as there are names, and the share of sequences whose nearest neighbour of another
+    species shares the name. "embedding", always there, gives seconds, Mb per second, columns.
+    Binning takes, for each half of the species, the threshold of the other.
 
     Examples
     --------
@@ -119,7 +105,7 @@ def benchmark(
         supervised=fitted_on is not None,
         n_reads=min(n_fitted) if fitted_on is None else len(fitted_on[0]),
     )
-    options = Options(n_repeats, tuple(shots), n_test, min_bin_size, percentile)
+    options = Options(n_repeats, tuple(shots))
     memory = Memory(cache, verbose=0)
     embed = memory.cache(_embed, ignore=["embedder", "is_fitted"])
     identities = {name: identity(embedder) for name, embedder in checked.items()}
@@ -131,17 +117,17 @@ def benchmark(
         for name in checked
     ]
     keys = [(identities[job[0]], training_hash, job[3].sequences, _FORMAT) for job in jobs]
-    missing = [
-        job[0]
-        for job, key in zip(jobs, keys, strict=True)
-        if not embed.check_call_in_cache(None, False, *key)
-    ]
-    if len(missing) < len(jobs):
-        logger.info("%d of %d sets are embedded already.", len(jobs) - len(missing), len(jobs))
-    ready = {
-        name: _fit(name, embedder, fitted_on) if name in missing else embedder
-        for name, embedder in checked.items()
-    }
+    kept = [embed.check_call_in_cache(None, False, *key) for key in keys]
+    if any(kept):
+        logger.info("%d of %d sets are embedded already.", sum(kept), len(jobs))
+    ready = {name: clone(embedder) for name, embedder in checked.items()}
+    if fitted_on is not None:
+        for name in dict.fromkeys(
+            job[0] for job, is_kept in zip(jobs, kept, strict=True) if not is_kept
+        ):
+            logger.info("Fitting %s on %d reads.", name, len(fitted_on[0]))
+            with _naming(name):
+                ready[name].fit(*fitted_on)
     registered = {protocol: PROTOCOLS[protocol] for protocol in names}
     tasks = (
         delayed(_run)(memory, ready[job[0]], fitted_on is not None, key, job, registered, options)
@@ -166,17 +152,16 @@ def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
         raise ValueError("sets must be a mapping of at least one name to labelled reads.")
     draws: dict[str, list[Bunch]] = {}
     for name, given in sets.items():
-        bunches = given if isinstance(given, list | tuple) else [given]
-        if not bunches:
-            raise ValueError(f"Set {name!r} is empty.")
-        draws[str(name)] = []
-        for reads in bunches:
+        own = draws[str(name)] = []
+        for reads in given if isinstance(given, list | tuple) else [given]:
             sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
             lineage = dict(getattr(reads, "lineage", None) or {})
             check_consistent_length(sequences, labels, *lineage.values())
             if len(np.unique(labels)) < 2:
                 raise ValueError(f"Set {name!r} has one label; two are required.")
-            draws[str(name)].append(Bunch(sequences=sequences, labels=labels, lineage=lineage))
+            own.append(Bunch(sequences=sequences, labels=labels, lineage=lineage))
+        if not own:
+            raise ValueError(f"Set {name!r} is empty.")
     return draws
 
 
@@ -189,16 +174,6 @@ def _described(reads: Bunch) -> dict[str, Any]:
         "bases": sum(map(len, reads.sequences)),
         "hash": joblib.hash(reads),
     }
-
-
-def _fit(name: str, embedder: Any, training: tuple[list[str], np.ndarray] | None) -> Any:
-    """Fit on the training reads, where there are any; else it is fitted on each set."""
-    embedder = clone(embedder)
-    if training is not None:
-        logger.info("Fitting %s on %d reads.", name, len(training[0]))
-        with _naming(name):
-            embedder.fit(*training)
-    return embedder
 
 
 @contextmanager
@@ -226,13 +201,10 @@ def _run(
     score = memory.cache(_score, ignore=["function"])
     with _naming(name):
         rows, cost = embed(embedder, is_fitted, *key)
-    found = {
-        protocol: score(function, protocol, rows, reads, seed, options, _FORMAT)
-        for protocol, function in protocols.items()
-    }
-    about = {"embedder": name, "set": set_name}
+    found = {p: score(f, p, rows, reads, seed, options, _FORMAT) for p, f in protocols.items()}
+    keys = ("embedder", "set", "protocol", "score", "seed", "value")
     return [
-        about | {"protocol": protocol, "score": score_name, "seed": seed, "value": value}
+        dict(zip(keys, (name, set_name, protocol, score_name, seed, value), strict=True))
         for protocol, scores in (found | {"embedding": cost}).items()
         for score_name, value in scores.items()
     ]
@@ -253,9 +225,8 @@ def _embed(
     start = time.perf_counter()
     rows = np.asarray(embedder.transform(sequences))
     seconds = max(time.perf_counter() - start, 1e-9)
-    megabases = sum(map(len, sequences)) / 1e6
-    cost = {"seconds": seconds, "mb_per_second": megabases / seconds}
-    return rows, cost | {"columns": float(rows.shape[1])}
+    rate = sum(map(len, sequences)) / 1e6 / seconds
+    return rows, {"seconds": seconds, "mb_per_second": rate, "columns": float(rows.shape[1])}
 
 
 def _score(

@@ -38,13 +38,10 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
     Returns
     -------
     dict of str to estimator
-        - ``raw TNF``: tetranucleotide frequencies of the given strand, the paper's baseline;
-        - ``TNF-K``: these, projected onto what double-stranded DNA leaves free;
-        - ``canonical TNF``: square-rooted and centred frequencies of canonical 4-mers, the best
-          without training;
-        - ``PCA of 4+5-mers``: 64 principal components of canonical 4- and 5-mers;
-        - ``LDA of 4+5-mers``: their shrunken linear discriminants (`supervised` only);
-        - ``bundled model``, or the name of `model`: `DNABertSEmbedder` with it.
+        ``raw TNF`` (tetranucleotide frequencies of the given strand, the paper's baseline),
+        ``TNF-K`` and ``canonical TNF`` (see `KmerEmbedder`), ``PCA of 4+5-mers`` (64 components),
+        ``LDA of 4+5-mers`` (their shrunken discriminants; `supervised` only), and ``bundled model``
+        or the name of `model`.
 
     Examples
     --------
@@ -53,7 +50,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
     ['raw TNF', 'TNF-K', 'canonical TNF', 'PCA of 4+5-mers']
     """
     profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
-    embedders: dict[str, Any] = {
+    embedders = {
         "raw TNF": KmerEmbedder(method="raw"),
         "TNF-K": KmerEmbedder(method="tnf-k"),
         "canonical TNF": KmerEmbedder(),
@@ -90,7 +87,11 @@ def check_embedders(
         return checked
     if isinstance(embedders, str | BaseEstimator):
         embedders = [embedders]
-    items = embedders.items() if isinstance(embedders, Mapping) else map(_named, embedders)
+    items = list(embedders.items()) if isinstance(embedders, Mapping) else []
+    for item in () if items else embedders:
+        if not isinstance(item, tuple):
+            item = (model_name(item) if isinstance(item, str) else type(item).__name__, item)
+        items.append(item)
     checked = {}
     for name, embedder in items:
         if name in checked:
@@ -98,29 +99,20 @@ def check_embedders(
         if isinstance(embedder, str):
             embedder = _of_model(embedder)
         if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
-            raise TypeError(
-                f"Embedder {name!r} must be the name of a model or have fit and transform, got "
-                f"{embedder!r}."
-            )
+            expected = "must be the name of a model or have fit and transform"
+            raise TypeError(f"Embedder {name!r} {expected}, got {embedder!r}.")
         checked[str(name)] = embedder
     if not checked:
         raise ValueError("At least one embedder is required.")
     return checked
 
 
-def _named(item: Any) -> tuple[str, Embedder]:
-    if isinstance(item, tuple):
-        return item[0], item[1]
-    return model_name(item) if isinstance(item, str) else type(item).__name__, item
-
-
 def identity(embedder: Any) -> str:
     """Hash what an embedder is before it is fitted: parameters, and weights of models."""
     from ..embedding._embedder import DNABertSEmbedder
 
-    parts = [embedder]
-    if hasattr(embedder, "get_params"):
-        parts += [value for _, value in sorted(embedder.get_params(deep=True).items())]
+    inner = embedder.get_params() if hasattr(embedder, "get_params") else {}
+    parts = [embedder, *(inner[name] for name in sorted(inner))]
     models = [part for part in parts if isinstance(part, DNABertSEmbedder)]
     try:
         content = joblib.hash(clone(embedder))

@@ -33,7 +33,7 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
     Returns
     -------
     matplotlib Axes
-        The axes drawn on; lines show the standard deviation where there are several seeds.
+        With the standard deviation as a line where there are several seeds.
 
     Examples
     --------
@@ -48,15 +48,11 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
     for i, embedder in enumerate(result.embedders):
         values = [result.values(embedder, name, score) for name in result.sets]
         here = [(at, v) for at, v in enumerate(values) if v]
-        ax.bar(
-            [at - 0.4 + (i + 0.5) * width for at, _ in here],
-            [float(np.mean(v)) for _, v in here],
-            width,
-            yerr=[float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for _, v in here],
-            color=_COLORS[i % len(_COLORS)],
-            hatch="" if i < len(_COLORS) else "//",
-            label=embedder,
-        )
+        places = [at - 0.4 + (i + 0.5) * width for at, _ in here]
+        spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for _, v in here]
+        look = {"color": _COLORS[i % len(_COLORS)], "hatch": "" if i < len(_COLORS) else "//"}
+        means = [float(np.mean(v)) for _, v in here]
+        ax.bar(places, means, width, yerr=spread, label=embedder, **look)
     ax.set_xticks(range(len(result.sets)), result.sets)
     ax.set_ylabel(score)
     ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
@@ -112,7 +108,6 @@ def plot_similarities(
     labels: np.ndarray,
     *,
     title: str = "",
-    random_state: int | None = 0,
     ax: Any = None,
 ) -> Any:
     """Draw how similar sequences are within and between species.
@@ -125,15 +120,13 @@ def plot_similarities(
         Species of each.
     title : str, default=""
         Title of the axes.
-    random_state : int or None, default=0
-        Seed of the draw of pairs, where there are more than 200,000.
     ax : matplotlib Axes, default=None
         Where to draw; a new figure if None.
 
     Returns
     -------
     matplotlib Axes
-        The axes drawn on: two histograms of cosine similarities, each of area 1.
+        Two histograms of cosine similarities, of 200,000 pairs at most, each of area 1.
 
     Examples
     --------
@@ -145,7 +138,7 @@ def plot_similarities(
     """
     ax = new_figure(1)[1][0] if ax is None else ax
     rows, labels = normalize(embeddings), np.asarray(labels)
-    rng = np.random.default_rng(random_state)
+    rng = np.random.default_rng(0)
     order = rng.permutation(len(rows))
     members = [order[labels[order] == species] for species in np.unique(labels).tolist()]
     within = np.hstack([some[np.array(np.triu_indices(len(some), 1))] for some in members])
@@ -175,9 +168,9 @@ def save_pictures(
     """Draw scores, and how fitted embedders see some reads; write PNG files into a folder."""
     figures = {}
     if "clustering ari" in result.scores:
-        figures["bars.png"], axes = new_figure(1)
+        figures["bars.png"], (ax,) = new_figure(1)
         figures["bars.png"].set_size_inches(5 + 1.4 * len(result.sets), 4.4)
-        plot_bars(result, "clustering ari", ax=axes[0])
+        plot_bars(result, "clustering ari", ax=ax)
     with_shots = dict.fromkeys(r["set"] for r in result.records if r["protocol"] == "few_shot")
     if with_shots:
         figures["few_shot.png"], axes = new_figure(min(3, len(with_shots)))

@@ -53,7 +53,7 @@ def clustering_scores(
     """Score K-means clusters of the embeddings against the species.
 
     Rows are scaled to unit length. K-means is given the number of species and starts three times
-    from random rows. The scores are means over the seeds.
+    from random rows.
 
     Parameters
     ----------
@@ -61,10 +61,8 @@ def clustering_scores(
         One row per sequence.
     labels : ndarray of shape (n,)
         Species of each.
-    n_repeats : int, default=5
-        Number of seeds.
-    first_seed : int, default=0
-        The first of them.
+    n_repeats, first_seed : int, default=5 and 0
+        Number of seeds, of which the scores are means, and the first of them.
 
     Returns
     -------
@@ -102,8 +100,8 @@ def few_shot_scores(
 ) -> dict[int, float]:
     """Score a classifier that learns from few labelled sequences per species.
 
-    Columns are standardised over all sequences. For each seed the sequences are permuted: logistic
-    regression learns from the first of each species and is tested on the last.
+    Columns are standardised. For each seed the sequences are permuted: logistic regression learns
+    from the first of each species and is tested on the last.
 
     Parameters
     ----------
@@ -115,10 +113,8 @@ def few_shot_scores(
         Numbers of labelled sequences per species.
     n_test : int, default=80
         Test sequences per species.
-    n_repeats : int, default=5
-        Number of seeds.
-    first_seed : int, default=0
-        The first of them.
+    n_repeats, first_seed : int, default=5 and 0
+        Number of seeds, of which the scores are means, and the first of them.
     allow_fewer : bool, default=False
         Leave out numbers of shots over half of the smallest species, and test a species on what it
         has besides the most shots, instead of raising an error.
@@ -176,7 +172,6 @@ def binning_scores(
     *,
     min_similarity: float,
     min_bin_size: int = 10,
-    max_iter: int = 1000,
 ) -> dict[str, dict[float, int]]:
     """Count the species that the modified K-medoid finds.
 
@@ -194,8 +189,6 @@ def binning_scores(
         those of ``clustering_0.tsv`` of the same domain.
     min_bin_size : int, default=10
         Smaller bins are dissolved.
-    max_iter : int, default=1000
-        Most bins tried.
 
     Returns
     -------
@@ -210,9 +203,8 @@ def binning_scores(
     >>> binning_scores(rows, labels, min_similarity=0.9)["f1"][0.9]
     3
     """
-    found = modified_kmedoid(
-        unit_length(embeddings), min_similarity, min_bin_size=min_bin_size, max_iter=max_iter
-    ).labels
+    how = {"min_bin_size": min_bin_size, "max_iter": 1000}
+    found = modified_kmedoid(unit_length(embeddings), min_similarity, **how).labels
     return {
         name: dict(zip(THRESHOLDS, count_above(scores, THRESHOLDS).tolist(), strict=True))
         for name, scores in zip(("f1", "recall"), species_f1_recall(labels, found), strict=True)
@@ -225,9 +217,6 @@ class Options:
 
     n_repeats: int = 1
     shots: tuple[int, ...] = (1, 2, 5, 10, 20)
-    n_test: int = 80
-    min_bin_size: int | None = None
-    percentile: float = 70.0
 
     def seeds(self, draw: int) -> dict[str, int]:
         """Return the seeds for a draw of a set, which no other draw has."""
@@ -239,14 +228,8 @@ def _clustering(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> 
 
 
 def _few_shot(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    scores = few_shot_scores(
-        rows,
-        reads.labels,
-        shots=options.shots,
-        n_test=options.n_test,
-        allow_fewer=True,
-        **options.seeds(seed),
-    )
+    seeds, shots = options.seeds(seed), options.shots
+    scores = few_shot_scores(rows, reads.labels, shots=shots, allow_fewer=True, **seeds)
     return {f"f1@{n_shots}": value for n_shots, value in scores.items()}
 
 
@@ -254,23 +237,17 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
     """Bin half of the species with the threshold of the other half, and the other way round."""
     rows = unit_length(rows)
     species, codes, counts = np.unique(reads.labels, return_inverse=True, return_counts=True)
-    min_bin_size = options.min_bin_size
-    if min_bin_size is None:  # the paper's 10, or less where species are small
-        min_bin_size = int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
+    # The paper's 10, or less where species are small.
+    min_bin_size = int(np.clip(np.median(counts) // 3, _LEAST_BIN, 10))
     order = np.random.default_rng(seed).permutation(len(species))
     in_first = np.isin(codes, order[: len(species) // 2])
     bins = np.full(len(rows), -1)
     matched = []
     for here in (in_first, ~in_first):
-        threshold = min_similarity_from_labels(
-            rows[~here], codes[~here], percentile=options.percentile
-        )
-        found = modified_kmedoid(
-            rows[here],
-            float(np.clip(threshold - _ROUNDING, 0, 1)),
-            min_bin_size=min_bin_size,
-            max_iter=len(rows),
-        ).labels
+        threshold = min_similarity_from_labels(rows[~here], codes[~here], percentile=70)
+        least = float(np.clip(threshold - _ROUNDING, 0, 1))
+        how = {"min_bin_size": min_bin_size, "max_iter": len(rows)}
+        found = modified_kmedoid(rows[here], least, **how).labels
         matched.append(species_f1_recall(codes[here], found))
         bins[here] = np.where(found >= 0, found + bins.max() + 1, -1)
     scores: dict[str, float] = {}
@@ -284,12 +261,11 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
 
 def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     species = retrieval_score(rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed)
-    scores = {"species": species, "silhouette": species_silhouette(rows, reads.labels)}
-    return {name: value for name, value in scores.items() if not np.isnan(value)}
+    return _known({"species": species, "silhouette": species_silhouette(rows, reads.labels)})
 
 
 def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    scores = {}
+    scores: dict[str, float] = {}
     for rank, all_names in reads.get("lineage", {}).items():
         known = np.asarray(all_names) != ""
         here, names = rows[known], np.asarray(all_names)[known]
@@ -298,12 +274,14 @@ def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
         scores[f"{rank} ari"] = clustering_scores(here, names, **options.seeds(seed))["ari"]
         # Neighbours of the same species would say nothing about the genus.
         species = np.asarray(reads.labels)[known]
-        retrieved = retrieval_score(
+        scores[f"{rank} retrieval"] = retrieval_score(
             here, names, exclude=species, max_queries=_MOST_QUERIES, random_state=seed
         )
-        if not np.isnan(retrieved):
-            scores[f"{rank} retrieval"] = retrieved
-    return scores
+    return _known(scores)
+
+
+def _known(scores: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 Protocol = Callable[[np.ndarray, Bunch, int, Options], Mapping[str, float]]
@@ -320,9 +298,11 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def check_protocols(protocols: Sequence[str] | None) -> list[str]:
     """Return the names of protocols; all of them for None."""
-    if protocols is None:
-        return list(PROTOCOLS)
-    names = [protocols] if isinstance(protocols, str) else list(protocols)
+    names = (
+        [protocols]
+        if isinstance(protocols, str)
+        else list(PROTOCOLS if protocols is None else protocols)
+    )
     if not names or not set(names) <= set(PROTOCOLS):
         raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
     return names

@@ -67,20 +67,7 @@ class BenchmarkResult:
         return list(dict.fromkeys(f"{r['protocol']} {r['score']}" for r in self.records))
 
     def values(self, embedder: str, set_name: str, score: str) -> list[float]:
-        """Return the values of one score, one per seed.
-
-        Parameters
-        ----------
-        embedder, set_name : str
-            Which embedder on which set.
-        score : str
-            Protocol and score, for example ``"clustering ari"``.
-
-        Returns
-        -------
-        list of float
-            Empty if there are none.
-        """
+        """Return the values of a score, such as ``"clustering ari"``, one per seed."""
         wanted = (embedder, set_name, *score.split(" ", 1))
         return [r["value"] for r in self.records if tuple(r[key] for key in _KEYS) == wanted]
 
@@ -90,19 +77,7 @@ class BenchmarkResult:
         return float(np.mean(values)) if values else float("nan")
 
     def to_frame(self, *, summary: bool = False) -> Any:
-        """Return the records, or their summary, as a pandas DataFrame.
-
-        Parameters
-        ----------
-        summary : bool, default=False
-            Means and spreads instead of single values.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A column for each key of `records`; or ``embedder``, ``set``, ``protocol``, ``score``,
-            ``mean``, ``std`` (of the sample; nan for a single seed) and ``n``.
-        """
+        """Return the records as a pandas DataFrame, or their ``mean``, ``std`` and ``n``."""
         import pandas as pd
 
         frame = pd.DataFrame(self.records, columns=[*_KEYS, "seed", "value"])
@@ -112,26 +87,12 @@ class BenchmarkResult:
         return values.agg(["mean", "std", "count"]).rename(columns={"count": "n"}).reset_index()
 
     def to_csv(self, path: str | os.PathLike[str], *, summary: bool = False) -> None:
-        """Write the records, or their summary, as a CSV file.
-
-        Parameters
-        ----------
-        path : path-like
-            Written beside and renamed into place.
-        summary : bool, default=False
-            Means and spreads instead of single values.
-        """
+        """Write the records, or their means and spreads, as a CSV file."""
         frame = self.to_frame(summary=summary)
         _write(path, frame.to_csv(index=False, na_rep="nan", lineterminator="\n"))
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything, with versions, options and digests of the data, as JSON.
-
-        Parameters
-        ----------
-        path : path-like
-            Written beside and renamed into place. nan becomes null.
-        """
+        """Write everything, with versions, options and digests of the data; nan becomes null."""
         about = json.dumps(_without_nan(self.about), indent=1)
         # One record per line: differences between two runs can be read.
         records = ",\n".join(json.dumps(_without_nan(r)) for r in self.records)
@@ -140,16 +101,8 @@ class BenchmarkResult:
     def to_markdown(self, scores: Sequence[str] | None = None) -> str:
         """Return a table for each set, one row per embedder, the best of each column in bold.
 
-        Parameters
-        ----------
-        scores : sequence of str, default=None
-            Which scores, with their protocol (``"clustering ari"``) or without (``"ari"``). None:
-            the main ones.
-
-        Returns
-        -------
-        str
-            Mean, and standard deviation where there are several seeds.
+        `scores` come with their protocol (``"clustering ari"``) or without (``"ari"``); None: the
+        main ones. A cell has the mean, and the standard deviation where there are several seeds.
         """
         blocks = []
         for set_name in self.sets:
@@ -163,22 +116,7 @@ class BenchmarkResult:
     def table(
         self, set_name: str, scores: Sequence[str] | None = None
     ) -> tuple[list[str], list[list[tuple[str, bool]]]]:
-        """Return the table of a set: its header, and rows of cells.
-
-        Parameters
-        ----------
-        set_name : str
-            Which set.
-        scores : sequence of str, default=None
-            As for `to_markdown`.
-
-        Returns
-        -------
-        header : list of str
-            Names of the columns.
-        rows : list of list of tuple (str, bool)
-            Text of each cell, and whether it is the best of its column.
-        """
+        """Return the header of a set's table, and its rows: texts, and whether each is the best."""
         of_set = (r for r in self.records if r["set"] == set_name)
         present = dict.fromkeys(f"{r['protocol']} {r['score']}" for r in of_set)
         if scores is None:
@@ -188,7 +126,10 @@ class BenchmarkResult:
         rows = [[(embedder, False)] for embedder in self.embedders]
         for score in shown:
             values = [self.values(embedder, set_name, score) for embedder in self.embedders]
-            best = _best(score.partition(" ")[2], values)
+            means = {float(np.mean(some)) for some in values if some}
+            name = score.partition(" ")[2]
+            is_ranked = len(means) > 1 and name not in _NO_RANKING
+            best = (min if name in _SMALLER_IS_BETTER else max)(means) if is_ranked else None
             for row, some in zip(rows, values, strict=True):
                 row.append((_cell(score, some), bool(some) and float(np.mean(some)) == best))
         return ["embedder", *shown], rows
@@ -200,19 +141,10 @@ def _cell(score: str, values: Sequence[float]) -> str:
         return ""
     mean = float(np.mean(values))
     is_count = score.startswith("binning") and ">" in score
-    if is_count and len(values) == 1:
-        return f"{mean:.0f}"
     digits = 1 if is_count or mean >= 10 else 3
-    text = f"{mean:.{digits}f}"
-    return f"{text} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else text
-
-
-def _best(score: str, values: Sequence[Sequence[float]]) -> float | None:
-    """Return the best mean; None where there is nothing to choose between."""
-    means = [float(np.mean(some)) for some in values if some]
-    if score in _NO_RANKING or len(set(means)) < 2:
-        return None
-    return min(means) if score in _SMALLER_IS_BETTER else max(means)
+    if len(values) > 1:
+        return f"{mean:.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    return f"{mean:.{0 if is_count else digits}f}"
 
 
 def versions() -> dict[str, str]:
@@ -226,13 +158,11 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
-    return value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _write(path: str | os.PathLike[str], text: str) -> None:

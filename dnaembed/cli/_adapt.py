@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from ._app import command
-from ._options import Device, Model, NewFolder, Optimising, Reading, Reads, Seed, panel
+from ._options import OUTPUT_FOLDER, Model, Optimising, Reading, Reads, given, group, option
 
 logger = logging.getLogger("dnaembed")
 
@@ -27,61 +26,33 @@ as it is.
 """
 
 
-@dataclass(frozen=True)
+@group("Training")
 class Tuning(Optimising):
     """Parameters of `ContrastiveFineTuner`; None: its default."""
 
-    n_steps: Annotated[
-        int | None,
-        panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps (default: 300)."),
-    ] = None
-    batch_size: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Pairs per step (default: 128).")
-    ] = None
-    learning_rate: Annotated[
-        float | None,
-        panel("Training", metavar="X", help="Highest (default: 0.0005; with labels 0.00003)."),
-    ] = None
-    anchor: Annotated[
-        float | None,
-        panel("Training", metavar="X", help="Pull towards the model as it was (default: 0)."),
-    ] = None
-    n_trainable_layers: Annotated[
-        int | None,
-        panel(
-            "Training",
-            "--trainable-layers",
-            metavar="N",
-            help="Train only the last N hidden layers (default: all).",
-        ),
-    ] = None
-    min_read_length: Annotated[
-        int | None,
-        panel("Training", min=1, metavar="BP", help="Shorter reads are left out (default: 1000)."),
-    ] = None
-    min_reads: Annotated[
-        int | None,
-        panel(
-            "Training",
-            min=0,
-            metavar="N",
-            help="Fewer reads leave the model as it is (default: 2000; with labels 300).",
-        ),
-    ] = None
+    n_steps: int | None = option("Optimiser steps (default: 300).", "N", "--steps", min=1)
+    batch_size: int | None = option("Pairs per step (default: 128).", "N", min=1)
+    learning_rate: float | None = option("Highest (default: 0.0005; with labels 0.00003).", "X")
+    anchor: float | None = option("Pull towards the model as it was (default: 0).", "X")
+    n_trainable_layers: int | None = option("The last N (default: all).", "N", "--trainable-layers")
+    min_read_length: int | None = option("Shorter reads are left out (default: 1000).", "BP", min=1)
+    min_reads: int | None = option(
+        "Fewer leave the model as it is (default: 2000; with labels 300).", "N", min=0
+    )
 
 
 @command(_EXAMPLES)
 def adapt(
     reads: Reads,
-    output: NewFolder,
+    output: Annotated[
+        str, Option("--output", "-o", metavar="FOLDER", help="A new folder."), OUTPUT_FOLDER
+    ],
     tuning: Tuning,
     reading: Reading,
+    model: Model,
     labels: Annotated[
         str | None, Option(metavar="LABELS.tsv", help="Identifier, tab, species.")
     ] = None,
-    model: Model = "default",
-    device: Device = "auto",
-    seed: Seed = 0,
 ) -> None:
     """Adapt a model to your reads.
 
@@ -104,13 +75,12 @@ def adapt(
         known = sum(number >= 0 for number in y)
         if not known:
             raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")
-        logger.info(
-            "%d of %d reads have labels, of %d species.", known, len(ids), len(set(y) - {-1})
-        )
-    tuner = ContrastiveFineTuner(**tuning.given())
-    backbone = load_backbone(model)
-    backbone.model.to(resolve_device(device))
-    tuned = tuner.fine_tune(backbone, sequences, y, random_state=seed)
+        n_species = len(set(y) - {-1})
+        logger.info("%d of %d reads have labels, of %d species.", known, len(ids), n_species)
+    tuner = ContrastiveFineTuner(**given(tuning))
+    backbone = load_backbone(model.model)
+    backbone.model.to(resolve_device(model.device))
+    tuned = tuner.fine_tune(backbone, sequences, y, random_state=model.seed)
     tuned.model.to("cpu")
     tuned.save(output)
     logger.info("Wrote %s.", output)

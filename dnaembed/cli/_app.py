@@ -1,7 +1,7 @@
 """What every command passes through: options, outputs checked first, messages, one line on errors.
 
 A command is a function. Its parameters become arguments and options, and a parameter whose type is
-a dataclass stands for a group of options, one per field.
+a `group` stands for the options that are its fields.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn, get_type_hints
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -71,46 +71,33 @@ class Group(_Examples, TyperGroup):
     """The command ``dnaembed``."""
 
 
+_settings = {"help_option_names": ["--help", "-h"]}
 app = typer.Typer(
-    cls=Group,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    cls=Group, rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings=_settings
 )
 
 
 def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callable], Callable]:
-    """Make a function a sub-command of its name, with its docstring as help.
+    """Make a function a sub-command of its name; its docstring, then `examples`, are the help.
 
-    Parameters
-    ----------
-    examples : str
-        Shown at the end of the help.
-    cls : type, default=Command
-        Class of the command, for what typer cannot parse.
-
-    Returns
-    -------
-    callable
-        A decorator that returns the function as it is.
+    `cls` is the class of the command, for what typer cannot parse.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         name = function.__name__.strip("_")
         hints = get_type_hints(function, include_extras=True)
-        groups = {key: kind for key, kind in hints.items() if is_dataclass(kind)}
         options = []
-        for parameter in inspect.signature(function).parameters.values():
-            kind = hints[parameter.name]
-            options += _fields(kind) if is_dataclass(kind) else [_option(parameter, kind)]
-        options += _fields(Messages)
+        for key, parameter in inspect.signature(function).parameters.items():
+            options += _options_of(parameter, hints[key])
+        options += _options_of(None, Messages)
 
         def run(**values: Any) -> int:
-            messages = _take(Messages, values)
             places = _places(options, values)
-            given = values | {key: _take(kind, values) for key, kind in groups.items()}
-            arguments = {key: given[key] for key in hints if key != "return"}
-            return _run(name, lambda: function(**arguments), places, messages)
+            messages = _take(Messages, values)
+            for key, kind in hints.items():
+                if is_dataclass(kind):
+                    values[key] = _take(kind, values)
+            return _run(name, lambda: function(**values), places, messages)
 
         run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         run.__annotations__ = {option.name: option.annotation for option in options}
@@ -122,14 +109,19 @@ def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callabl
     return register
 
 
-def _option(parameter: inspect.Parameter, kind: Any) -> inspect.Parameter:
-    return parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
-
-
-def _fields(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    parameters = inspect.signature(group).parameters
-    return [_option(parameters[field.name], hints[field.name]) for field in fields(group)]
+def _options_of(parameter: inspect.Parameter | None, kind: Any) -> list[inspect.Parameter]:
+    """Return a parameter as an option, or the options of the group that it stands for."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    if parameter is not None and not is_dataclass(kind):
+        return [parameter.replace(annotation=kind, kind=keyword)]
+    hints = get_type_hints(kind)
+    found = []
+    for one in fields(kind):
+        default = inspect.Parameter.empty if one.default is MISSING else one.default
+        hint, info, mark = hints[one.name], one.metadata["info"], one.metadata["mark"]
+        meant: Any = Annotated[hint, info, mark]
+        found.append(inspect.Parameter(one.name, keyword, default=default, annotation=meant))
+    return found
 
 
 def _take(group: Any, values: dict[str, Any]) -> Any:
@@ -139,11 +131,10 @@ def _take(group: Any, values: dict[str, Any]) -> Any:
 def _places(options: list[inspect.Parameter], values: dict[str, Any]) -> dict[str, list[str]]:
     """Return the outputs, inputs and folders that a command was given."""
     places: dict[str, list[str]] = {"outputs": [], "inputs": [], "folders": []}
-    for option in options[: len(values)]:
-        value = values[option.name]
+    for option in options:
         info, *marks = option.annotation.__metadata__
-        kind = marks[0] if marks else "inputs"
-        if kind != "inputs" or (info.metavar not in NO_FILES and option.name != "output"):
+        kind, value = (marks or ["inputs"])[0], values[option.name]
+        if kind != "inputs" or info.metavar not in NO_FILES:
             given = value if isinstance(value, list | tuple) else [value]
             places[kind] += [text for text in given if isinstance(text, str)]
     return places
@@ -153,10 +144,16 @@ def _run(
     name: str, work: Callable[[], None], places: dict[str, list[str]], messages: Messages
 ) -> int:
     """Do the work of a command; return the exit status."""
+    from ..utils._atomic import check_outputs
+
     debug = messages.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
     with _logging(quiet=messages.quiet), _termination_as_exception():
         try:
-            _check_places(**places)
+            # A closed stream leaves its number to the next file that is opened: not to an output.
+            while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+                pass
+            os.close(descriptor)
+            check_outputs(**places)
             work()
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -174,17 +171,6 @@ def _run(
                 raise
             say(f"dnaembed {name}: error: {_one_line(error)}")
             return 1
-
-
-def _check_places(outputs: list[str], inputs: list[str], folders: list[str]) -> None:
-    """Raise if an output cannot be written where it is wanted: now, not after the work."""
-    from ..utils._atomic import check_outputs
-
-    # A closed stream leaves its number to the next file that is opened; it must not be an output.
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(descriptor)
-    check_outputs(outputs, inputs, folders)
 
 
 @contextmanager

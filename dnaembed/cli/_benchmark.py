@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ._app import command
-from ._options import Jobs, Reading
+from ._options import Jobs, Reading, flag, group, option
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -35,13 +35,25 @@ _SHORT_NAMES = {
 }
 
 
-class Protocol(StrEnum):
-    """Of `PROTOCOLS`, those that need no lineage."""
+# Of `PROTOCOLS`, those that need no lineage.
+Protocol = StrEnum("Protocol", ["clustering", "few_shot", "binning", "retrieval"])
 
-    clustering = "clustering"
-    few_shot = "few_shot"
-    binning = "binning"
-    retrieval = "retrieval"
+
+@group()
+class Comparing(Jobs):
+    """What is compared, and how."""
+
+    embedder: list[str] | None = option(
+        f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a hub id, "
+        "also as NAME=MODEL; may be repeated (default: all of the former and the bundled model).",
+        "NAME",
+    )
+    training: tuple[str, str] | None = option(
+        "Of other species, to fit pca and lda on (which needs them).", "READS LABELS.tsv"
+    )
+    protocol: list[Protocol] | None = option("May be repeated (default: all of them).")
+    repeats: int = option("Seeds; each score is their mean.", "N", default=5, min=1)
+    force: bool = flag("Write into a folder that holds other files.")
 
 
 @command(_EXAMPLES)
@@ -51,34 +63,8 @@ def benchmark(
         str, Argument(metavar="LABELS.tsv", help="Table of two columns: identifier and species.")
     ],
     output: Annotated[str, Option("--output", "-o", metavar="FOLDER", help="For the results.")],
+    comparing: Comparing,
     reading: Reading,
-    embedder: Annotated[
-        list[str] | None,
-        Option(
-            metavar="NAME",
-            help=f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a "
-            "Hugging Face hub id, also as NAME=MODEL; may be repeated (default: all of the former "
-            "and the bundled model).",
-        ),
-    ] = None,
-    training: Annotated[
-        tuple[str, str] | None,
-        Option(
-            metavar="READS LABELS.tsv",
-            help="Labelled reads of other species, to fit pca and lda on (which needs them).",
-        ),
-    ] = None,
-    protocol: Annotated[
-        list[Protocol] | None, Option(help="May be repeated (default: all of them).")
-    ] = None,
-    repeats: Annotated[
-        int,
-        Option(min=1, metavar="N", help="Seeds of K-means and of shots; each score is their mean."),
-    ] = 5,
-    jobs: Jobs = None,
-    force: Annotated[
-        bool, Option("--force", help="Write into a folder that holds other files.")
-    ] = False,
 ) -> None:
     """Compare embedders on labelled reads.
 
@@ -87,17 +73,17 @@ def benchmark(
     versions and seeds) and pictures. What is done is kept in the output folder: a run that was
     interrupted resumes.
     """
-    folder = _check_folder(output, force)
+    folder = _check_folder(output, comparing.force)
     from ..benchmark import benchmark
     from ..benchmark._embedders import check_embedders
     from ..benchmark._pictures import save_pictures
     from ..utils._atomic import atomic_output
 
     test = _labelled(reading, reads, labels)
-    known = None if training is None else _labelled(reading, *training)
+    known = _labelled(reading, *comparing.training) if comparing.training else None
     other = None if known is None else (known.sequences, known.labels)
     compared = check_embedders(
-        _embedders(embedder, known is not None),
+        _embedders(comparing.embedder, known is not None),
         supervised=known is not None,
         n_reads=len((test if known is None else known).sequences),
     )
@@ -106,11 +92,11 @@ def benchmark(
     result = benchmark(
         {name: test},
         compared,
-        protocols=[one.value for one in protocol or Protocol],
+        protocols=[one.value for one in comparing.protocol or Protocol],
         training=other,
-        n_repeats=repeats,
+        n_repeats=comparing.repeats,
         cache=folder / ".cache",
-        n_jobs=jobs,
+        n_jobs=comparing.jobs,
     )
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
@@ -135,10 +121,8 @@ def _check_folder(output: str, force: bool) -> Path:
         raise FileNotFoundError(f"Cannot write {folder}: there is no folder {folder.parent}.")
     is_ours = (folder / ".cache").is_dir()
     if folder.is_dir() and not is_ours and not force and any(folder.iterdir()):
-        raise FileExistsError(
-            f"{folder} holds files that are not of a benchmark; choose another folder or use "
-            "--force."
-        )
+        advice = "choose another folder or use --force."
+        raise FileExistsError(f"{folder} holds files that are not of a benchmark; {advice}")
     return folder
 
 
@@ -161,8 +145,7 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
 
     known = default_embedders(model=None)
     chosen: list[tuple[str, Any]] = []
-    for item in names:
-        name, _, model = item.partition("=")
+    for name, _, model in (item.partition("=") for item in names):
         kind = model or name
         if kind == "lda" and not trained:
             raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")

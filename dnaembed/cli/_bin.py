@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, BadParameter, Option
 
 from ._app import command
-from ._options import OUTPUT_FILE, OUTPUT_FOLDER, READS_HELP, Embedding, panel
+from ._options import (
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    READS_HELP,
+    Embedding,
+    SkipEmpty,
+    flag,
+    given,
+    group,
+    option,
+)
 from ._rows import Scale, open_rows, rows_of
 
 logger = logging.getLogger("dnaembed")
@@ -37,79 +46,62 @@ jgi_summarize_bam_contig_depths, CoverM, samtools coverage, BBMap and strobealig
 def _auto_or(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float | str]:
     def parse(text: str) -> float | str:
         try:
-            value = text if text == "auto" else float(text)
+            if text == "auto" or accepts(float(text)):
+                return text if text == "auto" else float(text)
         except ValueError:
-            value = float("nan")
-        if value != "auto" and not accepts(float(value)):
-            raise BadParameter(f"expected auto or a number {expected}, got {text!r}.")
-        return value
+            pass
+        raise BadParameter(f"expected auto or a number {expected}, got {text!r}.")
 
     return parse
 
 
-@dataclass(frozen=True)
+_POSITIVE = _auto_or("above 0", lambda value: 0 < value < float("inf"))
+_SHARE = _auto_or("from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+@group("Binning")
 class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
 
-    method: Annotated[
-        Literal["auto", "graph", "kmedoid", "hdbscan"] | None,
-        panel(
-            "Binning",
-            help="How bins are found (default: kmedoid, which needs --min-similarity, if that is "
-            "given, else graph).",
-        ),
-    ] = None
-    resolution: Annotated[
-        str | None,
-        panel(
-            "Binning",
-            parser=_auto_or("above 0", lambda value: 0 < value < float("inf")),
-            metavar="X",
-            help="Of the graph: larger gives more bins; auto: one unit for every 500 contigs.",
-        ),
-    ] = None
-    min_similarity: Annotated[
-        float | None,
-        panel(
-            "Binning",
-            min=0,
-            max=1,
-            metavar="X",
-            help="Of a contig to the centre of its bin, for the K-medoid.",
-        ),
-    ] = None
-    min_bin_size: Annotated[
-        int | None,
-        panel(
-            "Binning",
-            min=1,
-            metavar="N",
-            help="Bins of fewer contigs and bases are discarded (default: 10, or a tenth of the "
-            "contigs if these are fewer than 100).",
-        ),
-    ] = None
-    min_bin_bases: Annotated[
-        int | None,
-        panel("Binning", min=1, metavar="BP", help="See --min-bin-size (default: 200,000)."),
-    ] = None
-    neighbors: Annotated[
-        Literal["auto", "exact", "approximate"],
-        panel(
-            "Binning",
-            help="Of the graph: exact compares all pairs of contigs; auto is exact up to 200,000 "
-            "contigs.",
-        ),
-    ] = "auto"
-    abundance_weight: Annotated[
-        str | None,
-        panel(
-            "Binning",
-            parser=_auto_or("from 0 to 1", lambda value: 0 <= value <= 1),
-            metavar="X",
-            help="Of --abundance beside the sequence, from 0 to 1 (default: 0.1 for one sample, "
-            "0.3 for three, 0.5 from ten on).",
-        ),
-    ] = None
+    method: Literal["auto", "graph", "kmedoid"] | None = option(
+        "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
+    )
+    resolution: str | None = option(
+        "Of the graph: larger gives more bins; auto: 1 per 500 contigs.", "X", parser=_POSITIVE
+    )
+    min_similarity: float | None = option(
+        "Of a contig to the centre of its bin, for the K-medoid.", "X", min=0, max=1
+    )
+    min_bin_size: int | None = option(
+        "Bins of fewer contigs go (default: 10; below 100 contigs, a tenth).", "N", min=1
+    )
+    min_bin_bases: int | None = option("Larger bins stay anyhow (default: 200,000).", "BP", min=1)
+    neighbors: Literal["auto", "exact", "approximate"] = option(
+        "Of the graph; auto: exact up to 200,000 contigs.", default="auto"
+    )
+    abundance_weight: str | None = option(
+        "Of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", parser=_SHARE
+    )
+
+
+@group()
+class Contigs(SkipEmpty):
+    """What is known of the contigs, and what is written of the bins."""
+
+    abundance: list[str] | None = option(
+        "Coverages in one or more samples, or a sorted BAM file; may be repeated.", "TABLE.tsv"
+    )
+    circular: str | None = option(
+        "Names of circular contigs, or assembly_info.txt of Flye; headers are read, too.", "FILE"
+    )
+    prefix: bool = flag("Put the name of its file before the name of each contig.")
+    min_length: int = option("Shortest that make bins.", "BP", default=2500, min=1)
+    min_recruit_length: int = option(
+        "Shortest that bins take in, with --abundance.", "BP", default=1000, min=1
+    )
+    gzip: bool = flag("Compress the FASTA files.")
+    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=OUTPUT_FILE)
+    force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
 
 
 @command(_EXAMPLES)
@@ -118,51 +110,10 @@ def bin_(
     output: Annotated[
         str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
     ],
+    own: Contigs,
     binning: Binning,
     scale: Scale,
     embedding: Embedding,
-    abundance: Annotated[
-        list[str] | None,
-        Option(
-            metavar="TABLE.tsv",
-            help="Coverages of the contigs in one or more samples, or a sorted BAM file; give it "
-            "once for each table.",
-        ),
-    ] = None,
-    circular: Annotated[
-        str | None,
-        Option(
-            metavar="FILE",
-            help="Names of circular contigs, one per line, or assembly_info.txt of Flye; what "
-            "other assemblers write into headers is seen without it.",
-        ),
-    ] = None,
-    prefix: Annotated[
-        bool, Option("--prefix", help="Put the name of its file before the name of each contig.")
-    ] = False,
-    min_length: Annotated[
-        int, Option(min=1, metavar="BP", help="Bins are made of contigs of at least this length.")
-    ] = 2500,
-    min_recruit_length: Annotated[
-        int,
-        Option(
-            min=1,
-            metavar="BP",
-            help="With --abundance, bins also take in contigs of at least this length.",
-        ),
-    ] = 1000,
-    skip_empty: Annotated[
-        bool, Option("--skip-empty", help="Leave records without a base out, with a warning.")
-    ] = False,
-    gzip: Annotated[bool, Option("--gzip", help="Compress the FASTA files.")] = False,
-    picture: Annotated[
-        str | None,
-        Option(metavar="FILE.png", help="Draw a map of the contigs and the size of each bin."),
-        OUTPUT_FILE,
-    ] = None,
-    force: Annotated[
-        bool, Option("--force", help="Replace the bins of an earlier run in BINS_DIR.")
-    ] = False,
 ) -> None:
     """Sort contigs into one FASTA file per species.
 
@@ -176,24 +127,23 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder, circular_contigs, read_contigs
-    from ..species._bins import bin_confidence, bin_rows, long_enough, reasons_of
+    from ..species._bins import bin_confidence, bin_contigs, long_enough, reasons_of
     from ..species._saved import check_source, load_clusters, save_clusters
 
-    check_bins_folder(output, overwrite=force)  # now, not after the work
+    check_bins_folder(output, overwrite=own.force)  # now, not after the work
     if binning.method == "kmedoid" and binning.min_similarity is None:
         raise ValueError("--method kmedoid needs --min-similarity.")
-    scale.refuse_with_assign(
-        method=binning.method, min_similarity=binning.min_similarity, resolution=binning.resolution
-    )
-    table = read_abundance(abundance) if abundance else None
-    found = read_contigs(contigs, skip_empty=skip_empty, prefix=prefix)
+    how_found = ("method", "min_similarity", "resolution")
+    scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})
+    table = read_abundance(own.abundance) if own.abundance else None
+    found = read_contigs(contigs, skip_empty=own.skip_empty, prefix=own.prefix)
     lengths = np.array([len(sequence) for sequence in found.sequences])
     logger.info("Read %s contigs, %s bp.", f"{len(lengths):,}", f"{lengths.sum():,}")
-    kept = long_enough(lengths, min_length, None if table is None else min_recruit_length)
+    kept = long_enough(lengths, own.min_length, own.min_recruit_length if own.abundance else None)
     ids = [found.ids[i] for i in kept]
     coverage = None
     if table is not None:
-        values = abundance_of(ids, table, where=", ".join(abundance or []))
+        values = abundance_of(ids, table, where=", ".join(own.abundance or []))
         coverage = pd.DataFrame(values, columns=table.samples)
     if scale.embeddings is not None:
         row_ids, rows, source = open_rows(scale.embeddings)
@@ -203,15 +153,20 @@ def bin_(
         rows = embedding.rows(embedder, ids, [found.sequences[i] for i in kept])
         source = embedding.source(embedder)
     if scale.assign is None:
-        given = {name: value for name, value in asdict(binning).items() if value is not None}
-        clusterer = SpeciesClusterer(**given, random_state=embedding.seed)
+        clusterer = SpeciesClusterer(**given(binning), random_state=embedding.seed)
     else:
         clusterer, saved = load_clusters(scale.assign)
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
-    rings = circular_contigs(found, circular)
+    rings = circular_contigs(found, own.circular)
     labels = np.full(len(lengths), -1)
-    labels[kept] = bin_rows(
-        clusterer, rows, lengths[kept], coverage, rings[kept], min_length=min_length
+    labels[kept] = bin_contigs(
+        [found.sequences[i] for i in kept],
+        clusterer,
+        embeddings=rows,
+        abundance=coverage,
+        circular=rings[kept],
+        min_length=own.min_length,
+        min_recruit_length=own.min_recruit_length,
     )
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
@@ -220,31 +175,18 @@ def bin_(
     confidence[kept] = bin_confidence(rows, labels[kept], lengths[kept], n_profiles=n_profiles)
     if coverage is not None:
         coverage = coverage.set_axis(kept).reindex(range(len(lengths)))
-    write_bins(
-        output,
-        found.ids,
-        found.records,
-        labels,
-        overwrite=force,
-        headers=found.headers,
-        confidence=confidence,
-        reasons=reasons_of(labels, kept, coverage),
-        abundance=coverage,
-        circular=rings,
-        compress=gzip,
-    )
-    if picture is not None:
+    about: Any = {"headers": found.headers, "confidence": confidence, "abundance": coverage}
+    about |= {"reasons": reasons_of(labels, kept, coverage), "circular": rings}
+    about |= {"overwrite": own.force, "compress": own.gzip}
+    write_bins(output, found.ids, found.records, labels, **about)
+    if own.picture is not None:
         from ..plotting import plot_bins
 
-        plot_bins(rows, labels[kept], lengths[kept]).savefig(picture)
+        plot_bins(rows, labels[kept], lengths[kept]).savefig(own.picture)
     none = np.flatnonzero(labels < 0)
     logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
     if len(none):
         longest = none[lengths[none].argmax()]
-        logger.info(
-            "%d of %d contigs are in no bin; the longest is %s, %s bp.",
-            len(none),
-            len(labels),
-            found.ids[longest],
-            f"{lengths[longest]:,}",
-        )
+        said = "%d of %d contigs are in no bin; the longest is %s, %s bp."
+        size = f"{lengths[longest]:,}"
+        logger.info(said, len(none), len(labels), found.ids[longest], size)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
 from ._app import Command, command
-from ._options import READS_HELP, Embedding, Reading, Table, naming
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from .. import FewShotSpeciesClassifier
+from ._options import READS_HELP, REQUIRED, Embedding, Reading, Table, flag, group, naming, option
 
 logger = logging.getLogger("dnaembed")
 
@@ -43,65 +38,40 @@ class _Classify(Command):
         return super().parse_args(ctx, args)
 
 
+@group()
+class Calling:
+    """What is learnt from, and what is called."""
+
+    train: list[str] = option(
+        "Labelled sequences, FASTA or FASTQ; may be repeated.", "READS", default=REQUIRED
+    )
+    labels: str = option(
+        "Identifier, tab, species; a header is recognised.", "LABELS.tsv", default=REQUIRED
+    )
+    unknown: str | None = option(
+        "Name of what is far from every species (default: each gets a species; 'unknown' if no "
+        "name is given); needs two training sequences of some species.",
+        "[NAME]",
+    )
+    false_unknown_rate: float = option(
+        "Share of known species that --unknown may miss.", "X", default=0.05, min=0, max=1
+    )
+    calibrate: bool = flag("Probabilities that say how often a call is right, by cross-validation.")
+    consensus: int | None = option(
+        "Call by the mean of windows; flag possible_chimera if they disagree.", "BP", min=1
+    )
+    min_agreement: float = option(
+        "Share of a sequence that must be called as the whole.", "X", default=0.7, min=0, max=1
+    )
+
+
 @command(_EXAMPLES, cls=_Classify)
 def classify(
     query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP)],
-    train: Annotated[
-        list[str],
-        Option(
-            metavar="READS", help="Labelled sequences, FASTA or FASTQ; may be given several times."
-        ),
-    ],
-    labels: Annotated[
-        str,
-        Option(
-            metavar="LABELS.tsv",
-            help="Identifier, tab, species, one line for each of READS; a header is recognised.",
-        ),
-    ],
     output: Table,
+    calling: Calling,
     embedding: Embedding,
     reading: Reading,
-    unknown: Annotated[
-        str | None,
-        Option(
-            metavar="[NAME]",
-            help="Name of sequences that are far from every known species ('unknown' if no name is "
-            "given; without the option each gets a species); needs two training sequences of some "
-            "species.",
-        ),
-    ] = None,
-    false_unknown_rate: Annotated[
-        float,
-        Option(
-            min=0,
-            max=1,
-            metavar="X",
-            help="Share of sequences of known species that --unknown may miss.",
-        ),
-    ] = 0.05,
-    calibrate: Annotated[
-        bool,
-        Option(
-            "--calibrate",
-            help="Probabilities that say how often a call is right, by cross-validation.",
-        ),
-    ] = False,
-    consensus: Annotated[
-        int | None,
-        Option(
-            min=1,
-            metavar="BP",
-            help="Call windows of at most BP, and the sequence by their mean; a sequence whose "
-            "windows disagree has the flag possible_chimera.",
-        ),
-    ] = None,
-    min_agreement: Annotated[
-        float,
-        Option(
-            min=0, max=1, metavar="X", help="Share of a sequence that must be called as the whole."
-        ),
-    ] = 0.7,
 ) -> None:
     """Name the species of sequences, from a few labelled ones.
 
@@ -113,20 +83,25 @@ def classify(
     from ..io import labels_of, read_labels
     from ..io._tables import check_fields, open_table
 
+    unknown, window = calling.unknown, calling.consensus
     check_fields([unknown or ""])
-    table = read_labels(labels)
-    ids, sequences = reading.read(train)
-    species = labels_of(ids, table, where=labels)
+    table = read_labels(calling.labels)
+    ids, sequences = reading.read(calling.train)
+    species = labels_of(ids, table, where=calling.labels)
     counts = Counter(species)
     if len(counts) < 2:
-        raise ValueError(f"{labels}: at least 2 species are needed, got {species[0]!r} alone.")
+        only = repr(species[0])
+        raise ValueError(f"{calling.labels}: at least 2 species are needed, got {only} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
     embedder = embedding.embedder()
     classifier = FewShotSpeciesClassifier(
-        embedder, unknown=unknown, false_unknown_rate=false_unknown_rate, calibrate=calibrate
+        embedder,
+        unknown=unknown,
+        false_unknown_rate=calling.false_unknown_rate,
+        calibrate=calling.calibrate,
     )
     columns = ["id", "species", "probability"]
-    if consensus is not None:
+    if window is not None:
         with naming(ids):
             classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
@@ -134,37 +109,32 @@ def classify(
         classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     n_calls = 0
-    with open_table(output, columns) as calls:
+    with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
-            if consensus is not None:
-                with naming(query_ids):
-                    found = classifier.consensus(
-                        queries, window_size=consensus, min_agreement=min_agreement
-                    )
-                lines = _consensus(found)
+            if window is None:
+                found = _calls(classifier, embedding.rows(embedder, query_ids, queries))
             else:
-                lines = _calls(classifier, embedding.rows(embedder, query_ids, queries))
-            calls.write_rows((i, *line) for i, line in zip(query_ids, lines, strict=True))
+                with naming(query_ids):
+                    found = _consensus(classifier, queries, window, calling.min_agreement)
+            write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     logger.info("Wrote %s: %d calls.", output, n_calls)
 
 
-def _calls(classifier: FewShotSpeciesClassifier, embeddings: np.ndarray) -> Iterator[list[str]]:
-    species = classifier.predict(embeddings)
+def _calls(classifier: Any, embeddings: Any) -> Iterable[tuple[str, ...]]:
     columns = [classifier.predict_proba(embeddings).max(axis=1)]
     if classifier.unknown is not None:
         columns.append(classifier.confidence(embeddings))
-    for name, *numbers in zip(species, *columns, strict=True):
-        yield [str(name), *(f"{number:.4f}" for number in numbers)]
+    for name, *numbers in zip(classifier.predict(embeddings), *columns, strict=True):
+        yield (str(name), *(f"{number:.4f}" for number in numbers))
 
 
-def _consensus(found: Any) -> Iterator[list[str]]:
-    for i, name in enumerate(found.labels):
-        yield [
-            str(name),
-            f"{found.probability[i]:.4f}",
-            f"{found.agreement[i]:.4f}",
-            str(found.n_windows[i]),
-            "possible_chimera" if found.flagged[i] else "",
-        ]
+def _consensus(
+    classifier: Any, queries: list[str], window: int, min_agreement: float
+) -> Iterable[tuple[str, ...]]:
+    found = classifier.consensus(queries, window_size=window, min_agreement=min_agreement)
+    flags = ["possible_chimera" if flagged else "" for flagged in found.flagged]
+    shares = ([f"{share:.4f}" for share in s] for s in (found.probability, found.agreement))
+    columns = (map(str, found.labels), *shares, map(str, found.n_windows), flags)
+    return zip(*columns, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -12,12 +12,10 @@ from ._app import command
 from ._options import READS_HELP, Embedding, Reading, Table
 from ._rows import Scale, open_rows
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ..species._saved import EmbeddingSource
-
 logger = logging.getLogger("dnaembed")
+
+# Identifiers and embeddings, and what these were made by.
+Rows = tuple[list[str], Any, Any]
 
 _COLUMNS = ("id", "cluster")
 _EXAMPLES = """\
@@ -42,12 +40,10 @@ def cluster(
     n_clusters: Annotated[
         int | None,
         Option(
-            "--n-clusters",
-            "-k",
+            *("--n-clusters", "-k"),
             min=1,
             metavar="K",
-            help="Number of clusters; without it, clusters are grown as bins are (see dnaembed "
-            "bin).",
+            help="Number of clusters; without it, clusters are grown as bins (see dnaembed bin).",
         ),
     ] = None,
 ) -> None:
@@ -55,6 +51,8 @@ def cluster(
 
     No labels are needed. Writes a table of two columns: id and cluster (-1: in none).
     """
+    import numpy as np
+
     from .. import SpeciesClusterer
     from ..io import write_labels
     from ..species._saved import save_clusters
@@ -66,24 +64,23 @@ def cluster(
     if scale.assign is not None:
         _assign(scale.assign, pieces, output)
         return
-    ids, rows, source = _joined(pieces)
+    all_ids, all_rows, sources = zip(*pieces, strict=True)
+    # A single piece may be on disk.
+    rows = all_rows[0] if len(all_rows) == 1 else np.concatenate(all_rows)
     clusterer = SpeciesClusterer(n_clusters, random_state=embedding.seed)
     labels = clusterer.fit_predict(rows)
     if scale.save is not None:
-        save_clusters(scale.save, clusterer, source)
-    write_labels(output, ids, labels, columns=_COLUMNS)
-    logger.info(
-        "Wrote %s: %d clusters, %d sequences in none.",
-        output,
-        len(set(labels[labels >= 0].tolist())),
-        (labels < 0).sum(),
-    )
+        save_clusters(scale.save, clusterer, sources[0])
+    write_labels(output, [i for ids in all_ids for i in ids], labels, columns=_COLUMNS)
+    n_found = len(set(labels[labels >= 0].tolist()))
+    n_none = (labels < 0).sum()
+    logger.info("Wrote %s: %d clusters, %d sequences in none.", output, n_found, n_none)
 
 
 def _pieces(
     reads: list[str], scale: Scale, embedding: Embedding, reading: Reading
-) -> Iterator[tuple[list[str], np.ndarray, EmbeddingSource | None]]:
-    """Give identifiers and embeddings: of a chunk of the reads at a time, or of a whole file."""
+) -> Iterator[Rows]:
+    """Give the rows of a chunk of the reads at a time, or of a whole file."""
     if scale.embeddings is not None:
         yield open_rows(scale.embeddings)
         return
@@ -93,38 +90,20 @@ def _pieces(
         yield ids, embedding.rows(embedder, ids, sequences), embedding.source(embedder)
 
 
-def _joined(
-    pieces: Iterator[tuple[list[str], np.ndarray, EmbeddingSource | None]],
-) -> tuple[list[str], np.ndarray, EmbeddingSource | None]:
-    import numpy as np
-
-    found = list(pieces)
-    if len(found) == 1:  # perhaps on disk
-        return found[0]
-    ids = [identifier for some, _, _ in found for identifier in some]
-    return ids, np.concatenate([rows for _, rows, _ in found]), found[0][2]
-
-
-def _assign(
-    saved_as: str,
-    pieces: Iterator[tuple[list[str], np.ndarray, EmbeddingSource | None]],
-    output: str,
-) -> None:
+def _assign(saved_as: str, pieces: Iterator[Rows], output: str) -> None:
     from ..io._tables import open_table
     from ..species._saved import check_source, load_clusters
 
     clusterer, saved = load_clusters(saved_as)
     if hasattr(clusterer, "_abundance_scale"):
         raise ValueError(f"{saved_as} was made with abundances: use dnaembed bin --assign.")
-    n_sequences = n_none = 0
-    with open_table(output, _COLUMNS) as table:
-        for ids, rows, source in pieces:
-            if not n_sequences:
+    n_found = n_none = 0
+    with open_table(output, _COLUMNS) as write_rows:
+        for i, (ids, rows, source) in enumerate(pieces):
+            if i == 0:
                 check_source(saved_as, clusterer, saved, source, rows.shape[1])
             labels = clusterer.predict(rows)
-            table.write_rows(zip(ids, labels.tolist(), strict=True))
-            n_sequences += len(ids)
+            write_rows(zip(ids, labels.tolist(), strict=True))
+            n_found += int((labels >= 0).sum())
             n_none += int((labels < 0).sum())
-    logger.info(
-        "Wrote %s: %d sequences assigned, %d in none.", output, n_sequences - n_none, n_none
-    )
+    logger.info("Wrote %s: %d sequences assigned, %d in none.", output, n_found, n_none)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
-
-from typer import Option
+from typing import TYPE_CHECKING, Any
 
 from ._app import command
-from ._options import OUTPUT_FILE, Embedding
+from ._options import OUTPUT_FILE, Embedding, flag, group, option
 
 if TYPE_CHECKING:
     import numpy as np
 
 logger = logging.getLogger("dnaembed")
-
-_SHOTS = (1, 2, 5, 10)
-_N_TEST = 30  # of 40 reads per species, which leaves 10 to learn from
 
 _EXAMPLES = """\
   dnaembed demo
@@ -28,8 +23,7 @@ _EXAMPLES = """\
 _LEGEND = """\
 ARI: agreement of 10 K-means clusters with the species, 1 is perfect, 0 is chance.
 F1 n-shot: macro F1 of a classifier that has seen n reads per species (mean of 5 draws).
-species binned: those that a bin matches with F1 > 0.5, where neither the number of bins nor the
-  threshold is given (as dnaembed bin does); reads in no bin are left out, as in the paper.
+species binned: those that a bin of dnaembed bin matches with F1 > 0.5, as in the paper.
 bundled model: a k-mer network trained by the method of DNABERT-S; other models by --model.
 Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
 
@@ -42,65 +36,60 @@ dnaembed demo --save-reads demo writes such files.
 """
 
 
+@group()
+class Picture:
+    """What is drawn and written."""
+
+    output: str = option(
+        *("The picture.", "PICTURE.png", "--output", "-o"),
+        default="dnaembed_demo.png",
+        mark=OUTPUT_FILE,
+    )
+    save_reads: str | None = option("Instead of all this, write the reads there.", "FOLDER")
+    umap: bool = flag("Draw UMAP, not principal components.")
+
+
 @command(_EXAMPLES)
-def demo(
-    embedding: Embedding,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="PICTURE.png", help="The picture."), OUTPUT_FILE
-    ] = "dnaembed_demo.png",
-    save_reads: Annotated[
-        str | None,
-        Option(
-            metavar="FOLDER",
-            help="Instead of all this, write the reads into a new folder, to try the other "
-            "commands on.",
-        ),
-    ] = None,
-    umap: Annotated[bool, Option("--umap", help="Draw UMAP, not principal components.")] = False,
-) -> None:
+def demo(picture: Picture, embedding: Embedding) -> None:
     """Show what it does, on bundled reads.
 
     Embed 400 real reads of 10 bacteria and draw them; then cluster, classify and bin them and print
     a table of how well that went with each embedder. Needs no network with the bundled model.
     """
+    import pandas as pd
+
     from .. import KmerEmbedder
     from ..benchmark._embedders import model_name
     from ..datasets import load_demo_reads, save_demo_reads
     from ..plotting import new_figure, plot_species, project
     from ..utils._atomic import open_output
 
-    if save_reads is not None:
-        save_demo_reads(save_reads)
-        logger.info("Wrote the reads into the folder %s.", save_reads)
+    if picture.save_reads is not None:
+        save_demo_reads(picture.save_reads)
+        logger.info("Wrote the reads into the folder %s.", picture.save_reads)
         return
     reads = load_demo_reads()
     model = model_name(embedding.model)
-    embedders: dict[str, Any] = {
-        "raw TNF": KmerEmbedder(method="raw"),
-        "canonical TNF": KmerEmbedder(),
-        "TNF-K": KmerEmbedder(method="tnf-k"),
-        model: embedding.embedder(),
-    }
+    names = {"raw TNF": "raw", "canonical TNF": "canonical", "TNF-K": "tnf-k"}
+    embedders: dict[str, Any] = {name: KmerEmbedder(method=m) for name, m in names.items()}
+    embedders[model] = embedding.embedder()
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
     figure, panels = new_figure(2)
-    method = "umap" if umap else "pca"
+    method = "umap" if picture.umap else "pca"
     for panel, name in zip(panels, ("raw TNF", model), strict=True):
-        points, names = project(rows[name], method=method, random_state=embedding.seed)
+        points, axes = project(rows[name], method=method, random_state=embedding.seed)
         legend = panel is panels[-1]
-        plot_species(points, reads.labels, names=names, title=name, legend=legend, ax=panel)
-    with open_output(output, "wb") as file:
+        plot_species(points, reads.labels, names=axes, title=name, legend=legend, ax=panel)
+    with open_output(picture.output, "wb") as file:
         figure.savefig(file, format="png")
-    print(f"Picture: {output}\n", flush=True)
+    print(f"Picture: {picture.output}\n", flush=True)
     scores = {}
     for name in embedders:
         logger.info("Scoring %s ...", name)
         scores[name] = _scores(rows[name], reads.labels, embedding.seed)
-    import pandas as pd
-
-    print(pd.DataFrame(scores, dtype=object).T.rename_axis("embedder").reset_index().to_string(
-        index=False, float_format="{:.3f}".format
-    ))  # fmt: skip
+    table = pd.DataFrame(scores, dtype=object).T.rename_axis("embedder").reset_index()
+    print(table.to_string(index=False, float_format="{:.3f}".format))
     print(f"\n{_LEGEND}", end="")
 
 
@@ -109,7 +98,8 @@ def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, 
     from ..benchmark import clustering_scores, few_shot_scores
     from ..metrics import species_f1_recall
 
-    f1 = few_shot_scores(embeddings, labels, shots=_SHOTS, n_test=_N_TEST)
+    # Of 40 reads per species, 10 are left to learn from.
+    f1 = few_shot_scores(embeddings, labels, shots=(1, 2, 5, 10), n_test=30)
     bins = SpeciesClusterer(random_state=seed).fit_predict(embeddings)
     matched, _ = species_f1_recall(labels, bins)
     return {

@@ -12,11 +12,17 @@ import typer
 
 from ._app import UsageError, app, say
 
-# In the order of the help.
 for _name in (
-    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
-    "info", "demo",
-):  # fmt: skip
+    "embed",
+    "cluster",
+    "bin",
+    "classify",
+    "benchmark",
+    "train",
+    "adapt",
+    "models",
+    "demo",
+):
     import_module(f"._{_name}", __package__)
 
 _EXAMPLES = """\
@@ -31,18 +37,10 @@ Each command explains itself: dnaembed COMMAND --help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the ``dnaembed`` command.
+    """Run the ``dnaembed`` command; those of the process stand for no arguments.
 
-    Parameters
-    ----------
-    argv : sequence of str, default=None
-        Arguments; those of the process if None.
-
-    Returns
-    -------
-    int
-        Exit status: 0, 1 after an error (one line on standard error), 2 after wrong arguments,
-        130 after an interruption.
+    Returns the exit status: 0, 1 after an error (one line on standard error), 2 after wrong
+    arguments, 130 after an interruption.
     """
     try:
         status = parser()(argv, prog_name="dnaembed", standalone_mode=False)

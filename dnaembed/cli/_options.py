@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from typer import Argument, Option
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dnaembed")
 
+T = TypeVar("T")
+
 # A chunk of a stream: enough to batch sequences of like lengths, and small on any machine.
 CHUNK_SEQUENCES = 1 << 13
 CHUNK_BASES = 1 << 26
@@ -23,85 +25,96 @@ CHUNK_BASES = 1 << 26
 # Marks of options that are the place of a file, or of a folder that is new or replaced as a whole.
 # They are checked before the work; options without a mark are inputs, but for these metavars.
 OUTPUT_FILE, OUTPUT_FOLDER = "outputs", "folders"
-NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR"}
+NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 
+REQUIRED = MISSING
 READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd; several are read one after "
     "the other; - is standard input."
 )
 MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
-
-def panel(name: str, *flags: str, **settings: Any) -> Any:
-    """Declare an option under a heading of the help."""
-    return Option(*flags, rich_help_panel=name, **settings)
-
+_JOBS = ("--jobs", "-j", "--threads", "-t")
 
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
-NewFolder = Annotated[
-    str, Option("--output", "-o", metavar="FOLDER", help="A new folder."), OUTPUT_FOLDER
-]
-Model = Annotated[str, panel("Model", metavar="NAME", help=MODEL_HELP)]
-Device = Annotated[
-    str, panel("Model", help="cpu, cuda, cuda:1, mps, ...; auto: the best there is.")
-]
-Seed = Annotated[
-    int, panel("Model", min=0, max=2**32 - 1, metavar="N", help="Of everything random.")
-]
-Jobs = Annotated[
-    int | None,
-    Option(
-        *("--jobs", "-j", "--threads", "-t"),
-        metavar="N",
-        help="Tasks run at a time; -1: one per processor core (default: 1).",
-    ),
-]
 
 
-@dataclass(frozen=True)
+def option(
+    text: str, metavar: str | None = None, *flags: str, default: Any = None, **settings: Any
+) -> Any:
+    """Declare an option as a field of a `group`: its help, metavar and names."""
+    mark = settings.pop("mark", "inputs")
+    info = Option(..., *flags, metavar=metavar, help=text, **settings)
+    return field(default=default, metadata={"info": info, "mark": mark})
+
+
+def flag(text: str, *flags: str) -> Any:
+    """Declare an option without a value."""
+    return option(text, None, *flags, default=False)
+
+
+def group(panel: str | None = None) -> Callable[[type[T]], type[T]]:
+    """Make a class a dataclass whose fields are options, under one heading of the help."""
+
+    def make(kind: type[T]) -> type[T]:
+        made: Any = dataclass(frozen=True, kw_only=True)(kind)
+        for one in fields(made):
+            info = one.metadata["info"]
+            info.rich_help_panel = info.rich_help_panel or panel
+            info.param_decls = info.param_decls or (f"--{one.name.replace('_', '-')}",)
+        return made
+
+    return make
+
+
+@group("Messages")
 class Messages:
     """What is shown."""
 
-    quiet: Annotated[bool, panel("Messages", "--quiet", "-q", help="Show warnings only.")] = False
-    debug: Annotated[
-        bool,
-        panel(
-            "Messages", "--debug", help="Show the traceback of an error (or set DNAEMBED_DEBUG=1)."
-        ),
-    ] = False
+    quiet: bool = flag("Show warnings only.", "--quiet", "-q")
+    debug: bool = flag("Show the traceback of an error (or set DNAEMBED_DEBUG=1).")
 
 
-@dataclass(frozen=True)
-class Embedding:
+@group("Model")
+class Computing:
+    """On which device, from which seed."""
+
+    device: str = option("cpu, cuda, cuda:1, mps, ...; auto: the best there is.", default="auto")
+    seed: int = option("Of everything random.", "N", default=0, min=0, max=2**32 - 1)
+
+
+@group("Model")
+class Model(Computing):
+    """Which model."""
+
+    model: str = option(MODEL_HELP, "NAME", default="default")
+
+
+@group("Model")
+class Jobs:
+    """How many tasks at a time."""
+
+    jobs: int | None = option(
+        "Chunks at a time; -1: one per core, the default of k-mer models (others: 1).", "N", *_JOBS
+    )
+
+
+@group("Model")
+class Embedding(Jobs, Model):
     """How sequences are embedded."""
 
-    model: Model = "default"
-    device: Device = "auto"
-    strand: Annotated[
-        Literal["forward", "both"],
-        panel(
-            "Model",
-            help="both: average over the sequence and its reverse complement; without effect on "
-            "models that treat both alike, as the bundled one does.",
-        ),
-    ] = "forward"
-    jobs: Jobs = None
-    seed: Seed = 0
+    strand: Literal["forward", "both"] = option(
+        "both: the mean of both strands, which the bundled model treats alike.", default="forward"
+    )
 
     def embedder(self) -> DNABertSEmbedder:
         """Build the embedder that the options describe."""
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
-        return DNABertSEmbedder(
-            self.model,
-            device=self.device,
-            strand=self.strand,
-            n_jobs=self.jobs,
-            random_state=self.seed,
-            cache=None,
-        )
+        how: Any = {"device": self.device, "strand": self.strand, "n_jobs": self.jobs}
+        return DNABertSEmbedder(self.model, **how, random_state=self.seed, cache=None)
 
     def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""
@@ -111,10 +124,10 @@ class Embedding:
 
     def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
         """Describe what a fitted embedder makes of sequences."""
-        from ..species._saved import source_of_embedder
+        from ..species._saved import EmbeddingSource
 
-        both = self.strand == "both"
-        return source_of_embedder(embedder, both_strands=both, model=self.model)
+        model, both = embedder.backbone_, self.strand == "both"
+        return EmbeddingSource(model.fingerprint(), model.window_size, both, self.model)
 
 
 @contextmanager
@@ -128,51 +141,38 @@ def naming(ids: Sequence[str]) -> Iterator[None]:
         raise NotFiniteError(error.reason, ids[int(error.which)]) from None
 
 
-@dataclass(frozen=True)
+@group("Training")
 class Optimising:
     """What every training has; None: the library's default."""
 
-    mixed_precision: Annotated[
-        Literal["fp32", "bf16", "fp16"] | None,
-        panel("Training", help="Of matrix products (default: fp32)."),
-    ] = None
-    budget: Annotated[
-        int | None,
-        panel(
-            "Training",
-            min=1,
-            metavar="N",
-            help="Tokens (k-mer models: sequences) that pass through the model at once; larger "
-            "batches are computed in pieces, with the same gradients (default: as many as suit "
-            "the model).",
-        ),
-    ] = None
-
-    def given(self) -> dict[str, Any]:
-        """Return what was given, by name."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    mixed_precision: Literal["fp32", "bf16", "fp16"] | None = option(
+        "Of matrix products (default: fp32)."
+    )
+    budget: int | None = option(
+        "Tokens (k-mer models: sequences) in the model at once; larger batches are computed in "
+        "pieces, with the same gradients (default: as many as suit the model).",
+        "N",
+        min=1,
+    )
 
 
-@dataclass(frozen=True)
-class Reading:
+def given(options: Any) -> dict[str, Any]:
+    """Return the options of a group that were given, by name."""
+    return {name: value for name, value in vars(options).items() if value is not None}
+
+
+@group("Reading")
+class SkipEmpty:
+    """Whether sequence files may hold empty records."""
+
+    skip_empty: bool = flag("Leave records without a base out, with a warning, do not stop.")
+
+
+@group("Reading")
+class Reading(SkipEmpty):
     """What sequence files may hold."""
 
-    skip_empty: Annotated[
-        bool,
-        panel(
-            "Reading",
-            "--skip-empty",
-            help="Leave records without a base out, with a warning, instead of stopping.",
-        ),
-    ] = False
-    allow_duplicate_ids: Annotated[
-        bool,
-        panel(
-            "Reading",
-            "--allow-duplicate-ids",
-            help="Accept records with the same identifier, as the two files of paired reads have.",
-        ),
-    ] = False
+    allow_duplicate_ids: bool = flag("Accept equal identifiers, as the two files of pairs have.")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -199,34 +199,17 @@ class Reading:
             yield list(ids), list(sequences)
 
 
-@dataclass(frozen=True)
+@group("Hub")
 class Hub:
     """Where a model is looked for."""
 
-    revision: Annotated[
-        str | None, panel("Hub", metavar="NAME", help="Branch, tag or commit of a hub model.")
-    ] = None
-    cache_dir: Annotated[
-        str | None, panel("Hub", metavar="DIR", help="Where downloads are kept.")
-    ] = None
-    offline: Annotated[
-        bool, panel("Hub", "--offline", help="Use what was downloaded before, never go online.")
-    ] = False
-    sha256: Annotated[
-        list[str] | None,
-        panel(
-            "Hub",
-            metavar="HEX",
-            help="Stop unless the weights have this sha256; once for each file of weights.",
-        ),
-    ] = None
+    revision: str | None = option("Branch, tag or commit of a hub model.", "NAME")
+    cache_dir: str | None = option("Where downloads are kept.", "DIR")
+    offline: bool = flag("Use what was downloaded before, never go online.")
+    sha256: list[str] | None = option("Stop unless the weights have it; may be repeated.", "HEX")
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments of `dnaembed.backbones.load_backbone`."""
-        return {
-            "revision": self.revision,
-            "cache_dir": self.cache_dir,
-            "local_files_only": self.offline,
-            "sha256": self.sha256 or None,
-        }
+        where = {"revision": self.revision, "cache_dir": self.cache_dir}
+        return where | {"local_files_only": self.offline, "sha256": self.sha256 or None}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from ._options import OUTPUT_FILE, panel
+from ._options import OUTPUT_FILE, group, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,45 +15,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dnaembed")
 
-_ROWS_AT_A_TIME = 1 << 14
 
-
-@dataclass(frozen=True)
+@group("Scale")
 class Scale:
     """Embeddings made before, and groups for new sequences."""
 
-    embeddings: Annotated[
-        str | None,
-        panel(
-            "Scale",
-            metavar="ROWS.npy",
-            help="Take the embeddings that dnaembed embed wrote, by their identifiers; they stay "
-            "on disk as far as possible.",
-        ),
-    ] = None
-    save: Annotated[
-        str | None,
-        panel("Scale", metavar="FILE", help="Keep the groups there, as safetensors, for --assign."),
-        OUTPUT_FILE,
-    ] = None
-    assign: Annotated[
-        str | None,
-        panel(
-            "Scale",
-            metavar="FILE",
-            help="Sort into the groups of an earlier --save, found with the same model, instead of "
-            "finding new ones.",
-        ),
-    ] = None
+    embeddings: str | None = option(
+        "Take rows that dnaembed embed wrote, by their identifiers.", "ROWS.npy"
+    )
+    save: str | None = option(
+        "Keep the groups there, as safetensors, for --assign.", "FILE", mark=OUTPUT_FILE
+    )
+    assign: str | None = option(
+        "Sort into the groups of an earlier --save, found with the same model.", "FILE"
+    )
 
     def refuse_with_assign(self, **given: object) -> None:
         """Raise if ``--assign`` comes with an option about how groups are found."""
         for name, value in {"save": self.save, **given}.items():
             if self.assign is not None and value is not None:
-                raise ValueError(
-                    f"--assign {self.assign} takes the groups as they were saved, without "
-                    f"--{name.replace('_', '-')}."
-                )
+                without = f"without --{name.replace('_', '-')}"
+                raise ValueError(f"--assign {self.assign} takes groups as saved, {without}.")
 
 
 def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]:
@@ -63,15 +44,15 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
 
     from ..io import SequenceFileError, read_embeddings
     from ..species._saved import source_of_file
+    from ..utils._rows import row_blocks
 
     ids, rows = read_embeddings(path, mmap_mode="r")
-    for start in range(0, len(rows), _ROWS_AT_A_TIME):
-        finite = np.isfinite(rows[start : start + _ROWS_AT_A_TIME]).all(axis=1)
+    for block in row_blocks(len(rows), rows.itemsize * rows.shape[1]):
+        finite = np.isfinite(rows[block]).all(axis=1)
         if not finite.all():
-            row = start + int(finite.argmin())
-            raise SequenceFileError(
-                f"{path}: the embedding of {ids[row]!r} (row {row + 1}) is not finite."
-            )
+            row = block.start + int(finite.argmin())
+            which = f"the embedding of {ids[row]!r} (row {row + 1})"
+            raise SequenceFileError(f"{path}: {which} is not finite.")
     logger.info("%s embeddings of %d columns.", f"{len(rows):,}", rows.shape[1])
     return ids, rows, source_of_file(path, rows)
 

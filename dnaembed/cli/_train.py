@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
 from ._app import command
-from ._options import Device, Optimising, Seed, panel
+from ._options import Computing, Optimising, flag, given, group, option
 
 _EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
@@ -28,67 +27,48 @@ A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] 
 """
 
 
-@dataclass(frozen=True)
+@group("Genomes")
 class Genomes:
     """Which genomes."""
 
-    catalog: Annotated[
-        str | None, panel("Genomes", metavar="TSV", help="Default: catalog.tsv in GENOMES.")
-    ] = None
-    labels: Annotated[
-        str | None,
-        panel(
-            "Genomes", metavar="TSV", help="Path in GENOMES, tab, species; in place of a catalogue."
-        ),
-    ] = None
-    split: Annotated[
-        str | None, panel("Genomes", metavar="NAME", help="Train on this split of the catalogue.")
-    ] = None
-    validation_split: Annotated[
-        str | None,
-        panel("Genomes", metavar="NAME", help="Measure the loss on this split, of other species."),
-    ] = None
+    catalog: str | None = option("Default: catalog.tsv in GENOMES.", "TSV")
+    labels: str | None = option("Path in GENOMES, tab, species; in place of a catalogue.", "TSV")
+    split: str | None = option("Train on this split of the catalogue.", "NAME")
+    validation_split: str | None = option("Measure the loss on this split.", "NAME")
 
 
-@dataclass(frozen=True)
+@group("Model")
+class Start(Computing):
+    """What the model is made of."""
+
+    architecture: Literal["kmer_profile", "dnabert"] | None = option(
+        "Of a new model (default: kmer_profile)."
+    )
+    model: str | None = option("Start from this model instead.", "NAME")
+
+
+@group("Training")
 class Training(Optimising):
     """What a recipe has in its section training; None: as the recipe says."""
 
-    n_steps: Annotated[
-        int | None,
-        panel("Training", "--steps", min=1, metavar="N", help="Optimiser steps (default: 5000)."),
-    ] = None
-    batch_size: Annotated[
-        int | None, panel("Training", min=1, metavar="N", help="Pairs per step (default: 256).")
-    ] = None
-    learning_rate: Annotated[
-        float | None, panel("Training", metavar="X", help="Highest, of the model (default: 0.001).")
-    ] = None
-    loss: Annotated[
-        Literal["c2lr", "weighted_simclr", "mi_mix", "i_mix", "supcon"] | None,
-        panel("Training", help="What is minimised (default: c2lr)."),
-    ] = None
-    temperature: Annotated[
-        float | None, panel("Training", metavar="X", help="Of the loss (default: 0.05).")
-    ] = None
-    checkpoint_every: Annotated[
-        int | None,
-        panel("Training", min=1, metavar="N", help="Steps between checkpoints (default: 500)."),
-    ] = None
-    eval_every: Annotated[
-        int | None,
-        panel("Training", min=1, metavar="N", help="Steps between validations (default: none)."),
-    ] = None
-    n_workers: Annotated[
-        int | None,
-        panel(
-            "Training",
-            "--workers",
-            min=1,
-            metavar="N",
-            help="Threads that prepare batches (default: 1).",
-        ),
-    ] = None
+    n_steps: int | None = option("Optimiser steps (default: 5000).", "N", "--steps", min=1)
+    batch_size: int | None = option("Pairs per step (default: 256).", "N", min=1)
+    learning_rate: float | None = option("Highest, of the model (default: 0.001).", "X")
+    loss: Literal["c2lr", "weighted_simclr", "mi_mix", "i_mix", "supcon"] | None = option(
+        "What is minimised (default: c2lr)."
+    )
+    temperature: float | None = option("Of the loss (default: 0.05).", "X")
+    checkpoint_every: int | None = option("Steps between checkpoints (default: 500).", "N", min=1)
+    eval_every: int | None = option("Steps between validations (default: none).", "N", min=1)
+    n_workers: int | None = option("Threads that prepare (default: 1).", "N", "--workers", min=1)
+
+
+@group()
+class Run:
+    """Where it is told what to do, and whether it has begun."""
+
+    resume: bool = flag("Resume from the newest checkpoint in RUN.")
+    config: str | None = option("Recipe, .toml or .json.", "RECIPE")
 
 
 @command(_EXAMPLES)
@@ -98,21 +78,10 @@ def train(
         Argument(metavar="GENOMES", help="Folder of genomes; several have a catalogue each."),
     ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
+    run: Run,
     data: Genomes,
     training: Training,
-    resume: Annotated[
-        bool, Option("--resume", help="Resume from the newest checkpoint in RUN.")
-    ] = False,
-    config: Annotated[str | None, Option(metavar="RECIPE", help="Recipe, .toml or .json.")] = None,
-    architecture: Annotated[
-        Literal["kmer_profile", "dnabert"] | None,
-        panel("Model", help="Of a new model (default: kmer_profile)."),
-    ] = None,
-    model: Annotated[
-        str | None, panel("Model", metavar="NAME", help="Start from this model instead.")
-    ] = None,
-    device: Device = "auto",
-    seed: Seed = 0,
+    start: Start,
 ) -> None:
     """Train a model on folders of genomes.
 
@@ -122,20 +91,13 @@ def train(
     from ..training import train_model
     from ..training._recipe import merge_recipes, read_recipe
 
-    if model is not None and architecture is not None:
+    if start.model is not None and start.architecture is not None:
         raise ValueError("--model has its own architecture: give one of --model, --architecture.")
-    start = {"architecture": architecture, "path": model}
+    begin = {"architecture": start.architecture, "path": start.model}
     options = {
-        "model": {name: value for name, value in start.items() if value is not None},
-        "training": training.given(),
+        "model": {name: value for name, value in begin.items() if value is not None},
+        "training": given(training),
     }
-    given = read_recipe(config) if config is not None else {}
-    train_model(
-        genomes,
-        merge_recipes(given, options),
-        output,
-        **vars(data),
-        resume=resume,
-        device=device,
-        seed=seed,
-    )
+    recipe = merge_recipes(read_recipe(run.config) if run.config is not None else {}, options)
+    where: Any = {"resume": run.resume, "device": start.device, "seed": start.seed}
+    train_model(genomes, recipe, output, **vars(data), **where)

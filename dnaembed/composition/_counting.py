@@ -34,13 +34,11 @@ def kmer_counts(
     sequences : sequence of str
         Sequences as `dnaembed.check_sequences` returns them.
     k : int or sequence of int
-        Length of the k-mers, from 1 to 12. For several lengths the columns are concatenated in
-        the given order; the bases are read once.
+        Length of the k-mers, from 1 to 12; columns of several lengths are concatenated.
     canonical : bool, default=True
-        Whether a k-mer and its reverse complement are one: the column is that of the
-        lexicographically smaller of the two (A < C < G < T), and the counts of a sequence and its
-        reverse complement are equal. A palindrome counts once per occurrence. If False, all
-        ``4**k`` k-mers have a column.
+        Whether a k-mer and its reverse complement are one, in the column of the lexicographically
+        smaller (A < C < G < T). A palindrome counts once per occurrence. If False, all ``4**k``
+        k-mers have a column.
 
     Returns
     -------
@@ -61,8 +59,6 @@ def kmer_counts(
     array([[2, 1, 0, 0, 0, 0, 1, 0, 0, 0]], dtype=uint32)
     >>> kmer_names(2)
     ['AA', 'AC', 'AG', 'AT', 'CA', 'CC', 'CG', 'GA', 'GC', 'TA']
-    >>> kmer_counts(["AACGNTT"], [1, 2], canonical=False).shape
-    (1, 20)
     """
     if isinstance(sequences, str):
         raise TypeError("A sequence of strings is expected, got a single string.")
@@ -84,10 +80,8 @@ def kmer_names(k: int | Sequence[int], *, canonical: bool = True) -> list[str]:
 
     Parameters
     ----------
-    k : int or sequence of int
-        Length of the k-mers, from 1 to 12, or several lengths.
-    canonical : bool, default=True
-        Whether a k-mer and its reverse complement share a column.
+    k, canonical : int or sequence of int, and bool, default=True
+        As there.
 
     Returns
     -------
@@ -138,16 +132,13 @@ def count_bases(
     canonical: bool = True,
 ) -> None:
     """Count the k-mers of sequences that lie one after the other in one array of ASCII codes."""
-    longest = max(ks)
-    columns = [fold_columns(k, canonical) for k in ks]
-    starts = np.cumsum([0] + [n_kmers(k, canonical) for k in ks])[:-1]
     _count(
         bases,
         np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
         np.asarray(ks, dtype=np.int64),
-        longest,
-        np.concatenate(columns),
-        starts.astype(np.int64),
+        max(ks),
+        np.concatenate([fold_columns(k, canonical) for k in ks]),
+        np.cumsum([0] + [n_kmers(k, canonical) for k in ks])[:-1].astype(np.int64),
         BASE_CODES,
         out,
     )

@@ -18,8 +18,7 @@ def tnf_k_basis(k: int = 4) -> np.ndarray:
     The frequencies of a long double-stranded molecule obey linear laws: they add up to one, a
     k-mer is as frequent as its reverse complement, and each (k-1)-mer begins as many k-mers as it
     ends. What is left has 103 dimensions for tetranucleotides (TNF-K; Kislyuk et al., BMC
-    Bioinformatics 2009, 10:316). The laws are written down and their null space is computed:
-    no table of numbers in a fixed base order can be mixed up.
+    Bioinformatics 2009, 10:316).
 
     Parameters
     ----------
@@ -40,19 +39,17 @@ def tnf_k_basis(k: int = 4) -> np.ndarray:
     """
     kmers = ["".join(letters) for letters in product("ACGT", repeat=k)]
     column = {kmer: i for i, kmer in enumerate(kmers)}
-    laws = [np.ones(len(kmers))]
-    for kmer in kmers:
-        law = np.zeros(len(kmers))
-        law[column[kmer]] += 1
-        law[column[reverse_complement(kmer)]] -= 1
-        laws.append(law)
-    for stem in ("".join(letters) for letters in product("ACGT", repeat=k - 1)):
-        law = np.zeros(len(kmers))
+    n = len(kmers)
+    laws = np.zeros((1 + n + n // 4, n))
+    laws[0] = 1
+    for row, kmer in enumerate(kmers, 1):
+        laws[row, column[kmer]] += 1
+        laws[row, column[reverse_complement(kmer)]] -= 1
+    for row, stem in enumerate(kmers[::4], 1 + n):  # without their last letter, an A
         for base in "ACGT":
-            law[column[base + stem]] += 1
-            law[column[stem + base]] -= 1
-        laws.append(law)
-    basis = _settle(null_space(np.array(laws)))
+            laws[row, column[base + stem[:-1]]] += 1
+            laws[row, column[stem[:-1] + base]] -= 1
+    basis = _settle(null_space(laws))
     basis.setflags(write=False)
     return basis
 

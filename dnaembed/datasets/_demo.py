@@ -33,30 +33,21 @@ Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial 
 """
 
 
-def load_demo_reads(
-    *, errors: bool = False, return_X_y: bool = False, as_frame: bool = False
-) -> Any:
+def load_demo_reads(*, return_X_y: bool = False) -> Any:
     """Load real genome fragments of 10 bacteria.
 
     Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
-    They are part of the package; ``DESCR`` has their provenance.
 
     Parameters
     ----------
-    errors : bool, default=False
-        Load every fourth fragment only, with 2, 5 or 10 % sequencing errors.
     return_X_y : bool, default=False
         Return sequences and species alone.
-    as_frame : bool, default=False
-        Return sequences and species as pandas Series with the identifiers as index, and both in a
-        DataFrame.
 
     Returns
     -------
     Bunch
-        With ``ids`` (list of str), ``sequences`` (list of str), ``labels`` (ndarray of str, the
-        species of each), ``DESCR`` (str) and, if `as_frame`, ``frame`` (DataFrame). 400 reads, or
-        100 with `errors`. If `return_X_y`, the tuple ``(sequences, labels)`` instead.
+        With ``ids`` and ``sequences`` (lists of str), ``labels`` (ndarray of str, the species of
+        each) and ``DESCR`` (str, the provenance). If `return_X_y`, ``(sequences, labels)`` instead.
 
     Examples
     --------
@@ -64,29 +55,15 @@ def load_demo_reads(
     >>> reads = load_demo_reads()
     >>> len(reads.sequences), len(set(reads.labels))
     (400, 10)
-    >>> X, y = load_demo_reads(return_X_y=True, as_frame=True)
-    >>> y.head(2)
-    id
-    read_0000    Klebsiella pneumoniae
-    read_0001         Escherichia coli
-    Name: species, dtype: ...
     """
     folder = files(__package__) / "data"
-    name = "demo_reads_errors.fastq.gz" if errors else "demo_reads.fasta.gz"
-    with as_file(folder / name) as reads, as_file(folder / "demo_labels.tsv") as table:
+    with as_file(folder / "demo_reads.fasta.gz") as reads, as_file(folder / "demo_labels.tsv") as t:
         ids, sequences = read_sequences(reads)
-        labels: Any = np.array(labels_of(ids, read_labels(table)))
-    found = Bunch(ids=ids, sequences=sequences, labels=labels)
-    if as_frame:
-        import pandas as pd
-
-        index = pd.Index(ids, name="id")
-        found.frame = pd.DataFrame({"sequence": sequences, "species": labels}, index=index)
-        found.sequences, found.labels = found.frame["sequence"], found.frame["species"]
+        labels = np.array(labels_of(ids, read_labels(t)))
     if return_X_y:
-        return found.sequences, found.labels
-    found.DESCR = (folder / "README.md").read_text(encoding="utf-8")
-    return found
+        return sequences, labels
+    description = (folder / "README.md").read_text(encoding="utf-8")
+    return Bunch(ids=ids, sequences=sequences, labels=labels, DESCR=description)
 
 
 def save_demo_reads(folder: str | os.PathLike[str]) -> None:
@@ -95,29 +72,17 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     folder : path-like
-        A new folder, complete or absent. One that an earlier call wrote stays as it is.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a file of this name, or a folder with something else in it.
-
-    Notes
-    -----
-    The folder holds ``reads.fastq.gz``, ``species.tsv``, ``known.fasta``, ``known.tsv``,
-    ``coverage.tsv`` and ``genomes/``; its ``README.md`` says what they are.
+        A new folder, complete or absent; its ``README.md`` says what the files are. One that an
+        earlier call wrote stays as it is, and anything else of this name raises FileExistsError.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
+    >>> import os, tempfile
     >>> from dnaembed.datasets import save_demo_reads
-    >>> from dnaembed.io import read_sequences
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save_demo_reads(Path(folder) / "demo")
-    ...     ids, reads = read_sequences(Path(folder) / "demo" / "reads.fastq.gz")
-    >>> len(reads)
-    350
+    ...     save_demo_reads(f"{folder}/demo")
+    ...     sorted(name for name in os.listdir(f"{folder}/demo") if name.endswith(".tsv"))
+    ['coverage.tsv', 'known.tsv', 'species.tsv']
     """
     target = Path(folder)
     readme = target / "README.md"
@@ -125,8 +90,6 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
         return
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; a new folder is expected.")
-    if not target.absolute().parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {target}: there is no folder {target.parent}.")
     reads = load_demo_reads()
     ids, sequences, labels = np.array(reads.ids), np.array(reads.sequences), reads.labels
     rng = np.random.default_rng(0)
@@ -137,7 +100,6 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     coverage = 20 * np.exp(rng.normal(0, 1, (codes.max() + 1, _SAMPLES)))[codes]
     coverage *= rng.lognormal(0, 0.3, coverage.shape)
     with atomic_folder(target) as path:
-        path.mkdir(exist_ok=True)
         (path / "README.md").write_text(_SAVED, encoding="utf-8")
         fastq = "".join(
             f"@{i}\n{sequence}\n+\n{'I' * len(sequence)}\n"
@@ -150,14 +112,12 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
             write_labels(path / f"{name}.tsv", ids[some].tolist(), labels[some], columns=columns)
         write_fasta(path / "known.fasta", ids[known], sequences[known])
         samples = [f"sample{i + 1}" for i in range(_SAMPLES)]
-        with open_table(path / "coverage.tsv", ["id", *samples]) as table:
-            table.write_rows(
-                [i, *(f"{value:.2f}" for value in row)]
-                for i, row in zip(ids[rest], coverage, strict=True)
-            )
+        with open_table(path / "coverage.tsv", ["id", *samples]) as write_rows:
+            texts = np.char.mod("%.2f", coverage).tolist()
+            write_rows([i, *row] for i, row in zip(ids[rest], texts, strict=True))
         (path / "genomes").mkdir()
-        with open_table(path / "genomes" / "catalog.tsv", ["path", "label"]) as table:
+        with open_table(path / "genomes" / "catalog.tsv", ["path", "label"]) as write_rows:
             for name in np.unique(labels).tolist():
                 file = name.replace(" ", "_") + ".fasta"
                 write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
-                table.write_rows([[file, name]])
+                write_rows([[file, name]])

@@ -1,8 +1,7 @@
 """Embeddings kept per sequence, so that folds, grids and runs embed nothing twice.
 
-A key is a digest of everything that an embedding depends on: the sequence, the fingerprint of the
-model and the pooling parameters. Caching a whole `transform` (as ``Pipeline(memory=...)`` does)
-misses as soon as one read of a fold differs.
+A key is a digest of everything that an embedding depends on. Caching a whole `transform` (as
+``Pipeline(memory=...)`` does) misses as soon as one read of a fold differs.
 """
 
 from __future__ import annotations
@@ -29,10 +28,7 @@ _SQL_VARIABLES = 500  # well below the least limit of any SQLite build
 def embedding_keys(sequences: Iterable[str], context: str) -> list[bytes]:
     """Digest each sequence together with what else decides its embedding."""
     salt = hashlib.blake2b(context.encode(), digest_size=16).digest()
-    return [
-        hashlib.blake2b(sequence.encode(), key=salt, digest_size=16).digest()
-        for sequence in sequences
-    ]
+    return [hashlib.blake2b(s.encode(), key=salt, digest_size=16).digest() for s in sequences]
 
 
 class MemoryCache:
@@ -46,12 +42,10 @@ class MemoryCache:
 
     def get(self, keys: Iterable[bytes], size: int) -> dict[bytes, np.ndarray]:
         """Return the vectors that are there, and mark them as used."""
-        found = {}
         with self._lock:
-            for key in keys:
-                if key in self._vectors:
-                    self._vectors.move_to_end(key)
-                    found[key] = self._vectors[key]
+            found = {key: self._vectors[key] for key in keys if key in self._vectors}
+            for key in found:
+                self._vectors.move_to_end(key)
         return found
 
     def put(self, vectors: Mapping[bytes, np.ndarray]) -> None:
@@ -75,17 +69,13 @@ class MemoryCache:
 class DiskCache:
     """Vectors in one SQLite file in a folder: safe with many processes, whole after a crash.
 
-    A file that is damaged, read-only, of another program or on a full disk is no error: what can be
-    read of it is used, and a warning says once per process what is wrong.
+    What is wrong with the file is logged once per process; what can be read is used.
     """
 
     _complained: set[Path] = set()  # noqa: RUF012 - shared by all instances
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self._path = Path(folder) / "embeddings.sqlite"
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=30)
 
     def _complain(self, reason: object) -> None:
         if self._path not in self._complained:
@@ -100,7 +90,7 @@ class DiskCache:
         try:
             if not self._path.exists():
                 return found
-            with closing(self._connect()) as connection:
+            with closing(sqlite3.connect(self._path, timeout=30)) as connection:
                 for start in range(0, len(keys), _SQL_VARIABLES):
                     part = keys[start : start + _SQL_VARIABLES]
                     marks = ",".join("?" * len(part))
@@ -123,7 +113,7 @@ class DiskCache:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection, connection:
+            with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
                     " WITHOUT ROWID"
@@ -138,9 +128,9 @@ _memory = MemoryCache()
 
 def open_cache(cache: str | PathLike[str] | None) -> MemoryCache | DiskCache | None:
     """Return the cache that a ``cache`` parameter names: None, ``"memory"`` or a folder."""
-    if cache is None or cache == "memory":
-        return None if cache is None else _memory
-    return DiskCache(cache)
+    if cache is None:
+        return None
+    return _memory if cache == "memory" else DiskCache(cache)
 
 
 def embed_through_cache(

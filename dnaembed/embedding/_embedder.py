@@ -17,8 +17,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..backbones import Backbone
-from ..backbones._device import DTYPES, move, resolve_device, resolve_dtype
+from ..backbones import Backbone, load_backbone, shared_backbone
+from ..backbones._device import DTYPES, resolve_device, resolve_dtype
 from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
 from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
@@ -28,64 +28,47 @@ from ._workers import ModelName
 class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     """Embed DNA sequences so that those of one species lie close together.
 
-    Works out of the box with the model that ships with the package, with any folder written by
-    `dnaembed.backbones.Backbone.save` or ``dnaembed convert``, and with published DNABERT-2 and
-    DNABERT-S checkpoints, which are loaded without running code from the hub.
+    Takes the model that ships with the package, folders written by `save_model` or ``dnaembed
+    convert``, and published DNABERT-2 and DNABERT-S checkpoints, without running their code.
 
     Parameters
     ----------
     model : str or path-like, default="default"
         Name of a bundled model, a folder, or a Hugging Face hub id such as
         ``"zhihan1996/DNABERT-S"``.
-
     revision : str, default=None
         Branch, tag or commit of a hub model.
-
     cache_dir : str or path-like, default=None
         Where downloads are kept; the hub's own default if None.
-
     local_files_only : bool, default=False
         Never go online: use what was downloaded before.
-
     window_size : int, None or "auto", default="auto"
-        Longest piece, in bp, that the model sees in one pass. Longer sequences are cut into
-        windows of equal length; their embedding is the length-weighted mean. ``"auto"`` takes
-        what the model recommends, None never cuts.
-
+        Longest piece, in bp, that the model sees in one pass. The embedding of a longer sequence is
+        the length-weighted mean of equal windows. ``"auto"`` is the model's own, None never cuts.
     strand : {"forward", "both"}, default="forward"
-        ``"both"`` averages the embeddings of the sequence and its reverse complement. Without
-        effect on models that see both strands alike by construction, as the bundled ones.
-
+        ``"both"`` averages the embeddings of the sequence and its reverse complement, which the
+        bundled model sees alike in any case.
     normalize : bool, default=False
         Scale rows to unit length.
-
     batch_tokens : int or "auto", default="auto"
-        Tokens (transformers) or sequences (k-mer models) in a batch. Halved,
-        with a warning, when memory runs out. Does not change the result beyond rounding.
-
+        Tokens (transformers) or sequences (k-mer models) in a batch; halved, with a warning, when
+        memory runs out.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best of them.
-
-    dtype : {"auto", "float32", "float16", "bfloat16", "int8"}, default="auto"
+    dtype : {"auto", "float32", "float16", "bfloat16"}, default="auto"
         Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
-        ``"int8"`` rounds the linear layers of a transformer, for speed on a CPU; not with
-        `fine_tuner`. Embeddings are returned as float32.
-
+        Embeddings are returned as float32.
     cache : str, path-like or None, default="memory"
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
-        estimators of the process (so that folds and grid points embed nothing twice), a folder
-        keeps them across runs and processes, None keeps nothing.
-
+        estimators of the process, a folder keeps them across runs, None keeps nothing.
     n_jobs : int, default=None
-        Chunks of sequences embedded at a time; see :term:`n_jobs`. Threads, unless
-        `joblib.parallel_config` names another backend: ``"loky"`` for processes, ``"dask"`` for a
-        cluster. Each process loads the model once, by the same name or folder, so that a
-        fine-tuned model must be saved (`save_model`) and given as `model` for that.
-
+        Chunks of sequences embedded at a time; see :term:`n_jobs`. None is one, or with a k-mer
+        model on a CPU as many as there are cores. Threads, unless
+        `joblib.parallel_config` names another backend, whose processes load the model by its name:
+        a fine-tuned one must be saved (`save_model`) and given as `model` for that.
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
-        sequences, and to `y` where given. With None, `fit` leaves the model as it is.
-
+        sequences, and to `y` where given.
     random_state : int, RandomState instance or None, default=None
         Seed of the fine-tuning; nothing else here is random.
 
@@ -93,7 +76,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     ----------
     fine_tuner_ : object
         The fitted fine-tuner; only with `fine_tuner`.
-
     backbone_ : Backbone
         The model in use.
 
@@ -105,9 +87,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Sequences are normalised first (`dnaembed.normalize_sequence`): any case, ``U`` is ``T``, IUPAC
-    codes are ``N``, gaps are removed. Each distinct sequence is embedded once. Transformers average
-    the last hidden states over all tokens, ``[CLS]`` and ``[SEP]`` included, as the paper does.
+    Sequences are normalised first (`dnaembed.normalize_sequence`), and each distinct one is
+    embedded once. Transformers average the last hidden states over all tokens, ``[CLS]`` and
+    ``[SEP]`` included, as the paper does.
 
     References
     ----------
@@ -137,7 +119,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         "normalize": ["boolean"],
         "batch_tokens": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "device": [str],
-        "dtype": [StrOptions({"auto", "int8", *DTYPES})],
+        "dtype": [StrOptions({"auto", *DTYPES})],
         "cache": [str, PathLike, None],
         "n_jobs": [Integral, None],
         "fine_tuner": [HasMethods(["fine_tune"]), None],
@@ -198,24 +180,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Fit, or continue fine-tuning from where the last call stopped.
+        """Fit, or continue fine-tuning where the last call stopped; parameters as for `fit`.
 
-        Parameters
-        ----------
-        X : iterable of str of length n_samples
-            DNA sequences.
-        y : array-like of shape (n_samples,), default=None
-            Labels for the fine-tuner; ignored without one.
-
-        Returns
-        -------
-        self : object
-            The fitted embedder.
-
-        Raises
-        ------
-        TypeError
-            If the fine-tuner has no method ``partial_fine_tune``.
+        The fine-tuner needs a method ``partial_fine_tune`` for that.
         """
         sequences = check_sequences(X)
         if not hasattr(self, "_tuned_backbone"):
@@ -245,7 +212,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self)
         backbone = self._backbone()
         options = self._options(backbone)
-        context = f"{backbone.fingerprint()} {backbone.precision} {backbone.model.device.type} "
+        model = backbone.model
+        context = f"{backbone.fingerprint()} {model.dtype} {model.device.type} "
         context += f"window={options.window_size} both={options.both_strands}"
         embeddings = embed_through_cache(
             check_sequences(X),
@@ -276,18 +244,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         paths : path-like, binary file, or iterable of these
             One or several files, as for `dnaembed.io.read_sequences`.
         output : path-like
-            A name that ends in ``.npy``. The identifiers go beside it, into ``.ids.txt``, one a
-            line, and a ``.manifest.json`` that says what the rows were made by. Until all is
-            done, everything lies in the folder ``OUT.npy.parts``.
+            ``OUT.npy``. Beside it come ``OUT.ids.txt``, an identifier per line, and
+            ``OUT.manifest.json``, which says what the rows were made by. Until all is done,
+            everything lies in the folder ``OUT.npy.parts``.
         dtype : {"float32", "float16"}, default="float32"
             Of the file.
         shard : str, default=None
-            ``"3/64"`` embeds the third of every 64 parts of two million bases that the input is
-            cut into; `dnaembed.io.merge_shards` joins them again.
+            ``"3/64"`` embeds the third of every 64 parts of two million bases;
+            `dnaembed.io.merge_shards` joins them again.
         resume : bool, default=True
-            Continue where an earlier call was stopped: the input is read again from
-            its start, and checked, but no part is embedded twice. Other settings are refused. If
-            False, earlier parts are deleted.
+            Continue where an earlier call with the same settings was stopped; the input is read
+            and checked from its start. False deletes earlier parts.
         skip_empty : bool, default=False
             Leave records without a base out and log how many, instead of raising.
         duplicate_ids : {"error", "allow"}, default="error"
@@ -296,7 +263,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Returns
         -------
         numpy.memmap of shape (n_sequences, embedding_size)
-            The rows in the order of the input, read from the file as they are needed.
+            The rows in the order of the input.
 
         Raises
         ------
@@ -305,16 +272,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         ValueError
             If a parameter is out of range, earlier parts were made with another setting, or
             `dtype` cannot hold a value.
-        FileExistsError
-            If ``OUT.npy.parts`` is not a folder of dnaembed.
         OSError
-            If a file cannot be read or written.
-        BlockingIOError
-            If another process is writing the same output.
-
-        See Also
-        --------
-        dnaembed.io.read_embeddings : Read identifiers and rows back.
+            If the output is of another program, cannot be written, or is being written.
 
         Examples
         --------
@@ -334,30 +293,15 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         from ._files import embed_file
 
         backbone = self._backbone()
+        how: dict[str, Any] = {"dtype": dtype, "shard": shard, "resume": resume}
+        how |= {"skip_empty": skip_empty, "duplicate_ids": duplicate_ids, "n_jobs": self.n_jobs}
         embed_file(
-            backbone,
-            paths,
-            output,
-            self._options(backbone),
-            scale_rows=self.normalize,
-            dtype=dtype,
-            shard=shard,
-            resume=resume,
-            skip_empty=skip_empty,
-            duplicate_ids=duplicate_ids,
-            n_jobs=self.n_jobs,
+            backbone, paths, output, self._options(backbone), scale_rows=self.normalize, **how
         )
         return np.load(output, mmap_mode="r")
 
     def save_model(self, folder: str | PathLike[str]) -> None:
-        """Write the model in use, fine-tuned or not, as a folder for ``model=``.
-
-        Parameters
-        ----------
-        folder : str or path-like
-            Must not exist; it appears complete or not at all.
-        """
-        check_is_fitted(self)
+        """Write the model in use, fine-tuned or not, as a new folder for ``model=``."""
         self.backbone_.save(folder)
 
     @property
@@ -371,15 +315,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         device = resolve_device(self.device)
         backbone: Backbone | None = getattr(self, "_tuned_backbone", None)
         if backbone is not None:
-            move(backbone.model, device)
+            backbone.model.to(device)
         else:
-            backbone = self._name().shared(device, resolve_dtype(self.dtype, device))
+            backbone = shared_backbone(
+                **vars(self._name()), device=device, dtype=resolve_dtype(self.dtype, device)
+            )
         if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
             meant = backbone
-            if backbone.precision != self._precision and self.dtype == "auto":
+            if backbone.model.dtype != self._precision and self.dtype == "auto":
                 # On another device "auto" is another precision, in which weights are rounded.
-                meant = self._name().load()
-                move(meant.model, dtype=self._precision)
+                meant = load_backbone(**vars(self._name()))
+                meant.model.to(self._precision)
             check_made_by(self, self._made_by, self._source(meant))
         return backbone
 
@@ -396,22 +342,17 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self.__dict__.pop(earlier, None)
         if self.fine_tuner is None:
             self._keep(self._backbone())
-        elif self.dtype == "int8":
-            raise ValueError(
-                "dtype='int8' cannot be fine-tuned; fit with dtype='float32', save_model, and "
-                "give the folder as model with dtype='int8'."
-            )
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
-            backbone = self._name().load()
-            move(backbone.model, resolve_device(self.device))
+            backbone = load_backbone(**vars(self._name()))
+            backbone.model.to(resolve_device(self.device))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
 
     def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
-        self._made_by, self._precision = self._source(backbone), backbone.precision
+        self._made_by, self._precision = self._source(backbone), backbone.model.dtype
 
     def _fine_tune(
         self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
@@ -419,10 +360,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         """Set the tuned model: computed in full precision, kept in that of the embedder."""
         if backbone.model.dtype != torch.float32:
             backbone = deepcopy(backbone)
-            move(backbone.model, dtype=torch.float32)
+            backbone.model.to(torch.float32)
         tuned = tune(backbone, sequences, y, random_state=self._random_state)
-        dtype = resolve_dtype(self.dtype, resolve_device(self.device))
-        move(tuned.model.eval(), dtype=dtype)
+        tuned.model.eval().to(resolve_dtype(self.dtype, resolve_device(self.device)))
         self._tuned_backbone = tuned
         self._keep(tuned)
 
@@ -436,8 +376,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        how: dict[str, Any] = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
-        return embed_sequences(backbone, sequences, options, places=places, **how)
+        return embed_sequences(
+            backbone, sequences, options, places, n_jobs=self.n_jobs, name=name, device=self.device
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +22,8 @@ from ..utils._ahead import pin, prefetch, to_device
 from ..utils._chunks import iter_chunks
 from ..utils._messages import printable
 from ..utils._progress import progress
-from ..utils._threads import limit_threads
-from ._windows import pool_windows, split_windows
-from ._workers import ModelName, ModelReference, open_model
+from ..utils._threads import available_cores, limit_threads
+from ._workers import ModelName, ModelReference, refer
 
 logger = logging.getLogger("dnaembed")
 
@@ -35,14 +37,13 @@ _PART_BASES = 1 << 22
 _SHARED_CHUNK_BASES = 1 << 22
 _LEAST_CHUNK_BASES = 1 << 16
 _CHUNKS_PER_WORKER = 4
+# Of models that compute in one thread: the same chunks, and so the same bits, for any `n_jobs`.
+_ONE_THREAD_BASES = 1 << 20
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """How sequences are read by a backbone; windows and strands change the embedding.
-
-    `model` is the name of the backbone in errors.
-    """
+    """How a backbone reads sequences; `model` is its name in errors."""
 
     window_size: int | None = None
     both_strands: bool = False
@@ -67,69 +68,60 @@ def embed_sequences(
     backbone: Backbone,
     sequences: Sequence[str],
     options: EmbedOptions,
-    *,
     places: Sequence[int] | None = None,
+    *,
     n_jobs: int | None = None,
     name: ModelName | None = None,
     device: str = "auto",
 ) -> np.ndarray:
-    """Embed each sequence.
+    """Embed normalised sequences, at least one: (len(sequences), embedding_size), float32.
 
-    Parameters
-    ----------
-    backbone : Backbone
-        Its model in evaluation mode, on its device.
-    sequences : sequence of str
-        Normalised sequences, at least one.
-    options : EmbedOptions
-    places : sequence of int, default=None
-        Where the sequences stand in the user's X, for errors; in their order if None.
-    n_jobs : int or None
-        Chunks embedded at a time, as joblib counts jobs; threads, unless the user's
-        `joblib.parallel_config` names another backend.
-    name : ModelName or None
-        How other processes get the model; None for a model that they cannot get.
-    device : str, default="auto"
-        Where other processes compute.
-
-    Returns
-    -------
-    ndarray of shape (len(sequences), embedding_size), float32
+    `places` are those of the sequences in the user's X, for errors. `n_jobs` chunks are embedded
+    at a time, in threads unless the user's `joblib.parallel_config` names another backend. Other
+    processes load the model by its `name`, None for one that they cannot get, onto `device`.
     """
     require = "sharedmem" if name is None and n_jobs == 1 else None
     backend, active_n_jobs = get_active_backend(prefer="threads", require=require)
+    alone = computes_in_one_thread(backbone)
+    if n_jobs is None and alone and active_n_jobs == 1 and not backend.nesting_level:
+        n_jobs = available_cores()
     n_workers = backend.effective_n_jobs(active_n_jobs if n_jobs is None else n_jobs)
     # Like lengths share chunks, and so batches; the longest first, to meet a lack of memory early.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
-    chunks = list(_chunks(sequences, order, _chunk_bases(sequences, n_workers)))
+    most_bases = _ONE_THREAD_BASES if alone else _chunk_bases(sequences, n_workers)
+    chunks = list(_chunks(sequences, order, most_bases))
     model: Backbone | ModelReference = backbone
-    n_threads = None
+    n_threads = 1 if alone else None
     if not getattr(backend, "supports_sharedmem", False):
-        model = ModelReference.to(backbone, name, device)
-    elif min(n_workers, len(chunks)) > 1:
+        model = refer(backbone, name, device)
+    elif not alone and min(n_workers, len(chunks)) > 1:
         # Chunks in flight share the cores: each with all of them would be slower.
         n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
     ordered = "generator" if backend.supports_return_generator else "list"
     # A chunk is a task: joblib would put some together, into messages of unknown size.
-    parallel = Parallel(
+    results = Parallel(
         n_jobs=n_jobs, prefer="threads", require=require, return_as=ordered, batch_size=1
-    )
-    results = parallel(
+    )(
         delayed(_embed_task)(model, [sequences[i] for i in chunk], options, n_threads)
         for chunk in chunks
     )
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
         for chunk, rows in zip(chunks, results, strict=True):
-            check_finite(
-                rows,
-                chunk if places is None else [places[i] for i in chunk],
-                backbone.precision,
-                options,
-            )
+            which = chunk if places is None else [places[i] for i in chunk]
+            check_finite(rows, which, backbone.model.dtype, options)
             embeddings[chunk] = rows
             bar.update(len(chunk))
     return embeddings
+
+
+def computes_in_one_thread(backbone: Backbone) -> bool:
+    """Whether chunks in threads of their own share the cores, not the operations of one chunk.
+
+    Threads within small operations spin while they wait for each other: on a machine that does
+    other work they cost six times the processor time.
+    """
+    return not backbone.shares_operations and backbone.model.device.type == "cpu"
 
 
 def _chunk_bases(sequences: Sequence[str], n_workers: int) -> int:
@@ -149,8 +141,9 @@ def _embed_task(
     options: EmbedOptions,
     n_threads: int | None,
 ) -> np.ndarray:
+    backbone = model.open() if isinstance(model, ModelReference) else model
     with nullcontext() if n_threads is None else limit_threads(n_threads):
-        return embed_strands(open_model(model), sequences, options)
+        return embed_strands(backbone, sequences, options)
 
 
 def embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOptions) -> np.ndarray:
@@ -168,8 +161,43 @@ def embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOption
     return (rows[: len(sequences)] + rows[len(sequences) :]) / 2 if both else rows
 
 
-@dataclass(frozen=True)
-class _Batch:
+def split_windows(sequence: str, window_size: int | None) -> list[str]:
+    """Cut a sequence into the fewest windows of at most `window_size` bases.
+
+    The windows do not overlap and their lengths differ by at most one base, so that no window is
+    a short, noisy rest. A sequence that fits is returned as it is.
+    """
+    length = len(sequence)
+    if window_size is None or length <= window_size:
+        return [sequence]
+    n_windows = math.ceil(length / window_size)
+    bounds = [i * length // n_windows for i in range(n_windows + 1)]
+    return [sequence[a:b] for a, b in pairwise(bounds)]
+
+
+def pool_windows(
+    embeddings: np.ndarray,
+    lengths: Sequence[int] | np.ndarray,
+    owners: np.ndarray,
+    n_sequences: int,
+) -> np.ndarray:
+    """Average the embeddings of windows, weighted by their lengths, into one row per sequence.
+
+    `owners` are the sequences that the windows belong to, in ascending order, each at least once.
+    The row of a sequence of one window is that window's, bit for bit.
+    """
+    if len(embeddings) == n_sequences:
+        return embeddings
+    weights = np.asarray(lengths, dtype=np.float64)
+    starts = np.searchsorted(owners, np.arange(n_sequences))
+    sums = np.add.reduceat(embeddings * weights[:, None], starts, axis=0)
+    pooled = (sums / np.add.reduceat(weights, starts)[:, None]).astype(np.float32)
+    single = np.diff(np.append(starts, len(embeddings))) == 1
+    pooled[single] = embeddings[starts[single]]  # no rounding through weight and division
+    return pooled
+
+
+class _Batch(NamedTuple):
     """Some of the windows, and what the backbone makes of them together."""
 
     positions: list[int]
@@ -190,7 +218,9 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
             while pending:
                 batch = pending.pop()
                 try:
-                    outputs.append((batch.positions, _forward(backbone, batch.tensors)))
+                    with torch.inference_mode():
+                        rows = backbone.embed(to_device(batch.tensors, device)).float()
+                    outputs.append((batch.positions, rows))
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -205,15 +235,16 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
                     logger.warning(
                         "Out of memory with %d windows in a batch; continuing with %d.", n, most
                     )
-                    _release_memory(backbone)
+                    if device.type == "cuda":
+                        torch.cuda.empty_cache()
                     pending = [
                         part for b in [*pending, batch] for part in _divide(backbone, b, most)
                     ]
     # Fetched when all were asked for, so that the device never waits for the next batch.
-    rows = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
-    for positions, output in outputs:
-        rows[positions] = output.cpu().numpy()
-    return rows
+    embeddings = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
+    for positions, rows in outputs:
+        embeddings[positions] = rows.cpu().numpy()
+    return embeddings
 
 
 def check_finite(
@@ -230,8 +261,7 @@ def check_finite(
         )
 
 
-def _is_beside(device: torch.device) -> bool:
-    """Whether the device computes while the CPU does something else."""
+def _is_beside(device: torch.device) -> bool:  # computes while the CPU does something else
     return device.type != "cpu"
 
 
@@ -240,8 +270,27 @@ def _batches(backbone: Backbone, windows: list[str], budget: int) -> Generator[_
     most_bases = _PART_BASES if _is_beside(backbone.model.device) else _CHUNK_BASES
     for part in _chunks(windows, range(len(windows)), most_bases):
         features = backbone.featurize([windows[i] for i in part])
-        for batch in backbone.batches([backbone.cost(f) for f in features], budget):
+        costs = [backbone.cost(f) for f in features]
+        for batch in budget_batches(costs, budget, padded=backbone.pads):
             yield _batch(backbone, [part[i] for i in batch], [features[i] for i in batch])
+
+
+def budget_batches(costs: Sequence[int], budget: int, *, padded: bool) -> list[list[int]]:
+    """Group items so that each batch stays within a budget; an item over it is a batch alone.
+
+    In a padded batch every item costs as much as the costliest. Returned are positions in `costs`,
+    the costliest first, so that memory runs out, if it does, on the first batch.
+    """
+    batches: list[list[int]] = []
+    left = 0
+    price = 0
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        if not batches or (price if padded else costs[i]) > left:
+            batches.append([])
+            left, price = budget, max(1, costs[i])
+        batches[-1].append(i)
+        left -= price if padded else costs[i]
+    return batches
 
 
 def _batch(backbone: Backbone, positions: list[int], features: list[np.ndarray]) -> _Batch:
@@ -254,13 +303,3 @@ def _divide(backbone: Backbone, batch: _Batch, most: int) -> list[_Batch]:
         return [batch]
     parts = [slice(start, start + most) for start in range(0, len(batch.positions), most)]
     return [_batch(backbone, batch.positions[part], batch.features[part]) for part in parts]
-
-
-def _forward(backbone: Backbone, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    with torch.inference_mode():
-        return backbone.embed(to_device(tensors, backbone.model.device)).float()
-
-
-def _release_memory(backbone: Backbone) -> None:
-    if backbone.model.device.type == "cuda":
-        torch.cuda.empty_cache()

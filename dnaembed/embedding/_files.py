@@ -22,8 +22,8 @@ from ..utils._ahead import ahead
 from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
-from ..utils._threads import limit_threads
-from ._engine import EmbedOptions, check_finite, embed_strands
+from ..utils._threads import available_cores, limit_threads
+from ._engine import EmbedOptions, check_finite, computes_in_one_thread, embed_strands
 
 logger = logging.getLogger("dnaembed")
 
@@ -55,7 +55,7 @@ def embed_file(
     check_outputs([output], sources)
     settings = {
         "model": backbone.fingerprint(),
-        "model_dtype": str(backbone.precision).removeprefix("torch."),
+        "model_dtype": str(backbone.model.dtype).removeprefix("torch."),
         "window_size": options.window_size,
         "both_strands": options.both_strands,
         "normalize": scale_rows,
@@ -64,7 +64,11 @@ def embed_file(
         "shard": str(ours),
     }
     # Always threads of this machine, whatever joblib's backend: shards are for other machines.
-    n_workers = ThreadingBackend().effective_n_jobs(1 if n_jobs is None else n_jobs)
+    alone = computes_in_one_thread(backbone)
+    if n_jobs is None:
+        n_jobs = available_cores() if alone else 1
+    n_workers = ThreadingBackend().effective_n_jobs(n_jobs)
+    n_threads = 1 if alone else max(1, torch.get_num_threads() // n_workers)
     writer = PartedEmbeddings(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
@@ -78,10 +82,9 @@ def embed_file(
         part = writer.find(number, checksum)
         if part is not None:
             return number, checksum, part, None, None
-        share = max(1, torch.get_num_threads() // n_workers)
-        with limit_threads(share) if n_workers > 1 else nullcontext():
+        with limit_threads(n_threads) if alone or n_workers > 1 else nullcontext():
             rows = embed_strands(backbone, list(sequences), options)
-        check_finite(rows, ids, backbone.precision, options)
+        check_finite(rows, ids, backbone.model.dtype, options)
         return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows
 
     places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]

@@ -25,16 +25,14 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     ----------
     k : int, default=4
         Length of the k-mers, from 1 to 8 (from 2 to 6 for ``"tnf-k"``).
-
     method : {"canonical", "raw", "tnf-k"}, default="canonical"
         - ``"canonical"``: square roots of the frequencies of k-mers counted together with their
-          reverse complements, less their value in a sequence without preferences. Both strands of
-          a sequence have the same embedding. The best of the three at telling species apart.
+          reverse complements, less their value in a sequence without preferences. The best of the
+          three at telling species apart.
         - ``"raw"``: frequencies on the given strand, columns in A, T, C, G order. With ``k=4`` the
-          TNF of the DNABERT-S paper, number for number.
+          TNF of the DNABERT-S paper.
         - ``"tnf-k"``: the raw frequencies projected onto the directions in which frequencies of
           double-stranded DNA can vary (see `dnaembed.composition.tnf_k_basis`).
-
     dtype : {"float32", "float64"}, default="float32"
         Of the embeddings.
 
@@ -45,8 +43,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     Notes
     -----
-    K-mers with N are not counted. A sequence without any countable k-mer (shorter than `k`, or all
-    N) is embedded as zeros.
+    K-mers with N are not counted. A sequence without any countable k-mer is embedded as zeros.
 
     Examples
     --------
@@ -88,11 +85,10 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             raise ValueError(f"method='tnf-k' takes k from 2 to 6, got k={self.k}.")
         check_sequences(X)
         self._made_by = self._settings()
-        self._n_features_out = {
-            "canonical": lambda: len(kmer_names(self.k)),
-            "raw": lambda: 4**self.k,
-            "tnf-k": lambda: tnf_k_basis(self.k).shape[1],
-        }[self.method]()
+        if self.method == "tnf-k":
+            self._n_features_out = tnf_k_basis(self.k).shape[1]
+        else:
+            self._n_features_out = len(kmer_names(self.k, canonical=self.method == "canonical"))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -111,40 +107,34 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_made_by(self, getattr(self, "_made_by", self._settings()), self._settings())
         sequences = check_sequences(X)
+        counts = kmer_counts(sequences, self.k, canonical=self.method == "canonical")
+        frequencies = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         if self.method == "canonical":
-            embeddings = canonical_profile(kmer_counts(sequences, self.k), self.k)
+            embeddings = _centred_roots(frequencies, self.k)
+        elif self.method == "raw":
+            embeddings = frequencies[:, _reference_order(self.k)]
         else:
-            frequencies = _frequencies(kmer_counts(sequences, self.k, canonical=False))
-            if self.method == "raw":
-                embeddings = frequencies[:, reference_order(self.k)]
-            else:
-                embeddings = frequencies @ tnf_k_basis(self.k)
+            embeddings = frequencies @ tnf_k_basis(self.k)
         return embeddings.astype(self.dtype)
 
     def _settings(self) -> str:
         return f"k={self.k}, method={self.method!r}, dtype={self.dtype!r}"
 
 
-def reference_order(k: int) -> np.ndarray:
+def _reference_order(k: int) -> np.ndarray:
     """Columns of A, C, G, T-ordered counts in the authors' order: loops over A, T, C, G."""
     digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
     return digits @ 4 ** np.arange(k)[::-1]
 
 
-def canonical_profile(counts: np.ndarray, k: int) -> np.ndarray:
+def _centred_roots(frequencies: np.ndarray, k: int) -> np.ndarray:
     """Square roots of canonical k-mer frequencies, centred where every base is as likely.
 
     The root makes the noise of a count the same whatever its size (a Poisson count's square root
     has a variance near 1/4), so that common k-mers do not drown the rare ones.
     """
-    frequencies = _frequencies(counts)
     palindromes = [name == reverse_complement(name) for name in kmer_names(k)]
     uniform = np.where(palindromes, 1.0, 2.0) / 4.0**k  # a palindrome is one k-mer, others are two
     profile = np.sqrt(frequencies) - np.sqrt(uniform)
     profile[frequencies.sum(axis=1) == 0] = 0.0
     return profile
-
-
-def _frequencies(counts: np.ndarray) -> np.ndarray:
-    totals = counts.sum(axis=1, keepdims=True)
-    return counts / np.maximum(totals, 1)

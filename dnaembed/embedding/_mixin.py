@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -13,18 +13,9 @@ from ..utils._messages import printable
 
 @dataclass(frozen=True)
 class EmbeddingSource:
-    """What embeddings were made by.
+    """What embeddings were made by: the fingerprint of a model, and how sequences were read.
 
-    Attributes
-    ----------
-    fingerprint : str
-        Of the model: see `dnaembed.backbones.Backbone.fingerprint`.
-    window_size : int or None
-    both_strands : bool
-    model : str or None
-        The name that the user gave it, if it is known.
-    others : str
-        Further settings that change embeddings, where they are known.
+    `model` is the name that the user gave it; `others` are further settings that change embeddings.
     """
 
     fingerprint: str
@@ -42,34 +33,14 @@ class EmbeddingSource:
 
     def agrees_with(self, other: EmbeddingSource) -> bool:
         """Tell whether both give one sequence the same embedding."""
-        return (self.fingerprint, self.window_size, self.both_strands) == (
-            other.fingerprint,
-            other.window_size,
-            other.both_strands,
-        )
+        return replace(self, others="") == replace(other, others="")
 
 
 class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Takes strings and nothing else; is fitted once it knows how many columns it gives.
-
-    A number of input features means nothing for strings, so that ``n_features_in_`` is not set.
-    """
+    """Takes strings, which have no ``n_features_in_``; fitted when the columns are known."""
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit, and embed the same sequences.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples
-            DNA sequences; see `dnaembed.check_sequences` for the containers.
-        y : array-like of shape (n_samples,), default=None
-            Labels, as for `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            One row per sequence.
-        """
+        """Fit, and embed the same sequences; parameters and result as of `fit` and `transform`."""
         return super().fit_transform(as_container(X), y)  # reads X twice
 
     def __sklearn_is_fitted__(self) -> bool:

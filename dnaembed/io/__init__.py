@@ -4,7 +4,7 @@ from ._abundance import abundance_of, read_abundance
 from ._bins import write_bins
 from ._embeddings import open_embeddings, read_embeddings, write_embeddings
 from ._errors import SequenceFileError
-from ._merge import merge_shards
+from ._parts import merge_shards
 from ._readers import iter_sequences, read_sequences
 from ._tables import labels_of, read_labels, write_labels
 

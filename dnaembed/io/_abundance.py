@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..utils._messages import shorten
 from ._errors import SequenceFileError, import_optional
 from ._readers import as_sources
 from ._streams import Source, name_of
-from ._tables import first_word, in_order_of, is_id_column, is_number, lines_of
+from ._tables import ID_COLUMNS, check_fields, first_word, in_order_of, is_number, rows_of
 
 # What jgi_summarize_bam_contig_depths writes before the samples.
 _JGI_COLUMNS = ["contigname", "contiglen", "totalavgdepth"]
@@ -42,44 +42,36 @@ class Abundances(dict[str, np.ndarray]):
     def __init__(self, samples: Sequence[str]) -> None:
         super().__init__()
         self.samples = list(samples)
+        check_fields(self.samples)
 
 
 def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     r"""Read how abundant contigs are in a number of samples.
+
+    Only the columns of mean coverage are taken of tables by jgi_summarize_bam_contig_depths
+    (MetaBAT, fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage, pileup.sh of
+    BBMap, mosdepth, Flye (``assembly_info.txt``) and strobealign ``--aemb``.
 
     Parameters
     ----------
     path : path-like or binary file, or iterable of these
         Tab-separated table, plain or compressed: a header, then one line per contig with its
         identifier and one number per sample, such as its mean coverage. ``"-"`` is standard input.
-        Several tables are joined by identifier; a contig that one of them lacks has 0 there. The
-        notes list the tools whose tables are known. A path that ends in ``.bam`` or ``.cram`` is
-        a mapping (needs pysam): the mean coverage is aligned bases per base.
+        Several tables are joined by identifier; a contig that one of them lacks has 0 there. Of a
+        mapping, ``.bam`` or ``.cram`` (needs pysam), the mean coverage is aligned bases per base.
 
     Returns
     -------
     dict of str to ndarray of shape (n_profiles,)
         Abundances of each identifier (the first word of the first column), in the order of the
-        file. Its attribute ``samples`` holds the names of the samples.
+        file. Its attribute ``samples`` holds the names of the samples, or of the file if it is of
+        one.
 
     Raises
     ------
     SequenceFileError
-        If a column is known to be no mean coverage, and none is known to be one; a line has not as
-        many columns as the header, a value is not a number of at least 0, an identifier is empty
-        or comes twice, or there is no contig or no sample. The message gives the line.
-
-    See Also
-    --------
-    abundance_of : Bring abundances into the order of the sequences.
-
-    Notes
-    -----
-    Of these tables, only the columns of mean coverage are taken: jgi_summarize_bam_contig_depths
-    (MetaBAT, and fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage
-    (``meandepth``), pileup.sh of BBMap (``Avg_fold``), mosdepth (``mean``), ``assembly_info.txt``
-    of Flye (``cov.``), and strobealign ``--aemb``, which has no header. Where a table is of one
-    sample and does not name it, the file does.
+        If columns are no mean coverages, a value is not a number of at least 0, or an identifier is
+        empty or there twice. The message gives the line.
 
     Examples
     --------
@@ -90,7 +82,9 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     ({'c1': array([4.5, 0. ])}, ['gut_1', 'gut_2'])
     """
     sources = as_sources(path)
-    tables = [_read_bam(s) if _is_bam(s) else _read_table(s) for s in sources]
+    tables = [
+        (_read_bam if str(s).endswith((".bam", ".cram")) else _read_table)(s) for s in sources
+    ]
     if len(tables) == 1:
         return tables[0]
     joined = Abundances([sample for table in tables for sample in table.samples])
@@ -110,53 +104,43 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
 
 
 def _read_table(path: Source) -> Abundances:
-    name = name_of(path)
-    lines = lines_of(path, name)
-    number, line = next(lines, (1, ""))
-    header = [field.strip() for field in line.split("\t")]
-    if len(header) == 2 and is_number(header[1]) and not is_id_column(header[0]):
-        columns = {1: _stem(name)}  # strobealign --aemb
-        lines = chain([(number, line)], lines)
-        header = ["contig", columns[1]]
+    rows: Iterator[tuple[str, list[str]]] = rows_of(path)
+    where, fields = next(rows, (f"{name_of(path)}, line 1", [""]))
+    header = [field.strip() for field in fields]
+    if len(header) == 2 and is_number(header[1]) and header[0].lower() not in ID_COLUMNS:
+        columns = {1: _stem(path)}  # strobealign --aemb
+        rows = chain([(where, fields)], rows)
     else:
-        columns = _sample_columns(header, name, number)
+        columns = _sample_columns(header, path, where)
     found = Abundances(list(columns.values()))
-    for number, line in lines:
-        fields = [field.strip() for field in line.split("\t")]
-        where = f"{name}, line {number}"
-        if len(fields) != len(header):
-            raise SequenceFileError(
-                f"{where}: expected {len(header)} columns as in the header, got {len(fields)}."
-            )
-        identifier = first_word(fields[0])
+    for where, fields in rows:
+        identifier = first_word(fields[0].strip())
         if not identifier:
             raise SequenceFileError(f"{where}: the identifier is empty.")
         if identifier in found:
-            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} comes twice.")
+            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} is there twice.")
         for i in columns:
             if not is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
                 raise SequenceFileError(
                     f"{where}, column {shorten(header[i])!r}: expected a number of at least 0, "
-                    f"got {shorten(fields[i])!r}."
+                    f"got {shorten(fields[i].strip())!r}."
                 )
         found[identifier] = np.array([float(fields[i]) for i in columns])
     if not found:
-        raise SequenceFileError(f"{name} holds no contig.")
+        raise SequenceFileError(f"{name_of(path)} holds no contig.")
     return found
 
 
-def _sample_columns(header: Sequence[str], name: str, number: int) -> dict[int, str]:
+def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int, str]:
     """Return the columns of mean coverage and the names of their samples."""
     names = dict(enumerate(header[1:], 1))
     if not names:
         raise SequenceFileError(
-            f"{name}, line {number}: expected a header with an identifier and one column per "
-            f"sample, separated by tabs, got {shorten(header[0])!r}."
+            f"{where}: expected a header with an identifier and one column per sample, separated "
+            f"by tabs, got {shorten(header[0])!r}."
         )
     if all(map(is_number, names.values())):
-        raise SequenceFileError(
-            f"{name}, line {number}: expected a header that names the samples, got numbers."
-        )
+        raise SequenceFileError(f"{where}: expected a header that names the samples, got numbers.")
     if [field.lower() for field in header[:3]] == _JGI_COLUMNS:
         return {i: sample for i, sample in names.items() if i > 2 and not sample.endswith("-var")}
     coverm = {i: found for i, text in names.items() if (found := _COVERM.fullmatch(text))}
@@ -169,23 +153,19 @@ def _sample_columns(header: Sequence[str], name: str, number: int) -> dict[int, 
     # "coverage" is a percentage where samtools writes it, and may be a sample elsewhere.
     known = len(depths) + len(others) + ("coverage" in names.values())
     if len(depths) == 1 and known == len(names):
-        return {depths[0]: _stem(name)}
+        return {depths[0]: _stem(path)}
     if others:
         shown = ", ".join(repr(shorten(text, 30)) for text in names.values())
         raise SequenceFileError(
-            f"{name}, line {number}: not all columns are mean coverages of samples: {shown}. Keep "
-            "the identifiers and the mean coverages only."
+            f"{where}: not all columns are mean coverages of samples: {shown}. Keep the "
+            "identifiers and the mean coverages only."
         )
     return names
 
 
-def _is_bam(source: Source) -> bool:
-    return not hasattr(source, "read") and os.fspath(source).endswith((".bam", ".cram"))
-
-
 def _read_bam(path: Any) -> Abundances:
     pysam = import_optional("pysam", extra="bam", purpose="Reading BAM or CRAM")
-    found = Abundances([_stem(name_of(path))])
+    found = Abundances([_stem(path)])
     with pysam.AlignmentFile(os.fspath(path)) as file:
         bases = np.zeros(file.nreferences)
         for read in file.fetch(until_eof=True):
@@ -196,8 +176,8 @@ def _read_bam(path: Any) -> Abundances:
     return found
 
 
-def _stem(name: str) -> str:
-    return Path(name).name.split(".")[0]
+def _stem(path: Source) -> str:
+    return Path(name_of(path)).name.split(".")[0]
 
 
 def abundance_of(
@@ -212,23 +192,11 @@ def abundance_of(
     table : mapping of str to ndarray of shape (n_profiles,)
         From `read_abundance`; may hold more identifiers than `ids`.
     where : str, default="abundance"
-        How an error names the table.
+        How the `SequenceFileError` on identifiers without a line names the table.
 
     Returns
     -------
     ndarray of shape (n, n_profiles)
         In the order of `ids`; for ``SpeciesClusterer().fit(X, abundance=...)``.
-
-    Raises
-    ------
-    SequenceFileError
-        If identifiers have no line: the message gives their number and the first of them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.io import abundance_of
-    >>> abundance_of(["c2", "c1"], {"c1": np.array([4.5]), "c2": np.array([0.0])})
-    array([[0. ], [4.5]])
     """
     return np.stack(in_order_of(ids, table, where=where, what="line"))

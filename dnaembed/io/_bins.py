@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from xopen import xopen
 
-from ..utils._atomic import atomic_folder
+from ..utils._atomic import atomic_folder, check_folder
+from ..utils._messages import shorten
 from ._errors import SequenceFileError, with_advice
 from ._readers import Sources, as_sources, iter_records
 from ._streams import Source, name_of
@@ -48,27 +50,21 @@ def read_contigs(paths: Sources, *, skip_empty: bool = False, prefix: bool = Fal
         contigs.records.append(raw)
 
     sources = as_sources(paths)
-    try:
-        for group in [[source] for source in sources] if prefix else [sources]:
-            start = Path(name_of(group[0])).name.split(".")[0] + ":" if prefix else ""
-            for identifier, sequence in iter_records(group, skip_empty, "error", None, keep):
-                contigs.ids.append(start + identifier)
-                contigs.sequences.append(sequence)
-                contigs.headers[-1] = start + contigs.headers[-1]
-                if contigs.records[-1] == sequence:
-                    contigs.records[-1] = sequence  # held once
-    except SequenceFileError as error:
-        advice = getattr(error, "advice", None)
-        if advice is None or "duplicate" not in advice.setting:
-            raise
-        problem = SequenceFileError(advice.problem)
-        if prefix:
-            raise problem from None
-        sentence = "Put the name of its file before the name of each contig with {}."
-        raise with_advice(problem, sentence, "prefix=True") from None
-    twice = len(contigs.ids) - len(set(contigs.ids))
+    for group in [[source] for source in sources] if prefix else [sources]:
+        start = Path(name_of(group[0])).name.split(".")[0] + ":" if prefix else ""
+        for identifier, sequence in iter_records(group, skip_empty, "allow", None, keep):
+            contigs.ids.append(start + identifier)
+            contigs.sequences.append(sequence)
+            contigs.headers[-1] = start + contigs.headers[-1]
+            if contigs.records[-1] == sequence:
+                contigs.records[-1] = sequence  # held once
+    twice = [identifier for identifier, n in Counter(contigs.ids).items() if n > 1]
     if twice:
-        raise SequenceFileError(f"{twice} contigs have a name twice: rename one of the files.")
+        error = SequenceFileError(f"Two contigs have the same identifier {shorten(twice[0])!r}.")
+        if prefix:
+            raise error
+        sentence = "Put the name of its file before the name of each contig with {}."
+        raise with_advice(error, sentence, "prefix=True")
     return contigs
 
 
@@ -77,7 +73,7 @@ def circular_contigs(contigs: Contigs, table: Source | None = None) -> np.ndarra
     circular = np.array([bool(_CIRCULAR.search(header)) for header in contigs.headers], dtype=bool)
     if table is None:
         return circular
-    rows = [line.split("\t") for _, line in lines_of(table, name_of(table))]
+    rows = [line.split("\t") for _, line in lines_of(table)]
     column = rows[0].index("circ.") if rows and "circ." in rows[0] else None
     named = {first_word(r[0]) for r in rows if column is None or "Y" in r[column : column + 1]}
     if not named & set(contigs.ids):
@@ -104,19 +100,13 @@ def write_bins(
     Parameters
     ----------
     folder : path-like
-        Made if absent. Receives ``bin_0.fasta``, ``bin_1.fasta``, ... (numbers padded with zeros to
-        one width), ``unbinned.fasta``, ``bins.tsv`` and ``contigs.tsv``, which the notes describe,
-        and the bins for other tools: ``cami.binning`` (CAMI, AMBER) and ``contigs2bin.tsv``
-        (DAS_Tool). Written beside and renamed: complete or absent.
-    ids : sequence of str, length n
-        Identifiers.
-    sequences : sequence of str, length n
-        Written letter by letter as they are.
+        Made if absent, and complete or absent. The notes say what it holds.
+    ids, sequences : sequence of str, length n
+        Identifiers and sequences, which are written letter by letter as they are.
     labels : array-like of int, shape (n,)
         The bin of each sequence; negative: in no bin.
     overwrite : bool, default=False
-        Replace a folder that an earlier call wrote. A folder with other files in it is never
-        touched.
+        Replace a folder that an earlier call wrote, and that holds nothing else.
     headers : sequence of str, length n, default=None
         Headers of the FASTA records; None: the identifiers.
     confidence : array-like of shape (n,), default=None
@@ -132,46 +122,44 @@ def write_bins(
 
     Raises
     ------
-    ValueError
-        If the lengths differ or labels are not integers.
     FileExistsError
         If `folder` has files already (unless `overwrite`, and all of them are bins).
 
     Notes
     -----
-    ``contigs.tsv`` has identifier, bin (-1: none), confidence, and the reason of having no bin.
-    ``bins.tsv`` has for each bin its file, sequences, bases, N50, GC content and its standard
-    deviation over the sequences, whether all of them are circular, mean confidence, and mean
-    coverage in each sample; means are weighted by length.
+    ``bin_0.fasta`` and so on (numbers padded to one width) and ``unbinned.fasta``. ``contigs.tsv``:
+    identifier, bin (-1: none), confidence, why in no bin. ``bins.tsv``, for each bin: file,
+    sequences, bases, N50, GC content and its standard deviation over the sequences, whether all are
+    circular, mean confidence, and mean coverage in each sample; means are weighted by length. For
+    other tools: ``cami.binning`` (CAMI, AMBER) and ``contigs2bin.tsv`` (DAS_Tool).
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import os, tempfile
     >>> from dnaembed.io import write_bins
     >>> with tempfile.TemporaryDirectory() as parent:
-    ...     folder = pathlib.Path(parent, "bins")
-    ...     write_bins(folder, ["a", "b", "c"], ["ACGT", "GGGG", "AT"], [0, 1, -1])
-    ...     sorted(path.name for path in folder.glob("*.fasta"))
+    ...     write_bins(f"{parent}/bins", ["a", "b", "c"], ["ACGT", "GGGG", "AT"], [0, 1, -1])
+    ...     sorted(name for name in os.listdir(f"{parent}/bins") if name.endswith(".fasta"))
     ['bin_0.fasta', 'bin_1.fasta', 'unbinned.fasta']
     """
-    numbers = np.asarray(labels)
-    if numbers.shape != (len(ids),) or len(sequences) != len(ids):
+    numbers, n = np.asarray(labels), len(ids)
+    if numbers.shape != (n,) or len(sequences) != n:
         raise ValueError(
-            f"Expected one identifier, sequence and label each, got {len(ids)}, {len(sequences)} "
-            f"and labels of shape {numbers.shape}."
+            f"Expected one identifier, sequence and label each, got {n}, {len(sequences)} and "
+            f"labels of shape {numbers.shape}."
         )
-    if len(ids) and not np.issubdtype(numbers.dtype, np.integer):
+    if n and not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(f"Bin labels must be integers, got {numbers.dtype}.")
     check_bins_folder(folder, overwrite=overwrite)
     numbers = np.maximum(numbers, -1)
     headers = ids if headers is None else headers
-    coverage = np.empty((len(ids), 0)) if abundance is None else np.asarray(abundance)
+    coverage = np.empty((n, 0)) if abundance is None else np.asarray(abundance)
     samples = getattr(abundance, "columns", range(1, coverage.shape[1] + 1))
-    confidence = np.full(len(ids), np.nan) if confidence is None else np.asarray(confidence)
-    reasons = [""] * len(ids) if reasons is None else reasons
-    rings = np.zeros(len(ids), dtype=bool) if circular is None else np.asarray(circular)
+    confidence = np.full(n, np.nan) if confidence is None else np.asarray(confidence)
+    rings = np.zeros(n, dtype=bool) if circular is None else np.asarray(circular)
     lengths = np.array([len(sequence) for sequence in sequences])
-    bases = np.array([_count(s) for s in sequences]).reshape(-1, 2)
+    counts = np.array([[s.count(base) for base in "GCgcATUatu"] for s in sequences]).reshape(n, 10)
+    gc_bases, known_bases = counts[:, :4].sum(axis=1), counts.sum(axis=1)
     bins = np.unique(numbers[numbers >= 0]).tolist()
     width = len(str(bins[-1])) if bins else 1
     ending = ".fasta.gz" if compress else ".fasta"
@@ -179,7 +167,7 @@ def write_bins(
     columns = ["bin", "file", "sequences", "bases", "n50", "gc", "gc_sd", "circular", "confidence"]
     columns += [f"coverage {sample}" for sample in samples]
     with atomic_folder(folder) as beside:
-        with open_table(beside / "bins.tsv", columns) as table:
+        with open_table(beside / "bins.tsv", columns) as write_rows:
             for number, name in names.items():
                 own = np.flatnonzero(numbers == number)
                 held = ([texts[i] for i in own.tolist()] for texts in (headers, sequences))
@@ -188,7 +176,7 @@ def write_bins(
                     continue
                 sizes = np.sort(lengths[own])[::-1]
                 n50 = sizes[np.searchsorted(np.cumsum(sizes), sizes.sum() / 2)]
-                gc, known = bases[own].T
+                gc, known = gc_bases[own], known_bases[own]
                 mean = gc.sum() / known.sum() if known.any() else np.nan
                 shares = np.where(known > 0, gc / np.maximum(known, 1), mean)
                 values = np.column_stack([(shares - mean) ** 2, confidence[own], coverage[own]])
@@ -196,34 +184,31 @@ def write_bins(
                 row = [number, name + ending, len(own), sizes.sum(), n50]
                 row += [f"{mean:.4f}", f"{np.sqrt(spread):.4f}"]
                 row += ["yes" if rings[own].all() else "no", _shown(sure)]
-                table.write_rows([row + [f"{depth:.4g}" for depth in depths]])
-        with open_table(beside / "contigs.tsv", ("id", "bin", "confidence", "reason")) as table:
-            shown = map(_shown, confidence)
-            table.write_rows(zip(ids, numbers.tolist(), shown, reasons, strict=True))
+                write_rows([row + [f"{depth:.4g}" for depth in depths]])
+        with open_table(
+            beside / "contigs.tsv", ("id", "bin", "confidence", "reason")
+        ) as write_rows:
+            shown, why = map(_shown, confidence), [""] * n if reasons is None else reasons
+            write_rows(zip(ids, numbers.tolist(), shown, why, strict=True))
         binned = np.flatnonzero(numbers >= 0).tolist()
         in_bins = [(ids[i], names[int(numbers[i])], lengths[i]) for i in binned]
-        with open_table(beside / "contigs2bin.tsv") as table:
-            table.write_rows(row[:2] for row in in_bins)
-        with open_table(beside / "cami.binning") as table:
-            table.write_rows([["@Version:0.9.0"], [f"@SampleID:{Path(folder).name}"]])
-            table.write_rows([["@@SEQUENCEID", "BINID", "_LENGTH"], *in_bins])
+        with open_table(beside / "contigs2bin.tsv") as write_rows:
+            write_rows(row[:2] for row in in_bins)
+        with open_table(beside / "cami.binning") as write_rows:
+            write_rows([["@Version:0.9.0"], [f"@SampleID:{Path(folder).name}"]])
+            write_rows([["@@SEQUENCEID", "BINID", "_LENGTH"], *in_bins])
 
 
 def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Raise if `write_bins` would refuse the folder: to be known before the work, not after it."""
-    path = Path(folder)
-    if not path.exists() and not path.resolve().parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {folder}: there is no folder {path.parent}.")
-    if path.exists() and not path.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; the name of a folder is expected.")
-    if not path.exists():
-        return
-    present = sorted(entry.name for entry in path.iterdir())
-    foreign = [name for name in present if not _OURS.fullmatch(name)]
-    if foreign:
-        raise FileExistsError(
-            f"{folder} holds other files than bins ({foreign[0]}, ...); choose an empty or new one."
-        )
+    target = check_folder(folder)
+    present = sorted(target.iterdir()) if target.is_dir() else []
+    for entry in present:
+        if not _OURS.fullmatch(entry.name) or not entry.is_file():
+            raise FileExistsError(
+                f"{folder} holds other files than bins ({entry.name}, ...); choose an empty or new "
+                "one."
+            )
     if present and not overwrite:
         error = FileExistsError(f"{folder} holds bins already; choose another folder.")
         raise with_advice(error, "Use {} to replace them.", "overwrite=True")
@@ -240,9 +225,3 @@ def write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> Non
 
 def _shown(confidence: float) -> str:
     return "" if np.isnan(confidence) else f"{confidence:.3f}"
-
-
-def _count(sequence: str) -> tuple[int, int]:
-    """Count G and C, and known bases."""
-    counts = [sequence.count(base) for base in "GCgcATUatu"]
-    return sum(counts[:4]), sum(counts)

@@ -6,8 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from io import BytesIO
-from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from tokenize import TokenError
@@ -25,21 +23,13 @@ from ..utils._atomic import (
 )
 from ..utils._messages import printable
 from ._errors import SequenceFileError, import_optional
-from ._streams import name_of
-from ._tables import is_number, lines_of
+from ._tables import check_fields, is_number, rows_of
 
 # What numpy was seen to raise on damaged headers.
 _DAMAGED_NPY = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    SyntaxError,
-    TokenError,
-    TypeError,
-    ValueError,
-)
+    ArithmeticError, EOFError, LookupError, MemoryError, RecursionError, SyntaxError, TokenError,
+    TypeError, ValueError,
+)  # fmt: skip
 
 
 def write_embeddings(
@@ -51,34 +41,21 @@ def write_embeddings(
     ----------
     path : path-like
         The suffix chooses the format. ``.npy``: the array alone, and beside it ``.ids.txt`` with
-        one identifier a line. ``.tsv``: a column ``id`` and one column a dimension, with a header.
+        one identifier per line. ``.tsv``: a header, a column ``id`` and one column per dimension.
         ``.parquet``: the same columns (needs the extra ``parquet``). Complete or absent.
     ids : sequence of str, length n
-        Identifiers.
+        Identifiers, none empty or with a control character.
     embeddings : ndarray of shape (n, d)
         Any float type; 32-bit floats survive the text format unchanged.
 
-    Raises
-    ------
-    ValueError
-        If the suffix is another one or the lengths differ.
-    ImportError
-        If ``.parquet`` is asked for without pyarrow.
-
-    See Also
-    --------
-    open_embeddings : The same piece by piece, for more rows than memory holds.
-    read_embeddings : Read them back.
-
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import tempfile
     >>> import numpy as np
     >>> from dnaembed.io import read_embeddings, write_embeddings
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "reads.npy")
-    ...     write_embeddings(path, ["r1", "r2"], np.eye(2, dtype=np.float32))
-    ...     ids, embeddings = read_embeddings(path)
+    ...     write_embeddings(f"{folder}/reads.npy", ["r1", "r2"], np.eye(2, dtype=np.float32))
+    ...     ids, embeddings = read_embeddings(f"{folder}/reads.npy")
     >>> ids, embeddings.shape
     (['r1', 'r2'], (2, 2))
     """
@@ -103,15 +80,14 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import tempfile
     >>> import numpy as np
     >>> from dnaembed.io import open_embeddings
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "reads.npy")
-    ...     with open_embeddings(path) as writer:
+    ...     with open_embeddings(f"{folder}/reads.npy") as writer:
     ...         for i in range(3):
     ...             writer.write([f"read_{i}"], np.full((1, 4), i))
-    ...     np.load(path).shape
+    ...     np.load(f"{folder}/reads.npy").shape
     (3, 4)
     """
     with open_described(path) as writer:
@@ -125,7 +101,7 @@ def open_described(
     folder: Path | None = None,
 ) -> Iterator[EmbeddingWriter]:
     """Do as `open_embeddings`, with a manifest of a ``.npy`` file that is made in `folder`."""
-    start = _format_of(path, _WRITERS)
+    start, _ = _format_of(path)
     check_outputs([path])
     with ExitStack() as stack:
         writer = EmbeddingWriter(
@@ -148,8 +124,7 @@ def read_embeddings(
     path : path-like
         A ``.npy`` file (with ``.ids.txt`` beside it), ``.tsv`` or ``.parquet``.
     mmap_mode : {"r", "c"}, default=None
-        Leave the rows of a ``.npy`` file on disk and read them when they are used, as `numpy.load`
-        does: for files larger than memory. No effect on the other formats.
+        Leave the rows of a ``.npy`` file on disk, as `numpy.load` does.
 
     Returns
     -------
@@ -162,24 +137,26 @@ def read_embeddings(
     ------
     SequenceFileError
         If the file is damaged, or identifiers and rows differ in number.
-    OSError
-        If a file is missing or may not be read.
     """
-    ids, embeddings = _format_of(path, _READERS)(Path(path), mmap_mode)
+    ids, embeddings = _format_of(path)[1](Path(path), mmap_mode)
     if 0 in embeddings.shape:
         raise SequenceFileError(f"{path} holds no embedding: its shape is {embeddings.shape}.")
     if embeddings.ndim != 2 or len(ids) != len(embeddings):
         raise SequenceFileError(
             f"{path}: {len(ids)} identifiers do not fit an array of shape {embeddings.shape}."
         )
+    try:
+        check_fields(ids)
+    except ValueError as error:
+        raise SequenceFileError(f"{path}: {error}") from error
     return ids, embeddings
 
 
-def _format_of(path: str | os.PathLike[str], formats: dict[str, Callable]) -> Callable:
+def _format_of(path: str | os.PathLike[str]) -> tuple[Callable, Callable]:
     suffix = ".tsv" if descriptor_of(path) is not None else Path(path).suffix.lower()
-    if suffix not in formats:
+    if suffix not in _FORMATS:
         raise ValueError(f"Cannot tell the format of {path}: expected .npy, .tsv or .parquet.")
-    return formats[suffix]
+    return _FORMATS[suffix]
 
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
@@ -190,21 +167,7 @@ def manifest_path(path: str | os.PathLike[str]) -> Path:
     return found[1]
 
 
-def npy_header(dtype: np.dtype, n_rows: int, n_columns: int) -> bytes:
-    """Return the start of a ``.npy`` file; of one size, however many rows there are."""
-    # numpy pads the header for a first axis that grows.
-    buffer = BytesIO()
-    header = {"descr": dtype.str, "fortran_order": False, "shape": (n_rows, n_columns)}
-    np.lib.format.write_array_header_1_0(buffer, header)
-    return buffer.getvalue()
-
-
-def _column_names(n_columns: int) -> list[str]:
-    width = len(str(n_columns - 1))
-    return [f"embedding_{i:0{width}d}" for i in range(n_columns)]
-
-
-_Append = Callable[[list[str], np.ndarray], object]
+_Append = Callable[[Sequence[str], np.ndarray], object]
 
 
 class EmbeddingWriter:
@@ -226,9 +189,9 @@ class EmbeddingWriter:
                 f"Expected one row per identifier, got {len(ids)} identifiers and an array of "
                 f"shape {embeddings.shape}."
             )
-        for identifier in ids:
-            if not identifier or any(c in identifier for c in "\t\n\r"):
-                raise ValueError(f"Not an identifier (empty, tab or line break): {identifier!r}.")
+        check_fields(ids)
+        if not all(ids):
+            raise ValueError("An identifier is empty.")
         if not self.n_columns:
             floating = np.issubdtype(embeddings.dtype, np.floating)
             self.start(embeddings.dtype if floating else np.dtype("f4"), embeddings.shape[1])
@@ -236,7 +199,7 @@ class EmbeddingWriter:
             raise ValueError(
                 f"Expected {self.n_columns} columns as before, got {embeddings.shape[1]}."
             )
-        self._append(list(ids), np.ascontiguousarray(embeddings, dtype=self._dtype))
+        self._append(ids, np.ascontiguousarray(embeddings, dtype=self._dtype))
 
 
 @contextmanager
@@ -250,7 +213,12 @@ def _write_npy(
     target = Path(os.path.realpath(path))
     n_rows = 0
 
-    def append(names: list[str], embeddings: np.ndarray) -> None:
+    def write_header() -> None:
+        # Of one size, however many rows there are: numpy pads it for a first axis that grows.
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (n_rows, n_columns)}
+        np.lib.format.write_array_header_1_0(array_file, header)
+
+    def append(names: Sequence[str], embeddings: np.ndarray) -> None:
         nonlocal n_rows
         ids_file.writelines(f"{name}\n" for name in names)
         array_file.write(embeddings.data)
@@ -265,10 +233,10 @@ def _write_npy(
             array.open("wb") as array_file,
             ids.open("w", encoding="utf-8", newline="\n") as ids_file,
         ):
-            array_file.write(npy_header(dtype, 0, n_columns))
+            write_header()
             yield append
             array_file.seek(0)
-            array_file.write(npy_header(dtype, n_rows, n_columns))
+            write_header()
         description.write_text(json.dumps(manifest), encoding="utf-8")
         files = dict(zip((ids, description, array), [*companions(target)[:2], target], strict=True))
         for file, place in files.items():
@@ -283,16 +251,21 @@ def _write_npy(
                 file.replace(place)
 
 
+def _column_names(n_columns: int) -> list[str]:
+    width = len(str(n_columns - 1))
+    return ["id", *(f"embedding_{i:0{width}d}" for i in range(n_columns))]
+
+
 @contextmanager
 def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_Append]:
     with open_output(path) as file:
 
-        def append(ids: list[str], embeddings: np.ndarray) -> None:
+        def append(ids: Sequence[str], embeddings: np.ndarray) -> None:
             # str of a numpy float is the shortest text that reads back as the same value.
             for identifier, row in zip(ids, embeddings.astype(str), strict=True):
                 file.write("\t".join([identifier, *row.tolist()]) + "\n")
 
-        file.write("\t".join(["id", *_column_names(n_columns)]) + "\n")
+        file.write("\t".join(_column_names(n_columns)) + "\n")
         yield append
 
 
@@ -301,11 +274,10 @@ def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iter
     pyarrow = import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
     from pyarrow import parquet
 
-    value = pyarrow.from_numpy_dtype(dtype)
-    fields = [("id", pyarrow.string()), *((name, value) for name in _column_names(n_columns))]
-    schema = pyarrow.schema(fields)
+    types = [pyarrow.string(), *[pyarrow.from_numpy_dtype(dtype)] * n_columns]
+    schema = pyarrow.schema(list(zip(_column_names(n_columns), types, strict=True)))
 
-    def append(ids: list[str], embeddings: np.ndarray) -> None:
+    def append(ids: Sequence[str], embeddings: np.ndarray) -> None:
         columns = [pyarrow.array(ids), *map(pyarrow.array, embeddings.T)]
         writer.write_table(pyarrow.table(columns, schema=schema))
 
@@ -313,74 +285,51 @@ def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iter
         yield append
 
 
-_WRITERS: dict[str, Callable[..., AbstractContextManager[_Append]]] = {
-    ".npy": _write_npy,
-    ".tsv": _write_tsv,
-    ".parquet": _write_parquet,
-}
-
-
 def _read_npy(path: Path, mmap_mode: Any) -> tuple[list[str], np.ndarray]:
     embeddings = read_npy(path, mmap_mode)
     place = companions(path)[0]
     try:
-        text = place.read_text(encoding="utf-8")
+        text = place.read_text(encoding="utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise SequenceFileError(f"{place}: not UTF-8 text.") from error
-    ids = text.removesuffix("\n").split("\n")
-    if "" in ids:
-        raise SequenceFileError(f"{place}, line {ids.index('') + 1}: the identifier is empty.")
-    return ids, embeddings
+    # Before there is a list, which would be eight times as large as a file of line ends.
+    framed = f"\n{text}\n"
+    if "\n\n" in framed:
+        number = framed.count("\n", 0, framed.index("\n\n") + 1)
+        raise SequenceFileError(f"{place}, line {number}: the identifier is empty.")
+    return text.split("\n"), embeddings
 
 
 def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
-    """Load an array; raise if its header promises anything but the numbers that follow it.
-
-    numpy would first allocate what the header asks for.
-    """
-    with path.open("rb") as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"version {version} of the format is not supported")
-            shape, _, dtype = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
-        except _DAMAGED_NPY as error:
-            raise SequenceFileError(
-                f"{path} is not a complete .npy file: {printable(str(error))}"
-            ) from error
-        size = os.fstat(file.fileno()).st_size - file.tell()
-    if not np.issubdtype(dtype, np.floating):
+    """Load an array of floats; raise if the header promises anything but what follows it."""
+    try:
+        # Mapped in any case, as numpy would first allocate what a header asks for.
+        with np.errstate(over="raise"):
+            array = np.lib.format.open_memmap(path, mode=mmap_mode or "r")
+        if array.offset + array.nbytes != path.stat().st_size:
+            raise ValueError("there are other bytes after its numbers")
+    except _DAMAGED_NPY as error:
+        message = f"{path} is not a complete .npy file: {printable(str(error)).rstrip('.')}."
+        raise SequenceFileError(message) from error
+    if not np.issubdtype(array.dtype, np.floating):
         raise SequenceFileError(f"{path} does not hold an array of floating-point numbers.")
-    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != size:
-        raise SequenceFileError(
-            f"{path} is not a complete .npy file: {printable(str(shape))} numbers of "
-            f"{dtype.itemsize} bytes do not fit the {size} bytes after its header."
-        )
-    array: np.ndarray = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    return array
+    return array if mmap_mode else np.array(array)
 
 
 def _read_tsv(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
     ids: list[str] = []
     rows = []
-    n_columns = 0
-    for number, line in lines_of(path, name_of(path)):
-        fields = line.split("\t")
+    lines = rows_of(path)
+    where, header = next(lines, ("", []))
+    if len(header) > 1 and all(map(is_number, header[1:])):
+        raise SequenceFileError(f"{where}: expected a header, got numbers.")
+    for where, fields in lines:
+        if not fields[0]:
+            raise SequenceFileError(f"{where}: the identifier is empty.")
         try:
-            if not n_columns:
-                n_columns = len(fields)
-                if n_columns > 1 and all(map(is_number, fields[1:])):
-                    raise ValueError("expected a header, got numbers")
-                continue
-            if len(fields) != n_columns:
-                raise ValueError(f"expected {n_columns} columns, got {len(fields)}")
-            if not fields[0]:
-                raise ValueError("the identifier is empty")
             rows.append(np.array(fields[1:], dtype=np.float32))
         except ValueError as error:
-            raise SequenceFileError(
-                f"{name_of(path)}, line {number}: {printable(str(error))}."
-            ) from error
+            raise SequenceFileError(f"{where}: {printable(str(error))}.") from error
         ids.append(fields[0])
     if not rows:
         raise SequenceFileError(f"{path} holds no embedding.")
@@ -405,11 +354,12 @@ def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
         pyarrow.types.is_floating(c.type) for c in columns
     ):
         raise SequenceFileError(f"{path}: a value is missing or no floating-point number.")
-    return table.column("id").to_pylist(), np.column_stack([c.to_numpy() for c in columns])
+    ids = [str(identifier) for identifier in table.column("id").to_pylist()]
+    return ids, np.column_stack([c.to_numpy() for c in columns])
 
 
-_READERS: dict[str, Callable[[Path, Any], tuple[list[str], np.ndarray]]] = {
-    ".npy": _read_npy,
-    ".tsv": _read_tsv,
-    ".parquet": _read_parquet,
+_FORMATS: dict[str, tuple[Callable[..., AbstractContextManager[_Append]], Callable[..., Any]]] = {
+    ".npy": (_write_npy, _read_npy),
+    ".tsv": (_write_tsv, _read_tsv),
+    ".parquet": (_write_parquet, _read_parquet),
 }

@@ -12,16 +12,16 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..utils._atomic import atomic_folder, check_output, companions, written_beside
+from ..utils._atomic import atomic_folder, check_output, check_outputs, companions, written_beside
 from ..utils._messages import printable
 from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
@@ -29,14 +29,13 @@ from ._errors import SequenceFileError, with_advice
 logger = logging.getLogger("dnaembed")
 
 _FORMAT = 3
-DESCRIBED = ("format", "dtype", "n_columns", "settings")
+_DESCRIBED = ("format", "dtype", "n_columns", "settings")
 _ADVICE = (
     "Give the same as before to continue, choose another output, or start again with {}, which "
     "deletes the parts in that folder."
 )
 _OURS = re.compile(
-    r"manifest\.json|lock|rows|ids|description|\d{8}\.part"
-    r"|\.dnaembed\.[0-9a-f]{8}\.tmp"
+    r"manifest\.json|lock|rows|ids|description|\d{8}\.part|\.dnaembed\.[0-9a-f]{8}\.tmp"
 )
 
 
@@ -75,18 +74,16 @@ class Part:
 
     def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
         """Raise if rows or identifiers are not those that were written, or not finite."""
-        for name, data, expected in (
-            ("rows", _data(rows), self.rows_checksum),
-            ("identifiers", ids, self.ids_checksum),
-        ):
-            is_whole = name == "rows" or ids.count(b"\n") == self.rows
-            if not is_whole or zlib.crc32(data) != expected:
-                raise SequenceFileError(
-                    f"{where}, part {self.number}: its {name} are not those that its manifest "
-                    "names: the file is damaged or was changed."
-                )
-        if not np.isfinite(rows).all():
-            raise SequenceFileError(f"{where}, part {self.number}: a row is not finite.")
+        problem = "" if np.isfinite(rows).all() else "a row is not finite."
+        changed = (
+            "its {} are not those that its manifest names: the file is damaged or was changed."
+        )
+        if zlib.crc32(_data(rows)) != self.rows_checksum:
+            problem = changed.format("rows")
+        elif zlib.crc32(ids) != self.ids_checksum or ids.count(b"\n") != self.rows:
+            problem = changed.format("identifiers")
+        if problem:
+            raise SequenceFileError(f"{where}, part {self.number}: {problem}")
 
 
 class PartedEmbeddings:
@@ -106,9 +103,11 @@ class PartedEmbeddings:
     ) -> None:
         self.path = check_output(path)
         self.folder = companions(self.path)[2]
+        self._manifest = self.folder / "manifest.json"
         self._dtype = np.dtype(dtype)
-        described = (_FORMAT, self._dtype.name, n_columns, dict(settings))
-        self._described = json.loads(json.dumps(dict(zip(DESCRIBED, described, strict=True))))
+        values = (_FORMAT, self._dtype.name, n_columns, dict(settings))
+        self._text = json.dumps(dict(zip(_DESCRIBED, values, strict=True)))
+        self._described = json.loads(self._text)
         self._resume = resume
         self._stack = ExitStack()
 
@@ -120,15 +119,15 @@ class PartedEmbeddings:
             with self._stack:
                 if is_new:
                     with atomic_folder(self.folder, overwrite=False) as beside:
-                        (beside / "manifest.json").write_text(json.dumps(self._described), "utf-8")
+                        (beside / "manifest.json").write_text(self._text, "utf-8")
                 self._check_folder()
                 self._lock()
                 if self._resume:
                     self._check_settings()
                 else:
-                    self._remove(keep=("lock",))
-                    with written_beside(self.folder / "manifest.json") as beside:
-                        beside.write_text(json.dumps(self._described), "utf-8")
+                    self._remove(keep="lock")
+                    with written_beside(self._manifest) as beside:
+                        beside.write_text(self._text, "utf-8")
                 self._stack = self._stack.pop_all()
         except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
             if is_new and self.folder.exists() and not self._numbers():
@@ -139,27 +138,24 @@ class PartedEmbeddings:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._stack:
-            numbers = self._numbers()
-            if kind is None or not numbers:
+            n_parts = len(self._numbers())
+            if kind is None or not n_parts:
                 self._remove()
                 self.folder.rmdir()
             else:
-                logger.warning(
-                    "%s parts are kept in %s; the same call continues from there.",
-                    f"{len(numbers):,}",
-                    self.folder,
-                )
+                message = "%s parts are kept in %s; the same call continues from there."
+                logger.warning(message, f"{n_parts:,}", self.folder)
 
     def find(self, number: int, input_checksum: str) -> Part | None:
         """Return a part of earlier work, None if there is none; raise if its input was another."""
+        part = None
         try:
             part, _, _ = self._read(number)
-        except FileNotFoundError:
-            return None
         except SequenceFileError as error:
             logger.warning("%s It is made again.", error)
-            return None
-        if part.input_checksum != input_checksum:
+        except FileNotFoundError:
+            pass
+        if part is not None and part.input_checksum != input_checksum:
             raise self._other_input()
         return part
 
@@ -186,11 +182,9 @@ class PartedEmbeddings:
 
     def join(self, parts: Sequence[Part], input_checksum: str) -> None:
         """Write the output and its manifest from all parts, and check each."""
-        numbers = {part.number for part in parts}
-        if set(self._numbers()) - numbers:
+        if set(self._numbers()) - {part.number for part in parts}:
             raise self._other_input()
-
-        manifest = described_by(self._described, parts, input_checksum)
+        manifest = _described_by(self._described, parts, input_checksum)
         with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
                 part, rows, ids = self._read(expected.number)
@@ -219,7 +213,7 @@ class PartedEmbeddings:
         return self.folder / f"{number:08d}.part"
 
     def _numbers(self) -> list[int]:
-        return sorted(int(path.stem) for path in self.folder.glob("*.part"))
+        return [int(path.stem) for path in self.folder.glob("*.part")]
 
     def _other_input(self) -> ValueError:
         message = f"The sequences are not those that {self.folder} was made from."
@@ -227,15 +221,13 @@ class PartedEmbeddings:
 
     def _check_folder(self) -> None:
         """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
+        foreign = "" if self._manifest.exists() else "no manifest.json"
         if self.folder.is_symlink() or not self.folder.is_dir():
-            raise FileExistsError(
-                f"{self.folder} is a link or a file, not a working folder of dnaembed. Move it, "
-                "or choose another output."
-            )
-        foreign = "" if (self.folder / "manifest.json").exists() else "no manifest.json"
-        for path in sorted(self.folder.iterdir()):
-            if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
-                foreign = path.name
+            foreign = "a link or a file"
+        else:
+            for path in sorted(self.folder.iterdir()):
+                if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+                    foreign = path.name
         if foreign:
             raise FileExistsError(
                 f"{self.folder} is not a working folder of dnaembed ({foreign}). Move it, or "
@@ -243,12 +235,11 @@ class PartedEmbeddings:
             )
 
     def _check_settings(self) -> None:
-        place = self.folder / "manifest.json"
         try:
-            found = json.loads(place.read_text("utf-8"))
-            before = {**{k: found[k] for k in DESCRIBED}, **found["settings"]}
+            found = json.loads(self._manifest.read_text("utf-8"))
+            before = {**{k: found[k] for k in _DESCRIBED}, **found["settings"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            message = f"{place} cannot be read ({type(error).__name__})."
+            message = f"{self._manifest} cannot be read ({type(error).__name__})."
             raise with_advice(SequenceFileError(message), _ADVICE, "resume=False") from error
         now = {**self._described, **self._described["settings"]}
         for name in sorted({*before, *now} - {"settings"}):
@@ -258,20 +249,19 @@ class PartedEmbeddings:
                 raise with_advice(ValueError(message), _ADVICE, "resume=False")
 
     def _lock(self) -> None:
-        try:
+        with suppress(ImportError):  # Windows
             import fcntl
-        except ImportError:  # Windows
-            return
-        file = self._stack.enter_context((self.folder / "lock").open("w"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(f"Another process is writing {self.path}.") from error
 
-    def _remove(self, *, keep: tuple[str, ...] = ()) -> None:
+            file = self._stack.enter_context((self.folder / "lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(f"Another process is writing {self.path}.") from error
+
+    def _remove(self, *, keep: str = "") -> None:
         # The manifest last: without it, the folder would not be known as ours.
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "manifest.json"):
-            if _OURS.fullmatch(path.name) and path.name not in keep:
+        for path in sorted(self.folder.iterdir(), key=lambda path: path == self._manifest):
+            if _OURS.fullmatch(path.name) and path.name != keep:
                 path.unlink()
 
 
@@ -279,20 +269,19 @@ def _data(rows: np.ndarray) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def described_by(
+def _described_by(
     described: Mapping[str, Any], parts: Sequence[Part], input_checksum: str
 ) -> dict[str, Any]:
     """Return the manifest of an output that is joined from parts."""
     return {
-        **{name: described[name] for name in DESCRIBED},
+        **{name: described[name] for name in _DESCRIBED},
         "rows": sum(part.rows for part in parts),
         "input_checksum": input_checksum,
         "parts": [asdict(part) for part in parts],
     }
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """An output with its manifest."""
 
     path: Path
@@ -306,13 +295,14 @@ class Finished:
         place = manifest_path(path)
         try:
             manifest = json.loads(place.read_text(encoding="utf-8"))
-            shard = Shard.parse({name: manifest[name] for name in DESCRIBED}["settings"]["shard"])
+            shard = Shard.parse({name: manifest[name] for name in _DESCRIBED}["settings"]["shard"])
             parts = [Part(**part) for part in manifest["parts"]]
             expected = (sum(part.rows for part in parts), manifest["n_columns"])
             dtype = np.dtype(manifest["dtype"])
             if manifest["rows"] != expected[0] or not isinstance(manifest["input_checksum"], str):
                 raise ValueError("its parts do not add up to its rows")
-            if not all(shard.has(part.number) and part.rows > 0 for part in parts):
+            numbers = [part.number for part in parts if part.rows > 0 and shard.has(part.number)]
+            if numbers != sorted({part.number for part in parts}) or len(numbers) != len(parts):
                 raise ValueError(f"it lists parts that shard {shard} does not have")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SequenceFileError(
@@ -339,3 +329,79 @@ class Finished:
                     ids += lines.read()
                 part.check(str(self.path), rows, ids)
                 yield rows, ids
+
+
+def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
+    r"""Join what ``dnaembed embed --shard`` wrote, in the order of the input.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        The ``.npy`` files of all shards, in any order, each with its ``.ids.txt`` and
+        ``.manifest.json``.
+    output : path-like
+        A new file, as for `dnaembed.io.write_embeddings`.
+
+    Returns
+    -------
+    int
+        Rows.
+
+    Raises
+    ------
+    SequenceFileError
+        If a shard is missing, is there twice, or is of another input, model or setting; or if a
+        file does not hold what its manifest says.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from dnaembed import DNABertSEmbedder
+    >>> from dnaembed.io import merge_shards
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     reads, one, two = (pathlib.Path(name, file) for file in ("reads.fa", "1.npy", "2.npy"))
+    ...     _ = reads.write_text(">a\nACGTTAGC\n>b\nGGATTACA\n")
+    ...     for shard, part in (("1/2", one), ("2/2", two)):
+    ...         _ = DNABertSEmbedder().embed_file(reads, part, shard=shard)
+    ...     merge_shards([one, two], pathlib.Path(name, "all.npy"))
+    2
+    """
+    places = [Path(path) for path in paths]
+    check_outputs([output], places)
+    shards = sorted(map(Finished.read, places), key=lambda shard: shard.shard.index)
+    if not shards:
+        raise ValueError("At least one shard is required, got none.")
+    first, count = shards[0], shards[0].shard.count
+    for other in shards:
+        if _made_by(other) != _made_by(first):
+            raise SequenceFileError(
+                f"{first.path} and {other.path} do not belong together: they are of other "
+                "sequences, models or settings (see their .manifest.json)."
+            )
+    found = [shard.shard.index for shard in shards]
+    for index in range(1, count + 1):
+        if found.count(index) != 1:
+            problem = "is there twice" if index in found else "is missing"
+            raise SequenceFileError(
+                f"Of {count} shards, number {index} {problem} ({len(found)} given, the first is "
+                f"{first.path})."
+            )
+    parts = sorted((part for s in shards for part in s.parts), key=lambda part: part.number)
+    if [part.number for part in parts] != list(range(len(parts))):
+        raise SequenceFileError(f"The shards of {first.path} do not add up to one input.")
+    settings = {**first.manifest["settings"], "shard": str(Shard())}
+    described = {**first.manifest, "settings": settings}
+    manifest = _described_by(described, parts, first.manifest["input_checksum"])
+    with ExitStack() as stack:
+        pieces = [stack.enter_context(closing(shard.pieces())) for shard in shards]
+        writer = stack.enter_context(open_described(output, manifest))
+        for part in parts:
+            rows, ids = next(pieces[part.number % len(shards)])
+            writer.write(ids.decode().split("\n")[:-1], rows)
+    return sum(part.rows for part in parts)
+
+
+def _made_by(shard: Finished) -> list[Any]:
+    manifest = shard.manifest
+    settings = {**manifest["settings"], "shard": shard.shard.count}
+    return [settings, *(manifest[name] for name in ("input_checksum", "dtype", "n_columns"))]

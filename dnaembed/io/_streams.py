@@ -60,14 +60,7 @@ _FORMS: dict[str, tuple[bytes, Callable[[], Any], bytes]] = {
     "xz": (b"\xfd7zXZ\x00", lzma.LZMADecompressor, b"\0"),
     "zst": (b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor, b""),
 }
-_ERRORS: tuple[Any, ...] = (
-    OSError,
-    EOFError,
-    lzma.LZMAError,
-    zlib.error,
-    gzip_zlib.error,
-    zstd.ZstdError,
-)
+_ERRORS: Any = (OSError, lzma.LZMAError, zlib.error, gzip_zlib.error, zstd.ZstdError)
 _ARCHIVES = {"zip": b"PK\x03\x04", "7z": b"7z\xbc\xaf", "rar": b"Rar!", ".Z": b"\x1f\x9d"}
 
 
@@ -85,7 +78,6 @@ def open_decompressed(
 ) -> Iterator[BinaryIO]:
     """Open a path, ``"-"`` or a binary file for reading, decompressed by what it holds.
 
-    The stream raises `SequenceFileError` when the compressed data is broken or ends too early.
     `on_read` is told the bytes that are taken from a path, before they are decompressed.
     """
     name = name_of(source)
@@ -133,16 +125,26 @@ class _File(io.FileIO):
         return n
 
 
-class _Readable(io.RawIOBase):
+class _Transformed(io.RawIOBase):
+    """What is read from another stream, after `_read` has done something to it."""
+
     def readable(self) -> bool:
         return True
 
+    def readinto(self, buffer: Any) -> int:
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
-class _Decompressed(_Readable):
+    def _read(self, size: int) -> bytes:
+        raise NotImplementedError
+
+
+class _Decompressed(_Transformed):
     """Decompresses all streams of a file, and gives the errors of four decompressors one form.
 
-    The file classes of the standard library take a damaged second stream, as parallel compressors
-    write by the hundred, for garbage after the first, and stop without a word.
+    The file classes of the standard library, and so xopen, take a damaged second stream, as
+    parallel compressors write by the hundred, for garbage after the first, and stop without a word.
     """
 
     def __init__(self, raw: BinaryIO, name: str, form: str) -> None:
@@ -152,34 +154,25 @@ class _Decompressed(_Readable):
         self._is_bgzf = form == "gz" and b"BC\x02\x00" in raw.peek(18)[:18]  # type: ignore[attr-defined]
         self._size = 0  # of the stream
 
-    def readinto(self, buffer: Any) -> int:
-        try:
-            data = self._read(len(buffer))
-        except EOFError as error:
-            raise SequenceFileError(
-                f"{self._name} is truncated: its {self._form} data ends before its end mark. Copy "
-                "or download it again."
-            ) from error
-        except _ERRORS as error:
-            raise SequenceFileError(
-                f"{self._name} is damaged: its {self._form} data cannot be read ({error})."
-            ) from error
-        buffer[: len(data)] = data
-        return len(data)
-
     def _read(self, size: int) -> bytes:
-        data = b""
+        data = pending = b""
         while not data:
-            pending = b""
             if self._decompressor.eof:
                 pending = self._next_stream()
                 if not pending:
                     break
-            elif self._decompressor.needs_input:
-                pending = self._raw.read(1 << 16)
-                if not pending:
-                    raise EOFError
-            data = self._decompressor.decompress(pending, max_length=size)
+            elif self._decompressor.needs_input and not (pending := self._raw.read(1 << 16)):
+                raise SequenceFileError(
+                    f"{self._name} is truncated: its {self._form} data ends before its end mark. "
+                    "Copy or download it again."
+                )
+            try:
+                data = self._decompressor.decompress(pending, max_length=size)
+            except _ERRORS as error:
+                raise SequenceFileError(
+                    f"{self._name} is damaged: its {self._form} data cannot be read ({error})."
+                ) from error
+            pending = b""
             self._size += len(data)
         return data
 
@@ -203,33 +196,45 @@ class _Decompressed(_Readable):
         return pending
 
 
-class AsciiStream(_Readable):
+class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
-    A UTF-8 byte order mark is dropped; every other non-ASCII byte becomes `NOT_ASCII`. `n_lines` is
+    A UTF-8 byte order mark and `n_blank` blank lines at the start are dropped; every other
+    non-ASCII byte becomes `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content), and `n_lines`
     the number of lines up to the last one that is not blank.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
-        start = stream.peek(3)  # type: ignore[attr-defined]
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
-        if start.startswith(_UTF8_BOM):
-            stream.read(3)
-        self._is_fasta = not start.removeprefix(_UTF8_BOM).lstrip().startswith(b"@")
+        self.n_blank = self._n_ends = self.n_lines = 0
         self._last = b"\n"
-        self._n_ends = self.n_lines = 0
+        if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
+        if stream.peek(3).startswith(_UTF8_BOM):
+            stream.read(3)
+        start = b""
+        while not start and (head := stream.peek(1)):
+            start = head.lstrip()
+            self.n_blank += stream.read(len(head) - len(start)).count(b"\n")
+        if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t", b"BAM\x01")):
+            kind = "BAM" if start.startswith(b"BAM") else "SAM"
+            raise SequenceFileError(f"{name} is {kind}; convert it first: samtools fastq.")
+        self.form = "fastq" if start.startswith(b"@") else "fasta" if start else ""
+        if self.form == "fasta" and not start.startswith((b">", b"#", b";")):
+            line = start.splitlines()[0][:40].translate(_TO_ASCII).decode().replace(NOT_ASCII, "?")
+            raise SequenceFileError(
+                f"{name} is neither FASTA nor FASTQ: it starts with {line!r}, where '>' or '@' is "
+                "expected."
+            )
 
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
+    def _read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
         if not data.isascii():
             data = data.translate(_TO_ASCII)
-        if self._is_fasta and b";" in data:
+        if self.form == "fasta" and b";" in data:
             data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
         if text := data.rstrip():
             self.n_lines = self._n_ends + text.count(b"\n") + 1
         self._n_ends += data.count(b"\n")
         self._last = data[-1:]
-        buffer[: len(data)] = data
-        return len(data)
+        return data

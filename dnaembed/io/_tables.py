@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,28 +19,27 @@ from ._streams import Source, name_of, open_decompressed
 Value = TypeVar("Value")
 
 # First column of a header line, as tools of the field write it.
-_ID_COLUMNS = {
+ID_COLUMNS = {
     "contig", "contig_id", "contig_name", "contigname", "id", "ids", "identifier", "name", "query",
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
     "sequenceid", "@@sequenceid",
 }  # fmt: skip
 _LONGEST_LINE = 1 << 24
-# What would break a table, and what cannot be written as UTF-8.
-_NOT_IN_FIELDS = re.compile("[\t\n\r\ud800-\udfff]")
+_MOST_EMPTY = 1_000_000  # lines without content, which take time and give nothing
+# What would break a table, what a terminal would obey, and what cannot be written as UTF-8.
+_NOT_IN_FIELDS = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
+def read_labels(path: Source) -> dict[str, str]:
     r"""Read a table of two columns, separated by a tab: identifier and label.
 
     Parameters
     ----------
     path : path-like or binary file
-        The table, plain or compressed. ``"-"`` is standard input.
-    header : bool or "auto", default="auto"
-        Whether the first line names the columns. "auto": it does when its first column is one of
-        the usual names (id, read_id, sequence_id, contig, name, ...). Lines before it that start
-        with ``#``, or as CAMI and AMBER files do with ``@``, are left out. If it names a column
-        BINID, bin or else TAXID, as binnings do, the table may have more than two columns.
+        The table, plain or compressed. ``"-"`` is standard input. Lines at its start with ``#``, or
+        as CAMI and AMBER files have them with ``@``, are left out, and so is a header whose first
+        column has a usual name (id, read_id, sequence_id, contig, name, ...). If the header names a
+        column BINID, bin or else TAXID, there may be more than two columns.
 
     Returns
     -------
@@ -50,15 +49,8 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     Raises
     ------
     SequenceFileError
-        If a line does not have two columns, a column is empty, an identifier is there twice, the
-        text is not UTF-8, or there is no line at all. The message gives the line.
-    OSError
-        If the file is missing, is a directory or may not be read.
-
-    See Also
-    --------
-    labels_of : Bring labels into the order of the sequences.
-    write_labels : Write such a table.
+        If a column is missing or empty, an identifier is there twice, the text is not UTF-8 or has
+        control characters, or there is no label. The message gives the line.
 
     Examples
     --------
@@ -69,34 +61,33 @@ def read_labels(path: Source, *, header: bool | str = "auto") -> dict[str, str]:
     """
     name = name_of(path)
     labels: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    column, n_columns, is_before = 1, 2, bool(header)
-    for number, line in lines_of(path, name):
-        fields = fields_of(line)
+    column, n_columns, is_before = 1, 2, True
+    for number, line in lines_of(path):
+        fields = [field.strip() for field in line.split("\t")]
+        fields = [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
+        where = f"{name}, line {number}"
         if is_before:
-            is_comment = line[0] == "#" or (line[0] == "@" and len(fields) == 1)
-            is_before = header == "auto" and is_comment
-            if is_before or header is True or is_id_column(fields[0]):
+            is_before = line[0] == "#" or (line[0] == "@" and len(fields) == 1)
+            if number > _MOST_EMPTY:
+                raise SequenceFileError(f"{where}: no label so far; is this a table?")
+            if is_before or fields[0].lower() in ID_COLUMNS:
                 names = [field.lower() for field in fields]
                 for known in filter(names.__contains__, ("taxid", "bin", "binid")):
                     column, n_columns = names.index(known), len(fields)
                 continue
         if len(fields) != n_columns:
             raise SequenceFileError(
-                f"{name}, line {number}: expected {n_columns} columns separated by a tab"
+                f"{where}: expected {n_columns} columns separated by a tab"
                 f"{' (identifier and label)' if n_columns == 2 else ''}, got {len(fields)}."
             )
         identifier, label = fields[0], fields[column]
         if not identifier or not label:
-            missing = "label" if identifier else "identifier"
-            raise SequenceFileError(f"{name}, line {number}: the {missing} is empty.")
-        if identifier in labels:
             raise SequenceFileError(
-                f"{name}, lines {lines[identifier]} and {number}: identifier "
-                f"{shorten(identifier)!r} is there twice."
+                f"{where}: the {'label' if identifier else 'identifier'} is empty."
             )
+        if identifier in labels:
+            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} is there twice.")
         labels[identifier] = label
-        lines[identifier] = number
     if not labels:
         raise SequenceFileError(f"{name} holds no label.")
     return labels
@@ -112,17 +103,12 @@ def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "la
     labels : mapping of str to str
         From `read_labels`; may hold more identifiers than `ids`, and whole headers in their place.
     where : str, default="labels"
-        How an error names the table.
+        How the `SequenceFileError` on identifiers without a label names the table.
 
     Returns
     -------
     list of str
         In the order of `ids`.
-
-    Raises
-    ------
-    SequenceFileError
-        If identifiers have no label: the message gives their number and the first of them.
 
     Examples
     --------
@@ -136,10 +122,7 @@ def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "la
 def in_order_of(
     ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
 ) -> list[Value]:
-    """Return what a table has for each identifier; raise, with `where`, if some have no `what`.
-
-    A table may hold whole headers, of which the first word counts.
-    """
+    """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
     if not all(identifier in table for identifier in ids):
         words = {first_word(key): value for key, value in table.items()}
         if len(words) == len(table):
@@ -171,18 +154,13 @@ def write_labels(
     Parameters
     ----------
     path : path-like
-        Written beside and renamed into place, so that it is complete or absent.
+        Complete or absent.
     ids : sequence of str, length n
         Identifiers.
     labels : array-like of length n
-        One label, of any type, for each.
+        One label, of any type, for each; as text without control characters.
     columns : tuple of two str, default=("id", "label")
         Names of the columns.
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ or a field has a tab or line break.
 
     Examples
     --------
@@ -196,47 +174,40 @@ def write_labels(
     """
     if len(ids) != len(labels):
         raise ValueError(f"Expected one label per identifier, got {len(labels)} for {len(ids)}.")
-    with open_table(path, columns) as table:
-        table.write_rows(zip(ids, labels, strict=True))
-
-
-class TableWriter:
-    """Rows into an open table; see `open_table`."""
-
-    def __init__(self, file: TextIO, columns: Sequence[str] | None) -> None:
-        self._file, self._columns = file, columns
-        self.write_rows([columns] if columns else [])
-
-    def write_rows(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows of one value per column, or of any number if there is no header."""
-        for row in rows:
-            fields = [str(value) for value in row]
-            if self._columns and len(fields) != len(self._columns):
-                raise ValueError(f"Expected {len(self._columns)} fields, got {fields!r}.")
-            check_fields(fields)
-            # What has quotes gets another pair, as readers take one away.
-            self._file.write("\t".join(f'"{f}"' if _is_quoted(f) else f for f in fields) + "\n")
+    with open_table(path, columns) as write_rows:
+        write_rows(zip(ids, labels, strict=True))
 
 
 @contextmanager
 def open_table(
     path: str | os.PathLike[str], columns: Sequence[str] | None = None
-) -> Iterator[TableWriter]:
-    """Open a table for writing row by row; it takes its name when the block ends well."""
+) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
+    """Yield a function that appends rows; the table takes its name when the block ends well."""
     with open_output(path) as file:
-        yield TableWriter(file, columns)
+
+        def write_rows(rows: Iterable[Sequence[Any]]) -> None:
+            for row in rows:
+                fields = [str(value) for value in row]
+                if columns and len(fields) != len(columns):
+                    raise ValueError(f"Expected {len(columns)} fields, got {fields!r}.")
+                check_fields(fields)
+                # What has quotes gets another pair, as readers take one away.
+                file.write("\t".join(f'"{f}"' if _is_quoted(f) else f for f in fields) + "\n")
+
+        write_rows([columns] if columns else [])
+        yield write_rows
 
 
 def check_fields(fields: Iterable[str]) -> None:
     """Raise if a text cannot stand in a table."""
     for field in fields:
-        if _NOT_IN_FIELDS.search(field):
+        if not field.isprintable() and _NOT_IN_FIELDS.search(field):
             raise ValueError(
-                f"Expected text without tab and line break for a table, got {field!r}."
+                f"Expected text without control characters for a table, got {field!r}."
             )
 
 
-def is_number(text: str | bytes) -> bool:
+def is_number(text: str) -> bool:
     """Tell whether a field of a table reads as a number."""
     try:
         float(text)
@@ -245,37 +216,56 @@ def is_number(text: str | bytes) -> bool:
     return True
 
 
-def is_id_column(field: str) -> bool:
-    """Tell whether a field is a usual name of the column of identifiers."""
-    return field.lower() in _ID_COLUMNS
-
-
-def lines_of(path: Source, name: str) -> Iterator[tuple[int, str]]:
+def lines_of(path: Source) -> Iterator[tuple[int, str]]:
     """Yield number and text of each line that is not blank."""
+    n_blank = 0
     with open_decompressed(path) as stream:
         # Line ends are those of any system.
         text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape")
         try:
             for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), 1):
-                problem = ""
-                if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
-                    problem = "not UTF-8 text."
-                elif "\0" in line:
-                    problem = "NUL byte; is this a text file?"
+                problem, content = "", line.rstrip("\n").replace("\t", " ")
+                if not content.isprintable() and (found := _NOT_IN_FIELDS.search(content)):
+                    problem = f"control character {found[0]!r}; is this a table?"
+                    problem = "not UTF-8 text." if found[0] >= "\ud800" else problem
                 elif len(line) == _LONGEST_LINE:
                     problem = f"longer than {_LONGEST_LINE} characters; is this a table?"
+                elif n_blank > _MOST_EMPTY:
+                    problem = f"more than {_MOST_EMPTY:,} blank lines so far; is this a table?"
                 if problem:
-                    raise SequenceFileError(f"{name}, line {number}: {problem}")
-                if line.strip():
+                    raise SequenceFileError(f"{name_of(path)}, line {number}: {problem}")
+                if not content or content.isspace():
+                    n_blank += 1
+                else:
                     yield number, line.rstrip("\n")
         finally:
             text.detach()  # the stream is closed by whoever opened it
 
 
-def fields_of(line: str) -> list[str]:
-    """Split a line at its tabs; blanks and quotes around a field are dropped."""
-    fields = [field.strip() for field in line.split("\t")]
-    return [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
+def rows_of(path: Source) -> Iterator[tuple[str, list[str]]]:
+    """Yield place and fields of each line of a table, all of them as many as the first."""
+    name, n_columns = name_of(path), 0
+    for number, line in lines_of(path):
+        fields, where = line.split("\t"), f"{name}, line {number}"
+        n_columns = n_columns or len(fields)
+        if len(fields) != n_columns:
+            raise SequenceFileError(f"{where}: expected {n_columns} columns, got {len(fields)}.")
+        yield where, fields
+
+
+def named_rows(path: Source, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield place and fields, by the names of the header, of each line of a table."""
+    rows = rows_of(path)
+    where, header = next(rows, (f"{name_of(path)}, line 1", [""]))
+    columns = [column.strip().lower() for column in header]
+    for column in needed:
+        if column not in columns:
+            raise SequenceFileError(
+                f"{where}: no column {column!r}; expected a header with {' and '.join(needed)}, "
+                f"got {shorten(' '.join(header))!r}."
+            )
+    for where, fields in rows:
+        yield where, dict(zip(columns, map(str.strip, fields), strict=True))
 
 
 def _is_quoted(field: str) -> bool:

@@ -13,7 +13,6 @@ from ..utils._rows import unit_length
 from ._neighbors import nearest_neighbors
 
 _PSEUDOCOUNT = 0.01  # of the mean abundance of a sample: zeros have a logarithm
-# Random frequencies would do; quantiles of their distribution do with fewer.
 _FREQUENCIES = 32
 # A kernel narrower than the noise would part the contigs of one species; measured on communities of
 # 60 species, with the noise of mapping and with more of it (docs/benchmarks/binning_coverage.py).
@@ -21,34 +20,22 @@ _NOISES_PER_WIDTH = 2.0
 _LEAST_NOISE = 0.02  # mapping is never better
 _NOISE_ROWS = 5000
 # Weight of coverage by number of samples: each sample says more of what the sequence cannot.
-_WEIGHTS = ((1, 0.1), (3, 0.3), (10, 0.5))
+_SAMPLES, _WEIGHTS = (1, 3, 10), (0.1, 0.3, 0.5)
 
 
 @dataclass(frozen=True)
 class AbundanceScale:
     """Turns abundances into rows of unit length whose dot products say how alike they are.
 
-    The similarity of two contigs in a sample is a Gaussian kernel of the difference of the
-    logarithms of their abundances, ``exp(-(z1 - z2)**2 / (2 * width**2))``, and that of two rows
-    the mean over the samples. Rows of unit length have such dot products, nearly, if they hold the
-    cosines and sines of ``z * w`` for frequencies `w` that are normally distributed with standard
-    deviation ``1 / width``: Bochner's theorem, as in random Fourier features [1]_, but with the
-    quantiles of that distribution in place of draws from it.
-
-    Attributes
-    ----------
-    means : ndarray of shape (n_profiles,)
-        Mean abundance of each sample, the unit of its pseudocount.
-    widths : ndarray of shape (n_profiles,)
-        Width of the kernel of each sample, in natural logarithms.
-
-    References
-    ----------
-    .. [1] Rahimi & Recht, "Random features for large-scale kernel machines", NIPS 2007.
+    A dot product is the mean over the samples of ``exp(-(z1 - z2)**2 / (2 * width**2))``, with `z`
+    the logarithms of two abundances. Cosines and sines of ``z * w`` have it, nearly, for
+    frequencies `w` of a normal distribution with standard deviation ``1 / width``: Bochner's
+    theorem, as in Rahimi & Recht, "Random features for large-scale kernel machines", NIPS 2007, but
+    with the quantiles of that distribution in place of draws from it.
     """
 
-    means: np.ndarray
-    widths: np.ndarray
+    means: np.ndarray  # of each sample, the unit of its pseudocount
+    widths: np.ndarray  # of each sample's kernel, in natural logarithms
 
     @property
     def n_columns(self) -> int:
@@ -63,41 +50,12 @@ class AbundanceScale:
         return np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(angles.shape[1])
 
 
-@dataclass(frozen=True)
-class AngleScale:
-    """How version 0.1.0 compared abundances: for clusters that it saved.
-
-    Logarithms of a sample's abundances, from `low` to `high`, are angles from 0 to 90 degrees.
-    """
-
-    means: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns of a row."""
-        return 2 * len(self.means)
-
-    def rows(self, abundance: np.ndarray) -> np.ndarray:
-        """Return an array of shape (n_samples, n_columns)."""
-        span = self.high - self.low
-        place = (_logarithms(abundance, self.means) - self.low) / np.where(span > 0, span, 1)
-        angles = np.clip(place, 0, 1) * np.pi / 2
-        return np.hstack([np.cos(angles), np.sin(angles)]) / np.sqrt(angles.shape[1])
-
-
-Scale = AbundanceScale | AngleScale
-
-
 def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> AbundanceScale:
     """Learn how much abundances differ within a species, from contigs that look alike.
 
     The noise of a sample is a robust standard deviation of the difference of log abundances
     between a contig and the one with the most similar embedding, over the half of the contigs
-    whose neighbour is most similar: those two are mostly of one species.
-
-    Of more than 5,000 rows, evenly spaced ones are looked at.
+    whose neighbour is most similar: those two are mostly of one species. 5,000 rows are enough.
     """
     means = abundance.mean(axis=0)
     means[means == 0] = 1
@@ -118,8 +76,7 @@ def abundance_share(weight: float | str, n_profiles: int) -> float:
     """Return the share of a similarity that is abundance; "auto" rises with the samples."""
     if not isinstance(weight, str):
         return float(weight)
-    samples, weights = zip(*_WEIGHTS, strict=True)
-    return float(np.interp(np.log(n_profiles), np.log(samples), weights))
+    return float(np.interp(np.log(n_profiles), np.log(_SAMPLES), _WEIGHTS))
 
 
 def _logarithms(abundance: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -143,7 +100,7 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
     if scale is None:
         return None
     names, given = getattr(fitted, "abundance_names_", None), names_of_profiles(abundance)
-    if names is not None and given is not None:
+    if names and given:
         if sorted(given) != sorted(names):
             raise ValueError(
                 f"abundance has the samples {given}, but the clusters were made with {names}."
@@ -160,20 +117,17 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
 
 def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
     """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
-    array = check_array(abundance, dtype=np.float64, input_name="abundance")
+    array: np.ndarray = check_array(
+        abundance, dtype=np.float64, ensure_non_negative=True, input_name="abundance"
+    )
     if len(array) != n_samples:
         raise ValueError(
             f"abundance must have one row for each of the {n_samples} sequences, got {len(array)}."
         )
-    if (array < 0).any():
-        row, column = np.argwhere(array < 0)[0]
-        raise ValueError(
-            f"abundance must not be negative, got {array[row, column]:g} in row {row}, column "
-            f"{column}."
-        )
     return array
 
 
+@dataclass(frozen=True)
 class UnitRows:
     """Embeddings of unit length, joined with abundances, made a block at a time.
 
@@ -181,32 +135,19 @@ class UnitRows:
     memory-mapped, are never copied whole.
     """
 
-    def __init__(
-        self,
-        embeddings: np.ndarray,
-        abundance: np.ndarray | None = None,
-        scale: Scale | None = None,
-        weight: float = 0.0,
-    ) -> None:
-        self._embeddings = embeddings
-        self._abundance = abundance
-        self._scale = scale
-        self.weight = weight
+    embeddings: np.ndarray
+    abundance: np.ndarray | None = None
+    scale: AbundanceScale | None = None
+    weight: float = 0.0
 
     def __len__(self) -> int:
-        return len(self._embeddings)
+        return len(self.embeddings)
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """Return the rows of a slice or of an array of places, as a new array."""
-        rows = unit_length(self._embeddings[index])
-        if self._abundance is None or self._scale is None:
+        rows = unit_length(self.embeddings[index])
+        if self.abundance is None or self.scale is None:
             return rows
-        columns = self._scale.rows(self._abundance[index])
+        columns = self.scale.rows(self.abundance[index])
         joined = np.hstack([np.sqrt(1 - self.weight) * rows, np.sqrt(self.weight) * columns])
         return joined.astype(rows.dtype, copy=False)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row as it is computed with."""
-        row: np.ndarray = self[:1]
-        return row.nbytes

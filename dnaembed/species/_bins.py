@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 from sklearn.base import clone
+from sklearn.utils import _safe_indexing
 
 from .._sequences import check_sequences
 from ..utils._rows import row_blocks, unit_length
@@ -37,18 +38,17 @@ def bin_contigs(
 ) -> np.ndarray:
     """Bin the contigs of an assembly by species.
 
-    Short contigs say too little about their species to make bins of them. With coverage, those of
-    at least `min_recruit_length` are taken into the nearest bin if they are inside its limit;
-    without, they are in no bin. Circular contigs of at least ``clusterer.min_bin_bases`` are whole
-    genomes: each is a bin alone, numbered after the others.
+    Short contigs make no bins; with coverage, they are taken into the nearest one if they are
+    inside its limit. Circular contigs of at least ``clusterer.min_bin_bases`` are whole genomes:
+    each is a bin alone, numbered after the others.
 
     Parameters
     ----------
     sequences : iterable of str of length n_samples
         Contigs.
     clusterer : SpeciesClusterer, default=None
-        If it is fitted, its bins take the contigs. If not, it is fitted to them, so that it can
-        take others later. None stands for ``SpeciesClusterer(random_state=0)``.
+        If it is fitted, its bins take the contigs; if not, it is fitted to them. None stands for
+        ``SpeciesClusterer(random_state=0)``.
     embeddings : array-like of shape (n_samples, n_features), default=None
         Of the contigs; may be memory-mapped. None: the embedder of `clusterer` makes them.
     abundance : array-like of shape (n_samples, n_profiles), default=None
@@ -58,8 +58,7 @@ def bin_contigs(
     min_length : int, default=2500
         Length, in bp, of the shortest contigs that bins are made of.
     min_recruit_length : int, default=1000
-        Length, in bp, of the shortest contigs that bins take in afterwards, where `abundance` is
-        given. Rows of shorter ones in `embeddings` and `abundance` are not looked at.
+        Of the shortest contigs that bins take in. Rows of shorter ones are not looked at.
 
     Returns
     -------
@@ -70,11 +69,6 @@ def bin_contigs(
     ------
     ValueError
         If no contig is long enough, or there is not one row for each contig.
-
-    See Also
-    --------
-    bin_confidence : How sure these bins are.
-    dnaembed.io.write_bins : One FASTA file per bin.
 
     Examples
     --------
@@ -94,69 +88,36 @@ def bin_contigs(
                 f"{name} must have one row for each of the {len(contigs)} contigs, got {len(rows)}."
             )
     places = long_enough(lengths, min_length, None if abundance is None else min_recruit_length)
+    labels = np.full(len(contigs), -1)
+    X = contigs if embeddings is None else embeddings
     if clusterer is None:
         clusterer = SpeciesClusterer(random_state=0)
-    X: Any = embeddings
-    if X is None:
-        X = np.array(contigs, dtype=object)
-        if hasattr(clusterer, "cluster_centers_") and not hasattr(clusterer, "embedder_"):
+    if hasattr(clusterer, "cluster_centers_"):
+        rows = _rows_at(X, places)
+        if embeddings is None and not hasattr(clusterer, "embedder_"):
             # Fitted on embeddings, which the same embedder makes of new contigs.
             embedder = clusterer.embedder
-            embedder = default_embedder() if embedder is None else clone(embedder)
-            X = np.empty(len(contigs), dtype=object)
-            X[places] = list(embedder.fit_transform([contigs[i] for i in places]))
-    labels = np.full(len(contigs), -1)
-    labels[places] = bin_rows(
-        clusterer,
-        _rows_at(X, places),
-        lengths[places],
-        _rows_at(abundance, places),
-        np.zeros(len(places), dtype=bool) if circular is None else np.asarray(circular)[places],
-        min_length=min_length,
-    )
-    return labels
-
-
-def bin_rows(
-    clusterer: SpeciesClusterer,
-    X: Any,
-    lengths: np.ndarray,
-    abundance: Any,
-    circular: np.ndarray,
-    *,
-    min_length: int,
-) -> np.ndarray:
-    """Do as `bin_contigs`, of sequences or embeddings that are all long enough to be in a bin."""
-    labels = np.full(len(lengths), -1)
-    late = np.full(len(lengths), True)
-    if not hasattr(clusterer, "cluster_centers_"):
-        alone = np.flatnonzero(circular & (lengths >= clusterer.min_bin_bases))
-        late = lengths < min_length
-        late[alone] = False
-        early = np.flatnonzero(lengths >= min_length)
-        early = np.setdiff1d(early, alone)
-        n_bins = 0
-        if len(early):
-            clusterer.fit(
-                _rows_at(X, early), abundance=_rows_at(abundance, early), lengths=lengths[early]
-            )
-            labels[early] = clusterer.labels_
-            n_bins = clusterer.n_clusters_
-        labels[alone] = n_bins + np.arange(len(alone))
-    places = np.flatnonzero(late)
-    if len(places) and hasattr(clusterer, "cluster_centers_"):
-        labels[places] = clusterer.predict(
-            _rows_at(X, places), abundance=_rows_at(abundance, places)
-        )
+            rows = (default_embedder() if embedder is None else clone(embedder)).fit_transform(rows)
+        labels[places] = clusterer.predict(rows, abundance=_rows_at(abundance, places))
+        return labels
+    alone = np.zeros(len(contigs), dtype=bool)
+    if circular is not None:
+        alone[places] = np.asarray(circular)[places]
+        alone &= lengths >= clusterer.min_bin_bases
+    early = np.flatnonzero((lengths >= min_length) & ~alone)
+    if len(early):
+        coverage = _rows_at(abundance, early)
+        clusterer.fit(_rows_at(X, early), abundance=coverage, lengths=lengths[early])
+        labels[early] = clusterer.labels_
+        late = places[(lengths[places] < min_length) & ~alone[places]]
+        if len(late):
+            labels[late] = clusterer.predict(_rows_at(X, late), abundance=_rows_at(abundance, late))
+    labels[alone] = getattr(clusterer, "n_clusters_", 0) + np.arange(alone.sum())
     return labels
 
 
 def _rows_at(X: Any, places: np.ndarray) -> Any:
-    if X is None or hasattr(X, "iloc"):
-        return X if X is None else X.iloc[places]
-    rows = np.asanyarray(X)[places]
-    is_embedded = rows.dtype == object and len(rows) and isinstance(rows[0], np.ndarray)
-    return np.stack(rows) if is_embedded else rows
+    return None if X is None else _safe_indexing(X, places)
 
 
 def long_enough(
@@ -189,9 +150,8 @@ def reasons_of(labels: np.ndarray, kept: np.ndarray, abundance: Any) -> list[str
 def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int = 0) -> np.ndarray:
     """Estimate how likely each contig is of the species that most of its bin is of.
 
-    A logistic function of the cosine similarity to the mean of the rest of the bin, the lengths of
-    both, the similarity to the next bin, and the number of samples whose coverage was used. It was
-    fitted to embeddings of the bundled model; of other models, it only ranks contigs.
+    A logistic function of similarities to the rest of the bin and to the next bin, of lengths, and
+    of the number of samples, fitted to embeddings of the bundled model; others are only ranked.
 
     Parameters
     ----------

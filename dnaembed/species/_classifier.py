@@ -20,9 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
-from ..embedding._engine import NotFiniteError
-from ..embedding._windows import split_windows
-from ._consensus import vote
+from ..embedding._engine import NotFiniteError, split_windows
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
@@ -47,68 +45,43 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     Parameters
     ----------
     embedder : transformer, default=None
-        Embeds sequences; a clone of it is fitted. None stands for `DNABertSEmbedder` with its
-        default parameters. Not used if `fit` is given embeddings.
-
+        Embeds sequences; a clone of it is fitted. None: `DNABertSEmbedder` with its defaults.
     classifier : classifier, default=None
         Any scikit-learn classifier; a clone of it is fitted to the embeddings. None stands for
-        the one of the DNABERT-S paper: ``LogisticRegression(C=0.5, max_iter=3000)``.
-
+        the one of the DNABERT-S paper [1]_: ``LogisticRegression(C=0.5, max_iter=3000)``.
     scale : bool, default=True
-        Bring each column of the embeddings to mean 0 and standard deviation 1 before they reach
-        the classifier.
-
+        Bring each column of the embeddings to mean 0 and standard deviation 1 first.
     unknown : str or int, default=None
         What `predict` calls a read that is farther from every known species than
-        `false_unknown_rate` allows: such as ``"unknown"``, or -1 if species are numbers. None:
-        every read gets a species.
-
+        `false_unknown_rate` allows: such as ``"unknown"``, or -1 if species are numbers.
     false_unknown_rate : float, default=0.05
-        Share of the reads of known species that may be called unknown, from which the limit of
-        each species is chosen: see `novelty_scores`.
-
+        Share of the reads of known species that may be called unknown: see `novelty_scores`.
     calibrate : bool, default=False
-        Fit a temperature to the probabilities, by cross-validation on the training reads, so that
-        they say how often a call is right. Calls stay the same. It needs two reads of each
-        species; with a single read of one of them, probabilities stay as they are.
+        Fit a temperature by cross-validation on the training reads, so that probabilities say how
+        often a call is right. Calls stay the same.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The species, sorted.
-
     classifier_ : classifier
-        The fitted classifier, behind a `StandardScaler` in a pipeline with ``scale=True``.
-
+        The fitted one, behind a `StandardScaler` in a pipeline with ``scale=True``.
     temperature_ : float
         What logarithms of probabilities are divided by: above 1 if the classifier is too sure of
         its calls; 1 without `calibrate`, or if a species has a single read.
-
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
-
     n_features_in_ : int
         Columns of the embeddings; only if `fit` was given embeddings.
-
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of these columns; only if all are strings.
-
-    See Also
-    --------
-    DNABertSEmbedder : Embeddings of sequences.
-    SpeciesClusterer : Clusters and bins, without labels.
+        Their names; only if all are strings.
 
     Notes
     -----
-    A single read per species is enough. ``predict_proba``, ``predict_log_proba`` and
-    ``decision_function`` are there if the classifier has them.
-
-    Probabilities add up to 1 over the species that the classifier knows: they cannot tell that a
-    read is of another one. `novelty_scores` can, and `unknown` acts on it. It takes two reads or
-    more of a species to know how far apart its reads lie; species with a single read get the
-    limit of all others. `calibrate` helps probabilities among known species: it is
-    :class:`sklearn.calibration.CalibratedClassifierCV` with ``method="temperature"``, whose single
-    number [2]_ is all that few reads can teach.
+    ``predict_proba``, ``predict_log_proba`` and ``decision_function`` are there if the classifier
+    has them. Probabilities add up to 1 over the species that it knows: they cannot tell that a read
+    is of another one, as `novelty_scores` can. `calibrate` is `CalibratedClassifierCV` with
+    ``method="temperature"``, whose single number [2]_ is all that few reads can teach.
 
     References
     ----------
@@ -125,17 +98,11 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     >>> classifier.predict(["CGGCA" * 30, "TATTA" * 30])
     array(['rich in GC', 'rich in AT'], dtype='<U10')
 
-    Embeddings made beforehand, and any classifier:
+    Embeddings made beforehand, any classifier, and a read like none of the known ones:
 
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> embeddings = [[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.1]]
-    >>> classifier = FewShotSpeciesClassifier(classifier=KNeighborsClassifier(1))
-    >>> classifier.fit(embeddings, species).predict([[0.7, 0.2]])
-    array(['rich in AT'], dtype='<U10')
-
-    A read like none of the known ones:
-
-    >>> classifier = FewShotSpeciesClassifier(unknown="unknown", calibrate=True)
+    >>> classifier = FewShotSpeciesClassifier(None, KNeighborsClassifier(1), unknown="unknown")
     >>> classifier.fit(embeddings, species).predict([[0.9, 0.1], [-0.2, -0.9]])
     array(['rich in AT', 'unknown'], dtype='<U10')
     """
@@ -150,7 +117,6 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         "false_unknown_rate": [Interval(Real, 0, 1, closed="neither")],
         "calibrate": ["boolean"],
     }
-
     novelty_: Novelty
     _calibrated: Any
 
@@ -183,7 +149,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         y : array-like of shape (n_samples,)
             Species of each read. A read without a label is refused.
         **params : dict
-            Metadata that `classifier` requests, such as ``sample_weight``; with scikit-learn's
+            Metadata that `classifier` requests, with scikit-learn's
             :ref:`metadata routing <sklearn:metadata_routing>` enabled.
 
         Returns
@@ -207,12 +173,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         return self
 
     def get_metadata_routing(self) -> metadata_routing.MetadataRouter:
-        """Say which metadata are taken, and which are passed on to `classifier`.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
+        """Say which metadata are taken, and which are passed on to `classifier`."""
         mapping = metadata_routing.MethodMapping().add(caller="fit", callee="fit")
         router = metadata_routing.MetadataRouter(owner=self).add_self_request(self)
         return router.add(classifier=self._inner(), method_mapping=mapping)
@@ -230,15 +191,13 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     def _fit_calibration(self, rows: np.ndarray, codes: np.ndarray, params: Any) -> None:
         self.temperature_, self._calibrated = 1.0, None
-        if not self.calibrate:
-            return
-        if not hasattr(self.classifier_, "predict_proba"):
+        n_folds = min(_MAX_FOLDS, int(np.bincount(codes).min()))
+        if self.calibrate and not hasattr(self.classifier_, "predict_proba"):
             raise ValueError(
                 "calibrate=True needs a classifier with predict_proba; "
                 f"{type(self.classifier).__name__} has none."
             )
-        n_folds = min(_MAX_FOLDS, int(np.bincount(codes).min()))
-        if n_folds < 2:  # scikit-learn wants each species in each fold
+        if not self.calibrate or n_folds < 2:  # scikit-learn wants each species in each fold
             return
         self._calibrated = CalibratedClassifierCV(
             self._inner(), method="temperature", ensemble=False, cv=n_folds
@@ -262,7 +221,6 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         ndarray of shape (n_samples,)
             Species, out of `classes_`, or `unknown` if that is given.
         """
-        check_is_fitted(self)
         rows = self._rows(X)
         calls = self.classifier_.predict(rows)
         if self.unknown is not None:
@@ -272,9 +230,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     def novelty_scores(self, X: Any) -> np.ndarray:
         """Score how new reads are: how far from all known species.
 
-        The cosine distance of a read to the centre of each species is divided by the limit of the
-        species, which `false_unknown_rate` of its own reads exceed when they are left out of the
-        centre; the least of these ratios counts.
+        A score is the least ratio, over species, of the cosine distance of the read to the centre
+        and the limit of the species, which `false_unknown_rate` of its own reads exceed when they
+        are left out of the centre.
 
         Parameters
         ----------
@@ -287,8 +245,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             At least 0; reads above 1 are called `unknown`. If `fit` was given a single read per
             species, plain cosine distances.
         """
-        check_is_fitted(self)
-        return self.novelty_.scores(self._rows(X))
+        rows = self._rows(X)
+        return self.novelty_.scores(rows)
 
     @available_if(_classifier_has("predict_proba"))
     def confidence(self, X: Any) -> np.ndarray:
@@ -302,11 +260,10 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         Returns
         -------
         ndarray of shape (n_samples,), float64
-            The probability of the most probable species. For a read whose novelty is beyond the
-            limit it is lowered in proportion: if a share s of the training reads, left out, is as
-            novel, by ``s / false_unknown_rate``.
+            The probability of the most probable species; for a read whose novelty is beyond the
+            limit times ``s / false_unknown_rate``, if a share s of the left-out training reads is
+            as novel.
         """
-        check_is_fitted(self)
         rows = self._rows(X)
         shares = self.novelty_.p_values(self.novelty_.scores(rows))
         most: np.ndarray = self._probabilities(rows).max(axis=1)
@@ -321,9 +278,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         X : iterable of str of length n_samples
             DNA sequences; `fit` must have been given sequences.
         window_size : int, default=5000
-            Most bp in a window. A contig is cut into the fewest windows, all of one length. Short
-            windows vary more than the reads that `fit` learnt from: with `unknown`, take windows
-            no shorter than these.
+            Most bp in a window. A contig is cut into the fewest windows, all of one length. With
+            `unknown`, take windows no shorter than the reads that `fit` learnt from.
         min_agreement : float, default=0.7
             Contigs whose agreement is less are flagged.
 
@@ -332,23 +288,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         Bunch
             With one value per contig: ``labels`` (species with the largest mean probability over
             the windows, weighted by length; `unknown`, if given, where most of the length is),
-            ``agreement`` (share of the length in windows that are called as the contig is),
-            ``probability`` (that mean; of the most probable species if unknown), ``n_windows`` and
-            ``flagged`` (bool: windows disagree; a possible chimera, or a contig hard to call).
-
-        Raises
-        ------
-        ValueError
-            If `fit` was given embeddings, or a parameter is out of range.
-
-        Examples
-        --------
-        >>> from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
-        >>> reads = ["ACGGC" * 40, "ATTAT" * 40, "CCGGA" * 40, "TTATA" * 40]
-        >>> classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, list("abab"))
-        >>> calls = classifier.consensus([reads[0] * 5, reads[0] + reads[1]], window_size=200)
-        >>> calls.agreement, calls.flagged
-        (array([1. , 0.5]), array([False,  True]))
+            ``probability`` (that mean), ``n_windows``, ``agreement`` (share of the length in
+            windows that are called as the contig is) and ``flagged`` (a possible chimera).
         """
         check_is_fitted(self)
         if not hasattr(self, "embedder_"):
@@ -362,22 +303,29 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             raise ValueError(f"min_agreement must be from 0 to 1, got {min_agreement!r}.")
         parts = [split_windows(sequence, int(window_size)) for sequence in check_sequences(X)]
         n_windows = np.array([len(part) for part in parts])
+        owners = np.repeat(np.arange(len(parts)), n_windows)
         windows = [window for part in parts for window in part]
         try:
             rows = self._rows(windows)
         except NotFiniteError as error:  # which counts windows
-            which = int(np.repeat(np.arange(len(parts)), n_windows)[int(error.which)])
-            raise NotFiniteError(error.reason, which) from None
-        is_new = None if self.unknown is None else self.novelty_.scores(rows) > 1
+            raise NotFiniteError(error.reason, int(owners[int(error.which)])) from None
         lengths = np.array(list(map(len, windows)))
-        codes, agreement, most = vote(self._probabilities(rows), is_new, lengths, n_windows)
-        labels = self.classes_[np.minimum(codes, len(self.classes_) - 1)]
+        weights = lengths / np.bincount(owners, lengths)[owners]
+        probabilities, n_classes = self._probabilities(rows), len(self.classes_)
+        means = np.zeros((len(parts), n_classes))
+        np.add.at(means, owners, probabilities * weights[:, None])
+        calls, codes = probabilities.argmax(axis=1), means.argmax(axis=1)
+        labels = self.classes_[codes]
         if self.unknown is not None:
-            labels = name_unknown(labels, codes == len(self.classes_), self.unknown)
+            is_new = self.novelty_.scores(rows) > 1
+            mostly_new = np.bincount(owners, weights * is_new) > 0.5
+            calls[is_new] = codes[mostly_new] = n_classes
+            labels = name_unknown(labels, mostly_new, self.unknown)
+        agreement = np.minimum(np.bincount(owners, weights * (calls == codes[owners])), 1)
         return Bunch(
             labels=labels,
             agreement=agreement,
-            probability=most,
+            probability=means.max(axis=1),
             n_windows=n_windows,
             flagged=agreement < min_agreement - 1e-9,  # sums are exact to rounding only
         )
@@ -396,7 +344,6 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        check_is_fitted(self)
         return self._probabilities(self._rows(X))
 
     @available_if(_classifier_has("predict_log_proba"))
@@ -413,7 +360,6 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
         """
-        check_is_fitted(self)
         rows = self._rows(X)
         if self.temperature_ != 1:
             return np.log(np.maximum(self._probabilities(rows), np.finfo(np.float64).tiny))
@@ -433,10 +379,11 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         ndarray of shape (n_samples, n_classes), or (n_samples,) with two species
             As the classifier returns it.
         """
-        check_is_fitted(self)
-        return self.classifier_.decision_function(self._rows(X))
+        rows = self._rows(X)
+        return self.classifier_.decision_function(rows)
 
     def _rows(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
         rows: np.ndarray = self._check_inputs(X).astype(np.float64, copy=False)
         return rows
 

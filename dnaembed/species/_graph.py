@@ -10,8 +10,6 @@ import graspologic_native
 import numpy as np
 from scipy import sparse
 from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.cluster import HDBSCAN
-from sklearn.decomposition import PCA
 from sklearn.utils import column_or_1d
 
 from ._neighbors import find_neighbors
@@ -21,7 +19,7 @@ logger = logging.getLogger("dnaembed")
 # A graph of nearest neighbours has no scale of its own: modularity prefers bins whose size grows
 # with the data. Rows per unit of resolution at which bins of 10 to 300 rows came out best, on 8,
 # 20 and 78 species, even and skewed.
-ROWS_PER_RESOLUTION = 500
+_ROWS_PER_RESOLUTION = 500
 # Real species have mean separations of 0.2 and more; pieces of one shapeless cloud 0.1 and less.
 _LEAST_SEPARATION = 0.15
 # Far out, as in Tukey's box plots: three times the middle half of the bin below it.
@@ -35,11 +33,9 @@ _PAIRS_AT_A_TIME = 1 << 14
 _ALIKE_PER_SHARE = 0.2
 # Among so few rows, neighbours in a graph are mostly of other species: a tree does better up to
 # there, measured on 1 to 20 species of 4 to 100 contigs.
-TREE_ROWS = 100
+_TREE_ROWS = 100
 # Mean silhouette at which the bins of a tree are more than pieces of one species.
 _LEAST_SILHOUETTE = 0.4
-_HDBSCAN_COMPONENTS = 20
-_HDBSCAN_NEIGHBORS = 3
 
 
 def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_array:
@@ -48,12 +44,10 @@ def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_
     sources = np.repeat(np.arange(n_samples), n_neighbors)
     linked = similarities.ravel() > 0
     a, b = sources[linked], indices.ravel()[linked]
-    pairs = np.sort(np.minimum(a, b) * n_samples + np.maximum(a, b))
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-    a, b = pairs // n_samples, pairs % n_samples
+    a, b = np.divmod(np.unique(np.minimum(a, b) * n_samples + np.maximum(a, b)), n_samples)
     sets = np.hstack([np.arange(n_samples)[:, None], indices])
-    shared = np.empty(len(pairs))
-    for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
+    shared = np.empty(len(a))
+    for start in range(0, len(a), _PAIRS_AT_A_TIME):
         part = slice(start, start + _PAIRS_AT_A_TIME)
         equal = sets[a[part]][:, :, None] == sets[b[part]][:, None, :]
         shared[part] = np.count_nonzero(equal, axis=(1, 2))
@@ -75,30 +69,22 @@ class Sizes:
     @classmethod
     def of(cls, n_rows: int, min_rows: int | str, min_bases: float, lengths: Any) -> Sizes:
         """Take the parameters of an estimator; "auto" is 10, or a tenth of few rows."""
-        if lengths is not None:
-            lengths = column_or_1d(lengths)
-            if len(lengths) != n_rows:
-                raise ValueError(
-                    f"lengths must have one value for each of the {n_rows} sequences, got "
-                    f"{len(lengths)}."
-                )
+        if lengths is not None and len(lengths := column_or_1d(lengths)) != n_rows:
+            raise ValueError(
+                f"lengths must have one value for each of the {n_rows} sequences, got "
+                f"{len(lengths)}."
+            )
         if isinstance(min_rows, str):
             min_rows = min(_LEAST_ROWS, max(2, -(-n_rows // _LEAST_ROWS)))
         return cls(min_rows, min_bases, lengths)
 
     def ranked(self, labels: np.ndarray, *, min_rows: int | None = None) -> np.ndarray:
         """Discard small bins, and number the others from the largest."""
-        binned = labels >= 0
-        ranked = np.full(len(labels), -1)
-        if not binned.any():
-            return ranked
-        sizes = np.bincount(labels[binned])
-        order = np.argsort(-sizes, kind="stable")
-        large = self.are_large(labels, min_rows)
-        names = np.full(len(sizes), -1)
-        kept = order[large[order] & (sizes[order] > 0)]
+        order = np.argsort(-np.bincount(labels[labels >= 0]), kind="stable")
+        kept = order[self.are_large(labels, min_rows)[order]]
+        names = np.full(len(order) + 1, -1)  # the last is of label -1
         names[kept] = np.arange(len(kept))
-        ranked[binned] = names[labels[binned]]
+        ranked: np.ndarray = names[labels]
         return ranked
 
     def are_large(self, labels: np.ndarray, min_rows: int | None = None) -> np.ndarray:
@@ -108,11 +94,6 @@ class Sizes:
         if self.lengths is not None:
             large |= np.bincount(labels[binned], self.lengths[binned]) >= self.min_bases
         return large
-
-    @property
-    def is_long(self) -> np.ndarray | None:
-        """Rows that can be a bin alone by their length."""
-        return None if self.lengths is None else self.lengths >= self.min_bases
 
 
 def graph_bins(
@@ -125,46 +106,32 @@ def graph_bins(
     random_state: np.random.RandomState,
     share: float = 0.0,
 ) -> np.ndarray:
-    """Bin rows of unit length by the Leiden algorithm on their graph of nearest neighbours.
+    """Bin rows of unit length, from the largest bin; -1 is no bin, as of rows of zeros.
 
-    Rows of zeros are in no bin. `share` is what coverage counts of a similarity. With `resolution`
-    "auto", bins that coverage does not tell apart are joined, and few rows are binned by a tree.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int
-        Bins from the largest, -1 for none.
-
-    References
-    ----------
-    .. [1] Traag, Waltman & van Eck, "From Louvain to Leiden: guaranteeing well-connected
-       communities", Scientific Reports 9 (2019), 5233.
+    `share` is what coverage counts of a similarity. With `resolution` "auto", bins that coverage
+    does not tell apart are joined, and few rows are binned by a tree.
     """
     labels = np.full(len(X), -1)
     present = np.flatnonzero(np.einsum("ij,ij->i", X, X) > 0)
     rows = X[present]
-    if len(rows) < 2 or (resolution == "auto" and len(rows) <= TREE_ROWS):
+    if len(rows) < 2 or (resolution == "auto" and len(rows) <= _TREE_ROWS):
         labels[present] = tree_bins(rows)
         return without_strays(X, sizes.ranked(labels), sizes)
     n_neighbors = min(n_neighbors, len(rows) - 1)
-    graph = neighbor_graph(
-        *find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
-    )
-    chosen = (
-        max(1.0, len(rows) / ROWS_PER_RESOLUTION) if resolution == "auto" else float(resolution)
-    )
+    found = find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
+    graph = neighbor_graph(*found)
+    auto = resolution == "auto"
+    chosen = max(1.0, len(rows) / _ROWS_PER_RESOLUTION) if auto else float(resolution)
     seed = int(random_state.randint(2**31 - 1))
     # Too large a resolution cuts large species into pieces, which resemble each other; too small a
     # one merges species without a sign of it. So start high, and halve while there are pieces.
     while True:
         labels[present] = communities(graph, chosen, seed)
-        if resolution == "auto" and share > 0:
+        if auto and share > 0:
             labels = join_pieces(X, sizes.ranked(labels, min_rows=2), 1 - _ALIKE_PER_SHARE * share)
         labels = sizes.ranked(labels)
         # Who sets a resolution gets the bins of that resolution.
-        if resolution != "auto" or labels.max() < 1:
-            break
-        if separation_of_bins(X, labels) >= _LEAST_SEPARATION:
+        if not auto or labels.max() < 1 or separation_of_bins(X, labels) >= _LEAST_SEPARATION:
             break
         if chosen == 1:
             # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
@@ -176,10 +143,7 @@ def graph_bins(
 
 
 def tree_bins(X: np.ndarray) -> np.ndarray:
-    """Bin few rows by average linkage, where the mean silhouette is largest; all in one if small.
-
-    A row alone in its bin has silhouette 0.
-    """
+    """Bin few rows by average linkage where the mean silhouette is largest; all in one if small."""
     best, labels = _LEAST_SILHOUETTE, np.zeros(len(X), dtype=int)
     if len(X) < 3:
         return labels
@@ -197,7 +161,7 @@ def tree_bins(X: np.ndarray) -> np.ndarray:
         distances[own] = np.inf
         between = distances.min(axis=1)
         silhouettes = (between - within) / np.maximum(np.maximum(between, within), 1e-9)
-        silhouettes[sizes[found] == 1] = 0
+        silhouettes[sizes[found] == 1] = 0  # of a row alone
         if silhouettes.mean() > best:
             best, labels = silhouettes.mean(), found
     return labels
@@ -208,7 +172,8 @@ def without_strays(X: np.ndarray, labels: np.ndarray, sizes: Sizes) -> np.ndarra
 
     In a graph each row is linked to something, so strays are in bins, too.
     """
-    labels, is_long = labels.copy(), sizes.is_long
+    labels = labels.copy()
+    is_long = None if sizes.lengths is None else sizes.lengths >= sizes.min_bases
     centers, limits = centers_and_limits(X, labels)
     for members, center, limit in zip(members_of_bins(labels), centers, limits, strict=True):
         similarities = X[members] @ center
@@ -242,11 +207,10 @@ def communities(graph: sparse.csr_array, resolution: float, seed: int) -> np.nda
 
 
 def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
-    """Join bins that are pieces of one species, the most alike first.
+    """Join bins of two rows and more that are at least `least` alike, the most alike first.
 
     How alike two bins are is the mean similarity of a row of one and a row of the other, over the
-    geometric mean of the mean similarities within them: about 1 for pieces cut at random. Those
-    that are at least `least` alike are joined. Bins have two rows and more.
+    geometric mean of the mean similarities within them: about 1 for pieces cut at random.
     """
     if labels.max() < 1:
         return labels
@@ -276,17 +240,14 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
         joined[joined == j] = i
         table[j] = table[:, j] = -np.inf
         table[i] = table[:, i] = alike(int(i))
-    found = labels.copy()
-    found[labels >= 0] = joined[labels[labels >= 0]]
-    return Sizes(1).ranked(found)
+    return Sizes(1).ranked(np.append(joined, -1)[labels])
 
 
 def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
-    """Say how distinct bins are from each other: the mean of their separations, 0 with one bin.
+    """Average ``(a - b) / (1 - b)``, at least 0, over bins; 0 with one bin.
 
-    The separation of a bin is a silhouette of its mean pair: ``(a - b) / (1 - b)``, with `a` the
-    mean similarity of two of its rows and `b` that of one of its rows and one of the nearest other
-    bin; at least 0.
+    `a` is the mean similarity of two rows of the bin, `b` of a row of it and one of the nearest
+    other: a silhouette of the mean pair.
     """
     if labels.max() < 1:
         return 0.0
@@ -304,18 +265,12 @@ def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
 def members_of_bins(labels: np.ndarray) -> list[np.ndarray]:
     """Return the rows of each bin, from bin 0, in ascending order."""
     binned = np.flatnonzero(labels >= 0)
-    if not len(binned):
-        return []
     rows = binned[np.argsort(labels[binned], kind="stable")]
-    return np.split(rows, np.cumsum(np.bincount(labels[binned]))[:-1])
+    return np.split(rows, np.cumsum(np.bincount(labels[binned]))[:-1]) if len(rows) else []
 
 
 def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average the rows of each bin, and say how similar to that mean a row of the bin must be.
-
-    That limit is the lower quartile of the similarities of the bin's rows to the centre, less three
-    times the distance of the quartiles.
-    """
+    """Average the rows of each bin, and say how similar to that mean a row of the bin must be."""
     n_bins = labels.max() + 1
     centers, limits = np.empty((n_bins, X.shape[1]), dtype=X.dtype), np.empty(n_bins)
     for i, members in enumerate(members_of_bins(labels)):
@@ -324,33 +279,3 @@ def centers_and_limits(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
         low, high = np.quantile(rows @ centers[i], [0.25, 0.75])
         limits[i] = low - _FENCE * (high - low) - 1e-6
     return centers, limits
-
-
-def hdbscan_bins(X: np.ndarray, sizes: Sizes, *, random_state: np.random.RandomState) -> np.ndarray:
-    """Bin rows by HDBSCAN, on the first principal components; few rows by a tree.
-
-    References
-    ----------
-    .. [1] Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density
-       estimates", PAKDD 2013.
-    """
-    if len(X) <= TREE_ROWS:
-        labels = np.where(X.any(axis=1), 0, -1)
-        labels[labels == 0] = tree_bins(X[labels == 0])
-        return without_strays(X, sizes.ranked(labels), sizes)
-    rows = X
-    n_components = min(_HDBSCAN_COMPONENTS, *X.shape)
-    if not np.ptp(X, axis=0).any():  # equal rows have no principal components
-        rows = X[:, :n_components]
-    elif X.shape[1] > n_components:
-        rows = PCA(n_components, random_state=random_state).fit_transform(X)
-    labels = HDBSCAN(
-        min_cluster_size=max(2, sizes.min_rows),
-        min_samples=min(_HDBSCAN_NEIGHBORS, len(X)),
-        cluster_selection_method="leaf",
-        algorithm="kd_tree",
-        copy=True,
-    ).fit_predict(rows)
-    if labels.max() < 0:
-        labels[:] = 0  # no region is denser than the others
-    return without_strays(X, sizes.ranked(labels), sizes)

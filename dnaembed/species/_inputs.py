@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from .._sequences import as_container, check_sequences, holds_sequences
@@ -18,37 +18,17 @@ class SequencesOrEmbeddingsMixin:
 
     embedder: Any
 
-    def _fit_inputs(self, X: Any) -> np.ndarray:
+    def _fit_inputs(self, X: Any, y: Any = None) -> np.ndarray:
         """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
-        self._forget_inputs()
-        X = as_container(X)
-        if holds_sequences(X):
-            return self._fit_embedder(check_sequences(X), None)
-        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
-
-    def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return the embeddings of X and its labels, and keep the embedder as `_fit_inputs`."""
-        self._forget_inputs()
-        X, y = as_container(X), None if y is None else check_labels(y)
-        if not holds_sequences(X):
-            X, y = validate_data(self, _in_single(X), y, dtype=[np.float64, np.float32])
-            return X, y
-        sequences = check_sequences(X)
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                f"is None."
-            )
-        check_consistent_length(sequences, y)
-        return self._fit_embedder(sequences, y), y
-
-    def _forget_inputs(self) -> None:
-        # What an earlier fit, perhaps on the other kind of input, left.
         for name in ("embedder_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
+            if hasattr(self, name):  # of an earlier fit, perhaps on the other kind of input
                 delattr(self, name)
-
-    def _fit_embedder(self, sequences: list[str], y: Any) -> np.ndarray:
+        X = as_container(X)
+        if not holds_sequences(X):
+            X = validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
+            check_consistent_length(X, y)
+            return X
+        check_consistent_length(sequences := check_sequences(X), y)
         embedder = default_embedder() if self.embedder is None else clone(self.embedder)
         if hasattr(embedder, "fit_transform"):
             embeddings = embedder.fit_transform(sequences, y)
@@ -58,25 +38,33 @@ class SequencesOrEmbeddingsMixin:
         self._embedded_by = getattr(embedder, "_made_by", None)
         return _as_embeddings(embeddings)
 
+    def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Do as `_fit_inputs`, and return the labels as well."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        y = check_labels(y)
+        return self._fit_inputs(X, y), y
+
     def _check_inputs(self, X: Any) -> np.ndarray:
         """Return the embeddings of X, which must be of the kind that `fit` was given."""
         X = as_container(X)
-        fitted_on_sequences = hasattr(self, "embedder_")
-        is_empty = isinstance(X, list | tuple) and not X
-        if fitted_on_sequences and (is_empty or holds_sequences(X)):
+        if hasattr(self, "embedder_"):
+            if not holds_sequences(X) and not (isinstance(X, list | tuple) and not X):
+                raise ValueError(
+                    f"This {type(self).__name__} was fitted on DNA sequences, got something else: "
+                    "give it sequences, or fit it on embeddings."
+                )
             # A frozen embedder may have been fitted again, by somebody who shares it.
             now = getattr(self.embedder_, "_made_by", None)
             check_made_by(self, getattr(self, "_embedded_by", now), now)
             return _as_embeddings(self.embedder_.transform(check_sequences(X)))
-        if fitted_on_sequences:
-            raise ValueError(
-                f"This {type(self).__name__} was fitted on DNA sequences, got something else: "
-                f"give it sequences, or fit it on embeddings."
-            )
         if holds_sequences(X):
             raise ValueError(
                 f"This {type(self).__name__} was fitted on embeddings, got DNA sequences: embed "
-                f"them as those were, or fit it on sequences."
+                "them as those were, or fit it on sequences."
             )
         return validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
 
@@ -91,15 +79,15 @@ def check_labels(y: Any) -> np.ndarray:
     """Return labels as a 1-D array; raise if one is missing, and say where."""
     y = as_container(y)
     # Numpy would make "nan" of a missing label among strings, and forgets a mask.
-    masked = isinstance(y, np.ma.MaskedArray)
-    labels = np.asarray(y.tolist() if masked else y, dtype=object)
+    labels = np.asarray(y.tolist() if isinstance(y, np.ma.MaskedArray) else y, dtype=object)
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         raise ValueError(
             f"y must have a label for each read, got {labels.flat[missing[0]]} at position "
             f"{missing[0]}: {len(missing)} of {labels.size} are missing (None or NaN)."
         )
-    return column_or_1d(y, warn=True)
+    assert_all_finite(labels := column_or_1d(y, warn=True), input_name="y")
+    return labels
 
 
 def _is_missing(label: Any) -> bool:

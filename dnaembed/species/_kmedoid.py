@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ..utils._rows import row_blocks
-from ._neighbors import add_similar, own_similarity_sums
+from ._neighbors import own_similarity_sums, similarity_sums
 
 _REFINEMENTS = 3
 
 
-@dataclass(frozen=True)
-class Bins:
+class Bins(NamedTuple):
     """Bins found by `modified_kmedoid`."""
 
     labels: np.ndarray
@@ -28,17 +26,9 @@ def modified_kmedoid(
 
     The density of a row is the sum of its similarities (dot products) of at least `min_similarity`
     to the rows that have no bin yet. A round starts at the densest row; three times it takes the
-    rows without a bin that are similar enough to the centre, and moves the centre to their mean.
-    That mean is not scaled to unit length: a row belongs to a bin when its similarity to the
-    members is `min_similarity` on average.
-
-    Rows of smaller bins than `min_bin_size`, and those that are left after `max_iter` rounds, have
-    label -1. Bins are numbered in the order of their density; their centres are means.
-
-    Notes
-    -----
-    Memory is that of one block of similarities, never that of all pairs. Each pair of rows is
-    multiplied twice: for the densities, and when the first of the two gets its bin.
+    rows without a bin that are similar enough to the centre, and moves the centre to their mean,
+    which is not scaled to unit length. Rows of smaller bins than `min_bin_size`, and those that are
+    left after `max_iter` rounds, have label -1. Bins are numbered in the order of their density.
     """
     min_similarity = float(min_similarity)
     labels = np.full(len(X), -1)
@@ -57,7 +47,12 @@ def modified_kmedoid(
             break  # each row left was a seed and found no company
         n_rounds += 1
         density[seed] = -np.inf
-        members, center = _grow(rows, is_open, rows[seed], min_similarity)
+        center = rows[seed]
+        for _ in range(_REFINEMENTS):
+            members = np.flatnonzero(is_open & (rows @ center >= min_similarity))
+            if not len(members):  # of a row of zeros, or where rounding decides
+                break
+            center = rows[members].mean(axis=0)
         if not len(members):
             continue
         is_open[members] = False
@@ -71,33 +66,3 @@ def modified_kmedoid(
             is_open = np.ones(len(rows), dtype=bool)
     no_centers = np.empty((0, X.shape[1]), dtype=X.dtype)
     return Bins(labels, np.stack(centers) if centers else no_centers, n_rounds)
-
-
-def _grow(
-    rows: np.ndarray, is_open: np.ndarray, center: np.ndarray, min_similarity: float
-) -> tuple[np.ndarray, np.ndarray]:
-    members = np.empty(0, dtype=np.intp)
-    for _ in range(_REFINEMENTS):
-        members = np.flatnonzero(is_open & (rows @ center >= min_similarity))
-        if not len(members):  # of a row of zeros, or where rounding decides
-            break
-        center = rows[members].mean(axis=0)
-    return members, center
-
-
-def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.ndarray:
-    """Sum, for each row of A, its similarities to the rows of B that reach a threshold."""
-    sums = np.zeros(len(A))
-    for block in row_blocks(len(A), len(B) * A.itemsize):
-        add_similar(A[block] @ B.T, min_similarity, sums[block])
-    return sums
-
-
-def nearest_bin(rows: np.ndarray, centers: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Return the most similar centre of each row, -1 where it is less similar than the limit."""
-    if not len(centers):
-        return np.full(len(rows), -1)
-    similarities = rows @ centers.T
-    nearest = similarities.argmax(axis=1)
-    similar = similarities[np.arange(len(nearest)), nearest] >= limits[nearest]
-    return np.where(similar, nearest, -1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..utils._compile import compiled, import_compiled
 from ..utils._progress import progress
+from ..utils._rows import row_blocks
 
 # Rows up to which "auto" is exact: about two minutes of two cores at 384 columns, four times as
 # much for twice the rows.
@@ -21,24 +22,16 @@ _TILE = 2048
 def find_neighbors(
     X: np.ndarray, n_neighbors: int, *, how: str, random_state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows with the largest dot products, from the most similar.
-
-    "auto" is exact up to 200,000 rows. Up to 2,048 rows "approximate" is exact, too.
-    """
-    if how == "auto":
-        how = "approximate" if len(X) > EXACT_ROWS else "exact"
+    """Find the rows with the largest dot products, from the most similar."""
+    exact = how == "exact" or (how == "auto" and len(X) <= EXACT_ROWS)
     # Few rows take no time, and descent may not find enough among them.
-    if how == "exact" or len(X) <= _TILE:
+    if exact or len(X) <= _TILE:
         return nearest_neighbors(X, n_neighbors)
     return approximate_neighbors(X, n_neighbors, random_state)
 
 
 def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows with the largest dot products, exactly.
-
-    Each pair of rows is multiplied once. Of equal similarities, the rows that come first win,
-    whatever the size of the tiles. A row is not a neighbour of itself.
-    """
+    """Find the other rows with the largest dot products, exactly; of equal ones the first."""
     indices = np.zeros((len(X), n_neighbors), dtype=np.intp)
     similarities = np.full((len(X), n_neighbors), -np.inf, dtype=X.dtype)
     least = np.full(len(X), -np.inf, dtype=X.dtype)
@@ -54,15 +47,10 @@ def approximate_neighbors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find most of the rows with the largest dot products, by nearest-neighbour descent.
 
-    Where fewer were found, the rest has similarity 0.
-
-    References
-    ----------
-    .. [1] Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic
-       similarity measures", WWW 2011.
+    Dong, Moses & Li, "Efficient k-nearest neighbor graph construction for generic similarity
+    measures", WWW 2011. Where fewer were found, the rest has similarity 0.
     """
     pynndescent = import_compiled("pynndescent")  # takes a second, and few need it
-
     rows = np.ascontiguousarray(X, dtype=np.float32)
     with warnings.catch_warnings():
         # Rows without enough similar ones do no harm here.
@@ -91,32 +79,25 @@ def approximate_neighbors(
 
 def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:
     """Sum, for each row, its similarities to all rows that reach a threshold, itself included."""
-    sums = np.zeros(len(X))
+    sums, limit = np.zeros(len(X)), X.dtype.type(min_similarity)
     for start, first, products in _tiles(X, "Densities"):
-        rows = sums[start : start + products.shape[0]]
-        columns = sums[first : first + products.shape[1]] if start != first else None
-        add_similar(products, min_similarity, rows, columns)
+        columns = sums[first : first + products.shape[1]] if start != first else sums[:0]
+        add_similar(products, limit, sums[start : start + products.shape[0]], columns)
     return sums
 
 
-def add_similar(
-    products: np.ndarray,
-    min_similarity: float,
-    rows: np.ndarray,
-    columns: np.ndarray | None = None,
-) -> None:
-    """Add the products that reach a threshold to sums of rows and, if given, of columns."""
-    limit = products.dtype.type(min_similarity)
-    if columns is None:
-        _add_similar(products, limit, rows, rows[:0], False)
-    else:
-        _add_similar(products, limit, rows, columns, True)
+def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.ndarray:
+    """Sum, for each row of A, its similarities to the rows of B that reach a threshold."""
+    sums, limit = np.zeros(len(A)), A.dtype.type(min_similarity)
+    for block in row_blocks(len(A), len(B) * A.itemsize):
+        add_similar(A[block] @ B.T, limit, sums[block], sums[:0])
+    return sums
 
 
 def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Multiply X by its transpose, tile by tile: those on the diagonal and to the right of it.
+    """Yield first row, first column and products of tiles of ``X @ X.T``, in one buffer.
 
-    Yields first row, first column and products of a tile, which the next one overwrites.
+    Only those on the diagonal and to the right of it.
     """
     n_tiles = -(-len(X) // _TILE)
     buffer = np.empty(min(_TILE, len(X)) ** 2, dtype=X.dtype)
@@ -131,9 +112,7 @@ def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarr
 
 
 @compiled
-def _keep_nearest(  # type: ignore[no-untyped-def]
-    products, start, first, similarities, indices, least
-):
+def _keep_nearest(products, start, first, similarities, indices, least):  # type: ignore[no-untyped-def]
     """Offer each product to its row and, off the diagonal, to the row that its column is."""
     n_neighbors = similarities.shape[1]
     for i in range(products.shape[0]):
@@ -163,20 +142,19 @@ def _keep_nearest(  # type: ignore[no-untyped-def]
 
 # Sums may be taken in any order: then the compiler can add several numbers at a time.
 @compiled(fastmath={"nsz", "reassoc"})
-def _add_similar(  # type: ignore[no-untyped-def]
-    products, min_similarity, rows, columns, both
-):
-    """Add what reaches the threshold to its row and, if `both`, to its column."""
+def add_similar(products, limit, rows, columns):  # type: ignore[no-untyped-def]
+    """Add what reaches the limit to its row and, if there are any, to its column."""
+    both = len(columns) > 0
     for i in range(products.shape[0]):
         total = 0.0
         if both:
             for j in range(products.shape[1]):
                 value = products[i, j]
-                kept = np.float64(value) if value >= min_similarity else 0.0
+                kept = np.float64(value) if value >= limit else 0.0
                 total += kept
                 columns[j] += kept
         else:
             for j in range(products.shape[1]):
                 value = products[i, j]
-                total += np.float64(value) if value >= min_similarity else 0.0
+                total += np.float64(value) if value >= limit else 0.0
         rows[i] += total

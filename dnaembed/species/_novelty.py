@@ -14,21 +14,12 @@ _COMMON_WEIGHT = 20.0
 
 @dataclass(frozen=True)
 class Novelty:
-    """Distances to the centres of species, each in units of what its own reads show.
+    """Distances to the centres of species, each in units of what its own reads show."""
 
-    Parameters
-    ----------
-    centers : ndarray of shape (n_classes, n_features)
-        Unit length.
-    limits : ndarray of shape (n_classes,)
-        Cosine distance to the centre that is just not new.
-    left_out : ndarray of shape (n_left_out,)
-        Sorted scores of training reads, each with itself left out of its centre; empty if each
-        species has one read, and then the limits are 1: nothing is known about the spread.
-    """
-
-    centers: np.ndarray
-    limits: np.ndarray
+    centers: np.ndarray  # of unit length
+    limits: np.ndarray  # cosine distances to the centres that are just not new
+    # Sorted scores of training reads, each left out of its centre; none if each species has one
+    # read, and then the limits are 1: nothing is known about the spread.
     left_out: np.ndarray
 
     def scores(self, X: np.ndarray) -> np.ndarray:
@@ -47,21 +38,13 @@ class Novelty:
 
 
 def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) -> Novelty:
-    """Learn centres and limits from the training reads.
+    """Learn centres and limits from reads of species 0 to n - 1.
 
     Each read is scored against the centre of the other reads of its species. The limit of a
     species is the quantile of these distances that leaves `false_unknown_rate` of them above,
     drawn towards the quantile of all species where it has few reads. Then all limits are scaled
     alike, so that this share of the left-out reads, each at its nearest species, has a score
     above 1.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-    codes : ndarray of shape (n_samples,)
-        Species, 0 to n_classes - 1.
-    false_unknown_rate : float
-        Between 0 and 1.
     """
     rows = unit_length(X)
     counts = np.bincount(codes)
@@ -74,7 +57,6 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
     own = unit_length(sums[codes[several]] - rows[several])
     distances = np.maximum(1 - np.einsum("ij,ij->i", rows[several], own), 0)
     keep = 1 - false_unknown_rate
-    tiny = np.finfo(np.float64).tiny
     common = np.quantile(distances, keep)
     limits = np.full(len(counts), common)
     for code in np.unique(codes[several]):
@@ -83,8 +65,8 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
         limits[code] = weight * np.quantile(mine, keep) + (1 - weight) * common
     # Where a species' reads are equal, only what is equal as well is known.
     limits = np.maximum(limits, 1e-6)
-    # The limits were set by distances to a read's own species. A read may be nearer to another one,
-    # so fewer than the wanted share have a score above 1. Score left-out reads as `scores` would.
+    # A read may be nearer to another species, so fewer than the wanted share have a score above 1.
+    # Score left-out reads as `scores` would.
     scores = np.empty(len(several))
     for block in row_blocks(len(several), len(counts) * rows.itemsize):
         which = several[block]
@@ -92,17 +74,20 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
         ratios[np.arange(len(which)), codes[which]] = distances[block] / limits[codes[which]]
         scores[block] = ratios.min(axis=1)
     # One factor for all limits then makes it the wanted share; "higher" is a score that exists, so
-    # that no more than this share lies above it.
-    scale = max(float(np.quantile(scores, keep, method="higher")), tiny)
-    # The scaled limits must not shrink to nothing either, or rounding makes a known read new.
-    scale = max(scale, 1e-6 / float(limits.max()))
+    # that no more than this share lies above it. The limits must not shrink to nothing, or rounding
+    # makes a known read new.
+    scale = max(np.quantile(scores, keep, method="higher"), 1e-6 / limits.max())
     return Novelty(centers, limits * scale, np.sort(scores / scale))
 
 
 def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:
     """Refuse a name for the unknown that is a species, is of another kind, or cannot be learnt."""
-    kinds = {isinstance(name, str) for name in species}
-    if kinds != {isinstance(unknown, str)} or not _holds(species.dtype, unknown):
+    # Strings may become longer, numbers not.
+    fits = {isinstance(name, str) for name in species} == {isinstance(unknown, str)}
+    if species.dtype.kind in "iu" and fits:
+        limits = np.iinfo(species.dtype)
+        fits = not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
+    if not fits or species.dtype.kind not in "OUTfiu":
         raise ValueError(
             f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r} "
             f"({species.dtype})."
@@ -114,14 +99,6 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
             f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
             "do not show how far apart reads of a species lie."
         )
-
-
-def _holds(dtype: np.dtype, unknown: str | int) -> bool:
-    """Tell whether labels of a type can hold a name; strings may become longer."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
-    return dtype.kind in "OUTf"
 
 
 def name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:

@@ -20,24 +20,17 @@ from ..io._errors import SequenceFileError
 from ..io._parts import Finished
 from ..utils._atomic import open_output
 from ..utils._messages import printable
-from ._abundance import AbundanceScale, AngleScale, abundance_share
+from ._abundance import AbundanceScale, abundance_share
 from ._clusterer import SpeciesClusterer
 
 logger = logging.getLogger("dnaembed")
 
 _FORMAT = "dnaembed clusters"
 _VERSION = 1
+FilePath = str | os.PathLike[str]
 
 
-def source_of_embedder(
-    embedder: Any, *, both_strands: bool, model: str | None = None
-) -> EmbeddingSource:
-    """Describe what a fitted `DNABertSEmbedder` makes of sequences."""
-    backbone = embedder.backbone_
-    return EmbeddingSource(backbone.fingerprint(), backbone.window_size, both_strands, model)
-
-
-def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingSource | None:
+def source_of_file(path: FilePath, rows: np.ndarray) -> EmbeddingSource | None:
     """Read from the manifest beside a ``.npy`` file what its rows were made by; raise if others.
 
     None if there is no manifest, or one of an older version that is not of these rows.
@@ -59,33 +52,20 @@ def source_of_file(path: str | os.PathLike[str], rows: np.ndarray) -> EmbeddingS
             both_strands=bool(settings["both_strands"]),
         )
     except SequenceFileError as error:
-        message = f"{error} Delete {manifest} if the rows are right."
-        raise SequenceFileError(message) from error
+        raise SequenceFileError(f"{error} Delete {manifest} if the rows are right.") from error
     except (ValueError, KeyError, TypeError) as error:
         logger.warning("%s is not a manifest of dnaembed embed: %s", manifest, error)
         return None
 
 
 def check_source(
-    path: str | os.PathLike[str],
+    path: FilePath,
     clusterer: SpeciesClusterer,
     saved: EmbeddingSource | None,
     source: EmbeddingSource | None,
     n_columns: int,
 ) -> None:
-    """Raise if saved clusters and embeddings are not of one model; warn if nobody can tell.
-
-    Parameters
-    ----------
-    path : path-like
-        Of the clusters, for the message.
-    clusterer, saved
-        As `load_clusters` returns them.
-    source : EmbeddingSource or None
-        Of the embeddings to be assigned, if it is known.
-    n_columns : int
-        Of these embeddings.
-    """
+    """Raise if saved clusters and embeddings are not of one model; warn if nobody can tell."""
     if saved is not None and source is not None and not saved.agrees_with(source):
         raise ValueError(f"{path} was made with {saved}, but these embeddings with {source}.")
     if n_columns != clusterer.n_features_in_:
@@ -100,19 +80,9 @@ def check_source(
 
 
 def save_clusters(
-    path: str | os.PathLike[str], clusterer: SpeciesClusterer, source: EmbeddingSource | None
+    path: FilePath, clusterer: SpeciesClusterer, source: EmbeddingSource | None
 ) -> None:
-    """Write what `load_clusters` needs to assign other reads.
-
-    Parameters
-    ----------
-    path : path-like
-        A safetensors file under any name, written beside and renamed into place.
-    clusterer : SpeciesClusterer
-        Fitted, on sequences or embeddings.
-    source : EmbeddingSource or None
-        Of these embeddings, if it is known.
-    """
+    """Write what `load_clusters` needs to assign other reads, to a safetensors file of any name."""
     tensors = {"centers": np.ascontiguousarray(clusterer.cluster_centers_)}
     for name in ("bin_limits", "min_similarity"):
         if hasattr(clusterer, f"{name}_"):
@@ -139,27 +109,12 @@ def save_clusters(
         file.write(save(tensors, metadata=metadata))
 
 
-def load_clusters(
-    path: str | os.PathLike[str],
-) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
-    """Read what `save_clusters` wrote.
+def load_clusters(path: FilePath) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
+    """Read what `save_clusters` wrote; ``predict`` then takes embeddings.
 
-    Returns
-    -------
-    clusterer : SpeciesClusterer
-        Whose ``predict`` takes embeddings; it has no ``labels_``.
-    source : EmbeddingSource or None
-        Of the embeddings that it was fitted on.
-
-    Raises
-    ------
-    SequenceFileError
-        If the file is another one, damaged, or of a later version.
-    OSError
-        If it is missing or may not be read.
+    Raises `SequenceFileError` if the file is another one, damaged, or of a later version.
     """
-    with Path(path).open("rb"):  # for the plain error of a missing file
-        pass
+    Path(path).open("rb").close()  # for the plain error of a missing file
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -178,9 +133,9 @@ def load_clusters(
         if settings["version"] > _VERSION:
             raise SequenceFileError(f"{path} was saved by a later version of dnaembed.")
         return _restore(settings, tensors)
+    except SequenceFileError:
+        raise
     except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, SequenceFileError):
-            raise
         raise SequenceFileError(f"{path} is damaged: {printable(str(error))}.") from error
 
 
@@ -191,38 +146,29 @@ def _restore(
         settings["n_clusters"], abundance_weight=settings["abundance_weight"]
     )
     clusterer._validate_params()
-    centers = tensors["centers"]
     columns = clusterer.n_features_in_ = int(settings["n_features"])
+    if "abundance_low" in tensors:
+        raise ValueError("its abundances are of a version before the first release: bin again")
     if "abundance_means" in tensors:
-        # Version 0.1.0 compared angles.
-        kind, names = (
-            (AbundanceScale, ("means", "widths"))
-            if "abundance_widths" in tensors
-            else (AngleScale, ("means", "low", "high"))
+        clusterer._abundance_scale = scale = AbundanceScale(
+            tensors["abundance_means"], tensors["abundance_widths"]
         )
-        parts = [tensors[f"abundance_{name}"] for name in names]
-        if {part.shape for part in parts} != {(len(parts[0]),)}:
-            raise ValueError("the abundances have different numbers of samples")
-        positive = parts[:2] if kind is AbundanceScale else parts[:1]
-        if not np.isfinite(parts).all() or np.any(np.less_equal(positive, 0)):
+        columns += scale.n_columns
+        _expect_numbers("abundances", scale.means, scale.means.shape[:1])
+        _expect_numbers("abundances", scale.widths, scale.means.shape)
+        if np.any(np.less_equal([scale.means, scale.widths], 0)):
             raise ValueError("the abundances have scales that are not positive numbers")
-        clusterer._abundance_scale = kind(*parts)
         samples = settings.get("abundance_names")
         if samples is not None:
-            if len(samples) != len(parts[0]) or not all(isinstance(s, str) for s in samples):
+            if len(samples) != len(scale.means) or not all(isinstance(s, str) for s in samples):
                 raise ValueError("the names of the samples do not fit the abundances")
             clusterer.abundance_names_ = samples
-        columns += clusterer._abundance_scale.n_columns
-    if centers.dtype.kind != "f":
-        raise ValueError(f"centres of type {centers.dtype}")
-    if centers.shape != (len(centers), columns) or not np.isfinite(centers).all():
-        raise ValueError(f"centres of shape {centers.shape} where {columns} columns are expected")
-    clusterer.cluster_centers_ = centers
+    centers = clusterer.cluster_centers_ = tensors["centers"]
     clusterer.n_clusters_ = len(centers)
+    _expect_numbers("centres", centers, (len(centers), columns))
     if "bin_limits" in tensors:
-        limits = clusterer.bin_limits_ = tensors["bin_limits"]
-        if limits.shape != (len(centers),) or not np.isfinite(limits).all():
-            raise ValueError(f"limits of shape {limits.shape}, or not all are numbers")
+        clusterer.bin_limits_ = tensors["bin_limits"]
+        _expect_numbers("limits", clusterer.bin_limits_, (len(centers),))
     elif "min_similarity" in tensors:
         clusterer.min_similarity_ = float(tensors["min_similarity"])
     elif not len(centers):
@@ -232,6 +178,14 @@ def _restore(
     if source is not None and not isinstance(source.fingerprint, str):
         raise ValueError("the fingerprint of the model is not text")
     return clusterer, source
+
+
+def _expect_numbers(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise ValueError(
+            f"{what} of shape {array.shape} and type {array.dtype}, or not finite, where {shape} "
+            "numbers are expected"
+        )
 
 
 def _digest(settings: str, tensors: dict[str, np.ndarray]) -> str:

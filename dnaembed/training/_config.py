@@ -13,7 +13,7 @@ from ._losses import LOSSES
 Precision = Literal["fp32", "bf16", "fp16"]
 
 # What may change between a run and its continuation without changing a single weight.
-_FREE = frozenset({"n_workers", "log_every", "checkpoint_every"})
+FREE = frozenset({"n_workers", "log_every", "checkpoint_every"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,55 +27,39 @@ class TrainingConfig:
     batch_size : int, default=64
         Pairs per step, over all processes.
     loss : str, default="c2lr"
-        A name in `LOSSES`. ``"c2lr"`` is the curriculum of the paper: Weighted SimCLR first, then
-        MI-Mix. The others are used from the first step to the last.
+        A name in `LOSSES`, used in all steps. ``"c2lr"``: Weighted SimCLR first, then MI-Mix.
     phase_split : float, default=1/3
         Share of the steps that C2LR spends in Weighted SimCLR.
     temperature : float, default=0.05
         Of the loss.
-    mixing_alpha : float, default=1.0
-        The mixing coefficients are drawn from ``Beta(alpha, alpha)``.
     head_size : int or None, default=128
         Columns of the projection head; None applies the loss to the embedding itself.
     learning_rate : float, default=3e-4
-        Highest learning rate of the encoder. The paper's 3e-6 is for a pretrained encoder of 117 M
-        parameters.
-    head_learning_rate : float, default=None
-        Highest learning rate of the head; that of the encoder if None.
-    weight_decay : float, default=0.01
-        Of matrices; vectors (biases, norms) have none.
-    betas : tuple of float, default=(0.9, 0.999)
-        Of AdamW.
-    warmup : float, default=0.05
-        Share of the steps in which the learning rates rise linearly.
-    final_learning_rate : float, default=0.0
-        Where the cosine ends, as a share of the highest rate.
+        Highest learning rate. The paper's 3e-6 is for a pretrained encoder of 117 M parameters.
+    weight_decay, betas : float and tuple of float, default=0.01 and (0.9, 0.999)
+        Of AdamW. Vectors (biases, norms) do not decay.
+    warmup, final_learning_rate : float, default=0.05, 0.0
+        Share of the steps in which the learning rate rises linearly, and where the cosine after
+        them ends, as a share of the highest rate.
     ema_decay : float, default=None
-        Average the weights exponentially with this decay (less in the first steps, where it would
-        average the beginning in), validate and return the average. None: no average.
+        Average the weights exponentially with this decay (less in the first steps); validate and
+        return the average. None: no average.
     anchor : float, default=0.0
-        Pull the encoder back to where it started: each step moves the weights by ``learning rate x
-        anchor`` of the way (decoupled L2-SP), against forgetting in fine-tuning.
+        Against forgetting: each step moves the encoder by ``learning rate x anchor`` of the way
+        back to where it started (decoupled L2-SP).
     n_trainable_layers : int, default=None
         Last hidden layers to train, with what follows them. None trains all.
     mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
-        Precision of the matrix products, by autocast; weights stay in float32. ``"bf16"`` also
-        pays on CPUs that have it.
-    gradient_checkpointing : bool, default=False
-        Recompute activations in the backward pass, if the model can.
+        Precision of the matrix products, by autocast; weights stay in float32.
     budget : int, default=None
         Cost units of the backbone (tokens, or sequences for a k-mer profile) that pass through the
-        model at once. A batch over it is embedded twice: without gradients to compute the loss over
-        the whole batch, then piece by piece with them (GradCache), which gives the same gradients
-        in less memory. None: the whole batch at once.
+        model at once. A larger batch is embedded twice: without gradients, for the loss of the
+        whole batch, then piece by piece with them (GradCache: the same gradients in less memory).
+        None: the whole batch at once.
     n_workers : int, default=1
         Threads that draw and featurise the batches of the next steps.
-    eval_every : int, default=None
-        Steps between validations; None validates only at the end, if there is anything to validate.
-    checkpoint_every : int, default=None
-        Steps between checkpoints; None writes none.
-    log_every : int, default=20
-        Steps between rows of the log.
+    eval_every, checkpoint_every, log_every : int, default=None, None, 20
+        Steps between validations (None: one at the end), checkpoints (None: none), rows of the log.
     seed : int, default=0
         Of the head, the mixing and the dropout. (Pairs have the seed of their source.)
 
@@ -97,10 +81,8 @@ class TrainingConfig:
     loss: str = "c2lr"
     phase_split: float = 1 / 3
     temperature: float = 0.05
-    mixing_alpha: float = 1.0
     head_size: int | None = 128
     learning_rate: float = 3e-4
-    head_learning_rate: float | None = None
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.05
@@ -109,7 +91,6 @@ class TrainingConfig:
     anchor: float = 0.0
     n_trainable_layers: int | None = None
     mixed_precision: Precision = "fp32"
-    gradient_checkpointing: bool = False
     budget: int | None = None
     n_workers: int = 1
     eval_every: int | None = None
@@ -133,32 +114,13 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make a configuration from a mapping, as read from JSON or TOML.
-
-        Parameters
-        ----------
-        values : mapping
-            Parameters by name. Unknown names are refused, with the nearest that is known.
-
-        Returns
-        -------
-        TrainingConfig
-            The configuration.
-        """
+        """Make a configuration from a mapping; refuse unknown names, with the nearest known."""
         check_names(values, [field.name for field in fields(cls)], "training parameters")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters as plain values that JSON can hold."""
         return asdict(self) | {"betas": list(self.betas)}
-
-    def differences(self, other: TrainingConfig) -> list[str]:
-        """Name the parameters that differ and could change a weight."""
-        return [
-            field.name
-            for field in fields(self)
-            if field.name not in _FREE and getattr(self, field.name) != getattr(other, field.name)
-        ]
 
     def loss_at(self, step: int) -> str:
         """Name the loss of a step, counted from 0."""
@@ -181,10 +143,9 @@ class TrainingConfig:
 _RANGES: dict[tuple[str, ...], tuple[float, float]] = {
     ("n_steps", "batch_size", "head_size", "budget", "n_workers"): (1, inf),
     ("eval_every", "checkpoint_every", "log_every"): (1, inf),
-    ("learning_rate", "head_learning_rate", "weight_decay", "anchor"): (0, inf),
-    ("n_trainable_layers",): (0, inf),
+    ("learning_rate", "weight_decay", "anchor", "n_trainable_layers"): (0, inf),
     ("phase_split", "warmup", "final_learning_rate", "ema_decay"): (0, 1),
-    ("temperature", "mixing_alpha"): (nextafter(0, 1), inf),
+    ("temperature",): (nextafter(0, 1), inf),
     ("seed",): (0, 2**63 - 1),
 }
 

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,7 +19,6 @@ from ..backbones import Backbone
 from ._config import TrainingConfig
 from ._pairs import ReadPairs, number_labels
 from ._trainer import ContrastiveTrainer
-from ._weights import assign
 
 
 class ContrastiveFineTuner(BaseEstimator):
@@ -27,62 +26,34 @@ class ContrastiveFineTuner(BaseEstimator):
 
     With labels, pairs are pieces of reads of one label, and pairs of one label are never pushed
     apart. Without, they are two parts of one read that do not overlap, which are of one species for
-    certain: this adapts the model to a sample that nobody has labelled. It takes many reads: from
-    few, a model learns these reads rather than the sample, and gets worse. Small steps, an anchor
-    to the pretrained weights and, for large models, few trainable layers keep it from forgetting.
+    certain. It takes many reads: from few, a model learns these rather than the sample.
 
     Parameters
     ----------
-    n_steps : int, default=300
-        Optimiser steps.
-
-    batch_size : int, default=128
-        Pairs per step.
-
+    n_steps, batch_size : int, default=300, 128
+        Optimiser steps, and pairs per step.
     learning_rate : float or "auto", default="auto"
         Highest learning rate; it rises over the first tenth of the steps and falls with a cosine.
-        ``"auto"`` is what measured best with k-mer models: 5e-4 without labels, 3e-5 with them, as
-        there are few labelled reads as a rule. It is 1e-5 for transformers.
-
-    loss : str, default="weighted_simclr"
-        A name in `LOSSES`.
-
-    temperature : float, default=0.05
-        Of the loss.
-
-    head_size : int, default=None
-        Columns of a projection head that is trained along and thrown away. None applies the loss
-        to the embedding itself, which suits short training.
-
+        ``"auto"`` is what measured best with k-mer models (5e-4 without labels, 3e-5 with them),
+        and 1e-5 for transformers.
+    loss, temperature : str and float, default="weighted_simclr" and 0.05
+        A name in `LOSSES`, and its temperature. It acts on the embedding itself.
     anchor : float, default=0.0
-        Pull towards the weights before: each step moves them by ``learning rate x anchor`` of the
-        way back.
-
+        Against forgetting: each step moves the weights by ``learning rate x anchor`` of the way
+        back to where they were before.
     n_trainable_layers : int, default=None
-        Last hidden layers to train. None trains all.
-
+        Last hidden layers to train, which keeps large models from forgetting. None trains all.
     min_length, max_length : int, default=800, 10000
         Lengths, in bases, of the pieces of reads; as far as a read is long enough.
-
     min_read_length : int, default=1000
         A read shorter than this is not cut in two: it takes part only with other reads of its
         label, and not at all without labels.
-
     min_reads : int or "auto", default="auto"
         The model stays as it is, with a warning, if fewer reads than this can be used. ``"auto"``
-        is 2000 without labels and 300 with them. On genera that it was not trained on, the bundled
-        model got better from 1,500 unlabelled reads or more, of ten species or of eighty, and worse
-        from less than 1,000; better from 390 labelled reads, and no better from 160.
-
-    error_rate : float, default=0.0
-        Highest rate of further sequencing errors per base, in each piece.
-
+        is 2000 without labels and 300 with them, from which the bundled model got better on genera
+        that it was not trained on.
     mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Precision of the matrix products.
-
-    gradient_checkpointing : bool, default=False
-        Trade time for memory, if the model can.
-
     budget : int, default=None
         Cost units (tokens, or sequences for a k-mer model) that pass through the model at once;
         larger batches are computed in pieces with the same gradients. None: the whole batch.
@@ -91,7 +62,6 @@ class ContrastiveFineTuner(BaseEstimator):
     ----------
     n_steps_ : int
         Steps done, those of `partial_fine_tune` included.
-
     history_ : list of dict
         Loss, alignment and uniformity by step.
 
@@ -115,16 +85,13 @@ class ContrastiveFineTuner(BaseEstimator):
         "learning_rate": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "loss": [str],  # `TrainingConfig` knows which
         "temperature": [Interval(Real, 0, None, closed="neither")],
-        "head_size": [Interval(Integral, 1, None, closed="left"), None],
         "anchor": [Interval(Real, 0, None, closed="left")],
         "n_trainable_layers": [Interval(Integral, 0, None, closed="left"), None],
         "min_length": [Interval(Integral, 1, None, closed="left")],
         "max_length": [Interval(Integral, 1, None, closed="left")],
         "min_read_length": [Interval(Integral, 2, None, closed="left")],
         "min_reads": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-        "error_rate": [Interval(Real, 0, 0.5, closed="both")],
         "mixed_precision": [StrOptions({"fp32", "bf16", "fp16"})],
-        "gradient_checkpointing": ["boolean"],
         "budget": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -136,16 +103,13 @@ class ContrastiveFineTuner(BaseEstimator):
         learning_rate: float | str = "auto",
         loss: str = "weighted_simclr",
         temperature: float = 0.05,
-        head_size: int | None = None,
         anchor: float = 0.0,
         n_trainable_layers: int | None = None,
         min_length: int = 800,
         max_length: int = 10_000,
         min_read_length: int = 1000,
         min_reads: int | str = "auto",
-        error_rate: float = 0.0,
         mixed_precision: str = "fp32",
-        gradient_checkpointing: bool = False,
         budget: int | None = None,
     ) -> None:
         self.n_steps = n_steps
@@ -153,16 +117,13 @@ class ContrastiveFineTuner(BaseEstimator):
         self.learning_rate = learning_rate
         self.loss = loss
         self.temperature = temperature
-        self.head_size = head_size
         self.anchor = anchor
         self.n_trainable_layers = n_trainable_layers
         self.min_length = min_length
         self.max_length = max_length
         self.min_read_length = min_read_length
         self.min_reads = min_reads
-        self.error_rate = error_rate
         self.mixed_precision = mixed_precision
-        self.gradient_checkpointing = gradient_checkpointing
         self.budget = budget
 
     def fine_tune(
@@ -184,9 +145,8 @@ class ContrastiveFineTuner(BaseEstimator):
         Returns
         -------
         Backbone
-            In evaluation mode, on the device of `backbone`. The same weights as before, with a
-            warning, if all reads that can be used are of one label, so that there is nothing to
-            tell apart, or if there are fewer than `min_reads`.
+            In evaluation mode, on the device of `backbone`. The weights as before, with a warning,
+            if all usable reads are of one label, or there are fewer than `min_reads`.
 
         Raises
         ------
@@ -195,16 +155,12 @@ class ContrastiveFineTuner(BaseEstimator):
         """
         self.n_steps_ = 0
         self.history_: list[dict[str, Any]] = []
-        self._head_weights: list[Any] | None = None
         return self._run(backbone, X, y, random_state)
 
     def partial_fine_tune(
         self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
     ) -> Backbone:
-        """Continue from a fine-tuned model with more reads; see `fine_tune` for the parameters.
-
-        The projection head, if there is one, is kept; the anchor is where this call starts.
-        """
+        """Continue from a fine-tuned model with more reads; it is also the anchor."""
         if not hasattr(self, "n_steps_"):
             return self.fine_tune(backbone, X, y, random_state=random_state)
         return self._run(backbone, X, y, random_state)
@@ -218,7 +174,11 @@ class ContrastiveFineTuner(BaseEstimator):
         reads = check_sequences(X)
         check_consistent_length(reads, y)
         numbers = number_labels(y if y is None else column_or_1d(y), len(reads))
-        usable = _usable(reads, numbers, self.min_read_length)
+        lengths = np.array([len(read) for read in reads])
+        counts = np.bincount(numbers[numbers >= 0], minlength=1)
+        together = (numbers >= 0) & (counts[np.maximum(numbers, 0)] > 1)
+        # What can make a pair: long enough to be cut, or not alone with its label.
+        usable = ((lengths >= self.min_read_length) | together) & (lengths > 1)
         if not usable.any():
             raise ValueError(
                 f"None of the {len(reads)} reads can make a pair: all are shorter than "
@@ -228,17 +188,30 @@ class ContrastiveFineTuner(BaseEstimator):
         seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
         kept = numbers[usable]
         labelled = bool((kept >= 0).any())
-        obstacle = self._obstacle(kept)
+        least = self.min_reads
+        if isinstance(least, str):
+            least = 300 if labelled else 2000
+        obstacle = ""
+        if len(np.unique(kept[kept >= 0])) + (kept < 0).sum() < 2:
+            obstacle = (
+                "Nothing to fine-tune on: the reads are of one label, and a contrastive loss needs "
+                "two."
+            )
+        elif len(kept) < least:
+            kind = "with" if labelled else "without"
+            obstacle = (
+                f"{len(kept)} reads {kind} labels are too few to adapt to: min_reads={least}."
+            )
         if obstacle:
             warnings.warn(f"{obstacle} The model stays as it is.", UserWarning, stacklevel=3)
             backbone.model.eval()
             return backbone
         rate = self.learning_rate
-        shared = {field.name for field in fields(TrainingConfig)} & vars(self).keys()
-        own = {name: getattr(self, name) for name in shared - {"learning_rate"}}
+        own = {field.name for field in fields(TrainingConfig)} & self.get_params().keys()
         config = TrainingConfig(
-            **own,
+            **{name: getattr(self, name) for name in own - {"learning_rate"}},
             learning_rate=backbone.fine_tuning_rate(labelled) if isinstance(rate, str) else rate,
+            head_size=None,
             warmup=0.1,
             weight_decay=0.0,
             seed=int(seeds[1]),
@@ -249,43 +222,10 @@ class ContrastiveFineTuner(BaseEstimator):
             kept,
             min_length=self.min_length,
             max_length=self.max_length,
-            error_rate=(0.0, self.error_rate),
             seed=int(seeds[0]),
         )
         trainer = ContrastiveTrainer(backbone, source, config, device=backbone.model.device)
-        head = list(trainer.head.parameters())
-        if self._head_weights is not None and head:
-            assign(head, self._head_weights)
         tuned = trainer.train()
-        if head:
-            self._head_weights = [p.detach().cpu().clone() for p in head]
         self.history_ += [row | {"step": self.n_steps_ + row["step"]} for row in trainer.history]
         self.n_steps_ += trainer.step
         return tuned
-
-    def _obstacle(self, numbers: NDArray[np.int64]) -> str:
-        """Say why nothing can be learnt from reads of these labels; empty if it can."""
-        n_unknown = int((numbers < 0).sum())
-        if len(np.unique(numbers[numbers >= 0])) + n_unknown < 2:
-            return (
-                "Nothing to fine-tune on: the reads are of one label, and a contrastive loss needs "
-                "two."
-            )
-        labelled = n_unknown < len(numbers)
-        least = self.min_reads
-        if isinstance(least, str):
-            least = 300 if labelled else 2000
-        if len(numbers) < least:
-            kind = "with" if labelled else "without"
-            return f"{len(numbers)} reads {kind} labels are too few to adapt to: min_reads={least}."
-        return ""
-
-
-def _usable(
-    reads: list[str], numbers: NDArray[np.int64], min_read_length: int
-) -> NDArray[np.bool_]:
-    """Tell which reads can make a pair: long enough to be cut, or not alone with their label."""
-    lengths = np.array([len(read) for read in reads])
-    counts = np.bincount(numbers[numbers >= 0], minlength=1)
-    together = (numbers >= 0) & (counts[np.maximum(numbers, 0)] > 1)
-    return np.asarray(((lengths >= min_read_length) | together) & (lengths > 1))

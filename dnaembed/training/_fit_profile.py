@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,17 +12,13 @@ from ..backbones._protocol import config_parameters
 from ..utils._progress import progress
 from ._pairs import PairSource
 
+_FIRST_STEP = 2**40  # of the source: steps that no training uses
+_SHRINKAGE = 0.3  # share of the diagonal in the covariance within species
 _RIDGE = 1e-3
 
 
 def fit_profile_statistics(
-    backbone: KmerProfileBackbone,
-    source: PairSource,
-    *,
-    n_batches: int = 40,
-    n_pairs: int = 512,
-    first_step: int = 2**40,
-    shrinkage: float = 0.3,
+    backbone: KmerProfileBackbone, source: PairSource, *, n_batches: int = 40, n_pairs: int = 512
 ) -> None:
     """Set the mean and the scale of a k-mer profile model from pieces.
 
@@ -33,35 +27,30 @@ def fit_profile_statistics(
     Parameters
     ----------
     backbone : KmerProfileBackbone
-        Changed in place. If it has a linear part, that is set as well, as `add_linear_part` does.
+        Changed in place; its linear part, if it has one, is set as `add_linear_part` does.
     source : PairSource
         Where pieces come from; its labels must be known for a linear part.
     n_batches, n_pairs : int, default=40, 512
         How many batches of how many pairs are drawn.
-    first_step : int, default=2**40
-        Steps of the source to draw from: none that training will use.
-    shrinkage : float, default=0.3
-        Share of the diagonal in the covariance within species, from 0 to 1.
 
     Raises
     ------
     ValueError
-        If `shrinkage` is out of range, or labels are missing that a linear part needs.
+        If labels are missing that a linear part needs.
     """
     model = backbone.model
     with torch.no_grad():
         # So that the model's own code gives what it is standardised with.
         model.mean.zero_()
         model.scale.fill_(1.0)
-    scatter = _collect(backbone, source, n_batches, n_pairs, first_step)
-    variance = np.diag(scatter.covariance)
-    with torch.no_grad():
-        model.mean.copy_(torch.from_numpy(scatter.mean))
+        mean, covariance, _ = _moments(backbone, source, n_batches, n_pairs)
+        variance = np.diag(covariance)
+        model.mean.copy_(torch.from_numpy(mean))
         # A k-mer that never varies says nothing, and must not divide by zero.
         scale = np.where(variance > 1e-12, 1 / np.sqrt(np.maximum(variance, 1e-12)), 0.0)
         model.scale.copy_(torch.from_numpy(scale))
     if model.config.linear_size:
-        _set_linear(backbone, _collect(backbone, source, n_batches, n_pairs, first_step), shrinkage)
+        _set_linear(backbone, source, n_batches, n_pairs)
 
 
 def add_linear_part(
@@ -72,15 +61,12 @@ def add_linear_part(
     weight: float = 0.3,
     n_batches: int = 40,
     n_pairs: int = 512,
-    first_step: int = 2**40,
-    shrinkage: float = 0.3,
 ) -> KmerProfileBackbone:
     """Put linear discriminants beside the network of a trained k-mer profile model.
 
-    The linear map is a regularised linear discriminant analysis: the directions in which the
-    profiles of species differ most, in units of how the pieces of one species differ. It takes
-    seconds, and generalises to genera that were not seen. Add it after training: a network trained
-    beside it learns only what the linear part leaves, and that is worse by itself (measured).
+    A regularised linear discriminant analysis: the directions in which the profiles of species
+    differ most, in units of how the pieces of one species differ. It takes seconds. Add it after
+    training: a network trained beside it learns only what the linear part leaves.
 
     Parameters
     ----------
@@ -92,7 +78,7 @@ def add_linear_part(
         Columns of the linear part.
     weight : float, default=0.3
         Its norm; the part of the network has norm one.
-    n_batches, n_pairs, first_step, shrinkage : optional
+    n_batches, n_pairs : int, default=40, 512
         As in `fit_profile_statistics`.
 
     Returns
@@ -103,7 +89,7 @@ def add_linear_part(
     Raises
     ------
     ValueError
-        If `shrinkage` is out of range, or labels are missing.
+        If labels are missing.
     """
     old = backbone.model
     fields = {name: getattr(old.config, name) for name in config_parameters(KmerProfileConfig)}
@@ -112,64 +98,50 @@ def add_linear_part(
     state = {name: value for name, value in old.state_dict().items() if name != "linear"}
     model.load_state_dict(state, strict=False)
     new = KmerProfileBackbone(model.eval())
-    _set_linear(new, _collect(new, source, n_batches, n_pairs, first_step), shrinkage)
+    _set_linear(new, source, n_batches, n_pairs)
     return new
 
 
-@dataclass(frozen=True)
-class _Scatter:
-    """Moments of profiles over all, and within labels (None where labels are unknown)."""
-
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    within: NDArray[np.float64] | None
-
-
-def _collect(
-    backbone: KmerProfileBackbone,
-    source: PairSource,
-    n_batches: int,
-    n_pairs: int,
-    first_step: int,
-) -> _Scatter:
+@torch.no_grad()
+def _moments(
+    backbone: KmerProfileBackbone, source: PairSource, n_batches: int, n_pairs: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return mean and covariance of profiles, and the covariance within labels if all are known."""
     model = backbone.model
-    n_columns = model.config.n_columns
-    total = np.zeros(n_columns)
-    products = np.zeros((n_columns, n_columns))
+    n = 0
+    total = np.zeros(model.config.n_columns)
+    products = np.zeros((len(total), len(total)))
     sums: dict[int, NDArray[np.float64]] = {}
     sizes: dict[int, int] = {}
-    n = 0
-    steps = range(first_step, first_step + n_batches)
+    steps = range(_FIRST_STEP, _FIRST_STEP + n_batches)
     for step in progress(steps, description="Statistics", unit="batch"):
         batch = source.sample(step, n_pairs)
         counts = backbone.collate(backbone.featurize([*batch.view1, *batch.view2]))["counts"]
-        with torch.no_grad():
-            profiles, _ = model.profile(counts.to(model.mean.device))
-        rows = profiles.double().cpu().numpy()
+        rows = model.profile(counts.to(model.mean.device))[0].double().cpu().numpy()
         n += len(rows)
         total += rows.sum(axis=0)
         products += rows.T @ rows
-        if batch.labels is not None:
-            for label, row in zip(np.tile(batch.labels, 2).tolist(), rows, strict=True):
-                if label >= 0:
-                    sizes[label] = sizes.get(label, 0) + 1
-                    sums[label] = sums.get(label, 0.0) + row
+        labels = [] if batch.labels is None else np.tile(batch.labels, 2).tolist()
+        for label, row in zip(labels, rows, strict=False):
+            if label >= 0:
+                sizes[label] = sizes.get(label, 0) + 1
+                sums[label] = sums.get(label, 0.0) + row
     mean = total / n
     within = None
     if len(sizes) > 1 and sum(sizes.values()) == n > len(sizes):
         scaled = np.array(list(sums.values())) / np.sqrt(list(sizes.values()))[:, np.newaxis]
         within = (products - scaled.T @ scaled) / (n - len(sizes))
-    return _Scatter(mean, products / n - np.outer(mean, mean), within)
+    return mean, products / n - np.outer(mean, mean), within
 
 
-def _set_linear(backbone: KmerProfileBackbone, scatter: _Scatter, shrinkage: float) -> None:
-    if not 0 <= shrinkage <= 1:
-        raise ValueError(f"shrinkage must be from 0 to 1, got {shrinkage}.")
-    if scatter.within is None:
+def _set_linear(
+    backbone: KmerProfileBackbone, source: PairSource, n_batches: int, n_pairs: int
+) -> None:
+    _, covariance, within = _moments(backbone, source, n_batches, n_pairs)
+    if within is None:
         raise ValueError("A linear part needs the labels of all pairs, and two species or more.")
     size = backbone.model.config.linear_size
-    between = scatter.covariance - scatter.within
-    directions = discriminants(scatter.within, between, size, shrinkage)
+    directions = discriminants(within, covariance - within, size, _SHRINKAGE)
     with torch.no_grad():
         backbone.model.linear.copy_(torch.from_numpy(np.ascontiguousarray(directions.T)))
 

@@ -1,8 +1,4 @@
-"""Contrastive losses on unit vectors, and what the embeddings look like under them.
-
-Everything is computed in log space and in at least float32: at the usual temperature of 0.05 a
-similarity of 1 has ``exp(1 / 0.05) = 5e8``, squared by the weights of the negatives.
-"""
+"""Contrastive losses on unit vectors, in log space, and how embeddings lie under them."""
 
 from __future__ import annotations
 
@@ -33,7 +29,7 @@ def weighted_simclr(
         e^{s_{ij}}}, \qquad
         w_{ij} = \frac{e^{s_{ij}}}{\frac{1}{|\mathcal N_i|} \sum_{k \in \mathcal N_i} e^{s_{ik}}}
 
-    and the loss is the mean over the anchors. The gradient flows through the weights.
+    and the loss is the mean over the anchors; the gradient flows through the weights.
 
     Parameters
     ----------
@@ -42,13 +38,13 @@ def weighted_simclr(
     temperature : float
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair. Views of pairs with the same label are not negatives of each other.
-        Negative values are unknown labels, different from all others. None: all are unknown.
+        Species of each pair: views of one species are not negatives of each other. Negative
+        values and None: unknown, different from all others.
 
     Returns
     -------
     Tensor
-        A scalar, 0 where no anchor has a negative.
+        A scalar, 0 where no anchor has a negative; in float32 at least, as of all losses.
 
     Raises
     ------
@@ -57,9 +53,7 @@ def weighted_simclr(
 
     References
     ----------
-    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-    embeddings", Bioinformatics 41 (2025), i255. Zhang et al., "Pairwise supervised contrastive
-    learning of sentence representations", EMNLP 2021.
+    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
 
     Examples
     --------
@@ -91,9 +85,9 @@ def mi_mix(
 ) -> Tensor:
     r"""Compute the Manifold Instance Mixup loss of mixed anchors against unmixed candidates.
 
-    Anchor :math:`i` was mixed, somewhere in the model, from :math:`\lambda_i` of itself and
-    :math:`1 - \lambda_i` of row :math:`\pi(i)`, and should be as similar to the two unmixed
-    views. With :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau`:
+    Anchor :math:`i` was mixed, somewhere in the model (``"i_mix"``: at its input), from
+    :math:`\lambda_i` of itself and :math:`1 - \lambda_i` of row :math:`\pi(i)`. With
+    :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau` and the weights of `weighted_simclr`:
 
     .. math::
 
@@ -101,43 +95,30 @@ def mi_mix(
         - (1 - \lambda_i) \log \frac{e^{s_{i \pi(i)}}}{e^{s_{ii}} + N_i}, \qquad
         N_i = \sum_{j \ne i} w_{ij} e^{s_{ij}}
 
-    with the weights of `weighted_simclr`. The loss is the mean over the anchors.
+    and the loss is the mean over the anchors.
 
     Parameters
     ----------
-    z1 : Tensor of shape (n, d)
-        Unit vectors of the mixed views.
-    z2 : Tensor of shape (n, d)
-        Unit vectors of the other views, not mixed.
+    z1, z2 : Tensor of shape (n, d)
+        Unit vectors of the mixed views, and of the other views, which are not mixed.
     permutation : Tensor of shape (n,), int64
-        :math:`\pi`: rows of this very batch, so with many processes of the gathered batch.
+        :math:`\pi`, of rows of the whole batch, over all processes.
     coefficients : Tensor of shape (n,)
         :math:`\lambda`, from 0 to 1.
     temperature : float
         :math:`\tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair; negative: unknown. A candidate with the label of row ``i`` or of row
-        ``permutation[i]`` is not a negative of anchor ``i``, except ``permutation[i]`` itself.
+        Species of each pair; negative: unknown. Candidates with the label of row ``i`` or of
+        ``permutation[i]``, but for that row itself, are not negatives of anchor ``i``.
 
     Returns
     -------
     Tensor
         A scalar.
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or the temperature is not positive.
-
-    Notes
-    -----
-    ``"i_mix"`` is the same loss of anchors that the trainer mixed at the input (Lee et al.,
-    "i-Mix: a domain-agnostic strategy for contrastive representation learning", ICLR 2021).
-
     References
     ----------
-    Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-    embeddings", Bioinformatics 41 (2025), i255.
+    Zhou et al. (as above); ``"i_mix"``: Lee et al., "i-Mix", ICLR 2021.
 
     Examples
     --------
@@ -177,28 +158,22 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
         \ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log
         \frac{e^{s_{ip}}}{\sum_{j \ne i} e^{s_{ij}}}
 
-    with :math:`P_i` the other views of the anchor's label, its partner among them. The loss is
-    the mean over the ``2 n`` anchors. Without labels this is the loss of SimCLR.
+    with :math:`P_i` the other views of the anchor's label, its partner among them; the mean over
+    the ``2 n`` anchors. Without labels this is the loss of SimCLR.
 
     Parameters
     ----------
     z1, z2 : Tensor of shape (n, d)
-        Unit vectors; ``z1[i]`` and ``z2[i]`` are the two views of one pair.
+        Unit vectors of the two views of each pair.
     temperature : float
         :math:`\tau` in :math:`s_{ij} = z_i \cdot z_j / \tau`.
     labels : Tensor of shape (n,), int64, default=None
-        Species of each pair; negative values and None: unknown, so that only the partner is a
-        positive.
+        As in `weighted_simclr`.
 
     Returns
     -------
     Tensor
         A scalar.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or the temperature is not positive.
 
     References
     ----------
@@ -234,7 +209,7 @@ class Loss:
     ----------
     function : callable
         With the signature of `mi_mix` if the views 1 are mixed, else of `supcon`.
-    mixed_layers : {"none", "first", "all"}, default="none"
+    mixed_layers : {"first", "all"}, default=None
         The views 1 are mixed at the input of one of these hidden layers, drawn in each step.
     phases : tuple of str, default=()
         Of a curriculum: the losses before and after ``phase_split`` of the steps. `function` and
@@ -250,13 +225,8 @@ class Loss:
     """
 
     function: Callable[..., Tensor]
-    mixed_layers: Literal["none", "first", "all"] = "none"
+    mixed_layers: Literal["first", "all"] | None = None
     phases: tuple[str, ...] = ()
-
-    @property
-    def mixes(self) -> bool:
-        """Whether views 1 are mixed."""
-        return self.mixed_layers != "none"
 
 
 #: The losses by name: every value of ``loss=`` in the package.
@@ -269,14 +239,8 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def unmixed(name: str) -> str:
-    """Name the loss that validates one that may mix: of its phases, the first that does not."""
-    names = LOSSES[name].phases or (name,)
-    return next((one for one in names if not LOSSES[one].mixes), "weighted_simclr")
-
-
 def alignment(z1: Tensor, z2: Tensor) -> Tensor:
-    r"""Compute the mean squared distance of positive pairs, from 0 (best) to 4.
+    """Compute the mean squared distance of positive pairs, from 0 (best) to 4.
 
     Parameters
     ----------
@@ -286,12 +250,8 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar.
-
-    References
-    ----------
-    Wang and Isola, "Understanding contrastive representation learning through alignment and
-    uniformity on the hypersphere", ICML 2020.
+        A scalar (Wang and Isola, "Understanding contrastive representation learning through
+        alignment and uniformity on the hypersphere", ICML 2020).
 
     Examples
     --------
@@ -304,7 +264,7 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
 
 
 def uniformity(z: Tensor) -> Tensor:
-    r"""Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
+    """Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
 
     Parameters
     ----------
@@ -314,12 +274,7 @@ def uniformity(z: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar.
-
-    References
-    ----------
-    Wang and Isola, "Understanding contrastive representation learning through alignment and
-    uniformity on the hypersphere", ICML 2020.
+        A scalar; the source is that of `alignment`.
 
     Examples
     --------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..datasets._genomes import unpack
-from ..datasets._read_errors import corrupt, random_bits
+from ..datasets._read_errors import LETTERS, corrupt, random_bits
 from ..utils._compile import compiled
 
 
@@ -28,45 +28,30 @@ def place_pieces(  # type: ignore[no-untyped-def]
             pieces[view] = (
                 np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
             )
-        _place_two(
-            piece_offsets[pieces[0]],
-            piece_offsets[pieces[0] + 1],
-            piece_offsets[pieces[1]],
-            piece_offsets[pieces[1] + 1],
-            pieces[0] == pieces[1],
-            lengths[i, 0],
-            lengths[i, 1],
-            uniforms[i, 4],
-            uniforms[i, 5],
-            spans[i],
-            spans[n + i],
-        )
-
-
-@compiled
-def _place_two(  # type: ignore[no-untyped-def]
-    begin1, end1, begin2, end2, same, length1, length2, u1, u2, span1, span2
-):
-    """Place one piece in each of two sequences, or two that do not overlap in one."""
-    if not same:
-        length1 = min(length1, end1 - begin1)
-        length2 = min(length2, end2 - begin2)
-        span1[0] = begin1 + int(u1 * (end1 - begin1 - length1 + 1))
-        span2[0] = begin2 + int(u2 * (end2 - begin2 - length2 + 1))
-    else:
-        size = end1 - begin1
-        if length1 + length2 > size:  # both shrink alike
-            length1 = max(1, min(size - 1, length1 * size // (length1 + length2)))
-            length2 = size - length1
-        # Two sorted places in what is free; which view comes first is drawn by their order.
-        free = size - length1 - length2
-        a, b = int(u1 * (free + 1)), int(u2 * (free + 1))
-        if u1 <= u2:
-            span1[0], span2[0] = begin1 + a, begin1 + b + length1
-        else:
-            span2[0], span1[0] = begin1 + b, begin1 + a + length2
-    span1[1] = span1[0] + length1
-    span2[1] = span2[0] + length2
+        begin1, end1 = piece_offsets[pieces[0]], piece_offsets[pieces[0] + 1]
+        begin2, end2 = piece_offsets[pieces[1]], piece_offsets[pieces[1] + 1]
+        length1, length2 = lengths[i, 0], lengths[i, 1]
+        u1, u2 = uniforms[i, 4], uniforms[i, 5]
+        span1, span2 = spans[i], spans[n + i]
+        if pieces[0] != pieces[1]:
+            length1 = min(length1, end1 - begin1)
+            length2 = min(length2, end2 - begin2)
+            span1[0] = begin1 + int(u1 * (end1 - begin1 - length1 + 1))
+            span2[0] = begin2 + int(u2 * (end2 - begin2 - length2 + 1))
+        else:  # two that do not overlap
+            size = end1 - begin1
+            if length1 + length2 > size:  # both shrink alike
+                length1 = max(1, min(size - 1, length1 * size // (length1 + length2)))
+                length2 = size - length1
+            # Two sorted places in what is free; which view comes first is drawn by their order.
+            free = size - length1 - length2
+            a, b = int(u1 * (free + 1)), int(u2 * (free + 1))
+            if u1 <= u2:
+                span1[0], span2[0] = begin1 + a, begin1 + b + length1
+            else:
+                span2[0], span1[0] = begin1 + b, begin1 + a + length2
+        span1[1] = span1[0] + length1
+        span2[1] = span2[0] + length2
 
 
 @compiled
@@ -88,7 +73,7 @@ def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
 
 @compiled
 def read_pieces(  # type: ignore[no-untyped-def]
-    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, letters, out, lengths
+    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, out, lengths
 ):
     """Unpack, turn, corrupt and write out pieces; return the number of letters."""
     used = 0
@@ -111,7 +96,7 @@ def read_pieces(  # type: ignore[no-untyped-def]
                     codes[j] = 3 - codes[j]
         m = corrupt(codes, n, rates[i], model, state, out[used:])
         for j in range(used, used + m):
-            out[j] = letters[out[j]]
+            out[j] = LETTERS[out[j]]
         lengths[i] = m
         used += m
     return used

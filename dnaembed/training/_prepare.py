@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..backbones import Backbone, Mixing
 from ._config import TrainingConfig
 from ._losses import LOSSES
-from ._pairs import PairBatch, PairSource
+from ._pairs import PairSource
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,15 @@ class Chunk:
 
     def to(self, device: torch.device) -> Chunk:
         """Return a copy on a device."""
-        inputs = {
-            name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()
-        }
+        inputs = {name: value.to(device, non_blocking=True) for name, value in self.inputs.items()}
         return Chunk(self.rows.to(device), inputs, self.mixing)  # mixing moves when it is done
 
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """A step, ready for the model: this process's chunks, and what concerns the whole batch.
+    """Chunks of one process, which hold each of its views once, and what concerns the whole batch.
 
-    The chunks together hold each view of this process once. Labels and mixing are in terms of the
-    pairs of the whole batch, over all processes; None where there are none.
+    Labels and mixing are in terms of the pairs of all processes; None where there are none.
     """
 
     loss: str
@@ -50,17 +46,15 @@ class PreparedStep:
     mixing: Mixing | None
 
 
-def draw_mixing(n_pairs: int, n_layers: int, *, seed: int, step: int, alpha: float = 1.0) -> Mixing:
-    """Draw layer, permutation and coefficients of one step, for the whole batch.
+def draw_mixing(n_pairs: int, n_layers: int, *, seed: int, step: int) -> Mixing:
+    """Draw layer, permutation and coefficients of one step, for the batch of all processes.
 
-    The layer is uniform over the `n_layers`, the coefficients are ``max(c, 1 - c)`` with ``c ~
-    Beta(alpha, alpha)``, and the permutation is uniform over the whole batch. Everything depends on
-    the arguments alone: each process draws the same, so partners are row numbers of the gathered
-    batch whatever the number of processes.
+    All are uniform: layers, permutations, and coefficients from 0.5 to 1, which are ``max(c, 1 -
+    c)`` with ``c ~ Beta(1, 1)``. They depend on the arguments alone: each process draws the same.
     """
     rng = np.random.default_rng((seed, step))
     layer = int(rng.integers(n_layers))
-    share = rng.beta(alpha, alpha, size=n_pairs)
+    share = rng.beta(1.0, 1.0, size=n_pairs)
     permutation = torch.from_numpy(rng.permutation(n_pairs).astype(np.int64))
     shares = np.maximum(share, 1 - share).astype(np.float32)
     return Mixing(layer, permutation, torch.from_numpy(shares))
@@ -79,41 +73,49 @@ def prepare_step(
     """Draw the pairs and the mixing of a step and make the inputs of one process.
 
     Each process draws the whole batch, which is a pure function of the step, and featurises its
-    own share: no process waits for another, and partners of mixing that belong to another one are
-    at hand.
+    own share: none waits for another, and partners of mixing that belong to another are at hand.
     """
-    batch = source.sample(step, config.batch_size)
-    _check_batch(batch, config.batch_size, step)
-    share = config.batch_size // n_processes
+    n = config.batch_size
+    batch = source.sample(step, n)
+    lengths = len(batch.view1), len(batch.view2), n if batch.labels is None else len(batch.labels)
+    if lengths != (n, n, n):
+        raise ValueError(
+            f"The pair source gave {lengths[0]} and {lengths[1]} views and {lengths[2]} labels at "
+            f"step {step}; {n} of each are expected."
+        )
+    share = n // n_processes
     own = range(process * share, (process + 1) * share)
     draw = None
     partner = {i: i for i in own}
-    if (entry := LOSSES[loss]).mixes:
-        n_layers = 1 if entry.mixed_layers == "first" else backbone.n_mixing_layers
-        draw = draw_mixing(
-            config.batch_size, n_layers, seed=config.seed, step=step, alpha=config.mixing_alpha
-        )
+    if mixed_layers := LOSSES[loss].mixed_layers:
+        n_layers = 1 if mixed_layers == "first" else backbone.n_mixing_layers
+        draw = draw_mixing(n, n_layers, seed=config.seed, step=step)
         partner = {i: int(draw.permutation[i]) for i in own}
     # Sequences are numbered: view 1 of the whole batch, then view 2.
-    wanted = [*own, *(config.batch_size + i for i in own)]
-    wanted += sorted(set(partner.values()) - set(wanted))
-    sequences = [
-        batch.view1[i] if i < config.batch_size else batch.view2[i - config.batch_size]
-        for i in wanted
-    ]
-    features = dict(zip(wanted, backbone.featurize(sequences), strict=True))
-    position = {number: row for row, number in enumerate(wanted[: 2 * share])}
+    mine = [*own, *(n + i for i in own)]
+    wanted = [*mine, *sorted(set(partner.values()) - set(mine))]
+    views = [*batch.view1, *batch.view2]
+    features = dict(zip(wanted, backbone.featurize([views[i] for i in wanted]), strict=True))
     costs = {number: backbone.cost(f) for number, f in features.items()}
-    chunks = [
-        _chunk(backbone, kept, extra, features, position, partner, draw)
-        for kept, extra in plan_chunks(wanted[: 2 * share], partner, costs, config.budget)
-    ]
-    return PreparedStep(
-        loss=loss,
-        chunks=chunks,
-        labels=None if batch.labels is None else torch.from_numpy(np.asarray(batch.labels)),
-        mixing=draw,
-    )
+    position = {number: row for row, number in enumerate(mine)}
+    chunks = []
+    for kept, extra in plan_chunks(mine, partner, costs, config.budget):
+        together = [*kept, *extra]
+        mixing = None
+        if draw is not None:
+            row = {number: i for i, number in enumerate(together)}
+            permutation = torch.arange(len(row))
+            # Views 2 and added partners are mixed with nothing: they keep all of themselves.
+            coefficients = torch.ones(len(row))
+            for i, number in enumerate(kept):
+                if number in partner:
+                    permutation[i] = row[partner[number]]
+                    coefficients[i] = draw.coefficients[number]
+            mixing = Mixing(draw.layer, permutation, coefficients)
+        inputs = backbone.collate([features[i] for i in together])
+        chunks.append(Chunk(torch.tensor([position[i] for i in kept]), inputs, mixing))
+    labels = None if batch.labels is None else torch.from_numpy(np.asarray(batch.labels))
+    return PreparedStep(loss, chunks, labels, draw)
 
 
 def plan_chunks(
@@ -147,37 +149,3 @@ def plan_chunks(
             present |= pair
             largest = max(largest, cost)
     return [(kept, sorted({with_own[i] for i in kept} - set(kept))) for kept in chunks]
-
-
-def _chunk(
-    backbone: Backbone,
-    kept: list[int],
-    extra: list[int],
-    features: dict[int, NDArray],
-    position: dict[int, int],
-    partner: dict[int, int],
-    draw: Mixing | None,
-) -> Chunk:
-    mixing = None
-    if draw is not None:
-        row = {number: i for i, number in enumerate([*kept, *extra])}
-        permutation = torch.arange(len(row))
-        # Views 2 and added partners are mixed with nothing: they keep all of themselves.
-        coefficients = torch.ones(len(row))
-        for i, number in enumerate(kept):
-            if number in partner:
-                permutation[i] = row[partner[number]]
-                coefficients[i] = draw.coefficients[number]
-        mixing = Mixing(draw.layer, permutation, coefficients)
-    inputs = backbone.collate([features[i] for i in [*kept, *extra]])
-    return Chunk(torch.tensor([position[i] for i in kept]), inputs, mixing)
-
-
-def _check_batch(batch: PairBatch, n_pairs: int, step: int) -> None:
-    lengths = len(batch.view1), len(batch.view2)
-    n_labels = n_pairs if batch.labels is None else len(batch.labels)
-    if lengths != (n_pairs, n_pairs) or n_labels != n_pairs:
-        raise ValueError(
-            f"The pair source gave {lengths[0]} and {lengths[1]} views and {n_labels} labels at "
-            f"step {step}; {n_pairs} of each are expected."
-        )

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -18,14 +18,13 @@ from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
-from ..datasets._read_errors import ErrorModel
 from ..io import read_labels
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
 from ._fit_profile import add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
-from ._step import join_processes
+from ._step import join_processes, wait_for_all
 from ._trainer import ContrastiveTrainer
 
 logger = logging.getLogger("dnaembed")
@@ -65,22 +64,18 @@ def train_model(
     Parameters
     ----------
     genomes : path-like, or sequence of these
-        Folder of genomes; see `list_genomes`. Several folders have a catalogue each, and genomes
-        of one label are of one species whichever folder they are in.
+        Folders of genomes, each with its catalogue; see `list_genomes`.
     recipe : mapping of str to mapping, default=None
         Sections ``model``, ``pairs``, ``training``, ``linear`` and ``output``, with the values
         that differ from the defaults; see :doc:`/guide/training`. None: a k-mer model.
     output : path-like, default="run"
         New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
         the course of the loss.
-    catalog : path-like, default=None
-        Table of the genomes of a single folder; ``catalog.tsv`` in each if None.
-    labels : path-like, default=None
-        Table with path and species of each genome of a single folder, in place of a catalogue.
-    split : str, default=None
-        Train on this split of the catalogue only.
-    validation_split : str, default=None
-        Measure the loss on this split, of other species.
+    catalog, labels : path-like, default=None
+        Of a single folder: its table of genomes, ``catalog.tsv`` in it if None, or in its place a
+        table with path and species of each genome.
+    split, validation_split : str, default=None
+        Train on this split of the catalogue only; measure the loss on that, of other species.
     resume : bool, default=False
         Continue the run in `output` from its newest checkpoint.
     device : str or torch.device, default=None
@@ -91,8 +86,8 @@ def train_model(
     Returns
     -------
     Backbone
-        The trained model. In a run of several processes, only the first one has the linear part
-        of a k-mer model and the precision of the section ``output``.
+        The trained model. Of several processes, only the first one has the linear part of a k-mer
+        model and the precision of the section ``output``.
 
     Raises
     ------
@@ -100,12 +95,7 @@ def train_model(
         If `output` holds a run and `resume` is false, or a run that is complete.
     ValueError
         If the recipe has unknown names or values out of range, or differs from that of the run,
-        or there are no genomes.
-
-    Warns
-    -----
-    UserWarning
-        If genomes that are too short are left out; the warning counts them.
+        or there are no genomes. (Genomes that are too short are counted in a warning.)
 
     Examples
     --------
@@ -114,25 +104,28 @@ def train_model(
     >>> from dnaembed.training import train_model
     >>> recipe = {
     ...     "model": {"k": [3], "hidden_size": 16, "intermediate_size": 16},
-    ...     "pairs": {"min_length": 500, "max_length": 1000},
     ...     "training": {"n_steps": 2, "batch_size": 8},
     ... }
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_demo_reads(f"{folder}/demo")
     ...     model = train_model(f"{folder}/demo/genomes", recipe, f"{folder}/run")
-    >>> type(model).__name__
-    'KmerProfileBackbone'
+    >>> model.model.config.k
+    [3]
     """
     run = Path(output)
     folders = [genomes] if isinstance(genomes, str | os.PathLike) else list(genomes)
     device = None if device is None or str(device) == "auto" else resolve_device(str(device))
-    processes = join_processes(device)
+    process, n_processes, _ = join_processes(device)
     merged = merge_recipes(DEFAULTS, recipe or {})
-    config = make_config(merged["training"], seed=seed)
+    config = TrainingConfig.from_dict({"seed": seed} | merged["training"])
+    _check_section(merged["linear"], add_linear_part, "parameters of the linear part")
+    dtype = merged["output"].get("dtype", "float32")
+    if dtype not in DTYPES or set(merged["output"]) - {"dtype"}:
+        raise ValueError(f"output takes a dtype out of {sorted(DTYPES)}, got {merged['output']}.")
     splits = {"genomes": split}
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
-    if processes.is_first:
+    if not process:
         names = None if labels is None else read_labels(labels)
         records = {
             name: list_genomes(folders, catalog=catalog, split=one, labels=names)
@@ -142,8 +135,8 @@ def train_model(
         places = [str(Path(folder).resolve()) for folder in folders]
         given = {
             "genomes": places[0] if len(places) == 1 else places,
-            "catalog": None if catalog is None else os.fspath(catalog),
-            "labels": None if labels is None else os.fspath(labels),
+            "catalog": catalog and os.fspath(catalog),
+            "labels": labels and os.fspath(labels),
             "split": split,
             "validation_split": validation_split,
             "seed": seed,
@@ -151,7 +144,7 @@ def train_model(
         _open_run(run, given | merged, resume)
         for name, listed in records.items():  # once for all processes and runs
             GenomeStore.build(listed, run / name)
-    processes.wait()
+    wait_for_all(n_processes)
     store = GenomeStore(run / "genomes")
     source = make_pairs(store, merged["pairs"], seed=seed)
     validation = None
@@ -159,21 +152,22 @@ def train_model(
         # Other species, and so other domains perhaps: all labels weigh the same.
         section = {k: v for k, v in merged["pairs"].items() if k not in ("seed", "domain_weights")}
         validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed + 1)
-    if processes.is_first and not (run / "start").exists():
+    if not process and not (run / "start").exists():
         make_backbone(merged["model"], source, seed=seed).save(run / "start")
-    processes.wait()
+    wait_for_all(n_processes)
     backbone = load_backbone(run / "start")
-    check_finish(merged, backbone)
+    if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
+        raise ValueError("Only a k-mer profile model has a linear part.")
     trainer = ContrastiveTrainer(
         backbone, source, config, validation_source=validation, output_dir=run, device=device
     )
     backbone = trainer.train(resume=resume)
     backbone.model.to("cpu")
-    if processes.is_first:
+    if not process:
         if merged["linear"] and isinstance(backbone, KmerProfileBackbone):
             real = make_pairs(store, merged["pairs"] | {"virtual_share": 0.0}, seed=seed)
             backbone = add_linear_part(backbone, real, **merged["linear"])
-        backbone.model.to(dtype=DTYPES[merged["output"].get("dtype", "float32")])
+        backbone.model.to(dtype=DTYPES[dtype])
         backbone.save(run / "model")
         logger.info("Wrote %s.", run / "model")
     return backbone
@@ -204,8 +198,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Read the sections of a recipe from a ``.toml`` or ``.json`` file.
 
     They are ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
-    (parameters of `GenomePairs`), ``training`` (parameters of `TrainingConfig`), ``linear``
-    (parameters of `add_linear_part`, for k-mer models; without them nothing is added) and
+    (of `GenomePairs`), ``training`` (of `TrainingConfig`), ``linear`` (of `add_linear_part`) and
     ``output`` (``dtype`` of the weights). TOML has no null: ``"none"`` stands for None.
     """
     path = Path(path)
@@ -244,11 +237,6 @@ def make_pairs(store: GenomeStore, section: Mapping[str, Any], *, seed: int) -> 
     """Make the pair source of a recipe; an own ``seed`` in the section wins."""
     values = {"seed": seed} | dict(section)
     _check_section(values, GenomePairs, "parameters of pairs")
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
-    if isinstance(values.get("error_model"), Mapping):
-        values["error_model"] = ErrorModel(**values["error_model"])
     return GenomePairs(store, **values)
 
 
@@ -258,11 +246,10 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
     A new k-mer model takes its statistics from the source, and a new transformer its tokens.
     """
     values = dict(section)
-    if "path" in values:
-        path = values.pop("path")
-        if set(values) - {"revision", "cache_dir", "local_files_only"}:
+    if path := values.pop("path", None):
+        if values:
             raise ValueError(f"A model that exists takes no sizes, got {sorted(values)}.")
-        return load_backbone(path, **values)
+        return load_backbone(path)
     architecture = values.pop("architecture", "kmer_profile")
     kind = backbone_class(architecture)
     if kind is None or architecture in kind.other_model_types:
@@ -271,35 +258,15 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
     parameters = config_parameters(kind.model_class.config_class)
     check_names(values, parameters, "parameters of the model")
-    backbone = kind.create(values, _pieces(source), seed=derive_seed(seed))
+    steps = range(_FIRST_STEP, _FIRST_STEP + _TOKENIZER_BATCHES)
+    batches = (source.sample(step, _TOKENIZER_PAIRS) for step in steps)
+    pieces = (view for batch in batches for view in (*batch.view1, *batch.view2))
+    backbone = kind.create(values, pieces, seed=derive_seed(seed))
     if isinstance(backbone, KmerProfileBackbone):
         fit_profile_statistics(backbone, source)
     return backbone
 
 
-def check_finish(recipe: Mapping[str, Mapping[str, Any]], backbone: Backbone) -> None:
-    """Refuse wrong sections ``linear`` and ``output`` before the training, not after it."""
-    output = dict(recipe["output"])
-    if output.pop("dtype", "float32") not in DTYPES or output:
-        raise ValueError(f"output takes a dtype out of {sorted(DTYPES)}, got {recipe['output']}.")
-    if recipe["linear"]:
-        if not isinstance(backbone, KmerProfileBackbone):
-            raise ValueError("Only a k-mer profile model has a linear part.")
-        _check_section(recipe["linear"], add_linear_part, "parameters of the linear part")
-
-
-def make_config(section: Mapping[str, Any], *, seed: int) -> TrainingConfig:
-    """Make the hyperparameters of a recipe; an own ``seed`` in the section wins."""
-    return TrainingConfig.from_dict({"seed": seed} | dict(section))
-
-
 def _check_section(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
     known = [name for name in signature(function).parameters if name not in _NOT_IN_A_RECIPE]
     check_names(values, known, what)
-
-
-def _pieces(source: PairSource) -> Iterator[str]:
-    for step in range(_TOKENIZER_BATCHES):
-        batch = source.sample(_FIRST_STEP + step, _TOKENIZER_PAIRS)
-        yield from batch.view1
-        yield from batch.view2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,7 +12,7 @@ from torch.nn.functional import normalize
 
 from ..backbones import Backbone
 from ..backbones._device import resolve_device
-from ..utils._randomness import derive_seed, own_generators, seeded
+from ..utils._randomness import derive_seed, seeded
 from ._config import TrainingConfig
 from ._losses import LOSSES
 from ._prepare import Chunk, PreparedStep
@@ -24,16 +23,14 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class ProjectionHead(nn.Sequential):
     """Map embeddings to the unit vectors that the loss compares.
 
-    ``Linear(d, d, no bias) - ReLU - Linear(d, out, no bias)``, then L2 normalisation; with `size`
-    None only the normalisation, so that the loss acts on the embedding itself. The weights are
-    named as in the head that the authors of DNABERT-S save: ``0.weight`` and ``2.weight``.
+    ``Linear(d, d, no bias) - ReLU - Linear(d, size, no bias)``, then L2 normalisation; with `size`
+    None only the normalisation. The weights are named as in the head that the authors of DNABERT-S
+    save: ``0.weight`` and ``2.weight``.
 
     Parameters
     ----------
-    embedding_size : int
-        Columns of the embedding, ``d``.
-    size : int or None, default=128
-        Columns of the result, ``out``.
+    embedding_size, size : int, the latter default=128 or None
+        Columns of the embedding, ``d``, and of the result.
     seed : int, default=0
         Of the initial weights.
 
@@ -65,53 +62,28 @@ class ProjectionHead(nn.Sequential):
         return normalize(projected.to(wide), dim=1)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """The place of this process among those that train together; the first writes."""
-
-    index: int = 0
-    number: int = 1
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes."""
-        return self.index == 0
-
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.number > 1:
-            distributed.barrier()
-
-    def device(self, device: str | torch.device | None) -> torch.device:
-        """Return where this process computes: among several, each has a GPU of its own."""
-        chosen = resolve_device("auto") if device is None else torch.device(device)
-        if self.number > 1 and chosen.type == "cuda" and chosen.index is None:
-            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-            torch.cuda.set_device(chosen)  # for messages that are not tensors
-        return chosen
-
-
-def join_processes(device: str | torch.device | None = None) -> Processes:
-    """Join the processes that ``torchrun`` started; without it, this one is alone.
-
-    The device, as far as the caller knows it, decides how processes talk.
-    """
+def join_processes(device: str | torch.device | None = None) -> tuple[int, int, torch.device]:
+    """Join the processes that ``torchrun`` started: the number of this one, of all, its device."""
+    chosen = resolve_device("auto") if device is None else torch.device(device)
     if not (distributed.is_available() and distributed.is_initialized()):
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-            return Processes()
-        kind = resolve_device("auto").type if device is None else torch.device(device).type
-        distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
-    processes = Processes(distributed.get_rank(), distributed.get_world_size())
-    processes.device(device)
-    return processes
+            return 0, 1, chosen
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if chosen.type == "cuda" and chosen.index is None:  # each has a GPU of its own
+        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(chosen)  # for messages that are not tensors
+    return distributed.get_rank(), distributed.get_world_size(), chosen
+
+
+def wait_for_all(n_processes: int) -> None:
+    """Wait until all processes are here."""
+    if n_processes > 1:
+        distributed.barrier()
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step gave besides gradients, detached, over the whole batch.
-
-    `z1` and `z2` are the unit vectors of the views; `z1` of the mixed ones where the step mixes.
-    """
+    """Loss and unit vectors of the whole batch, detached; `z1` may be mixed."""
 
     loss: Tensor
     z1: Tensor
@@ -121,8 +93,9 @@ class StepOutput:
 class ContrastiveStep:
     """Computes loss and gradients; holds nothing that changes from step to step.
 
-    A contrastive loss is not a sum over examples: neither averaging the gradients of processes nor
-    adding those of smaller batches gives that of the whole. Instead (GradCache):
+    A contrastive loss is not a sum over examples, so neither gradients of processes may be averaged
+    nor those of smaller batches added. Instead (GradCache: Gao et al., "Scaling deep contrastive
+    learning batch size under memory limited setup", RepL4NLP 2021):
 
     1. every process embeds its rows, chunk by chunk;
     2. the unit vectors, a few numbers per row, are gathered: every process computes the loss of the
@@ -130,11 +103,6 @@ class ContrastiveStep:
     3. each process takes that gradient at its own rows back through the model, chunk by chunk
        (embedding again, with the same dropout, if there was more than one), and the gradients of
        the weights are *added* over the processes.
-
-    References
-    ----------
-    Gao et al., "Scaling deep contrastive learning batch size under memory limited setup",
-    RepL4NLP 2021.
     """
 
     def __init__(
@@ -143,17 +111,14 @@ class ContrastiveStep:
         self.backbone = backbone
         self.head = head
         self.config = config
-        self.device = device
-        self.processes = join_processes(device)
+        self.process, self.n_processes, self.device = join_processes(device)
 
     def gradients(
         self, prepared: PreparedStep, step: int, scaler: torch.amp.GradScaler | None = None
     ) -> StepOutput:
         """Add the gradients of a step to the weights, scaled if there is a scaler."""
         chunks = [chunk.to(self.device) for chunk in prepared.chunks]
-        seeds = [
-            derive_seed(self.config.seed, step, self.processes.index, i) for i in range(len(chunks))
-        ]
+        seeds = [derive_seed(self.config.seed, step, self.process, i) for i in range(len(chunks))]
         at_once = len(chunks) == 1
         with torch.set_grad_enabled(at_once):
             parts = [self._forward(chunk, seed) for chunk, seed in zip(chunks, seeds, strict=True)]
@@ -165,10 +130,7 @@ class ContrastiveStep:
         gradient = self._own_gradient(z1, z2)
         for i, (chunk, seed) in enumerate(zip(chunks, seeds, strict=True)):
             part = parts[i] if at_once else self._forward(chunk, seed)
-            # What is recomputed on the way back draws its dropout again.
-            redraws = self.config.gradient_checkpointing
-            with own_generators(self.device) if redraws else nullcontext():
-                part.backward(gradient[chunk.rows])
+            part.backward(gradient[chunk.rows])
         self._add_over_processes()
         return StepOutput(loss.detach(), z1.detach(), z2.detach())
 
@@ -196,7 +158,7 @@ class ContrastiveStep:
         own = torch.empty_like(torch.cat(parts))
         for chunk, part in zip(chunks, parts, strict=True):
             own[chunk.rows] = part
-        n = self.processes.number
+        n = self.n_processes
         everyone = [own]
         if n > 1:
             everyone = [torch.empty_like(own) for _ in range(n)]
@@ -209,8 +171,8 @@ class ContrastiveStep:
         for z in (z1, z2):
             # Without any negative in the batch the loss does not depend on the vectors.
             gradient = torch.zeros_like(z) if z.grad is None else z.grad
-            size = len(z) // self.processes.number
-            start = self.processes.index * size
+            size = len(z) // self.n_processes
+            start = self.process * size
             gradients.append(gradient[start : start + size])
         return torch.cat(gradients)
 
@@ -223,13 +185,10 @@ class ContrastiveStep:
         return function(*views, temperature=self.config.temperature, labels=labels)
 
     def _add_over_processes(self) -> None:
-        if self.processes.number == 1:
+        if self.n_processes == 1:
             return
-        trained = [
-            p
-            for p in chain(self.backbone.model.parameters(), self.head.parameters())
-            if p.requires_grad
-        ]
+        weights = chain(self.backbone.model.parameters(), self.head.parameters())
+        trained = [p for p in weights if p.requires_grad]
         # One message for all: a gradient that this process did not need counts as zero.
         flat = torch.cat(
             [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained]

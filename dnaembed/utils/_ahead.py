@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from itertools import islice
+from itertools import count, islice
 from typing import Any, TypeVar
 
 import torch
@@ -31,8 +31,11 @@ def ahead(
     items = iter(iterable)
     pool = ThreadPoolExecutor(n_threads if function else 1, thread_name_prefix="dnaembed-ahead")
     waiting: deque[Future[Any]] = deque()
+    if function is None:
+        tasks = (pool.submit(next, items, _END) for _ in count())
+    else:
+        tasks = (pool.submit(function, item) for item in items)
     try:
-        tasks = _tasks(pool, items, function)
         waiting.extend(islice(tasks, n_threads + depth))
         while waiting:
             item = waiting.popleft().result()
@@ -46,18 +49,7 @@ def ahead(
             items.close()
 
 
-def _tasks(
-    pool: ThreadPoolExecutor, items: Iterator[Any], function: Callable[[Any], Any] | None
-) -> Iterator[Future[Any]]:
-    while function is None:
-        yield pool.submit(next, items, _END)
-    for item in items:
-        yield pool.submit(function, item)
-
-
-def prefetch(
-    items: Iterable[T], *, ahead: int = 2, device: torch.device | None = None
-) -> Generator[T, None, None]:
+def prefetch(items: Iterable[T], device: torch.device | None = None) -> Generator[T, None, None]:
     """Iterate in a thread in which a CUDA device is current, so that the others are left alone."""
 
     def on_device() -> Iterator[T]:
@@ -65,10 +57,7 @@ def prefetch(
         with torch.cuda.device(device) if on_cuda else nullcontext():
             yield from items
 
-    return _ahead(on_device(), depth=ahead - 1)
-
-
-_ahead = ahead  # the parameter of `prefetch` has this name
+    return ahead(on_device(), depth=1)
 
 
 def pin(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

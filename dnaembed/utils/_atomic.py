@@ -24,9 +24,8 @@ def check_outputs(
 ) -> None:
     """Raise if an output cannot be written or would overwrite an input or another output.
 
-    All commands and functions that write pass here before their work. Files are compared as files,
-    through links; what lies beside a ``.npy`` file counts as part of it; `folders` are outputs that
-    are replaced as a whole. Inputs that are not paths are passed over.
+    Files are compared as files, through links; what lies beside a ``.npy`` file is part of it;
+    `folders` are outputs that are replaced as a whole. Inputs that are not paths are passed over.
     """
     paths = [path for path in inputs if isinstance(path, str | os.PathLike) and path != "-"]
     taken = [(place, path) for path in paths for place in _places(path)]
@@ -61,10 +60,8 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     is_begun = target.exists() or (beside and (beside[2] / "manifest.json").is_file())
     for name in filter(os.path.lexists, beside[:2]):
         if not is_begun or (name.suffix == ".json" and _MARK not in name.read_bytes()):
-            raise FileExistsError(
-                f"{name} was not written together with {target.name}, and would be overwritten. "
-                "Move it, or choose another output."
-            )
+            why = f"was not written together with {target.name}, and would be overwritten"
+            raise FileExistsError(f"{name} {why}. Move it, or choose another output.")
     return target
 
 
@@ -78,10 +75,8 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
         if not overwrite and any(target.iterdir()):
             raise FileExistsError(f"{path}: the folder exists and is not empty.")
         if os.path.ismount(target) or Path.cwd().is_relative_to(target):
-            raise OSError(
-                f"{path} is a mount point or holds the current folder, so it cannot be replaced; "
-                "choose a new folder in it."
-            )
+            why = "is a mount point or holds the current folder, so it cannot be replaced"
+            raise OSError(f"{path} {why}; choose a new folder in it.")
     _check_place(path, target)
     return target
 
@@ -90,25 +85,24 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
 def open_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[Any]:
     """Open an output; a file takes its name when the block ends well.
 
-    What is not a regular file is written straight down: ``"-"``, a pipe, a device. ``/dev/stdout``
-    is written as it was opened, so that ``>>`` appends.
+    ``"-"``, a pipe or a device is written straight down, as it was opened: ``>>`` appends.
     """
-    settings = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    settings: Any = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     descriptor = descriptor_of(path)
     if descriptor is None:
-        with atomic_output(path) as beside, beside.open(mode, **settings) as file:  # type: ignore[call-overload]
+        with atomic_output(path) as beside, beside.open(mode, **settings) as file:
             yield file
         return
     check_output(path)
     if sys.stdout is not None:  # what was printed before stands before
         sys.stdout.flush()
-    with os.fdopen(os.dup(descriptor), mode, **settings) as file:  # type: ignore[call-overload]
+    with os.fdopen(os.dup(descriptor), mode, **settings) as file:
         yield file
 
 
 @contextmanager
 def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it into place when the block ends well.
+    """Give a temporary path beside `path`, renamed into place when the block ends well.
 
     A link is followed, and a pipe or device is written directly.
     """
@@ -189,9 +183,8 @@ def companions(path: str | os.PathLike[str]) -> list[Path]:
 def _places(path: str | os.PathLike[str]) -> list[Path]:
     """Return a file and its companions, which lie beside the file that a link leads to."""
     descriptor = descriptor_of(path)
-    if descriptor is not None:
-        return [Path(f"/dev/fd/{descriptor}")]
-    return [Path(path), *companions(path)]
+    own = [Path(path), *companions(path)]
+    return own if descriptor is None else [Path(f"/dev/fd/{descriptor}")]
 
 
 def _is_same(a: Path, b: Path) -> bool:

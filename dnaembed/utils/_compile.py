@@ -21,10 +21,9 @@ logger = logging.getLogger("dnaembed")
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function when it is first called; a decorator.
+    """Compile as ``numba.njit(nogil=True, cache=True)``, also where the cache is of no use.
 
-    Does what ``numba.njit(nogil=True, cache=True)`` does, but a cache that is damaged, full or not
-    writable is no error: the function is then compiled in memory.
+    One that is damaged, full or not writable is no error: the function is compiled in memory.
     """
     if function is None:
         return lambda later: compiled(later, **options)
@@ -73,11 +72,10 @@ class _Cache(FunctionCache):
 
     _impl_class = _CheckedResult
 
-    # Unpickling damaged data may raise any exception.
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001, unpickling damaged data may raise anything
             _go_on_without(error, self.cache_path)
         try:
             self.flush()  # so that the next process finds a good one

@@ -19,7 +19,8 @@ class ForkedLock:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        _in_children(self._renew)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -73,15 +74,8 @@ def _compiler_lock() -> Any:
     return getattr(module, "global_compiler_lock", None)
 
 
-def _in_children(function: Any) -> None:
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=function)
-
-
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
     _fork = _Fork()
     os.register_at_fork(
-        before=_fork.before,
-        after_in_parent=_fork.in_parent,
-        after_in_child=_fork.in_child,
+        before=_fork.before, after_in_parent=_fork.in_parent, after_in_child=_fork.in_child
     )

@@ -12,21 +12,9 @@ _BLOCK_BYTES = 1 << 26
 
 
 def unit_length(X: Any) -> np.ndarray:
-    """Scale rows to unit length; rows of zeros stay as they are.
+    """Scale rows to unit length, in a new array of their type; rows of zeros stay as they are.
 
-    As `sklearn.preprocessing.normalize`, but for rows whose squares are too large or too small for
-    their type, such as half precision: that one makes zeros of them,
-    or leaves them as they are.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        Finite.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-        A new array, in the floating type of `X`.
+    Unlike `sklearn.preprocessing.normalize`, also where their squares do not fit the type.
     """
     rows: np.ndarray = normalize(X)
     odd = np.abs(np.einsum("ij,ij->i", rows, rows) - 1) > 1e-3

@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from functools import cache
 
 import torch
+from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
+
+
+def available_cores() -> int:
+    """Count the cores that the calling thread may use: affinity, cgroup, ``OMP_NUM_THREADS``."""
+    return int(min(cpu_count(), torch.get_num_threads()))
 
 
 @contextmanager
 def limit_threads(n_threads: int) -> Iterator[None]:
     """Let torch use at most `n_threads` cores in the calling thread; others notice nothing.
 
-    `torch.set_num_threads` would change the setting of the whole process. OpenMP's own is one of
-    each thread, and so is MKL's local one, which overrides OpenMP's once anybody called
-    `torch.set_num_threads`.
-
-    Parameters
-    ----------
-    n_threads : int
-        At least 1; a smaller limit that is in force already stays.
+    `torch.set_num_threads` would change the whole process. OpenMP has a limit for each thread, and
+    so has MKL, whose wins once anybody called that. A smaller limit in force stays.
     """
     # A thread's first call into torch sets its limits; later than here, it would undo ours.
     n_threads = min(n_threads, torch.get_num_threads())

@@ -31,25 +31,15 @@ __all__ = [
 
 # Those of scikit-learn's checks that hold for any input.
 _SKLEARN_CHECKS = (
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_estimators_unfitted",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_mixin_order",
-    "check_transformers_unfitted",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-    "check_param_validation",
-)
+    "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types",
+    "check_estimator_repr", "check_no_attributes_set_in_init", "check_estimators_unfitted",
+    "check_do_not_raise_errors_in_init_or_set_params", "check_mixin_order",
+    "check_transformers_unfitted", "check_parameters_default_constructible",
+    "check_get_params_invariance", "check_set_params",
+)  # fmt: skip
 
 
-def sequence_transformer_checks(
-    estimator: Any,
-) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+def sequence_transformer_checks(estimator: Any) -> Iterator[tuple[Any, Callable[[Any], None]]]:
     """Yield the checks of a transformer of DNA sequences, one by one.
 
     Parameters
@@ -65,11 +55,6 @@ def sequence_transformer_checks(
         ``check(estimator)`` raises if something is wrong, and `unittest.SkipTest` if it needs
         a package that is not installed.
 
-    See Also
-    --------
-    check_sequence_transformer : Runs them all.
-    parametrize_with_sequence_checks : Makes a pytest test of each.
-
     Examples
     --------
     >>> from dnaembed import KmerEmbedder
@@ -77,18 +62,13 @@ def sequence_transformer_checks(
     >>> for estimator, check in sequence_transformer_checks(KmerEmbedder()):
     ...     check(estimator)
     """
-    name = type(estimator).__name__
-    for check_name in _SKLEARN_CHECKS:
-        if check_name == "check_param_validation" and not hasattr(
-            estimator, "_parameter_constraints"
-        ):
-            continue  # the declaration is scikit-learn's private one, others need not follow it
-        # Private to scikit-learn: one that a later version drops is not missed.
-        check = getattr(sklearn_checks, check_name, None)
+    # Private to scikit-learn: one that a later version drops is not missed.
+    checks = [getattr(sklearn_checks, check, None) for check in _SKLEARN_CHECKS]
+    if hasattr(estimator, "_parameter_constraints"):  # which others need not declare
+        checks.append(getattr(sklearn_checks, "check_param_validation", None))
+    for check in (*checks, *SEQUENCE_CHECKS):
         if check is not None:
-            yield estimator, partial(check, name)
-    for check in SEQUENCE_CHECKS:
-        yield estimator, partial(check, name)
+            yield estimator, partial(check, type(estimator).__name__)
 
 
 def check_sequence_transformer(estimator: Any) -> None:

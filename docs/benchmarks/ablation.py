@@ -20,11 +20,16 @@ from results import genome_sets
 from dnaembed.backbones import Backbone
 from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.training import LOSSES, ContrastiveTrainer, GenomeStore, list_genomes
+from dnaembed.training import (
+    LOSSES,
+    ContrastiveTrainer,
+    GenomeStore,
+    TrainingConfig,
+    list_genomes,
+)
 from dnaembed.training._recipe import (
     DEFAULTS,
     make_backbone,
-    make_config,
     make_pairs,
     merge_recipes,
     read_recipe,
@@ -61,7 +66,7 @@ def run_ablation(
                 source = make_pairs(store, sections["pairs"], seed=seed)
                 backbone = make_backbone(sections["model"], source, seed=seed)
                 training = sections["training"] | {"loss": loss, "checkpoint_every": None}
-                config = make_config(training, seed=seed)
+                config = TrainingConfig.from_dict({"seed": seed} | training)
                 ContrastiveTrainer(backbone, source, config).train()
                 row = {"loss": loss, "seed": str(seed)}
                 for name in _SETS:

@@ -27,7 +27,7 @@ from _shared import agreement, arguments, flops, random_reads, random_transforme
 from transformer_speed import authors_loop
 
 from dnaembed.backbones import DnaBertBackbone
-from dnaembed.backbones._device import DTYPES, move, resolve_device
+from dnaembed.backbones._device import DTYPES, resolve_device
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
@@ -145,10 +145,10 @@ def _precision(backbone: DnaBertBackbone, dtype: str) -> Iterator[None]:
     # Float32 is kept beside: what another precision has rounded off does not come back.
     weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     try:
-        move(backbone.model, dtype=DTYPES[dtype])
+        backbone.model.to(DTYPES[dtype])
         yield
     finally:
-        move(backbone.model, dtype=torch.float32)
+        backbone.model.to(torch.float32)
         backbone.model.load_state_dict(weights)
 
 
@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         backbone = random_transformer(random_reads(np.random.default_rng(1), [5_000] * 100))
     else:
         backbone = DnaBertBackbone.from_folder(args.model)
-    move(backbone.model, device)
+    backbone.model.to(device)
     matmul_size = 8192 if device.type == "cuda" else 512
     rows = measure(
         backbone,

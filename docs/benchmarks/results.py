@@ -30,7 +30,7 @@ from dnaembed.benchmark import (
 )
 from dnaembed.benchmark._embedders import model_name
 from dnaembed.benchmark._pictures import save_pictures
-from dnaembed.datasets._species import read_genomes, sample_reads
+from dnaembed.datasets._species import make_species_dataset, read_genomes
 from dnaembed.plotting import new_figure
 from dnaembed.training import GenomePairs, GenomeStore, list_genomes
 from dnaembed.utils._atomic import atomic_output
@@ -133,7 +133,7 @@ def genome_sets(
         members = [genome for genome in genomes if genome.domain in recipe.domains]
         if members:
             sets[name] = [
-                sample_reads(
+                make_species_dataset(
                     members,
                     n_reads=n_reads,
                     min_reads=min(recipe.min_reads, n_reads),

@@ -1,7 +1,7 @@
 """Speed of the transformer on a CPU: ``python docs/benchmarks/transformer_speed.py -o FILE``.
 
 An encoder of the size of DNABERT-S (random weights) on reads of 0.5 to 10 kb: the authors'
-evaluation loop, written anew, beside ours in float32, bfloat16 and int8, in one run. The loop takes
+evaluation loop, written anew, beside ours in float32 and bfloat16, in one run. The loop takes
 20 reads at a time in the order of the file. As in the published code, linear layers leave padding
 out, and attention is computed in plain operations on padded tensors, with ALiBi and mask as one
 tensor of (reads, heads, length, length). Rates count two operations a multiplication: `GFLOP/s` as
@@ -35,7 +35,6 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
-from dnaembed.backbones._device import move
 from dnaembed.backbones.dnabert import alibi_slopes
 from dnaembed.backbones.dnabert._modeling import DnaBertLayer
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
@@ -69,17 +68,17 @@ def _padded_pass(model: DnaBertModel, ids: torch.Tensor, mask: torch.Tensor) -> 
     slopes = alibi_slopes(model.config.num_attention_heads).to(ids.device)
     alibi = -slopes[:, None, None] * (place[:, None] - place).abs()
     bias = (1.0 - mask[:, None, None, :].float()) * -10_000.0 + alibi[None]
-    hidden = model.embeddings(model.embeddings.word_embeddings(ids), None)[inside]
+    hidden = model.embed_tokens(ids)[inside]
     for layer in model.encoder.layer:
         assert isinstance(layer, DnaBertLayer)
-        heads = layer.attention.self.n_heads
+        heads = layer.n_heads
         padded = hidden.new_zeros(n, length, 3 * hidden.shape[1])
         padded[inside] = layer.attention.self.Wqkv(hidden)
         query, key, value = padded.view(n, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
         context = (functional.softmax(scores, dim=-1) @ value).transpose(1, 2)
-        hidden = layer.attention.output(context.reshape(n, length, -1)[inside], hidden)
-        hidden = layer.mlp(hidden)
+        hidden = layer.add_context(hidden, context.reshape(n, length, -1)[inside])
+        hidden = layer.feed_forward(hidden)
     padded = hidden.new_zeros(n, length, hidden.shape[1])
     padded[inside] = hidden
     return padded.sum(dim=1) / mask.sum(dim=1, keepdim=True)
@@ -97,7 +96,7 @@ class _CountDone(TorchDispatchMode):
         if "scaled_dot_product" in name:
             query, key = args[:2]
             self.flops += 4.0 * query.numel() * key.shape[2]
-        elif name in ("mm", "addmm", "linear", "_int_mm"):
+        elif name in ("mm", "addmm", "linear"):
             left, right = args[1:3] if name == "addmm" else args[:2]
             columns = right.shape[0] if name == "linear" else right.shape[1]
             self.flops += 2.0 * left.numel() * columns
@@ -136,9 +135,8 @@ def measure(
     spread = np.linspace(min(lengths), max(lengths), n_reads).astype(int)
     mixed = random_reads(rng, rng.permutation(spread))
     exact = random_transformer(random_reads(rng, [5000] * 200), config, seed=seed)
-    half, rounded = deepcopy(exact), deepcopy(exact)
-    move(half.model, dtype=torch.bfloat16)
-    rounded.quantize()
+    half = deepcopy(exact)
+    half.model.to(torch.bfloat16)
     rows = []
     for n_threads in threads:
         with _threads(n_threads):
@@ -148,7 +146,6 @@ def measure(
                 ("authors' loop", lambda: authors_loop(exact, mixed)),
                 ("float32", lambda: _ours(exact, mixed)),
                 ("bfloat16", lambda: _ours(half, mixed)),
-                ("int8", lambda: _ours(rounded, mixed)),
             ):
                 if path != "authors' loop":
                     _ours(exact, mixed[:1])  # the first pass in a thread setting is slower

@@ -81,20 +81,10 @@ def published(tmp_path, backbone):
         (folder / "config.json").write_text(json.dumps(fields | (edit_config or {})))
         tokenizer = json.loads(backbone.tokenizer.to_str())
         # The published file asks for both; neither must have an effect.
-        tokenizer["truncation"] = {
-            "direction": "Right",
-            "max_length": 16,
-            "strategy": "LongestFirst",
-            "stride": 0,
-        }
-        tokenizer["padding"] = {
-            "strategy": {"Fixed": 16},
-            "direction": "Right",
-            "pad_to_multiple_of": None,
-            "pad_id": 0,
-            "pad_type_id": 0,
-            "pad_token": "[UNK]",
-        }
+        tokenizer["truncation"] = {"direction": "Right", "max_length": 16, "stride": 0}
+        tokenizer["truncation"]["strategy"] = "LongestFirst"
+        tokenizer["padding"] = {"strategy": {"Fixed": 16}, "direction": "Right"}
+        tokenizer["padding"] |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "[UNK]"}
         (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
         weights = {prefix + name: t.clone() for name, t in backbone.model.state_dict().items()}
         hidden = config.hidden_size

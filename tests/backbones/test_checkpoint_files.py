@@ -9,13 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dnaembed.backbones import DnaBertBackbone, load_backbone, load_projection_head
+from tests.helpers.random_models import embed
 
 READS = ["ACGTTGCA" * 12, "GGCATNTTA"]
-
-
-def embed(backbone):
-    with torch.inference_mode():
-        return backbone.embed(backbone.collate(backbone.featurize(READS)))
 
 
 class Bomb:
@@ -28,6 +24,7 @@ class Bomb:
         return os.mkdir, (self.path,)
 
 
+# The folder's bert_layers.py raises when it is imported, and auto_map points to it.
 @pytest.mark.parametrize("pooler", [True, False])
 @pytest.mark.parametrize("head", [True, False])
 @pytest.mark.parametrize(
@@ -38,21 +35,24 @@ def test_published_layouts(published, backbone, prefix, head, pooler):
     assert isinstance(again, DnaBertBackbone)
     assert again.model.config.model_type == "dnabert"
     assert again.model.config.pad_token_id == 3
-    assert torch.equal(embed(again), embed(backbone))
-
-
-def test_truncation_and_padding_of_the_published_tokenizer_are_off(published):
-    (ids,) = load_backbone(published()).featurize(["ACGTAGGATTC" * 50])
+    assert torch.equal(embed(again, READS), embed(backbone, READS))
+    (ids,) = again.featurize(["ACGTAGGATTC" * 50])  # without the truncation to 16 of the file
     assert len(ids) > 100
     assert ids[-1] == 2
 
 
-def test_safetensors_variants(published, backbone):
-    folder = published(prefix="bert.", head=True)
+def as_safetensors(folder):
+    """Replace the pickle by safetensors."""
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     (folder / "pytorch_model.bin").unlink()
     save_file(weights, folder / "model.safetensors")
-    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+    return folder / "model.safetensors"
+
+
+def test_safetensors_of_a_published_layout(published, backbone):
+    folder = published(prefix="bert.", head=True)
+    as_safetensors(folder)
+    assert torch.equal(embed(load_backbone(folder), READS), embed(backbone, READS))
 
 
 def test_a_pickle_bomb_does_not_run(published, backbone, tmp_path):
@@ -61,17 +61,10 @@ def test_a_pickle_bomb_does_not_run(published, backbone, tmp_path):
         load_backbone(folder)
     # Beside good weights it is not looked at.
     save_file(backbone.model.state_dict(), folder / "model.safetensors")
-    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
+    assert torch.equal(embed(load_backbone(folder), READS), embed(backbone, READS))
     assert not (tmp_path / "ran").exists()
     torch.load(folder / "pytorch_model.bin", weights_only=False)
     assert (tmp_path / "ran").exists()
-
-
-def test_code_in_the_folder_does_not_run(published, backbone):
-    # The folder's bert_layers.py raises when it is imported, and auto_map points to it.
-    folder = published()
-    assert "auto_map" in json.loads((folder / "config.json").read_text())
-    assert torch.equal(embed(load_backbone(folder)), embed(backbone))
 
 
 def test_the_old_pickle_format_is_refused(published):
@@ -88,10 +81,7 @@ def test_cut_off_weights(published, keep, kind):
     folder = published()
     file = folder / "pytorch_model.bin"
     if kind == "safetensors":
-        weights = torch.load(file, weights_only=True)
-        file.unlink()
-        file = folder / "model.safetensors"
-        save_file(weights, file)
+        file = as_safetensors(folder)
     content = file.read_bytes()
     file.write_bytes(content[: int(keep * len(content))])
     with pytest.raises(ValueError, match=file.name):
@@ -137,17 +127,9 @@ def test_weights_that_do_not_fit(published, edit, message):
 
 def test_shapes_are_compared_before_anything_is_read(published, monkeypatch):
     folder = published(edit_weights=other(**{NORM: torch.ones(49)}))
-    monkeypatch.delattr("dnaembed.backbones._checkpoint._as_weights")
+    monkeypatch.delattr(torch, "isfinite")
     with pytest.raises(ValueError, match="size mismatch"):
         load_backbone(folder)
-
-
-def test_half_precision_files_load_as_float32(published, backbone):
-    folder = published(edit_weights=lambda w: [w.update({k: t.half()}) for k, t in w.items()])
-    again = load_backbone(folder)
-    assert again.model.dtype == torch.float32
-    for name, tensor in backbone.model.state_dict().items():
-        assert torch.equal(again.model.state_dict()[name], tensor.half().float())
 
 
 def test_weights_stay_when_the_file_goes(published, backbone):
@@ -156,7 +138,7 @@ def test_weights_stay_when_the_file_goes(published, backbone):
     (folder / "pytorch_model.bin").write_bytes(
         b"\0" * (folder / "pytorch_model.bin").stat().st_size
     )
-    assert torch.equal(embed(again), embed(backbone))
+    assert torch.equal(embed(again, READS), embed(backbone, READS))
 
 
 @pytest.mark.parametrize(
@@ -177,14 +159,6 @@ def test_odd_configurations(published, edit, message):
         load_backbone(published(edit_config=edit))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 100_000, "\0\0", "3"])
-def test_a_config_that_is_no_json_object(published, content):
-    folder = published()
-    (folder / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"config\.json: (not valid JSON|a JSON object)"):
-        load_backbone(folder)
-
-
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "pytorch_model.bin"])
 def test_missing_files_are_named(published, name):
     folder = published()
@@ -197,11 +171,8 @@ def test_our_config_cannot_ask_for_code(backbone, tmp_path):
     folder = tmp_path / "model"
     backbone.save(folder)
     fields = json.loads((folder / "config.json").read_text())
-    fields |= {
-        "auto_map": {"AutoModel": "code.Model"},
-        "attn_implementation": "somebody/kernel",
-        "_attn_implementation": "somebody/kernel",
-    }
+    fields |= dict.fromkeys(("attn_implementation", "_attn_implementation"), "somebody/kernel")
+    fields["auto_map"] = {"AutoModel": "code.Model"}
     (folder / "config.json").write_text(json.dumps(fields))
     again = load_backbone(folder)
     assert again.model.config._attn_implementation == "sdpa"

@@ -9,13 +9,9 @@ from safetensors.torch import load_file
 
 from dnaembed.backbones import convert_checkpoint, load_backbone
 from dnaembed.backbones._checkpoint import file_sha256
+from tests.helpers.random_models import embed
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "dnabert2_tokenizer"
-
-
-def embed(backbone, reads):
-    with torch.inference_mode():
-        return backbone.embed(backbone.collate(backbone.featurize(reads)))
 
 
 def test_converted_weights_are_those_of_the_source(published, backbone, tmp_path):
@@ -61,25 +57,23 @@ def test_the_card_tells_the_source(published, tmp_path, monkeypatch):
 
 
 def test_nothing_is_written_when_the_source_is_bad(published, tmp_path):
-    source = published(edit_config={"hidden_act": "relu"})
-    with pytest.raises(ValueError, match="hidden_act"):
-        convert_checkpoint(source, tmp_path / "out")
-    assert [p.name for p in tmp_path.iterdir()] == ["published"]
-
-
-def test_only_transformers_are_converted(tmp_path):
+    source = published()
+    good = (source / "config.json").read_text()
+    (source / "config.json").write_text(good.replace('"gelu"', '"relu"'))
     load_backbone("default").save(tmp_path / "kmer")
-    with pytest.raises(ValueError, match="a DNABERT-2 or DNABERT-S checkpoint is expected"):
-        convert_checkpoint(tmp_path / "kmer", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_nothing_is_overwritten(published, tmp_path):
+    for bad, message in (
+        (source, "hidden_act"),
+        (tmp_path / "kmer", "a DNABERT-2 or DNABERT-S checkpoint is expected"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            convert_checkpoint(bad, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    (source / "config.json").write_text(good)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")
     with pytest.raises(FileExistsError, match="exists and is not empty"):
-        convert_checkpoint(published(), tmp_path / "out")
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine"]
+        convert_checkpoint(source, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,4 @@
 import logging
-import math
 
 import pytest
 import torch
@@ -11,9 +10,11 @@ from dnaembed.backbones.dnabert._flex_attention import (
     _BLOCK,
     FlexAttention,
     _counted,
+    compiled_kernel,
     flex_is_usable,
 )
-from dnaembed.backbones.dnabert._packed_attention import attend_eagerly, reach_of_heads
+from dnaembed.backbones.dnabert._packed_attention import reach_of_heads
+from tests.helpers.plain_attention import attend_plainly, weights
 
 # Without a compiler flex attention says so at its first call; here it is called so on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -30,19 +31,8 @@ def packed(lengths, heads=4, head_size=16, dtype=torch.float32, scale=1.0, seed=
     return (query * scale).to(dtype), key.to(dtype), value.to(dtype)
 
 
-def weights_by_sequence(query, key, lengths, slopes):
-    start = 0
-    for length in lengths:
-        q, k = (x[start : start + length].double() for x in (query, key))
-        place = torch.arange(length)
-        bias = -slopes.double()[:, None, None] * (place[:, None] - place).abs()
-        scores = torch.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + bias
-        yield slice(start, start + length), scores.softmax(dim=-1)
-        start += length
-
-
 def plain(query, key, value, lengths, slopes):
-    return attend_eagerly(*(x.double() for x in (query, key, value)), lengths, slopes.double())
+    return attend_plainly(*(x.double() for x in (query, key, value)), lengths, slopes.double())
 
 
 def reach_in_blocks(query, key, slopes):
@@ -104,11 +94,12 @@ def test_what_is_skipped_has_no_weight(scale):
     attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
     partial, full = block_mask(attention, reach_in_blocks(query, key, slopes))
     kept = (partial | full).repeat_interleave(_BLOCK, 1).repeat_interleave(_BLOCK, 2)
-    for part, weights in weights_by_sequence(query, key, lengths, slopes):
+    for part in (slice(700), slice(700, 2200)):
+        weight = weights(query[part].double(), key[part].double(), slopes.double())
         skipped = ~kept[:, part, part]
         assert skipped[0].any()  # the steepest head
-        own = weights.diagonal(dim1=1, dim2=2)
-        assert ((weights * skipped).sum(dim=2) <= 2**-24 * own).all()
+        own = weight.diagonal(dim1=1, dim2=2)
+        assert ((weight * skipped).sum(dim=2) <= 2**-24 * own).all()
     # The mask is symmetric, which the lists for the keys rely upon.
     assert (partial == partial.transpose(1, 2)).all()
     assert (full == full.transpose(1, 2)).all()
@@ -164,9 +155,8 @@ def test_compiled_is_plain_and_compiled_once_for_all_sizes():
     for lengths in ([5, 1, 300, 229], [128, 256], [1500], [10, 20, 30, 900]):
         query, key, value = packed(lengths)
         with torch.inference_mode():
-            attention = FlexAttention(
-                torch.tensor(lengths), slopes, sum(lengths), query.device, compiled=True
-            )
+            attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
+            attention.kernel = compiled_kernel()
             context = attention(query, key, value)
         expected = plain(query, key, value, lengths, slopes)
         assert (context - expected).abs().max() < BOUNDS[torch.float32]

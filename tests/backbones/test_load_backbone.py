@@ -13,7 +13,7 @@ import torch
 from dnaembed.backbones import _load as module
 from dnaembed.backbones import load_backbone, shared_backbone
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = "0123456789" * 4
 
 
 @pytest.fixture
@@ -37,14 +37,10 @@ def hub_cache(cache, name, folder, revision="main"):
 
 def test_folder_as_string_or_path(saved, backbone, monkeypatch):
     monkeypatch.chdir(saved.parent)
-    for name in (saved, str(saved), "saved", "./saved", Path("saved")):
-        assert load_backbone(name).fingerprint() == backbone.fingerprint()
-
-
-def test_home_is_expanded(saved, backbone, monkeypatch):
     monkeypatch.setenv("HOME", str(saved.parent))
     monkeypatch.setenv("USERPROFILE", str(saved.parent))
-    assert load_backbone("~/saved").fingerprint() == backbone.fingerprint()
+    for name in (saved, str(saved), "saved", "./saved", Path("saved"), "~/saved"):
+        assert load_backbone(name).fingerprint() == backbone.fingerprint()
 
 
 def test_bundled_names_come_first_and_paths_never_mean_them(saved, backbone, tmp_path, monkeypatch):
@@ -63,49 +59,27 @@ def test_what_was_tried_is_named(name, tmp_path, monkeypatch):
         load_backbone(name)
 
 
-def test_a_folder_without_a_model(tmp_path):
+def test_folders_without_a_model_files_and_revisions_of_folders(saved, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json: file not found"):
         load_backbone(tmp_path)
-
-
-def test_a_file_is_no_folder(saved):
     with pytest.raises(ValueError, match=r"config\.json: a model is a folder, and this is a file"):
         load_backbone(saved / "config.json")
-
-
-def test_revision_is_for_the_hub(saved):
     with pytest.raises(ValueError, match="revision='main' applies to hub models only"):
         load_backbone(saved, revision="main")
 
 
-def test_hub_id_from_the_cache(saved, backbone, tmp_path):
-    hub_cache(tmp_path / "cache", "owner/model", saved)
+@pytest.mark.parametrize("layout", ["ours", "published"])
+def test_hub_id_from_the_cache(saved, published, backbone, tmp_path, layout):
+    hub_cache(tmp_path / "cache", "owner/model", saved if layout == "ours" else published())
+    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
     for revision in (None, "main", COMMIT):
-        again = load_backbone(
-            "owner/model",
-            revision=revision,
-            cache_dir=tmp_path / "cache",
-            local_files_only=True,
-        )
+        again = load_backbone("owner/model", revision=revision, **here)
         assert again.fingerprint() == backbone.fingerprint()
     with pytest.raises(FileNotFoundError, match=r"'owner/model' could not be loaded"):
-        load_backbone(
-            "owner/model", revision="v9", cache_dir=tmp_path / "cache", local_files_only=True
-        )
-
-
-def test_hub_id_of_a_published_layout(published, backbone, tmp_path):
-    hub_cache(tmp_path / "cache", "owner/model", published())
-    again = load_backbone("owner/model", cache_dir=tmp_path / "cache", local_files_only=True)
-    assert again.fingerprint() == backbone.fingerprint()
-
-
-def test_hub_id_that_is_not_on_this_machine(tmp_path):
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"no folder of this name exists, and looking on this machine only, .*'owner/model'",
-    ):
-        load_backbone("owner/model", cache_dir=tmp_path, local_files_only=True)
+        load_backbone("owner/model", revision="v9", **here)
+    message = r"no folder of this name exists, and looking on this machine only, .*'owner/other'"
+    with pytest.raises(FileNotFoundError, match=message):
+        load_backbone("owner/other", **here)
 
 
 def test_only_data_is_downloaded(published, tmp_path, monkeypatch):
@@ -166,19 +140,7 @@ def loads(monkeypatch):
     return found
 
 
-def test_shared_models_are_loaded_once(saved, loads):
-    first = shared_backbone(saved)
-    assert not first.model.training
-    assert not any(p.requires_grad for p in first.model.parameters())
-    assert shared_backbone(str(saved)) is first
-    half = shared_backbone(saved, dtype=torch.bfloat16)
-    assert half is not first
-    assert half.model.dtype == torch.bfloat16
-    assert first.model.dtype == torch.float32
-    assert len(loads) == 2
-
-
-def test_shared_by_threads(saved, loads):
+def test_shared_models_are_loaded_once_also_by_threads(saved, loads):
     start = threading.Barrier(8)
 
     def work(_):
@@ -187,7 +149,13 @@ def test_shared_by_threads(saved, loads):
 
     with ThreadPoolExecutor(8) as pool:
         assert len({id(backbone) for backbone in pool.map(work, range(8))}) == 1
+    first = shared_backbone(str(saved))
     assert len(loads) == 1
+    assert not first.model.training
+    assert not any(p.requires_grad for p in first.model.parameters())
+    half = shared_backbone(saved, dtype=torch.bfloat16)
+    assert (half.model.dtype, first.model.dtype) == (torch.bfloat16, torch.float32)
+    assert len(loads) == 2
 
 
 FORK = """
@@ -229,7 +197,7 @@ def test_children_that_were_forked_work():
 def test_bundled_models_need_no_transformers():
     """The k-mer model loads, embeds and tells its fingerprint without slow or heavy imports."""
     code = (
-        "import sys; from dnaembed.backbones import load_backbone, shared_backbone;"
+        "import sys; from dnaembed.backbones import shared_backbone;"
         "backbone = shared_backbone('default'); backbone.fingerprint();"
         "backbone.embed(backbone.collate(backbone.featurize(['ACGTACGT'])));"
         "print(*sys.modules)"

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dnaembed.backbones.dnabert import _packed_attention, alibi_slopes
-from dnaembed.backbones.dnabert._packed_attention import attend, attend_eagerly, reach_of_heads
+from dnaembed.backbones.dnabert import (
+    _flex_attention,
+    _modeling,
+    _packed_attention,
+    alibi_slopes,
+)
+from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
+from dnaembed.backbones.dnabert._packed_attention import attend, reach_of_heads
+from tests.helpers.plain_attention import attend_plainly, weights
 
 UNIT_ROUNDOFF = 2.0**-24
 
@@ -19,12 +27,9 @@ def tokens(lengths, n_heads=4, head_size=8, seed=0, scale=1.0, dtype=torch.float
     return query, key, value
 
 
-def scores(query, key, slopes):
-    """Scores of one sequence with their bias, (heads, length, length), in double precision."""
-    place = torch.arange(len(query))
-    products = torch.einsum("ihd,jhd->hij", query.double(), key.double())
-    distance = (place[:, None] - place).abs()
-    return products / math.sqrt(query.shape[-1]) - slopes.double()[:, None, None] * distance
+def exactly(query, key, value, lengths, slopes):
+    query, key, value = (x.double() for x in (query, key, value))
+    return attend_plainly(query, key, value, lengths, slopes.double())
 
 
 def rounded_reach(query, key, slopes):
@@ -41,7 +46,7 @@ def rounded_reach(query, key, slopes):
 def test_blocks_are_the_plain_operations(lengths, n_heads, seed, scale):
     q, k, v = tokens(lengths, n_heads, seed=seed, scale=scale)
     slopes = alibi_slopes(n_heads)
-    exact = attend_eagerly(q.double(), k.double(), v.double(), lengths, slopes.double())
+    exact = exactly(q, k, v, lengths, slopes)
     # Scores grow with the square of the scale, and so does what rounding them does to a value.
     torch.testing.assert_close(
         attend(q, k, v, lengths, slopes).double(), exact, atol=1e-5 * max(1, scale**3), rtol=0
@@ -56,7 +61,7 @@ def test_what_is_skipped_in_long_sequences_does_not_show(lengths, n_heads):
     skipped = count_keys(lambda: attend(q, k, v, lengths, slopes))
     all_keys = n_heads * sum(n * n for n in lengths)
     assert skipped < 0.96 * all_keys
-    exact = attend_eagerly(q.double(), k.double(), v.double(), lengths, slopes.double())
+    exact = exactly(q, k, v, lengths, slopes)
     got = attend(q, k, v, lengths, slopes).double()
     torch.testing.assert_close(got, exact, rtol=0, atol=5e-6)
 
@@ -84,12 +89,10 @@ def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
     q, k, _ = tokens([length], 8, seed=seed, scale=scale)
     k = k + 5  # what all keys share must not matter
     reach = rounded_reach(*(x.transpose(0, 1)[None] for x in (q, k)), slopes)
-    weights = scores(q, k, slopes).softmax(dim=-1)
     place = torch.arange(length)
-    distance = (place[:, None] - place).abs()
-    for head, far in enumerate(reach):
-        beyond = (weights[head] * (distance > far)).sum(dim=-1)
-        assert beyond.max() <= UNIT_ROUNDOFF
+    beyond = (place[:, None] - place).abs() > torch.tensor(reach)[:, None, None]
+    weight = (weights(q.double(), k.double(), slopes.double()) * beyond).sum(dim=-1)
+    assert weight.max() <= UNIT_ROUNDOFF
 
 
 @pytest.mark.parametrize(
@@ -150,9 +153,8 @@ def test_a_far_key_that_outweighs_its_distance_is_not_skipped(place):
     slopes = torch.tensor([0.5])
     k[place] += 1000 * q[150]
     q[150] *= 1000
-    expected = attend_eagerly(q.double(), k.double(), v.double(), [600], slopes.double())
-    own = scores(q, k, slopes)[0, 150].softmax(dim=-1)
-    assert own[place] > 0.99
+    expected = exactly(q, k, v, [600], slopes)
+    assert weights(q, k, slopes)[0, 150, place] > 0.99
     torch.testing.assert_close(attend(q, k, v, [600], slopes).double(), expected, atol=1e-4, rtol=0)
 
 
@@ -163,8 +165,8 @@ def test_half_precision(dtype):
     slopes = alibi_slopes(8)
     got = attend(q, k, v, lengths, slopes)
     assert got.dtype == dtype
-    exact = attend_eagerly(q.float(), k.float(), v.float(), lengths, slopes)
-    torch.testing.assert_close(got.float(), exact, atol=2e-2, rtol=0)
+    exact = exactly(q, k, v, lengths, slopes)
+    torch.testing.assert_close(got.double(), exact, atol=2e-2, rtol=0)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -198,3 +200,62 @@ def test_lengths_that_do_not_fit(lengths):
     q, k, v = tokens([8])
     with pytest.raises(ValueError, match="add up to 8 tokens"):
         attend(q, k, v, lengths, alibi_slopes(4))
+
+
+# Which attention is chosen, and that one layer serves all
+
+
+LENGTHS = torch.tensor([4, 3])
+
+
+def test_on_a_gpu_its_kernel_is_asked_for(backbone, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_flex_attention, "flex_is_usable", lambda *given: asked.append(given) or 1)
+    monkeypatch.setattr(_flex_attention, "FlexAttention", lambda *given: given)
+
+    class Hidden(SimpleNamespace):
+        """As much of a tensor on a GPU as is looked at."""
+
+        def __len__(self):
+            return 7
+
+    hidden = Hidden(device=torch.device("cuda"), dtype=torch.bfloat16, shape=(7, 48))
+    lengths, slopes, n_tokens, device = choose_attention(backbone.model, LENGTHS, hidden)
+    assert asked == [(hidden.device, 6, 8, torch.bfloat16)]
+    assert lengths is LENGTHS
+    torch.testing.assert_close(slopes, alibi_slopes(6))
+    assert (n_tokens, device) == (7, hidden.device)
+
+
+def test_the_layer_takes_any_attention(backbone):
+    """One layer, whatever the shape of the batch and whoever says what tokens see of another."""
+    layer = backbone.model.encoder.layer[0]
+    hidden = torch.randn(7, 48, generator=torch.Generator().manual_seed(0))
+    shapes = []
+
+    def own_value(query, key, value):
+        shapes.append(tuple(value.shape))
+        return value
+
+    with torch.inference_mode():
+        packed, padded = layer(hidden, own_value), layer(hidden[None], own_value)
+    assert shapes == [(7, 6, 8), (1, 7, 6, 8)]
+    torch.testing.assert_close(packed, padded[0])
+    with torch.enable_grad():
+        torch.testing.assert_close(layer(hidden, own_value), packed)
+
+
+def test_on_a_cpu_tokens_go_through_the_mlp_in_parts(backbone, monkeypatch):
+    monkeypatch.setattr(_modeling, "_ROWS", 3)
+    layer = backbone.model.encoder.layer[0]
+    sizes = []
+    layer.mlp.wo.register_forward_hook(lambda _, inputs, output: sizes.append(len(inputs[0])))
+    ids = torch.tensor([1, 5, 6, 2, 1, 7, 2])
+    in_parts = encode_packed(backbone.model, ids, LENGTHS)
+    assert sizes == [3, 3, 1]
+    monkeypatch.setattr(_modeling, "_ROWS", 99)
+    torch.testing.assert_close(encode_packed(backbone.model, ids, LENGTHS), in_parts)
+    sizes.clear()
+    layer.feed_forward(torch.zeros(7, 48))  # with gradients, all at once
+    layer.to("meta").feed_forward(torch.zeros(7, 48, device="meta"))
+    assert sizes == [7, 7]

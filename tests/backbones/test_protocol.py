@@ -70,6 +70,7 @@ def make(seed=0, **sizes):
 
 def test_it_is_saved_loaded_and_embedded_with(tmp_path):
     backbone = make(size=6, window_size=50)
+    assert backbone.fine_tuning_rate(True) == backbone.fine_tuning_rate(False) == 1e-5
     backbone.save(tmp_path / "dimer")
     again = load_backbone(tmp_path / "dimer")
     assert type(again) is DimerBackbone
@@ -104,21 +105,9 @@ def test_new_models_follow_from_their_seed_and_leave_the_generators_alone():
     assert make(size=5).fingerprint() not in prints
 
 
-def test_defaults():
-    backbone = make()
-    assert backbone.fine_tuning_rate(True) == backbone.fine_tuning_rate(False) == 1e-5
-    assert backbone.precision == torch.float32
-    assert backbone.pack([np.ones(10)]).keys() == {"counts"}
-    with pytest.raises(ValueError, match="not for a dimer model"):
-        backbone.quantize()
-
-
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 2, 4)])
 def test_rows_of_any_shape_are_mixed(shape):
     rows = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    mixing = Mixing(0, torch.tensor([1, 2, 0]), torch.tensor([1.0, 0.25, 0.0]))
-    mixed = mixing.mix(rows)
-    assert mixed.dtype == rows.dtype
-    torch.testing.assert_close(mixed[0], rows[0])
-    torch.testing.assert_close(mixed[1], 0.25 * rows[1] + 0.75 * rows[2])
-    torch.testing.assert_close(mixed[2], rows[0])
+    mixed = Mixing(0, torch.tensor([1, 2, 0]), torch.tensor([1.0, 0.25, 0.0])).mix(rows)
+    expected = torch.stack([rows[0], 0.25 * rows[1] + 0.75 * rows[2], rows[0]])
+    torch.testing.assert_close(mixed, expected)  # of one dtype, too

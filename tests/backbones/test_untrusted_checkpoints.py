@@ -114,22 +114,19 @@ def test_a_pipe_is_no_file(transformer, name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_hidden_layers": 1025}, "at most 1024 layers"),
+        ({"num_hidden_layers": 1025}, "num_hidden_layers must be an integer from 0 to 1,024"),
         ({"hidden_size": 10_000, "intermediate_size": 10_000, "num_hidden_layers": 99},
-         "at most 1024 .* 10,000,000,000 parameters"),
+         r"config\.json: a model of at most 10,000,000,000 parameters is expected, got 19,"),
         ({"intermediate_size": 16_385}, "intermediate_size must be an integer from 1 to 16,384"),
-        ({"deep_size": 16_385}, "deep_size must be an integer from 1 to 16,384"),
         ({"linear_size": -1}, "linear_size must be an integer from 0 to 16,384"),
         ({"window_size": 1}, "window_size must be an integer from 64 to"),
         ({"k": [8] * 1_000_000}, "k must be a list of 1 to 8 integers, got"),
         ({"k": [4.5]}, "float"),
         ({"k": "45"}, "k must be a list"),
-        ({"k": 4}, "k must be a list"),
         ({"k": []}, "At least one k"),
         ({"hidden_size": 10**4000}, r"from 1 to 16,384, got 1000.*\.\.\."),
         ({"hidden_size": True}, "hidden_size must be an integer .*, got True"),
         ({"linear_weight": 10**400}, "linear_weight must be a number above 0"),
-        ({"linear_weight": float("nan")}, "linear_weight must be a number"),
         ({"linear_weight": 0}, "linear_weight must be a number above 0"),
         ({"dropout": "0"}, "dropout must be a number from 0"),
         ({"model_type": "x\x1b[2J" * 1000}, "model_type must be one of"),
@@ -143,39 +140,25 @@ def test_what_a_profile_model_cannot_ask_for(profile, changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"hidden_size": 50_000, "num_attention_heads": 1}, "at most 1024 .* 10,000,000,000 param"),
-        ({"num_hidden_layers": 1025}, "at most 1024 layers"),
+        ({"hidden_size": 50_000, "num_attention_heads": 1}, "at most 10,000,000,000 parameters"),
+        ({"num_hidden_layers": 1025}, "num_hidden_layers must be an integer from 1 to 1,024"),
         ({"num_hidden_layers": 2.0}, "num_hidden_layers must be an integer"),
         ({"vocab_size": 10**12}, "vocab_size must be an integer from 1 to 10,000,000,000"),
-        ({"hidden_size": 10**4000}, "hidden_size must be an integer"),
         ({"hidden_size": "48"}, "hidden_size must be an integer from 1 to .*, got '48'"),
         ({"intermediate_size": 65_537}, "intermediate_size must be an integer from 1 to 65,536"),
         ({"type_vocab_size": None}, "type_vocab_size must be an integer"),
         ({"num_attention_heads": True}, "num_attention_heads must be an integer from 1 to 256"),
-        ({"num_attention_heads": 257}, "num_attention_heads must be an integer from 1 to 256"),
         ({"num_attention_heads": 7}, "multiple of num_attention_heads, got 48 and 7"),
         ({"window_size": 10**4000}, "window_size must be an integer"),
-        ({"window_size": 63}, "window_size must be an integer from 64 to 100,000"),
         ({"window_size": 100_001}, "window_size must be an integer from 64 to 100,000"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob must be a number from 0 and below 1"),
         ({"attention_probs_dropout_prob": -0.1}, "attention_probs_dropout_prob"),
-        ({"layer_norm_eps": float("nan")}, "layer_norm_eps"),
         ({"layer_norm_eps": "1" * 10_000}, r"layer_norm_eps must be a number .*\.\.\."),
     ],
 )
 def test_what_a_transformer_cannot_ask_for(transformer, changes, message):
     edit_json(transformer / "config.json", **changes)
     refused(transformer, message)
-
-
-def test_the_number_of_parameters_is_known_beforehand():
-    for sizes in (
-        {"k": [2, 3], "hidden_size": 5, "linear_size": 2},
-        {"k": [4], "num_hidden_layers": 0},
-    ):
-        config = KmerProfileConfig(**sizes)
-        state = KmerProfileModel(config).state_dict()
-        assert config.n_parameters == sum(tensor.numel() for tensor in state.values())
 
 
 # Pickles
@@ -193,13 +176,10 @@ def share(weights):
 
 
 @pytest.mark.parametrize("edit", [repeat, share])
-def test_a_small_file_cannot_promise_large_tensors(published, edit):
+def test_a_small_file_cannot_promise_large_tensors(published, tmp_path, edit):
     folder = published(pooler=False, edit_weights=edit)
     with pytest.raises(ValueError, match=r"tensors of [\d,]+ bytes are promised, but the file has"):
         load_backbone(folder)
-
-
-def test_a_small_projection_head_cannot_promise_large_tensors(tmp_path):
     weights = {f"{i}.weight": torch.zeros(1).expand(100_000, 100_000) for i in (0, 2)}
     torch.save(weights, tmp_path / "head.bin")
     with pytest.raises(ValueError, match="are promised"):
@@ -217,21 +197,19 @@ def with_pickle(folder, content):
     return folder
 
 
-def test_memory_that_a_pickle_asks_for(published):
-    # bytearray(10**15): among the few things that the restricted unpickler calls.
-    bomb = b"\x80\x02cbuiltins\nbytearray\n" + pickle.dumps((10**15,), 2)[2:-1] + b"R."
-    with pytest.raises(ValueError, match=r"pytorch_model\.bin"):
-        load_backbone(with_pickle(published(), bomb))
-
-
 @pytest.mark.parametrize(
     "call",
-    [b"cos\nsystem\n", b"cbuiltins\neval\n", b"cbuiltins\n__import__\n", b"ctorch\nload\n",
-     b"ctorch.hub\nload\n", b"cposix\nsystem\n", b"cbuiltins\ngetattr\n"],
+    ["os system", "builtins eval", "builtins __import__", "torch load", "torch.hub load",
+     "posix system", "builtins getattr", "builtins bytearray"],
 )  # fmt: skip
 def test_calls_in_a_pickle_are_refused(published, call):
-    bomb = b"\x80\x02" + call + pickle.dumps(("true",), 2)[2:-1] + b"R."
-    with pytest.raises(ValueError, match="refused, because it holds objects other than tensors"):
+    # bytearray(10**15) is among the few calls that the restricted unpickler makes.
+    argument, message = ("true",), "refused, because it holds objects other than tensors"
+    if call == "builtins bytearray":
+        argument, message = (10**15,), r"pytorch_model\.bin"
+    name = "c{}\n{}\n".format(*call.split()).encode()
+    bomb = b"\x80\x02" + name + pickle.dumps(argument, 2)[2:-1] + b"R."
+    with pytest.raises(ValueError, match=message):
         load_backbone(with_pickle(published(), bomb))
 
 
@@ -287,13 +265,10 @@ def entry(shape, start, stop, dtype="F32"):
         b"",
         b"\xff" * 8,
         struct.pack("<Q", 10**17) + b"{}",
-        struct.pack("<Q", 2**63) + b"{}",
         struct.pack("<Q", 90_000_000) + b"{}",
         safetensors(b"[" * 100_000),
-        safetensors(b"{" * 100_000),
         safetensors({"mean": entry([10], 0, 40)}),  # no data
         safetensors({"mean": entry([10**6, 10**6], 0, 40)}, b"\0" * 40),
-        safetensors({"mean": entry([2**40, 2**40], 0, 40)}, b"\0" * 40),
         safetensors({"mean": entry([10], 0, 10**15)}, b"\0" * 40),
         safetensors({"mean": entry([10], 40, 0)}, b"\0" * 40),
         safetensors({"mean": entry([-10], 0, 40)}, b"\0" * 40),
@@ -323,10 +298,7 @@ def test_numbers_that_are_not_weights(profile, value, dtype, message):
     weights = load_file(profile / "model.safetensors")
     weights["scale"] = torch.full((10,), value, dtype=dtype)
     save_file(weights, profile / "model.safetensors")
-    refused(
-        profile,
-        f"tensor scale holds .*{message}" if message != "holds torch" else "scale holds torch",
-    )
+    refused(profile, f"tensor scale holds .*{message}")
 
 
 def test_names_cannot_speak_to_a_terminal(profile, capsys):
@@ -367,24 +339,23 @@ BACKTRACK = {
         {"added_tokens": [{}] * 100},
         {"post_processor": {"type": "TemplateProcessing"}},
         {"decoder": REPEAT},
+        {"dropout": 0.5},  # from here on, options of the model
+        {"unk_token": "[CLS]"},
+        {"continuing_subword_prefix": "#" * 10_000},
+        {"end_of_word_suffix": "#"},
+        {"byte_fallback": True},
+        {"type": ["BPE"]},
     ],
 )
-def test_steps_of_a_tokenizer_are_never_read(transformer, backbone, changes):
-    edit_json(transformer / "tokenizer.json", **changes)
+def test_steps_and_options_of_a_tokenizer_are_never_read(transformer, backbone, changes):
+    file = transformer / "tokenizer.json"
+    content = json.loads(file.read_text())
+    part = content if next(iter(changes)) in content else content["model"]
+    part |= changes
+    file.write_text(json.dumps(content))
     again = load_backbone(transformer)
     assert again.fingerprint() == backbone.fingerprint()
     assert again.tokenizer.to_str() == backbone.tokenizer.to_str()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"dropout": 0.5}, {"unk_token": "[CLS]"}, {"continuing_subword_prefix": "#" * 10_000},
-     {"end_of_word_suffix": "#"}, {"byte_fallback": True}, {"type": ["BPE"]}],
-)  # fmt: skip
-def test_options_of_a_tokenizer_are_never_read(transformer, backbone, changes):
-    file = transformer / "tokenizer.json"
-    edit_json(file, model=json.loads(file.read_text())["model"] | changes)
-    assert load_backbone(transformer).tokenizer.to_str() == backbone.tokenizer.to_str()
 
 
 @pytest.mark.parametrize(
@@ -419,16 +390,13 @@ def test_numbers_of_tokens(transformer, number):
 
 def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
     digest = file_sha256(profile / "model.safetensors")
-    for given in (digest, digest.upper(), [digest]):
-        assert load_backbone(profile, sha256=given).embedding_size == 3
     other = np.random.default_rng(0).bytes(32).hex()
-    with pytest.raises(ValueError, match=rf"model\.safetensors: its sha256 is {digest}, which"):
-        load_backbone(profile, sha256=other)
-    assert load_backbone(profile, sha256=[other, digest]).embedding_size == 3  # one of these
+    for given in (digest, digest.upper(), [digest], [other, digest]):
+        assert load_backbone(profile, sha256=given).embedding_size == 3
     for wrong in ("abc", digest[:-1] + "g", ["x"]):
         with pytest.raises(ValueError, match="sha256 must be of 64 hexadecimal digits"):
             load_backbone(profile, sha256=wrong)
-    with pytest.raises(ValueError, match="its sha256 is"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: its sha256 is .*, which is not one"):
         convert_checkpoint(transformer, tmp_path / "out", sha256=digest)
     assert not (tmp_path / "out").exists()
 
@@ -439,10 +407,9 @@ def test_the_digest_is_compared_before_anything_is_read(published, monkeypatch):
         load_backbone(published(), sha256="0" * 64)
 
 
-def test_the_command_line_compares_digests(profile, transformer, tmp_path, capsys):
+def test_the_command_line_compares_digests(transformer, tmp_path, capsys):
     digest = file_sha256(transformer / "model.safetensors")
-    out = str(tmp_path / "out")
-    assert main(["convert", str(transformer), out, "--sha256", "0" * 64]) == 1
+    convert = ["convert", str(transformer), str(tmp_path / "out"), "--sha256"]
+    assert main([*convert, "0" * 64]) == 1
     assert f"its sha256 is {digest}" in capsys.readouterr().err
-    assert main(["convert", str(transformer), out, "--sha256", digest]) == 0
-    assert main(["info", str(transformer), "--sha256", digest]) == 0
+    assert main([*convert, digest]) == main(["info", str(transformer), "--sha256", digest]) == 0

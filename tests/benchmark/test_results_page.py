@@ -18,14 +18,11 @@ def folder(tmp_path_factory):
     rng = np.random.default_rng(0)
     lines = ["path\tsplit\tdomain\tlabel\tgenus\tphylum"]
     for domain, size in (("bacteria", 60_000), ("virus", 30_000)):
-        (folder / domain).mkdir()
         for i in range(8):
-            split = ("train", "dev")[i % 2]
             gc = 0.25 + 0.06 * i
-            p = [(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]
-            genome = "".join(rng.choice(list("ACGT"), size, p=p))
-            path = f"{domain}/g{i}.fna"
-            (folder / path).write_text(f">g{i}\n{genome}\n")
+            genome = rng.choice(list("ACGT"), size, p=[(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])
+            path, split = f"{domain}-{i}.fna", ("train", "dev")[i % 2]
+            (folder / path).write_text(f">g{i}\n{''.join(genome)}\n")
             lines.append(f"{path}\t{split}\t{domain}\t{domain} {i}\tgenus {i // 4}\t")
     (folder / "catalog.tsv").write_text("\n".join(lines) + "\n")
     return folder

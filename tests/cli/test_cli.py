@@ -6,22 +6,26 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dnaembed import DNABertSEmbedder
+from dnaembed import DNABertSEmbedder, SpeciesClusterer
 from dnaembed.backbones import DnaBertConfig, KmerProfileConfig
 from dnaembed.benchmark import PROTOCOLS
 from dnaembed.cli import _options as options
 from dnaembed.cli import main
+from dnaembed.cli._adapt import Tuning
+from dnaembed.cli._bin import Binning
 from dnaembed.cli._main import parser
+from dnaembed.cli._train import Training
 from dnaembed.io import read_embeddings, read_labels, read_sequences
 from dnaembed.training import LOSSES, ContrastiveFineTuner, TrainingConfig
 from dnaembed.training._recipe import DEFAULTS
+from tests.helpers.commands import fails, fasta, species_like
 from tests.helpers.dna import random_dna
 
 ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
@@ -29,44 +33,6 @@ COMMANDS = [
     "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
     "info", "demo",
 ]  # fmt: skip
-
-
-def fasta(path, ids, sequences):
-    path.write_text("".join(f">{i} text\n{s}\n" for i, s in zip(ids, sequences, strict=True)))
-    return str(path)
-
-
-def species_like(n_each, low=300, high=400, seed=0):
-    """Reads of two made-up species that any embedder can tell apart."""
-    rng = np.random.default_rng(seed)
-    reads = []
-    for weights in ([0.4, 0.1, 0.1, 0.4], [0.1, 0.4, 0.4, 0.1]):
-        for _ in range(n_each):
-            reads.append("".join(rng.choice(list("ACGT"), rng.integers(low, high), p=weights)))
-    return reads
-
-
-@pytest.fixture
-def model(tiny_dnabert_folder):
-    return ["--model", tiny_dnabert_folder, "--device", "cpu"]
-
-
-@pytest.fixture
-def reads_file(tmp_path):
-    reads = species_like(12)
-    return fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(24)], reads)
-
-
-def fails(capsys, *argv, status=1):
-    """Run a command that must fail with one line; return the line."""
-    assert main(list(argv)) == status
-    out, err = capsys.readouterr()
-    assert out == ""
-    lines = [line for line in err.splitlines() if "error:" in line]
-    assert len(lines) == 1
-    assert err.rstrip().splitlines()[-1] == lines[0]
-    assert "Traceback" not in err
-    return lines[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -80,34 +46,34 @@ def test_help_has_examples(command, capsys):
 def test_all_take_the_shared_options():
     commands = parser().commands
     assert list(commands) == COMMANDS
+    for shared, names in {
+        "--quiet -q --debug": COMMANDS,
+        "--model --device --strand --seed": ("embed", "cluster", "bin", "classify", "demo"),
+        "--jobs -j --threads -t": ("embed", "cluster", "bin", "classify", "demo", "benchmark"),
+        "--skip-empty --allow-duplicate-ids": (
+            "embed",
+            "cluster",
+            "classify",
+            "benchmark",
+            "adapt",
+        ),
+        "--skip-empty --prefix": ("bin",),  # its contigs need names of their own
+    }.items():
+        for name in names:
+            options = {option for parameter in commands[name].params for option in parameter.opts}
+            assert set(shared.split()) <= options
 
-    def options_of(name):
-        return {option for parameter in commands[name].params for option in parameter.opts}
 
-    for name in COMMANDS:
-        assert {"--quiet", "-q", "--debug"} <= options_of(name)
-    for name in ("embed", "cluster", "bin", "classify", "demo"):
-        assert {"--model", "--device", "--strand", "--seed"} <= options_of(name)
-    for name in ("embed", "cluster", "bin", "classify", "demo", "benchmark"):
-        assert {"--jobs", "-j", "--threads", "-t"} <= options_of(name)
-    for name in ("embed", "cluster", "classify", "benchmark", "adapt"):
-        assert {"--skip-empty", "--allow-duplicate-ids"} <= options_of(name)
-    assert {"--skip-empty", "--prefix"} <= options_of("bin")  # its contigs need names of their own
-
-
-@pytest.mark.parametrize(
-    ("argv", "names"),
-    [
-        (["train", "g", "-o", "r", "--loss"], set(LOSSES)),
-        (["train", "g", "-o", "r", "--architecture"], set(ARCHITECTURES)),
-        (["benchmark", "r", "l", "-o", "b", "--protocol"], set(PROTOCOLS) - {"lineage"}),
-    ],
-)
-def test_choices_are_what_is_registered(argv, names, capsys):
-    assert main([*argv, "x"]) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert f"{argv[-1]}" in line
-    assert {name.strip("'.") for name in line.split(" is not one of ")[1].split(", ")} == names
+def test_choices_are_what_is_registered(capsys):
+    for words, names in {
+        "train g -o r --loss": set(LOSSES),
+        "train g -o r --architecture": set(ARCHITECTURES),
+        "benchmark r l -o b --protocol": set(PROTOCOLS) - {"lineage"},
+    }.items():
+        assert main([*words.split(), "x"]) == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert words.split()[-1] in line
+        assert {name.strip("'.") for name in line.split(" is not one of ")[1].split(", ")} == names
 
 
 @pytest.mark.parametrize(
@@ -131,60 +97,69 @@ def test_defaults_in_the_help_are_those_of_the_library(command, defaults, capsys
     assert {"steps", "batch_size", "learning_rate", "mixed_precision"} <= set(numbers)
 
 
+@pytest.mark.parametrize(
+    ("group", "meant"),
+    [
+        (Tuning, ContrastiveFineTuner().get_params()),
+        (Training, asdict(TrainingConfig())),
+        (Binning, SpeciesClusterer().get_params()),
+    ],
+)
+def test_options_are_parameters_of_the_library(group, meant):
+    assert {field.name for field in fields(group)} <= set(meant)
+
+
 def test_help_version_and_no_arguments(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f" {command} " in out for command in COMMANDS)
-    assert "--install-completion" in out
     assert main([]) == 2
     assert capsys.readouterr().out.split() == out.split()
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dnaembed ")
 
 
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys; from dnaembed.cli import main; main(['bin', '--help']);"
-        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
-    )
+@pytest.mark.parametrize(
+    ("argv", "heavy"),
+    [
+        (["bin", "--help"], {"torch", "transformers", "sklearn", "pandas", "numba", "numpy"}),
+        (["info"], {"transformers", "sklearn", "pandas"}),
+    ],
+)
+def test_imports_nothing_heavy_without_need(argv, heavy):
+    code = f"import sys; from dnaembed.cli import main; main({argv}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = set(done.stderr.split())
-    assert "typer" in imported
-    assert not imported & {"torch", "transformers", "sklearn", "pandas", "scipy", "numba", "numpy"}
-
-
-CLASSIFY = ["classify", "--train", "t.fa", "--labels", "t", "q.fa", "-o", "x"]
+    assert "typer" in done.stdout.split()
+    assert not heavy & set(done.stdout.split())
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("words", "said"),
     [
-        (["fly"], ["No such command 'fly'"]),
-        (["claster"], ["Did you mean 'cluster'?"]),
-        (["embed"], ["Missing", "READS"]),
-        (["embed", "reads.fa"], ["Missing option", "--output"]),
-        (["bin", "c.fa", "-o", "x", "--min-bin-sise", "3"], ["No such option", "--min-bin-size"]),
-        (["embed", "reads.fa", "-o"], ["dnaembed embed: error: Option", "requires an argument"]),
-        (["cluster", "reads.fa", "-o", "x", "-k", "0"], ["-k", "--n-clusters", "1", "'0'"]),
-        (["cluster", "reads.fa", "-o", "x", "-k", "two"], ["--n-clusters", "integer", "'two'"]),
-        (["bin", "c.fa", "-o", "x", "--min-similarity", "2"], ["--min-similarity", "1", "'2'"]),
-        (["embed", "r.fa", "-o", "x.npy", "--strand", "left"], ["--strand", "'both'", "'left'"]),
-        (["embed", "r.fa", "-o", "x.npy", "--seed", "-1"], ["--seed", "0", "'-1'"]),
-        (["classify", "q.fa", "-o", "x"], ["Missing option", "--train"]),
-        (["bin", "c.fa", "-o", "x", "--method", "best"], ["--method", "'kmedoid'", "'best'"]),
-        (["bin", "c.fa", "-o", "x", "--resolution", "0"], ["--resolution", "above 0", "'0'"]),
-        (["bin", "c.fa", "-o", "x", "--resolution", "nan"], ["--resolution", "above 0", "'nan'"]),
-        (["bin", "c.fa", "-o", "x", "--abundance-weight", "all"], ["--abundance-weight", "'all'"]),
-        (["bin", "c.fa", "-o", "x", "--abundance-weight", "1.5"], ["--abundance-weight", "'1.5'"]),
-        ([*CLASSIFY, "--consensus", "0"], ["--consensus", "1", "'0'"]),
-        ([*CLASSIFY, "--min-agreement", "2"], ["--min-agreement", "1", "'2'"]),
-        (["train", "g", "-o", "r", "--seed", "-1"], ["--seed", "0", "'-1'"]),
-        (["train", "g", "-o", "r", "--steps", "0"], ["--steps", "1", "'0'"]),
-        (["adapt", "r.fa", "-o", "m", "--min-reads", "-1"], ["--min-reads", "0", "'-1'"]),
+        ("fly", ["No such command 'fly'"]),
+        ("claster", ["Did you mean 'cluster'?"]),
+        ("embed", ["Missing", "READS"]),
+        ("embed r.fa", ["Missing option", "--output"]),
+        ("bin c.fa -o x --min-bin-sise 3", ["No such option", "--min-bin-size"]),
+        ("embed r.fa -o", ["dnaembed embed: error: Option", "requires an argument"]),
+        ("cluster r.fa -o x -k 0", ["-k", "--n-clusters", "1", "'0'"]),
+        ("cluster r.fa -o x -k two", ["--n-clusters", "integer", "'two'"]),
+        ("bin c.fa -o x --min-similarity 2", ["--min-similarity", "1", "'2'"]),
+        ("embed r.fa -o x.npy --strand left", ["--strand", "'both'", "'left'"]),
+        ("embed r.fa -o x.npy --seed -1", ["--seed", "0", "'-1'"]),
+        ("classify q.fa -o x", ["Missing option", "--train"]),
+        ("bin c.fa -o x --resolution 0", ["--resolution", "above 0", "'0'"]),
+        ("bin c.fa -o x --resolution nan", ["--resolution", "above 0", "'nan'"]),
+        ("bin c.fa -o x --abundance-weight all", ["--abundance-weight", "'all'"]),
+        ("bin c.fa -o x --abundance-weight 1.5", ["--abundance-weight", "'1.5'"]),
+        ("classify --train t --labels t q.fa -o x --consensus 0", ["--consensus", "1", "'0'"]),
+        ("train g -o r --steps 0", ["--steps", "1", "'0'"]),
+        ("adapt r.fa -o m --min-reads -1", ["--min-reads", "0", "'-1'"]),
     ],
 )
-def test_wrong_arguments(argv, said, capsys):
+def test_wrong_arguments(words, said, capsys):
     """The last line names the option, what was expected and what was given."""
+    argv = words.split()
     assert main(argv) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -231,40 +206,15 @@ def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monke
     np.testing.assert_allclose(pieces, whole, atol=1e-5)
 
 
-def test_embed_strand_and_several_files(tmp_path, model):
-    reads = species_like(2)
-    a = fasta(tmp_path / "a.fa", ["a", "b"], reads[:2])
-    b = fasta(tmp_path / "b.fa", ["c", "d"], reads[2:])
-    for strand in ("forward", "both"):
-        output = str(tmp_path / f"{strand}.npy")
-        assert main(["embed", a, b, "-o", output, "--strand", strand, *model]) == 0
-    ids, forward = read_embeddings(tmp_path / "forward.npy")
-    assert ids == ["a", "b", "c", "d"]
-    assert np.abs(forward - np.load(tmp_path / "both.npy")).max() > 1e-4
-
-
 def test_embed_options_of_reading(tmp_path, model, capsys):
     path = fasta(tmp_path / "r.fa", ["a", "b", "a"], ["ACGT" * 20, "", "GGCA" * 20])
     argv = ["embed", path, "-o", str(tmp_path / "x.npy"), *model]
-    line = fails(capsys, *argv)
-    assert "'b' (number 2) is empty" in line
-    assert "--skip-empty" in line
+    assert re.search(r"'b' \(number 2\) is empty.* --skip-empty", fails(capsys, *argv))
     line = fails(capsys, *argv, "--skip-empty")
-    assert "record number 1 and record number 3" in line
-    assert "--allow-duplicate-ids" in line
+    assert re.search("record number 1 and record number 3.* --allow-duplicate-ids", line)
     assert not (tmp_path / "x.npy").exists()
     assert main([*argv, "--skip-empty", "--allow-duplicate-ids"]) == 0
     assert read_embeddings(tmp_path / "x.npy")[0] == ["a", "a"]
-
-
-def test_messages_and_quiet(tmp_path, reads_file, model, capsys):
-    output = str(tmp_path / "x.npy")
-    assert main(["embed", reads_file, "-o", output, *model]) == 0
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert f"Wrote {output}: 24 x " in err
-    assert main(["embed", reads_file, "-o", output, "--quiet", *model]) == 0
-    assert capsys.readouterr() == ("", "")
 
 
 def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monkeypatch, capsys):
@@ -340,26 +290,27 @@ def test_interruption(tmp_path, reads_file, model, monkeypatch, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reads.fa"]
 
 
-def test_works_in_a_thread(reads_file, tmp_path, model):
-    status = []
+def test_messages_quiet_and_in_a_thread(reads_file, tmp_path, model, capsys):
     argv = ["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]
-    thread = threading.Thread(target=lambda: status.append(main(argv)))
-    thread.start()
-    thread.join()
-    assert status == [0]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, argv).result() == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"Wrote {argv[3]}: 24 x " in err
+    assert main([*argv, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 # merge
 
 
 def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
-    reads = tmp_path / "reads.fa"
-    reads.write_text("".join(f">r{i}\n{s}\n" for i, s in enumerate(random_dna(150))))
+    reads = fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(150)], random_dna(150))
     whole, merged = tmp_path / "whole.npy", tmp_path / "merged.npy"
-    assert main(["embed", str(reads), "-o", str(whole), *model]) == 0
+    assert main(["embed", reads, "-o", str(whole), *model]) == 0
     parts = [str(tmp_path / f"part{i}.npy") for i in (2, 1)]
     for i, part in zip((2, 1), parts, strict=True):
-        assert main(["embed", str(reads), "-o", part, "--shard", f"{i}/2", *model]) == 0
+        assert main(["embed", reads, "-o", part, "--shard", f"{i}/2", *model]) == 0
     assert main(["merge", str(merged), *parts]) == 0
     assert read_embeddings(merged)[0] == read_embeddings(whole)[0]
     np.testing.assert_allclose(np.load(merged), np.load(whole), atol=1e-5)
@@ -372,27 +323,21 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
 
 
 def test_cluster(tmp_path, reads_file, model):
-    output, seen = tmp_path / "clusters.tsv", set()
-    for _ in range(2):  # an existing table is replaced, by the same
-        argv = ["cluster", reads_file, "-k", "2", "-o", str(output), "--seed", "7", *model]
-        assert main(argv) == 0
-        seen.add(output.read_text())
-    assert len(seen) == 1
+    output = tmp_path / "clusters.tsv"
+    output.write_text("an existing table is replaced")
+    argv = ["cluster", reads_file, "-k", "2", "-o", str(output), "--seed", "7", *model]
+    assert main(argv) == 0
     assert output.read_text().startswith("id\tcluster\n")
     labels = list(read_labels(output).values())
     assert len(set(labels[:12])) == len(set(labels[12:])) == 1
     assert set(labels) == {"0", "1"}
 
 
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["cluster", "-k", "99"], "99"),
-        (["bin"], "sequence of 2500 bp or more is expected, but the longest of 24 has 3"),
-    ],
-)
-def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, argv, said, capsys):
-    assert said in fails(capsys, *argv, reads_file, "-o", str(tmp_path / "x"), *model)
+def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, capsys):
+    more = reads_file, "-o", str(tmp_path / "x"), *model
+    assert "99" in fails(capsys, "cluster", "-k", "99", *more)
+    said = "sequence of 2500 bp or more is expected, but the longest of 24 has 3"
+    assert said in fails(capsys, "bin", *more)
     assert not (tmp_path / "x").exists()
 
 
@@ -412,9 +357,7 @@ def test_bin(tmp_path, reads_file, model):
     assignment = read_labels(folder / "contigs.tsv")
     assert list(assignment) == [*(f"r{i}" for i in range(24)), "short"]
     assert read_sequences(folder / "unbinned.fasta")[0][-1] == "short"
-    last = (folder / "contigs.tsv").read_text().splitlines()[-1]
-    assert last == "short\t-1\t\ttoo short"
-    assert assignment["short"] == "-1"
+    assert (folder / "contigs.tsv").read_text().endswith("\nshort\t-1\t\ttoo short\n")
     n_bins = len((folder / "bins.tsv").read_text().splitlines()) - 1
     assert n_bins == len(set(assignment.values()) - {"-1"}) >= 1
     for path in folder.glob("bin_*.fasta"):
@@ -422,30 +365,20 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("r0\t1", "no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..."),
-        ("r0\tmany", "line 2, column 'one': expected a number of at least 0, got 'many'"),
-    ],
-)
-def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys, text, said):
+def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys):
     table = tmp_path / "coverage.tsv"
-    table.write_text(f"contig\tone\n{text}\n")
+    table.write_text("contig\tone\nr0\t1\n")
     line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
-    assert str(table) in line
-    assert said in line
+    assert f"{table}: no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..." in line
 
 
 def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
-    assert main(bin_arguments(tmp_path, reads_file, model)) == 0
-    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model))
-    assert "holds bins already" in line
-    assert "--force" in line
-    assert main(bin_arguments(tmp_path, reads_file, model, "--force")) == 0
+    argv = bin_arguments(tmp_path, reads_file, model)
+    assert main(argv) == 0
+    assert re.search("holds bins already.*--force", fails(capsys, *argv))
+    assert main([*argv, "--force"]) == 0
     (tmp_path / "bins" / "mine.txt").write_text("")
-    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--force"))
-    assert "other files than bins (mine.txt" in line
+    assert "other files than bins (mine.txt" in fails(capsys, *argv, "--force")
 
 
 def test_bin_writes_records_as_they_are(tmp_path, model):
@@ -455,35 +388,30 @@ def test_bin_writes_records_as_they_are(tmp_path, model):
     picture = tmp_path / "bins.png"
     argv = bin_arguments(tmp_path, str(path), model, "--gzip", "--picture", str(picture))
     assert main(argv) == 0
-    found = {}
-    for name in (tmp_path / "bins").glob("*.fasta.gz"):
-        with gzip.open(name, "rt") as file:
-            for record in file.read().split(">")[1:]:
-                header, _, lines = record.partition("\n")
-                found[header] = lines.replace("\n", "")
+    text = b"".join(gzip.decompress(f.read_bytes()) for f in (tmp_path / "bins").glob("*.gz"))
+    parts = [record.partition("\n") for record in text.decode().split(">")[1:]]
+    found = {header: lines.replace("\n", "") for header, _, lines in parts}
     assert found == {header: f"{s[:100]}RY{s[102:]}-" for header, s in records}
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
     sequences = species_like(12)
+    ids = [f"{name}:k{i}" for name in ("one", "two") for i in range(12)]
     tables = []
-    for name, part in (("one", sequences[::2]), ("two", sequences[1::2])):
-        fasta(tmp_path / f"{name}.fa", [f"k{i}" for i in range(12)], part)
-        lines = [f"{name}:k{i}\t{5 + 50 * (i >= 6)}" for i in range(12)]
+    for start, name in enumerate(("one", "two")):
+        fasta(tmp_path / f"{name}.fa", [f"k{i}" for i in range(12)], sequences[start::2])
+        # Each sample is mapped to both assemblies.
+        lines = [f"{i}\t{5 + 50 * (int(i[5:]) >= 6)}\n" for i in ids]
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
         tables += ["--abundance", str(tmp_path / f"{name}.tsv")]
-        Path(tables[-1]).write_text("\n".join(lines) + "\n")
-    # Each sample is mapped to both assemblies.
-    lines = "".join(Path(table).read_text() for table in tables[1::2])
-    for table in tables[1::2]:
-        Path(table).write_text(lines)
     argv = bin_arguments(tmp_path, str(tmp_path / "one.fa"), model, str(tmp_path / "two.fa"))
     line = fails(capsys, *argv)
     assert "have the same identifier 'k0'. Put the name of its file before" in line
     assert line.endswith("with --prefix.")
     assert main([*argv, *tables, "--prefix"]) == 0
     found = read_labels(tmp_path / "bins" / "contigs.tsv")
-    assert list(found) == [f"{name}:k{i}" for name in ("one", "two") for i in range(12)]
+    assert list(found) == ids
     header = (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[0]
     assert header.endswith("\tcoverage one\tcoverage two")
 
@@ -515,8 +443,8 @@ def test_classify(classify, monkeypatch):
     monkeypatch.setattr(options, "CHUNK_SEQUENCES", 4)
     header, *rows = classify([f"q{i}" for i in range(10)], species_like(5, seed=1))
     assert header == ["id", "species", "probability"]
-    assert [row[0] for row in rows] == [f"q{i}" for i in range(10)]
-    assert [row[1] for row in rows] == ["species A"] * 5 + ["species B"] * 5
+    calls = ["species A"] * 5 + ["species B"] * 5
+    assert [row[:2] for row in rows] == [[f"q{i}", name] for i, name in enumerate(calls)]
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
 
 
@@ -558,19 +486,16 @@ def test_classify_bad_labels(tmp_path, reads_file, labelled, model, capsys):
 # processes
 
 
-def run_command(*argv, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "dnaembed", *argv], capture_output=True, check=False, **options
-    )
-
-
 def test_process_reads_standard_input_and_reports_its_status(tmp_path, model):
-    done = run_command("embed", "-", "-o", "x.npy", *model, input=b">a\nACGTACGT\n", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    argv = [sys.executable, "-m", "dnaembed", "embed", "-", "-o"]
+
+    def run(*more, **options):
+        return subprocess.run([*argv, *more], capture_output=True, cwd=tmp_path, **options)
+
+    assert run("x.npy", *model, input=b">a\nACGTACGT\n", check=True).stdout == b""
     assert len(np.load(tmp_path / "x.npy")) == 1
-    done = run_command("embed", "-", "-o", "y.npy", input=b"no", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout == b""
+    done = run("y.npy", input=b"no", check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().splitlines() == [
         "dnaembed embed: error: standard input is neither FASTA nor FASTQ: it starts with 'no', "
         "where '>' or '@' is expected."

@@ -6,6 +6,7 @@ import pytest
 
 from dnaembed.cli import main
 from dnaembed.datasets import load_demo_reads
+from tests.helpers.commands import fails, fasta
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +15,12 @@ def files(tmp_path_factory):
     demo = load_demo_reads()
     species = sorted(set(demo.labels.tolist()))
     for name, wanted in (("test", species[:4]), ("other", species[4:])):
-        rows = [
-            (i, s[:800], label)  # a small transformer reads them as well
-            for i, s, label in zip(demo.ids, demo.sequences, demo.labels, strict=True)
-            if label in wanted
-        ]
-        (folder / f"{name}.fa").write_text("".join(f">{i}\n{s}\n" for i, s, _ in rows))
-        (folder / f"{name}.tsv").write_text("".join(f"{i}\t{label}\n" for i, _, label in rows))
+        own = [i for i, label in enumerate(demo.labels) if label in wanted]
+        ids = [demo.ids[i] for i in own]
+        # A small transformer reads them as well.
+        fasta(folder / f"{name}.fa", ids, [demo.sequences[i][:800] for i in own])
+        labels = "".join(f"{demo.ids[i]}\t{demo.labels[i]}\n" for i in own)
+        (folder / f"{name}.tsv").write_text(labels)
     return folder
 
 
@@ -40,17 +40,9 @@ def test_tables_and_pictures(files, tmp_path, capsys):
     for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
         assert f"| {embedder} |" in table
     assert "LDA" not in table
-    assert {p.name for p in output.iterdir()} == {
-        ".cache",
-        "bars.png",
-        "few_shot.png",
-        "map.png",
-        "results.json",
-        "scores.csv",
-        "similarities.png",
-        "summary.csv",
-        "tables.md",
-    }
+    pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
+    tables = {"results.json", "scores.csv", "summary.csv", "tables.md"}
+    assert {p.name for p in output.iterdir()} == {".cache"} | pictures | tables
     content = json.loads((output / "results.json").read_text())
     assert content["about"]["options"]["n_repeats"] == 2
     assert {r["set"] for r in content["records"]} == {"test"}
@@ -88,19 +80,20 @@ def test_wrong_embedders(files, tmp_path, capsys, options, message):
 
 def test_output_folder_is_checked_first(files, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
-    assert run(files, tmp_path) == 1
-    assert "holds files that are not of a benchmark" in capsys.readouterr().err
-    assert run(files, tmp_path / "notes.txt") == 1
-    assert "is a file" in capsys.readouterr().err
-    assert run(files, tmp_path / "no" / "where") == 1
-    assert "there is no folder" in capsys.readouterr().err
+    for place, message in (
+        ("", "holds files that are not of a benchmark"),
+        ("notes.txt", "is a file"),
+        ("no/where", "there is no folder"),
+    ):
+        assert run(files, tmp_path / place) == 1
+        assert message in capsys.readouterr().err
     options = ("--protocol", "retrieval", "--embedder", "raw-tnf", "--force")
     assert run(files, tmp_path, *options) == 0
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_labels_must_cover_the_reads(files, tmp_path, capsys):
-    arguments = ["benchmark", str(files / "test.fa"), str(files / "other.tsv"), "-q"]
-    assert main([*arguments, "-o", str(tmp_path / "out")]) == 1
-    assert "no label for 160 of 160 sequences" in capsys.readouterr().err
+    argv = ["benchmark", str(files / "test.fa"), str(files / "other.tsv"), "-q", "-o"]
+    line = fails(capsys, *argv, str(tmp_path / "out"))
+    assert "no label for 160 of 160 sequences" in line
     assert not (tmp_path / "out").exists()

@@ -1,21 +1,21 @@
 """``dnaembed convert`` and ``dnaembed info``, on a tiny checkpoint laid out like the published."""
 
 import json
+import re
 
-import numpy as np
 import pytest
 import torch
 
 from dnaembed.backbones import _load, load_backbone, train_bpe_tokenizer
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
+from tests.helpers.dna import random_dna
 from tests.helpers.random_models import random_dnabert
 
 
 @pytest.fixture
 def source(tmp_path):
-    rng = np.random.default_rng(0)
-    tokenizer = train_bpe_tokenizer(["".join(rng.choice(list("ACGT"), 900))], vocab_size=30)
+    tokenizer = train_bpe_tokenizer(random_dna(20), vocab_size=30)
     backbone = random_dnabert(tokenizer)
     folder = tmp_path / "source"
     backbone.save(folder)
@@ -31,33 +31,25 @@ def test_convert(source, tmp_path, capsys):
     assert main(["convert", str(source), str(out)]) == 0
     assert load_backbone(out).fingerprint() == load_backbone(source).fingerprint()
     assert f"Wrote {out}." in capsys.readouterr().err
-
-
-def test_convert_does_not_overwrite(source, tmp_path, capsys):
     assert main(["convert", str(source), str(source)]) == 1
     assert "lies in the output" in capsys.readouterr().err
 
 
-def test_info(source, capsys):
+def test_info(source, capsys, monkeypatch):
     assert main(["info", str(source)]) == 0
-    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
-    rows = {name: value.strip() for name, value in rows.items()}
-    backbone = load_backbone(source)
-    assert rows["architecture"] == "dnabert"
-    assert rows["parameters"] == f"{backbone.model.config.n_parameters:,}"
-    assert rows["embedding size"] == "32"
-    assert rows["hidden layers"] == "2"
-    assert rows["window"] == "10,000 bp"
-    assert rows["fingerprint"] == backbone.fingerprint()
-    assert rows["sha256"] == file_sha256(source / "pytorch_model.bin")
-
-
-def test_info_names_published_weights(source, capsys, monkeypatch):
-    monkeypatch.setitem(
-        _load.PUBLISHED_WEIGHTS,
-        "zhihan1996/DNABERT-S",
-        file_sha256(source / "pytorch_model.bin"),
-    )
+    rows = dict(re.split("  +", line) for line in capsys.readouterr().out.splitlines())
+    backbone, sha256 = load_backbone(source), file_sha256(source / "pytorch_model.bin")
+    expected = {
+        "architecture": "dnabert",
+        "parameters": f"{backbone.model.num_parameters():,}",
+        "embedding size": "32",
+        "hidden layers": "2",
+        "window": "10,000 bp",
+        "fingerprint": backbone.fingerprint(),
+        "sha256": sha256,
+    }
+    assert rows | expected == rows
+    monkeypatch.setitem(_load.PUBLISHED_WEIGHTS, "zhihan1996/DNABERT-S", sha256)
     assert main(["info", str(source)]) == 0
     assert "(published zhihan1996/DNABERT-S)" in capsys.readouterr().out
 

@@ -1,6 +1,7 @@
 """The reads that come with the package."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -16,28 +17,9 @@ def test_demo_reads():
     assert "Escherichia coli" in reads.labels
     assert all(2000 <= len(sequence) <= 6000 for sequence in reads.sequences)
     assert "INSDC" in reads.DESCR
-
-
-def test_sequences_and_species_alone_or_as_a_frame():
-    reads = load_demo_reads()
     X, y = load_demo_reads(return_X_y=True)
     assert reads.sequences == X
     assert y.tolist() == reads.labels.tolist()
-    framed = load_demo_reads(as_frame=True)
-    assert framed.frame.columns.tolist() == ["sequence", "species"]
-    assert framed.labels.index.tolist() == reads.ids
-    X, y = load_demo_reads(return_X_y=True, as_frame=True)
-    assert X.tolist() == reads.sequences
-    assert y.tolist() == reads.labels.tolist()
-
-
-def test_reads_with_errors_are_a_subset():
-    clean, noisy = load_demo_reads(), load_demo_reads(errors=True)
-    assert len(noisy.ids) == 100
-    species = dict(zip(clean.ids, clean.labels, strict=True))
-    assert [species[i] for i in noisy.ids] == noisy.labels.tolist()
-    sequences = dict(zip(clean.ids, clean.sequences, strict=True))
-    assert all(sequences[i] != s for i, s in zip(noisy.ids, noisy.sequences, strict=True))
 
 
 def test_saved_reads(tmp_path):
@@ -58,9 +40,8 @@ def test_saved_reads(tmp_path):
     assert coverage.shape == (350, 3)
     assert {genome.label for genome in list_genomes(folder / "genomes")} == set(demo.labels)
     save_demo_reads(tmp_path / "again")
-    for file in folder.iterdir():
-        if file.is_file():
-            assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+    for file in filter(Path.is_file, folder.iterdir()):
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
 def test_saved_reads_stay_and_replace_nothing(tmp_path):

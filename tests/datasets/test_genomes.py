@@ -70,14 +70,6 @@ def test_packing_is_reversible_anywhere(sequences, data):
     assert offsets.tolist() == np.cumsum([0, *map(len, sequences)]).tolist()
 
 
-def test_checksum_follows_content(folder, tmp_path):
-    records = list_genomes(folder)
-    same = [GenomeStore.build(records, tmp_path / name).checksum for name in "xy"]
-    assert same[0] == same[1]
-    other = [GenomeRecord(r.path, r.label + "2", r.domain) for r in records]
-    assert GenomeStore.build(other, tmp_path / "z").checksum != same[0]
-
-
 def described(folder, **options):
     return [(record.label, record.domain) for record in list_genomes(folder, **options)]
 
@@ -98,72 +90,61 @@ def test_which_genomes_are_listed(folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "message"),
+    ("options", "catalog", "message"),
     [
-        ({"split": "test"}, ValueError, "No genomes"),
-        ({"labels": {"none.fa": "x"}}, FileNotFoundError, r"none\.fa does not exist"),
-        ({"labels": {}, "catalog": "catalog.tsv"}, ValueError, "not both"),
+        ({"split": "test"}, None, "No genomes"),
+        ({"labels": {"none.fa": "x"}}, None, r"none\.fa does not exist"),
+        ({"labels": {}, "catalog": "catalog.tsv"}, None, "not both"),
+        ({}, "path\tspecies\nx\ty\n", "no column 'label'"),
+        ({}, "path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
+        ({}, "path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
+        ({}, "path\tlabel\nnone.fa\tx\n", r"none\.fa does not exist"),
     ],
 )
-def test_what_cannot_be_listed(folder, options, error, message):
-    with pytest.raises(error, match=message):
+def test_what_cannot_be_listed(folder, options, catalog, message):
+    if catalog is not None:
+        (folder / "catalog.tsv").write_text(catalog)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         list_genomes(folder, **options)
     with pytest.raises(FileNotFoundError, match="folder not found"):
         list_genomes(folder / "none")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("path\tspecies\nx\ty\n", "no column 'label'"),
-        ("path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
-        ("path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
-    ],
-)
-def test_bad_catalog(folder, text, message):
-    (folder / "catalog.tsv").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        list_genomes(folder)
-
-
 def test_bad_genomes_name_file_and_record(folder, tmp_path):
     (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
+    (folder / "short.fa").write_text(">one\nACGT\n")
     records = list_genomes(folder)
     two_domains = [records[0], GenomeRecord(records[1].path, "A", "virus")]
-    for genomes, min_piece, message in (
-        ([GenomeRecord(str(folder / "bad.fa"), "x")], 500, r"bad\.fa, record 'two' \(number 2\)"),
-        (records, 5000, "None of the 3 genomes has a sequence of at least 5000 b"),
-        ([], 500, "At least one genome"),
-        ([], 1, "min_piece"),
-        (two_domains, 500, "two domains"),
+    for genomes, message in (
+        ([GenomeRecord(str(folder / "bad.fa"), "x")], r"bad\.fa, record 'two' \(number 2\)"),
+        ([GenomeRecord(str(folder / "short.fa"), "x")], "1 of 1 genomes have no sequence of at l"),
+        ([], "At least one genome"),
+        (two_domains, "two domains"),
     ):
         with pytest.raises(ValueError, match=message):
-            GenomeStore.build(genomes, tmp_path / "store", min_piece=min_piece)
+            GenomeStore.build(genomes, tmp_path / "store")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["genomes"]  # nothing is left over
-
-
-def test_short_genomes_are_left_out_with_one_warning(folder, tmp_path):
-    with pytest.warns(UserWarning, match=r"2 of 3 genomes have no sequence of at least 1020") as w:
-        store = GenomeStore.build(list_genomes(folder), tmp_path / "store", min_piece=1020)
+    records.append(GenomeRecord(str(folder / "short.fa"), "x"))
+    with pytest.warns(UserWarning, match="1 of 4 genomes have no sequence of at least 500") as w:
+        assert GenomeStore.build(records, tmp_path / "store").labels == ["A", "V"]
     assert len(w) == 1
-    assert store.labels == ["V"]
-    assert store.genome_pieces.tolist() == [0, 1]
 
 
-def test_existing_stores_are_kept_unless_told_otherwise(folder, tmp_path):
+def test_what_is_in_a_folder_is_never_replaced(folder, tmp_path):
     place = tmp_path / "store"
+    place.mkdir()  # empty, so free
     store = GenomeStore.build(list_genomes(folder), place)
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        GenomeStore.build(list_genomes(folder), place)
-    replaced = GenomeStore.build(list_genomes(folder, split="dev"), place, overwrite=True)
-    assert replaced.checksum != store.checksum
-    with pytest.raises(FileExistsError, match="not a genome store"):
-        GenomeStore.build(list_genomes(folder), folder / "virus", overwrite=True)
+    (place / "thesis.tex").write_text("mine")
+    for held in (place, folder / "virus", folder / "notes.txt"):
+        with pytest.raises(FileExistsError):
+            GenomeStore.build(list_genomes(folder, split="dev"), held)
+    assert GenomeStore(place).labels == store.labels
+    assert (place / "thesis.tex").read_text() == "mine"
     assert (folder / "virus" / "v.fa").is_file()
 
 
 def test_damaged_stores_are_refused(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not hold a genome store"):
+    with pytest.raises(FileNotFoundError, match="index"):
         GenomeStore(tmp_path)
     store = GenomeStore.build(list_genomes(folder), tmp_path / "store")
     index = json.loads((store.folder / "index.json").read_text())

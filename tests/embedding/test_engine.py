@@ -1,5 +1,6 @@
 import logging
 from copy import copy
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -9,27 +10,27 @@ from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
 from dnaembed.embedding import _engine
-from dnaembed.embedding._engine import EmbedOptions, embed_sequences
+from dnaembed.embedding._engine import (
+    EmbedOptions,
+    budget_batches,
+    embed_sequences,
+    pool_windows,
+    split_windows,
+)
 from dnaembed.utils._chunks import iter_chunks
 
 dna = st.lists(st.text("ACGTN", min_size=1, max_size=120), min_size=1, max_size=8)
 
 
-@given(dna, st.integers(1, 300))
-def test_batches_do_not_matter(tiny_dnabert, sequences, budget):
+@given(dna, st.integers(1, 300), st.randoms())
+def test_batches_and_order_do_not_matter(tiny_dnabert, sequences, budget, random):
     alone = np.concatenate([embed_sequences(tiny_dnabert, [s], EmbedOptions()) for s in sequences])
-    together = embed_sequences(tiny_dnabert, sequences, EmbedOptions(budget=budget))
-    assert together.dtype == np.float32
-    assert together == pytest.approx(alone, abs=1e-5)
-
-
-@given(dna, st.randoms())
-def test_order_does_not_matter(tiny_dnabert, sequences, random):
     order = list(range(len(sequences)))
     random.shuffle(order)
-    rows = embed_sequences(tiny_dnabert, sequences, EmbedOptions())
-    shuffled = embed_sequences(tiny_dnabert, [sequences[i] for i in order], EmbedOptions())
-    assert shuffled == pytest.approx(rows[order], abs=1e-5)
+    shuffled = [sequences[i] for i in order]
+    together = embed_sequences(tiny_dnabert, shuffled, EmbedOptions(budget=budget))
+    assert together.dtype == np.float32
+    assert together == pytest.approx(alone[order], abs=1e-5)
 
 
 @given(dna)
@@ -49,7 +50,7 @@ def test_windows_are_averaged_by_length_and_one_window_is_one_pass(tiny_dnabert,
     fits = embed_sequences(tiny_dnabert, [sequence], EmbedOptions(window_size=len(sequence)))
     assert (fits == embed_sequences(tiny_dnabert, [sequence], EmbedOptions())).all()
     rows = embed_sequences(tiny_dnabert, [sequence, "ACGT"], EmbedOptions(window_size=40))
-    windows = _engine.split_windows(sequence, 40)
+    windows = split_windows(sequence, 40)
     parts = np.concatenate([embed_sequences(tiny_dnabert, [w], EmbedOptions()) for w in windows])
     expected = np.average(parts, axis=0, weights=[len(w) for w in windows])
     assert rows[0] == pytest.approx(expected, abs=1e-5)
@@ -72,12 +73,27 @@ def test_chunks_are_enough_for_the_workers(lengths, n_workers):
         assert len(list(iter_chunks(lengths, int, most))) >= n_workers
 
 
-def scarce(backbone, limit):
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 120))
+def test_batches_hold_each_item_once_within_the_budget(costs, budget):
+    """Costliest first, and each filled before the next begins."""
+    for padded in (True, False):
+        batches = budget_batches(costs, budget, padded=padded)
+        order = [i for batch in batches for i in batch]
+        assert sorted(order) == list(range(len(costs)))
+        assert [costs[i] for i in order] == sorted(costs, reverse=True)
+        for batch, after in zip_longest(batches, batches[1:]):
+            prices = [costs[batch[0]] if padded else costs[i] for i in batch]
+            assert len(batch) == 1 or sum(prices) <= budget
+            more = prices[0] if padded else costs[(after or [0])[0]]
+            assert after is None or sum(prices) + more > budget
+
+
+def scarce(backbone, limit, error=torch.OutOfMemoryError):
     """The same model on a device that holds only so many sequences at a time."""
 
     def embed(batch, mixing=None):
         if len(batch["lengths"]) > limit:
-            raise torch.OutOfMemoryError("too many")
+            raise error("too many")
         return type(backbone).embed(backbone, batch, mixing)
 
     poor = copy(backbone)
@@ -98,14 +114,8 @@ def test_out_of_memory_on_a_single_sequence_says_what_to_do(tiny_dnabert):
 
 
 def test_other_errors_are_not_hidden(tiny_dnabert):
-    broken = copy(tiny_dnabert)
-
-    def embed(batch, mixing=None):
-        raise RuntimeError("a bug")
-
-    broken.embed = embed
-    with pytest.raises(RuntimeError, match="a bug"):
-        embed_sequences(broken, ["ACGT"], EmbedOptions())
+    with pytest.raises(RuntimeError, match="too many"):
+        embed_sequences(scarce(tiny_dnabert, 0, RuntimeError), ["ACGT"], EmbedOptions())
 
 
 @pytest.mark.parametrize("limit", [100, 2])
@@ -116,3 +126,22 @@ def test_batches_made_ahead_do_not_matter(tiny_dnabert, reads, monkeypatch, limi
     backbone = scarce(tiny_dnabert, limit)
     ahead = embed_sequences(backbone, reads, EmbedOptions(budget=10**6))
     assert ahead == pytest.approx(rows, abs=1e-5)
+
+
+@given(st.text("ACGT", min_size=1, max_size=300), st.integers(1, 320))
+def test_windows_cover_the_sequence_evenly(sequence, window_size):
+    windows = split_windows(sequence, window_size)
+    lengths = [len(window) for window in windows]
+    assert "".join(windows) == sequence
+    assert max(lengths) <= window_size
+    assert max(lengths) - min(lengths) <= 1
+    assert len(windows) == -(-len(sequence) // window_size)
+    assert split_windows(sequence, None) == [sequence]
+
+
+def test_pooling_is_the_length_weighted_mean_and_leaves_single_windows_alone():
+    rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    pooled = pool_windows(rows, [7, 10, 5, 9], np.array([0, 1, 1, 2]), 3)
+    assert pooled.dtype == np.float32
+    assert (pooled[[0, 2]] == rows[[0, 3]]).all()
+    assert pooled[1] == pytest.approx((10 * rows[1] + 5 * rows[2]) / 15, abs=1e-6)

@@ -31,11 +31,8 @@ def write_fasta(path, sequences):
 @pytest.mark.parametrize(
     ("model", "options"),
     [
-        ("default", {}),
         ("default", {"window_size": 100}),
-        ("default", {"n_jobs": 2}),
-        ("default", {"normalize": True}),
-        ("default", {"batch_tokens": 3}),
+        ("default", {"n_jobs": 2, "normalize": True, "batch_tokens": 3}),
         ("tiny", {}),
         ("tiny", {"n_jobs": 2, "strand": "both"}),
         ("tiny", {"window_size": 90}),
@@ -78,7 +75,7 @@ def test_shards_merge_exactly(tmp_path, n_jobs):
     path = write_fasta(tmp_path / "x.fa", random_dna(300))
     embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs)
     whole = embedder.embed_file(path, tmp_path / "whole.npy")
-    parts = [tmp_path / f"part{i}.npy" for i in (1, 2, 3, 4, 5, 6)]
+    parts = [tmp_path / f"part{i}.npy" for i in range(6)]
     for i, part in enumerate(parts, 1):
         embedder.embed_file(path, part, shard=f"{i}/6")
     assert merge_shards(parts, tmp_path / "all.npy") == 300
@@ -141,33 +138,25 @@ def test_a_changed_input_is_noticed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"dtype": "int8"}, 'dtype must be "float32" or "float16"'),
-        ({"shard": "5/4"}, "shard must be I/N"),
-        ({"duplicate_ids": "maybe"}, 'duplicate_ids must be "error" or "allow"'),
-        ({"output": "x.tsv"}, r"ends in \.npy"),
-        ({"paths": []}, "At least one sequence file is required"),
+        ({"dtype": "int8"}, ValueError, 'dtype must be "float32" or "float16"'),
+        ({"shard": "5/4"}, ValueError, "shard must be I/N"),
+        ({"duplicate_ids": "maybe"}, ValueError, 'duplicate_ids must be "error" or "allow"'),
+        ({"output": "x.tsv"}, ValueError, r"ends in \.npy"),
+        ({"output": "no/x.npy"}, FileNotFoundError, "there is no folder"),
+        ({"paths": []}, ValueError, "At least one sequence file is required"),
+        ({"paths": "no.fa"}, FileNotFoundError, r"no\.fa"),
+        ({"embedder": {"strand": "left"}}, ValueError, "'strand' parameter"),
+        ({"embedder": {"fine_tuner": ContrastiveFineTuner()}}, NotFittedError, "not fitted yet"),
     ],
 )
-def test_bad_parameters(tmp_path, options, message):
+def test_bad_parameters(tmp_path, options, error, message):
     path = write_fasta(tmp_path / "x.fa", ["ACGT"])
     output = tmp_path / options.pop("output", "x.npy")
-    with pytest.raises(ValueError, match=message):
-        DNABertSEmbedder().embed_file(options.pop("paths", path), output, **options)
-    assert [p.name for p in tmp_path.iterdir()] == ["x.fa"]
-
-
-def test_missing_files_and_bad_embedders(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        DNABertSEmbedder().embed_file(tmp_path / "no.fa", tmp_path / "x.npy")
-    path = write_fasta(tmp_path / "x.fa", ["ACGT"])
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        DNABertSEmbedder().embed_file(path, tmp_path / "no" / "x.npy")
-    with pytest.raises(ValueError, match="'strand' parameter"):
-        DNABertSEmbedder(strand="left").embed_file(path, tmp_path / "x.npy")
-    with pytest.raises(NotFittedError):
-        DNABertSEmbedder(fine_tuner=ContrastiveFineTuner()).embed_file(path, tmp_path / "x.npy")
+    embedder = DNABertSEmbedder(**options.pop("embedder", {}))
+    with pytest.raises(error, match=message):
+        embedder.embed_file(options.pop("paths", path), output, **options)
     assert [p.name for p in tmp_path.iterdir()] == ["x.fa"]
 
 
@@ -176,9 +165,8 @@ def test_progress_tells_sequences_a_second(tmp_path, caplog, monkeypatch):
     bar = _files.progress
 
     def watched(**options):
-        result = bar(**options)
-        shown.append((options, result))
-        return result
+        shown.append((options, bar(**options)))
+        return shown[-1][1]
 
     monkeypatch.setattr(_files, "progress", watched)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import joblib
 import numpy as np
@@ -17,7 +18,7 @@ from dnaembed import DNABertSEmbedder
 from dnaembed.backbones import _load, load_backbone, shared_backbone
 from dnaembed.embedding import _engine
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.embedding._workers import ModelName, ModelReference, open_model
+from dnaembed.embedding._workers import ModelName, refer
 from tests.helpers.dna import random_dna
 
 
@@ -42,22 +43,6 @@ class Recording(DNABertSEmbedder):
         return super()._compute(backbone, sequences, places, options)
 
 
-class Bar:
-    """Keeps what it would show."""
-
-    def __init__(self, total):
-        self.total, self.updates = total, []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, n):
-        self.updates.append(n)
-
-
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 500)
@@ -71,28 +56,25 @@ def elsewhere(reference):
 # What is sent
 
 
-def refer(folder, backbone=None, **name):
-    return ModelReference.to(
-        backbone or shared_backbone(folder), ModelName(folder, **name), device="cpu"
-    )
+def reference_to(folder, backbone=None, **name):
+    return refer(backbone or shared_backbone(folder), ModelName(folder, **name), device="cpu")
 
 
 def test_a_pretrained_model_is_sent_by_name_and_loaded_once(tiny_dnabert_folder, monkeypatch):
     backbone = shared_backbone(tiny_dnabert_folder)
-    reference = refer(tiny_dnabert_folder)
+    reference = reference_to(tiny_dnabert_folder)
     assert len(pickle.dumps(reference)) < 2000
     monkeypatch.setattr(_load, "_shared", type(_load._shared)())  # as in a new process
-    opened = [open_model(elsewhere(reference)) for _ in range(3)]
+    opened = [elsewhere(reference).open() for _ in range(3)]
     assert opened[0] is not backbone
     assert opened[0].fingerprint() == backbone.fingerprint()
     assert opened[0] is opened[1] is opened[2]
-    assert open_model(backbone) is backbone
 
 
 def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
     tiny_dnabert.save(tmp_path / "model")
     backbone = load_backbone(tmp_path / "model")
-    reference = refer(tmp_path / "model", backbone, local_files_only=True)
+    reference = reference_to(tmp_path / "model", backbone, local_files_only=True)
     (tmp_path / "model").rename(tmp_path / "old")
     other = load_backbone(tmp_path / "old")
     other.model.embeddings.word_embeddings.weight.data[5] += 1
@@ -103,17 +85,12 @@ def test_another_model_under_the_same_name_is_refused(tiny_dnabert, tmp_path):
 
 def test_a_relative_folder_is_found_from_elsewhere(tiny_dnabert_folder, tmp_path, monkeypatch):
     folder = Path(tiny_dnabert_folder)
+    (folder.parent / "default").mkdir(exist_ok=True)  # the bundled model is meant all the same
     monkeypatch.chdir(folder.parent)
-    reference = refer(folder.name)
+    references = [reference_to(name) for name in (folder.name, "default")]
     monkeypatch.chdir(tmp_path)
-    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
-
-
-def test_a_folder_with_the_name_of_a_bundled_model_is_not_meant(tmp_path, monkeypatch):
-    (tmp_path / "default").mkdir()
-    monkeypatch.chdir(tmp_path)
-    reference = refer("default")
-    assert elsewhere(reference).open().fingerprint() == reference.fingerprint
+    for reference in references:
+        assert elsewhere(reference).open().fingerprint() == reference.fingerprint
 
 
 def test_a_fine_tuned_model_is_not_sent_and_the_error_says_what_to_do(tiny_dnabert_folder, reads):
@@ -140,17 +117,13 @@ def test_processes_give_the_rows_of_threads(tiny_dnabert_folder, small_chunks, m
     embedder = DNABertSEmbedder(model=tiny_dnabert_folder, cache=None, n_jobs=2, strand="both")
     embedder.fit(reads)
     rows = embedder.transform(reads)
-    bars = []
-
-    def progress(*, total, **kwargs):
-        bars.append(Bar(total))
-        return bars[0]
-
-    monkeypatch.setattr(_engine, "progress", progress)
+    bar = MagicMock()
+    monkeypatch.setattr(_engine, "progress", bar)
     with joblib.parallel_config(backend="loky"):
         assert (embedder.transform(reads) == rows).all()
-    assert sum(bars[0].updates) == bars[0].total == len(reads)
-    assert len(bars[0].updates) > 2
+    updates = [call.args[0] for call in bar.return_value.__enter__.return_value.update.mock_calls]
+    assert sum(updates) == bar.call_args.kwargs["total"] == len(reads)
+    assert len(updates) > 2
 
 
 def die_once(model, sequences, options, n_threads, work=_engine._embed_task):
@@ -277,16 +250,3 @@ def test_dask_goes_on_when_workers_die(client, tiny_dnabert_folder, small_chunks
         assert (embedder.transform(reads) == rows).all()
     client.wait_for_workers(2)
     assert len(set(pids.values()) - set(client.run(os.getpid).values())) == n_killed
-
-
-@pytest.mark.slow
-def test_folds_on_dask(client, tiny_dnabert_folder):
-    reads = random_dna(30)
-    y = np.arange(30) % 2
-    pipeline = make_pipeline(
-        DNABertSEmbedder(model=tiny_dnabert_folder, cache=None), LogisticRegression()
-    )
-    scores = cross_val_score(pipeline, reads, y, cv=3, error_score="raise")
-    with joblib.parallel_config(backend="dask"):
-        found = cross_val_score(pipeline, reads, y, cv=3, n_jobs=2, error_score="raise")
-    assert found == pytest.approx(scores)

@@ -18,18 +18,19 @@ import tempfile
 from pathlib import Path
 
 # Compiled by numba, which cannot read instrumented bytecode.
-_COMPILED = [
-    "dnaembed.composition._counting",
-    "dnaembed.datasets._read_errors",
-    "dnaembed.datasets._genomes",
-    "dnaembed.training._pieces",
-]
+_COMPILED = (
+    "composition._counting",
+    "datasets._read_errors",
+    "datasets._genomes",
+    "training._pieces",
+)
 
 
 def _fuzz(name, arguments):
     import atheris
 
-    with atheris.instrument_imports(include=["dnaembed"], exclude=_COMPILED):
+    compiled = [f"dnaembed.{module}" for module in _COMPILED]
+    with atheris.instrument_imports(include=["dnaembed"], exclude=compiled):
         from tests.fuzz import targets
 
     target = targets.TARGETS[name]
@@ -48,12 +49,9 @@ def _fuzz(name, arguments):
 def _keep(name, folder):
     from tests.fuzz import targets
 
-    known = set(targets.corpus(name))
-    found = [file.read_bytes() for file in sorted(Path(folder).iterdir())]
-    new = sorted(content for content in found if content not in known)
-    old = set(known) - set(targets.TARGETS[name].seeds())
-    rows = sorted(base64.b64encode(content).decode() for content in {*old, *new})
-    targets.CORPUS.mkdir(exist_ok=True)
+    found = {file.read_bytes() for file in Path(folder).iterdir()}
+    kept = (found | set(targets.corpus(name))) - set(targets.TARGETS[name].seeds())
+    rows = sorted(base64.b64encode(content).decode() for content in kept)
     file = targets.CORPUS / f"{name}.json"
     file.write_text(json.dumps(rows, indent=0) + "\n")
     print(f"{file}: {len(rows)} inputs, {file.stat().st_size} bytes")
@@ -61,18 +59,19 @@ def _keep(name, folder):
 
 def main(arguments):
     """Run what the arguments ask for."""
-    if arguments[:1] == ["--list"]:
-        from tests.fuzz import targets
+    match arguments:
+        case ["--list"]:
+            from tests.fuzz import targets
 
-        for name, target in targets.TARGETS.items():
-            print(f"{name:20} {target.run.__doc__}")
-    elif arguments[:1] == ["--keep"] and len(arguments) == 3:
-        _keep(*arguments[1:])
-    elif arguments and not arguments[0].startswith("-"):
-        _fuzz(arguments[0], arguments[1:])
-    else:
-        print(__doc__)
-        return 2
+            for name, target in targets.TARGETS.items():
+                print(f"{name:20} {target.run.__doc__}")
+        case ["--keep", name, folder]:
+            _keep(name, folder)
+        case [name, *rest] if not name.startswith("-"):
+            _fuzz(name, rest)
+        case _:
+            print(__doc__)
+            return 2
     return 0
 
 

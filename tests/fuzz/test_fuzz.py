@@ -48,19 +48,13 @@ def test_what_is_well_formed_is_read(file):
     assert list(iter_sequences(targets._Named(content))) == expected
 
 
-def test_the_targets_can_fail():
+def test_the_targets_can_fail(monkeypatch):
     """A reader that loses a record, and an error that says nothing, are found out."""
-    with pytest.raises(AssertionError), targets.explained(ValueError):
-        raise ValueError("two\nlines")
-    with pytest.raises(AssertionError), targets.explained(ValueError):
-        raise ValueError
-    with pytest.raises(AssertionError), targets.explained(ValueError, names="reads"):
-        raise ValueError("something is wrong")
+    for text in ("two\nlines", "", "the file is not named"):
+        with pytest.raises(AssertionError), targets.explained(ValueError, names="reads"):
+            raise ValueError(text)
     with pytest.raises(KeyError), targets.explained(ValueError):
         raise KeyError("not documented")
-
-
-def test_a_lost_record_is_found_out(monkeypatch):
     monkeypatch.setattr(targets, "read_sequences", lambda *_, **__: (["r1"], ["ACGTACGT"]))
     with pytest.raises(AssertionError):
         targets.readers(b"\0" + targets.FASTA)

@@ -36,7 +36,7 @@ class Block:
     def shows(self):
         """Tell whether the page says what comes out: below a statement, a command or the block."""
         commands = commands_of(self) if self.language == "console" else []
-        return bool(self.output or "# ->" in self.text or any(c.shown for c in commands))
+        return self.output or "# ->" in self.text or any(shown for _, shown in commands)
 
 
 def blocks_of_rst(path):
@@ -96,12 +96,11 @@ def run_python(block, namespace, capsys):
     for node in body:
         name = f"<{block.page}, line {block.line}>"
         promise = _RESULT.search(lines[node.end_lineno - 1])
-        if promise is None and (node is not last or not isinstance(node, ast.Expr)):
-            exec(compile(ast.Module([node], []), name, "exec"), namespace)
-            continue
         if promise is None:
-            value = eval(compile(ast.Expression(node.value), name, "eval"), namespace)
-            print("" if value is None else value)  # as an interpreter does
+            # The last statement is shown as by an interpreter.
+            mode = "single" if node is last else "exec"
+            tree = ast.Interactive([node]) if node is last else ast.Module([node], [])
+            exec(compile(tree, name, mode), namespace)
             continue
         assert isinstance(node, ast.Expr), f"{name}: '# ->' belongs to an expression"
         shown = node.value
@@ -109,8 +108,7 @@ def run_python(block, namespace, capsys):
             shown = shown.args[0]
         value = eval(compile(ast.Expression(shown), name, "eval"), namespace)
         assert agrees(value, promise[1].strip()), f"{name}: {promise[1]} promised, got {value!r}"
-    got = _WORD.findall(capsys.readouterr().out)
-    said = _WORD.findall(block.output)
+    got, said = (_WORD.findall(text) for text in (capsys.readouterr().out, block.output))
     alike = len(got) == len(said) and all(map(_alike, got, said))
     assert not said or alike, f"{block.page}, line {block.line}: shown {said}, got {got}"
 
@@ -128,84 +126,53 @@ def agrees(value, promise):
     return bool(value == said)
 
 
-@dataclass
-class Command:
-    """A line after a prompt, and the output that the page shows."""
-
-    words: list
-    shown: list
-
-
 def commands_of(block):
-    """Return the commands of a shell block."""
+    """Return the words of each command of a shell block, and the lines of output below it."""
     commands = []
     for line in block.text.replace("\\\n", " ").splitlines():
-        if block.language == "console":
-            if line.startswith("$ "):
-                commands += [Command(part, []) for part in _split(line[2:])]
-            elif line.strip():
-                commands[-1].shown.append(line.rstrip())
+        if block.language == "console" and not line.startswith("$ "):
+            if line.strip():
+                commands[-1][1].append(line.rstrip())
         elif line.strip() and not line.startswith("#"):
-            commands += [Command(part, []) for part in _split(line)]
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            while "&&" in words:
+                end = words.index("&&")
+                commands.append((words[:end], []))
+                words = words[end + 1 :]
+            commands.append((words, []))
     return commands
 
 
-def _split(line):
-    words = shlex.split(line, comments=True)
-    parts = [[]]
-    for word in words:
-        if word == "&&":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return parts
-
-
-def check_command(command, extras):
+def check_command(words, extras):
     """Check a command that is not run as far as that goes: its options, or the extras it names."""
-    words = command.words
-    if words[0] == "dnaembed":
-        _parse(words[1:])
-    elif words[:2] == ["pip", "install"]:
+    root = Path(__file__).parents[2]
+    if words[:2] == ["pip", "install"]:
         named = re.findall(r"\[([\w,-]+)\]", " ".join(words))
         unknown = {extra for group in named for extra in group.split(",")} - extras
         assert not unknown, f"no such extras: {unknown}"
-    elif words[:2] == ["python", "-m"]:
-        module = words[2].split(".")
-        assert module[0] != "dnaembed" or _exists(module), f"no module {words[2]}"
-    elif words[0] == "python":
-        assert (Path(__file__).parents[2] / words[1]).is_file(), f"no file {words[1]}"
-    elif "dnaembed" in words:  # behind torchrun -m, or at the end of a pipe
-        _parse(words[words.index("dnaembed") + 1 :])
+    elif "dnaembed" in words:  # alone, behind python -m, or at the end of a pipe
+        name, *rest = words[words.index("dnaembed") + 1 :]
+        parser().commands[name].make_context(name, rest)  # a wrong argument raises typer's error
+    elif words[0] == "python" and words[1] != "-m":
+        assert (root / words[1]).is_file(), f"no file {words[1]}"
 
 
-def _parse(words):
-    """Check the arguments of a sub-command; a wrong one raises typer's error."""
-    command = parser().commands[words[0]]
-    command.make_context(words[0], [*words[1:]])
-
-
-def _exists(module):
-    path = Path(__file__).parents[2].joinpath(*module)
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
-
-
-def run_command(command, capsys):
+def run_command(words, shown, capsys):
     """Run a command in this process; look for the lines that the page shows."""
-    if command.words[0] == "head":
-        output = Path(command.words[-1]).read_text()
+    if words[0] == "head":
+        output = Path(words[-1]).read_text()
     else:
         capsys.readouterr()
-        status = main([*command.words[1:]])
+        status = main(words[1:])
         out, err = capsys.readouterr()
-        assert status == 0, f"{shlex.join(command.words)}: {err}"
+        assert status == 0, f"{shlex.join(words)}: {err}"
         output = out + err
     lines = [line.split() for line in output.splitlines()]
-    for line in command.shown:
-        words = line.split()
+    for line in shown:
+        expected = line.split()
         assert any(
-            len(words) == len(other) and all(map(_alike, other, words)) for other in lines
-        ), f"{shlex.join(command.words)} says no {line!r}"
+            len(expected) == len(other) and all(map(_alike, other, expected)) for other in lines
+        ), f"{shlex.join(words)} says no {line!r}"
 
 
 def _alike(word, promise):
@@ -216,35 +183,26 @@ def _alike(word, promise):
         return False
 
 
-_RUN = ("dnaembed", "head")  # the rest is looked at only
-
-
 def run_page(blocks, capsys, extras):
-    """Run the blocks of a page in order, in the current folder."""
+    """Run the blocks of a page in order, in the current folder; only look at other programs."""
     # A module, with a file, as transformers 5.0 looks up the classes of models in theirs.
     module = ModuleType("page")
     module.__file__ = __file__
     sys.modules["page"] = module
     try:
-        _run_blocks(blocks, vars(module), capsys, extras)
+        for block in blocks:
+            if block.language != "python":
+                for words, shown in commands_of(block):
+                    if block.not_run is None and words[0] in ("dnaembed", "head"):
+                        run_command(words, shown, capsys)
+                    else:
+                        check_command(words, extras)
+            elif block.not_run is None:
+                run_python(block, vars(module), capsys)
+            else:
+                compile(block.text, block.page, "exec")
+    except Exception as error:
+        error.add_note(f"{block.page}, line {block.line}")
+        raise
     finally:
         del sys.modules["page"]
-
-
-def _run_blocks(blocks, namespace, capsys, extras):
-    for block in blocks:
-        try:
-            if block.language == "python":
-                if block.not_run is None:
-                    run_python(block, namespace, capsys)
-                else:
-                    compile(block.text, block.page, "exec")
-                continue
-            for command in commands_of(block):
-                if block.not_run is None and command.words[0] in _RUN:
-                    run_command(command, capsys)
-                else:
-                    check_command(command, extras)
-        except Exception as error:
-            error.add_note(f"{block.page}, line {block.line}")
-            raise

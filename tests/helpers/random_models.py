@@ -20,3 +20,9 @@ def random_dnabert(tokenizer, **config):
         torch.default_generator.manual_seed(0)
         model = DnaBertModel(config)
     return DnaBertBackbone(model.eval(), tokenizer)
+
+
+def embed(backbone, sequences, mixing=None):
+    """Embed sequences as a padded batch."""
+    with torch.inference_mode():
+        return backbone.embed(backbone.collate(backbone.featurize(sequences)), mixing)

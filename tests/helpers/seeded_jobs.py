@@ -3,7 +3,6 @@
 Run as a script, it prints the digests of all jobs for a seed as JSON.
 """
 
-import hashlib
 import json
 import sys
 import warnings
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from joblib import hash as digest
 
 from dnaembed import (
     DNABertSEmbedder,
@@ -132,11 +132,6 @@ def trained(seed, n_workers=1, backbone=None, **options):
     return weights(trainer.backbone.model), weights(trainer.head), log
 
 
-def _fine_tuned_embedder(seed):
-    embedder = DNABertSEmbedder(fine_tuner=fine_tuner(), random_state=seed, device="cpu")
-    return embedder.fit(READS, Y).transform(READS)
-
-
 def _classified(seed):
     classifier = FewShotSpeciesClassifier(
         KmerEmbedder(k=3), calibrate=True, unknown=-1, false_unknown_rate=0.2
@@ -165,7 +160,9 @@ JOBS = {
     "DNABertSEmbedder": lambda seed: DNABertSEmbedder(cache=None, device="cpu").fit_transform(
         READS
     ),
-    "DNABertSEmbedder, fine-tuned": _fine_tuned_embedder,
+    "DNABertSEmbedder, fine-tuned": lambda seed: DNABertSEmbedder(
+        fine_tuner=fine_tuner(), random_state=seed, device="cpu"
+    ).fit_transform(READS, Y),
     "FewShotSpeciesClassifier": _classified,
     "K-means": _clustered(n_clusters=3),
     "graph of few rows": _clustered(method="graph", n_neighbors=5),
@@ -175,7 +172,6 @@ JOBS = {
         .labels_
     ),
     "K-medoid": _clustered(min_similarity=0.9),
-    "HDBSCAN": _clustered(method="hdbscan"),
     "clustering_scores": lambda seed: clustering_scores(
         KmerEmbedder(k=3).fit_transform(READS), Y, n_repeats=2, first_seed=seed
     ),
@@ -183,10 +179,7 @@ JOBS = {
         KmerEmbedder(k=3).fit_transform(READS), Y, shots=[2], n_test=9, n_repeats=2, first_seed=seed
     ),
     "train_bpe_tokenizer": lambda seed: train_bpe_tokenizer(READS, vocab_size=64).to_str(),
-    "tiny transformer": lambda seed: fine_tuned(tiny_transformer(), seed),
-    "tiny transformer, recomputed": lambda seed: fine_tuned(
-        tiny_transformer(), seed, gradient_checkpointing=True, budget=200
-    ),
+    "tiny transformer, in pieces": lambda seed: fine_tuned(tiny_transformer(), seed, budget=200),
     "ReadPairs": lambda seed: _batches(
         ReadPairs(READS, Y, min_length=50, max_length=99, seed=seed)
     ),
@@ -205,28 +198,7 @@ UNSEEDED = {
     "train_bpe_tokenizer",
     "graph of few rows",
     "K-medoid",
-    "HDBSCAN",
 }
-
-
-def digest(value):
-    """Return the digest of arrays, numbers and texts, nested in any way."""
-    state = hashlib.sha256()
-    _feed(state, value)
-    return state.hexdigest()[:16]
-
-
-def _feed(state, value):
-    if isinstance(value, dict):
-        value = list(value.items())
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        state.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-    elif isinstance(value, list | tuple | np.ndarray):
-        state.update(f"[{len(value)}".encode())
-        for item in value:
-            _feed(state, item)
-    else:
-        state.update(repr(value).encode() + b";")
 
 
 if __name__ == "__main__":

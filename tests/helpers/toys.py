@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from bisect import bisect_left
 
 import numpy as np
 import torch
@@ -106,10 +107,10 @@ class ToySource:
         return PairBatch(view1, view2, labels if self.labelled else None)
 
     def _read(self, rng, label):
-        cumulative = self.chains[label].cumsum(1)
+        cumulative = self.chains[label].cumsum(1).tolist()
         letters, state = [], 0
-        for u in rng.random(rng.integers(*self.length)):
-            state = min(3, int(np.searchsorted(cumulative[state], u)))
+        for u in rng.random(rng.integers(*self.length)).tolist():
+            state = min(3, bisect_left(cumulative[state], u))
             letters.append("ACGT"[state])
         return "".join(letters)
 
@@ -138,7 +139,7 @@ def make_trainer(
 
 def gradients(trainer, step):
     """Return the output of a step and the gradients of all weights."""
-    trainer._training_mode()
+    trainer._both.train()
     output = trainer._compute.gradients(trainer._prepare(step), step)
     return output, [p.grad.clone() for p in trainer._weights]
 

@@ -11,26 +11,21 @@ def read(text):
     return read_abundance(io.BytesIO(text.encode()))
 
 
-def test_table_and_its_order(tmp_path):
-    path = tmp_path / "coverage.tsv.gz"
-    path.write_bytes(
-        gzip.compress(b"contig\tgut\tskin\r\n c1 \t1\t2.5\r\n\r\nc2\t0\t1e3\r\n", mtime=0)
-    )
-    table = read_abundance(path)
+def test_table_and_its_order():
+    text = b"contig\tgut\tskin\r\n c1 \t1\t2.5\r\n\r\nc2\t0\t1e3\r\n"
+    table = read_abundance(io.BytesIO(gzip.compress(text, mtime=0)))
     assert list(table) == ["c1", "c2"]
     np.testing.assert_array_equal(abundance_of(["c2", "c1"], table), [[0, 1000], [1, 2.5]])
-
-
-def test_jgi_table():
-    header = "contigName\tcontigLen\ttotalAvgDepth\ta.bam\ta.bam-var\tb.bam\tb.bam-var"
-    table = read(f"{header}\nc1 flag=1\t5000\t7\t3\t0.1\t4\t0.2\n")
-    assert table["c1"].tolist() == [3, 4]
-    assert table.samples == ["a.bam", "b.bam"]
 
 
 @pytest.mark.parametrize(
     ("text", "samples"),
     [
+        (
+            "contigName\tcontigLen\ttotalAvgDepth\ta.bam\ta.bam-var\tb.bam\tb.bam-var\n"
+            "c1 flag=1\t5000\t9\t7\t0.1\t4\t0.2\n",
+            ["a.bam", "b.bam"],
+        ),
         ("#ID\tAvg_fold\tLength\tRef_GC\tCovered_percent\nc1\t7\t2000\t0.5\t99\n", ["depth"]),
         (
             "#rname\tstartpos\tendpos\tnumreads\tcovbases\tcoverage\tmeandepth\tmeanbaseq\t"
@@ -44,7 +39,7 @@ def test_jgi_table():
         ("c1\t7\nc2\t8\n", ["depth"]),  # strobealign --aemb
         ("contig\tcoverage\nc1\t7\n", ["coverage"]),
     ],
-    ids=["pileup", "samtools", "coverm", "trimmed", "mosdepth", "flye", "aemb", "plain"],
+    ids=["jgi", "pileup", "samtools", "coverm", "trimmed", "mosdepth", "flye", "aemb", "plain"],
 )
 def test_tables_of_tools(tmp_path, text, samples):
     path = tmp_path / "depth.txt"
@@ -52,15 +47,6 @@ def test_tables_of_tools(tmp_path, text, samples):
     table = read_abundance(path)
     assert table.samples == samples
     assert table["c1"][0] == 7
-
-
-@pytest.mark.parametrize(
-    "header", ["#Name\tLength\tCoverage\tFPKM", "contig\ta\tgc", "Contig\ta.bam Length\ta.bam TPM"]
-)
-def test_columns_that_are_no_coverage_are_never_samples(header):
-    n = header.count("\t")
-    with pytest.raises(SequenceFileError, match="line 1: not all columns are mean coverages"):
-        read(header + "\nc1" + "\t1" * n + "\n")
 
 
 def test_several_tables_are_joined_by_name(tmp_path):
@@ -81,13 +67,8 @@ def test_depth_of_bam(tmp_path):
     pysam = pytest.importorskip("pysam")
     header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": "c1", "LN": 100}, {"SN": "c2", "LN": 50}]}
     with pysam.AlignmentFile(tmp_path / "gut.bam", "wb", header=header) as file:
-        for flag, contig, length in (
-            (0, 0, 40),
-            (16, 0, 60),
-            (4, -1, 30),
-            (256, 1, 30),
-            (1024, 1, 9),
-        ):
+        reads = [(0, 0, 40), (16, 0, 60), (4, -1, 30), (256, 1, 30), (1024, 1, 9)]
+        for flag, contig, length in reads:
             read = pysam.AlignedSegment(file.header)
             read.query_name, read.flag, read.reference_id = "r", flag, contig
             read.query_sequence = "A" * length
@@ -103,15 +84,13 @@ def test_depth_of_bam(tmp_path):
     ("text", "message"),
     [
         ("", "line 1: expected a header with an identifier and one column per sample"),
-        ("contig\n", "expected a header with an identifier and one column"),
         ("contig\ta\n", "holds no contig"),
-        ("c1\t1\t2\nc2\t1\t2\n", "line 1: expected a header that names the samples"),
-        ("contig\ta\nc1\t1\t2\n", "line 2: expected 2 columns as in the header, got 3"),
-        ("contig\ta\nc1\t1\nc1\t2\n", "line 3: identifier 'c1' comes twice"),
+        ("#Name\tLength\tCoverage\tFPKM\n", "line 1: not all columns are mean coverages"),
+        ("contig\ta\tgc\n", "line 1: not all columns are mean coverages"),
+        ("Contig\ta.bam Length\ta.bam TPM\n", "line 1: not all columns are mean coverages"),
+        ("contig\ta\nc1\t1\nc1\t2\n", "line 3: identifier 'c1' is there twice"),
         ("contig\ta\n\t1\n", "line 2: the identifier is empty"),
-        ("contig\ta\nc1\t-1\n", "line 2, column 'a': expected a number of at least 0, got '-1'"),
         ("contig\ta\nc1\tnan\n", "line 2, column 'a': expected a number of at least 0, got 'nan'"),
-        ("contig\ta\nc1\tinf\n", "expected a number of at least 0, got 'inf'"),
         ("contig\ta\nc1\t\n", "expected a number of at least 0, got ''"),
     ],
 )

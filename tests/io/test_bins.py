@@ -89,7 +89,7 @@ def test_two_assemblies_with_the_same_names(tmp_path):
     contigs = read_contigs([one, two], prefix=True)
     assert contigs.ids == ["one:k1", "two:k1"]
     assert contigs.headers == ["one:k1 flag=1", "two:k1 flag=1"]
-    with pytest.raises(SequenceFileError, match="have a name twice: rename one of the files"):
+    with pytest.raises(SequenceFileError, match="Two contigs have the same identifier 'two:k1'"):
         read_contigs([two, three], prefix=True)
 
 
@@ -127,44 +127,41 @@ def test_circular_contigs_of_a_list_and_of_flye(tmp_path):
         circular_contigs(contigs, path)
 
 
-def test_gc_of_unknown_bases_is_nan(tmp_path):
-    write_bins(tmp_path / "bins", ["a"], ["NNN"], [0])
-    assert (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[1].split("\t")[5] == "nan"
+def test_nothing_binned_and_nothing_known(tmp_path):
+    write_bins(tmp_path / "a", IDS, SEQUENCES, np.full(4, -1))
+    assert not list((tmp_path / "a").glob("bin_*"))
+    assert read_sequences(tmp_path / "a" / "unbinned.fasta") == (IDS, SEQUENCES)
+    write_bins(tmp_path / "b", ["a"], ["NNN"], [0])
+    assert (tmp_path / "b" / "bins.tsv").read_text().splitlines()[1].split("\t")[5] == "nan"
 
 
-def test_nothing_binned(tmp_path):
-    write_bins(tmp_path / "bins", IDS, SEQUENCES, np.full(4, -1))
-    assert not list((tmp_path / "bins").glob("bin_*"))
-    assert read_sequences(tmp_path / "bins" / "unbinned.fasta") == (IDS, SEQUENCES)
-
-
-def test_refuses_folders_with_files(tmp_path):
+@pytest.mark.parametrize("foreign", ["thesis.tex", "bin_0.fasta/thesis.tex"])
+def test_refuses_folders_with_files(tmp_path, foreign):
     folder = tmp_path / "bins"
     folder.mkdir()
     write_bins(folder, IDS, SEQUENCES, [0, 0, 1, 1])
     with pytest.raises(FileExistsError, match="holds bins already"):
-        write_bins(folder, IDS, SEQUENCES, [0, 0, 0, 0])
-    write_bins(folder, IDS, SEQUENCES, [0, 0, 0, 0], overwrite=True)
-    assert not (folder / "bin_1.fasta").exists()
-    (folder / "thesis.tex").write_text("years of work")
-    with pytest.raises(FileExistsError, match=r"other files than bins \(thesis.tex"):
-        write_bins(folder, IDS, SEQUENCES, [0, 0, 0, 0], overwrite=True)
-    assert (folder / "thesis.tex").read_text() == "years of work"
+        write_bins(folder, IDS, SEQUENCES, [1, 1, 1, 1])
+    write_bins(folder, IDS, SEQUENCES, [1, 1, 1, 1], overwrite=True)
+    assert not (folder / "bin_0.fasta").exists()
+    (folder / foreign).parent.mkdir(exist_ok=True)
+    (folder / foreign).write_text("years of work")
+    with pytest.raises(FileExistsError, match=f"other files than bins .{foreign.split('/')[0]}"):
+        write_bins(folder, IDS, SEQUENCES, [1, 1, 1, 1], overwrite=True)
+    assert (folder / foreign).read_text() == "years of work"
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
-    [([0, 1], "one identifier, sequence and label"), ([0.5] * 4, "must be integers")],
+    ("ids", "labels", "message"),
+    [
+        (IDS, [0, 1], "one identifier, sequence and label"),
+        (IDS, [0.5] * 4, "must be integers"),
+        (["a\tb", "b", "c", "d"], [0] * 4, "without control characters"),
+    ],
 )
-def test_bad_labels(tmp_path, labels, message):
+def test_bad_input_leaves_nothing(tmp_path, ids, labels, message):
     with pytest.raises(ValueError, match=message):
-        write_bins(tmp_path / "bins", IDS, SEQUENCES, labels)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_failure_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="tab"):
-        write_bins(tmp_path / "bins", ["a\tb"], ["ACGT"], [0])
+        write_bins(tmp_path / "bins", ids, SEQUENCES, labels)
     assert list(tmp_path.iterdir()) == []
 
 

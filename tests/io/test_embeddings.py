@@ -4,6 +4,7 @@ import io
 import sys
 
 import numpy as np
+import pandas as pd
 import pyarrow
 import pytest
 from hypothesis import given
@@ -14,10 +15,6 @@ from pyarrow import parquet
 from dnaembed.io import SequenceFileError, open_embeddings, read_embeddings, write_embeddings
 
 SUFFIXES = [".npy", ".tsv", ".parquet"]
-
-
-def ids_for(n):
-    return [f"read_{i}" for i in range(n)]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -31,7 +28,7 @@ def ids_for(n):
 )
 def test_round_trip_in_pieces(tmp_path_factory, suffix, embeddings, cut):
     path = tmp_path_factory.mktemp("x") / f"reads{suffix}"
-    ids = ids_for(len(embeddings))
+    ids = [f"read_{i}" for i in range(len(embeddings))]
     with open_embeddings(path) as writer:
         for piece in (slice(0, cut), slice(cut, None)):
             writer.write(ids[piece], embeddings[piece])
@@ -42,24 +39,23 @@ def test_round_trip_in_pieces(tmp_path_factory, suffix, embeddings, cut):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
-def test_npy_keeps_the_type(tmp_path, dtype):
-    write_embeddings(tmp_path / "x.npy", ["a"], np.array([[0.1, 1 / 3]], dtype))
-    assert np.load(tmp_path / "x.npy").dtype == dtype
-    assert (tmp_path / "x.ids.txt").read_text() == "a\n"
-
-
-def test_npy_header_grows(tmp_path):
+def test_npy_keeps_the_type_and_its_header_grows(tmp_path, dtype):
     with open_embeddings(tmp_path / "x.npy") as writer:
         for i in range(1234):
-            writer.write([str(i)], np.full((1, 3), i, np.float32))
+            writer.write([str(i)], np.full((1, 3), i, dtype))
     loaded = np.load(tmp_path / "x.npy", mmap_mode="r")
-    assert loaded.shape == (1234, 3)
+    assert (loaded.shape, loaded.dtype) == ((1234, 3), dtype)
     np.testing.assert_array_equal(loaded[:, 1], np.arange(1234))
+    assert (tmp_path / "x.ids.txt").read_text().startswith("0\n1\n")
 
 
-def test_tsv_has_names(tmp_path):
+def test_tables_have_names(tmp_path):
     write_embeddings(tmp_path / "x.tsv", ["a"], np.array([[0.1, 2]], np.float32))
     assert (tmp_path / "x.tsv").read_text() == "id\tembedding_0\tembedding_1\na\t0.1\t2.0\n"
+    write_embeddings(tmp_path / "x.parquet", ["a"], np.array([[0.5, 2]], np.float32))
+    frame = pd.read_parquet(tmp_path / "x.parquet")
+    assert frame.columns.tolist() == ["id", "embedding_0", "embedding_1"]
+    assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -74,46 +70,33 @@ def test_failure_leaves_nothing_new(tmp_path, suffix, error):
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_nothing_written_is_an_error(tmp_path, suffix):
-    with (
-        pytest.raises(ValueError, match="No embedding was written"),
-        open_embeddings(tmp_path / f"x{suffix}"),
-    ):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
-    ("ids", "embeddings", "message"),
+    ("pieces", "message"),
     [
-        (["a"], np.zeros((2, 2)), "one row per identifier"),
-        (["a", "b"], np.zeros(2), "one row per identifier"),
-        (["a\tb"], np.zeros((1, 2)), "Not an identifier"),
-        ([""], np.zeros((1, 2)), "Not an identifier"),
+        ([], "No embedding was written"),
+        ([(["a"], np.zeros((2, 2)))], "one row per identifier"),
+        ([(["a", "b"], np.zeros(2))], "one row per identifier"),
+        ([(["a\tb"], np.zeros((1, 2)))], "without control characters"),
+        ([(["\x1b"], np.zeros((1, 2)))], "without control characters"),
+        ([([""], np.zeros((1, 2)))], "An identifier is empty"),
+        ([(["a"], np.zeros((1, n))) for n in (2, 3)], "Expected 2 columns as before, got 3"),
     ],
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_bad_pieces(tmp_path, ids, embeddings, message, suffix):
-    with pytest.raises(ValueError, match=message):
-        write_embeddings(tmp_path / f"x{suffix}", ids, embeddings)
+def test_bad_pieces(tmp_path, pieces, message, suffix):
+    with (  # noqa: PT012
+        pytest.raises(ValueError, match=message),
+        open_embeddings(tmp_path / f"x{suffix}") as writer,
+    ):
+        for piece in pieces:
+            writer.write(*piece)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_columns_stay_the_same(tmp_path):
-    with (  # noqa: PT012
-        pytest.raises(ValueError, match="Expected 2 columns as before, got 3"),
-        open_embeddings(tmp_path / "x.npy") as writer,
-    ):
-        writer.write(["a"], np.zeros((1, 2)))
-        writer.write(["b"], np.zeros((1, 3)))
-
-
 def test_unknown_suffix(tmp_path):
-    with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
-        write_embeddings(tmp_path / "x.csv", ["a"], np.zeros((1, 2)))
-    with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
-        read_embeddings(tmp_path / "x.csv")
+    for call in (read_embeddings, lambda path: write_embeddings(path, ["a"], np.zeros((1, 2)))):
+        with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
+            call(tmp_path / "x.csv")
 
 
 def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):
@@ -138,6 +121,7 @@ NO_NUMBER = "a value is missing or no floating-point number"
         ("x.tsv", b"", "holds no embedding"),
         ("x.tsv", b"id\tx\n", "holds no embedding"),
         ("x.tsv", b"id\tx\n\t1\n", "line 2: the identifier is empty"),
+        ("x.ids.txt", b"a\x1b\nb\n", "without control characters"),
         ("x.ids.txt", b"a\n", r"1 identifiers do not fit .*\(2, 2\)"),
         ("x.ids.txt", b"a\n\xff\n", r"x\.ids\.txt: not UTF-8 text"),
         ("x.ids.txt", b"a\n\n", r"x\.ids\.txt, line 2: the identifier is empty"),
@@ -161,15 +145,6 @@ def test_damaged_files(tmp_path, name, content, message):
         read_embeddings(path)
 
 
-def test_parquet_opens_in_pandas(tmp_path):
-    import pandas
-
-    write_embeddings(tmp_path / "x.parquet", ["a"], np.array([[0.5, 2]], np.float32))
-    frame = pandas.read_parquet(tmp_path / "x.parquet")
-    assert frame.columns.tolist() == ["id", "embedding_0", "embedding_1"]
-    assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]
-
-
 def test_parquet_cut_anywhere(tmp_path):
     path = tmp_path / "x.parquet"
     write_embeddings(path, ["a", "b"], np.eye(2, dtype=np.float32))
@@ -178,6 +153,3 @@ def test_parquet_cut_anywhere(tmp_path):
         path.write_bytes(whole[:end])
         with pytest.raises(SequenceFileError, match=r"x\.parquet is not a \.parquet file"):
             read_embeddings(path)
-    path.unlink()
-    with pytest.raises(FileNotFoundError):
-        read_embeddings(path)

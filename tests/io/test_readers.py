@@ -5,6 +5,7 @@ import gzip
 import io
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 from xopen import xopen
@@ -23,7 +24,7 @@ def write(folder, content, name="reads.fa"):
 
 
 def compress(data, form, path):
-    with xopen(path, "wb", threads=0, format=form) as file:
+    with xopen(path, "wb", threads=0, format=form) if form else path.open("wb") as file:
         file.write(data)
     return path
 
@@ -46,11 +47,7 @@ def bgzip(data, *, end=True):
 @pytest.mark.parametrize("form", [None, "gz", "bz2", "xz", "zst"])
 @pytest.mark.parametrize("name", ["reads.fa", "reads.fastq", "reads", "reads.gz", "reads.zst"])
 def test_formats_are_recognised_by_content(tmp_path, content, form, name):
-    path = tmp_path / name
-    if form is None:
-        path.write_bytes(content)
-    else:
-        compress(content, form, path)
+    path = compress(content, form, tmp_path / name)
     assert read_sequences(path) == EXPECTED
     assert list(iter_sequences(str(path))) == list(zip(*EXPECTED, strict=True))
 
@@ -58,21 +55,12 @@ def test_formats_are_recognised_by_content(tmp_path, content, form, name):
 @pytest.mark.parametrize(
     ("content", "sequence"),
     [
-        (b">r\nacgt\nNnAa\n", "ACGTNNAA"),
-        (b">r\nACGU\nu\n", "ACGTT"),
-        (b">r\nRYSWKMBDHVNryswkmbdhvn\n", "N" * 22),
-        (b">r\n--AC-G..T\n", "ACGT"),
-        (b">r\r\nAC\r\nGT\r\n", "ACGT"),
         (b">r\rAC\rGT\r", "ACGT"),
         (b"@r\r\nACGT\r\n+\r\nIIII\r\n", "ACGT"),
-        (b"\xef\xbb\xbf>r\nACGT\n", "ACGT"),
         (b"\xef\xbb\xbf@r\nACGT\n+\nIIII\n", "ACGT"),
         (b"\n\n  \n>r\nAC\n\nGT\n\n", "ACGT"),
-        (b"\n@r\nACGT\n+\nIIII\n", "ACGT"),
         (b"# comment\n>r\nAC\n# comment\nGT", "ACGT"),
-        (b">r\nACGT", "ACGT"),
         (b"@r\nACGT\n+\nIIII", "ACGT"),
-        (b">r caf\xc3\xa9 \xff\xfe latin \xe9\nACGT\n", "ACGT"),
         (b"@r caf\xc3\xa9\nACGT\n+\nIIII\n", "ACGT"),
         (b">r\twith tab\nACGT\n", "ACGT"),
         (b"> r\nACGT\n", "ACGT"),
@@ -92,18 +80,10 @@ def test_accepted(tmp_path, content, sequence):
 
 REFUSED = {
     "stop codon": (b">a\nAC\n>b\nACG*\n", r"record 'b' \(number 2\): '\*' at position 4 .*protein"),
-    "digit": (b">a\nAC1\n", r"'1' at position 3"),
     "inner space": (b">a\nAC GT\n", r"' ' at position 3"),
-    "empty last record": (b">a\nAC\n>b\n", r"record 'b' \(number 2\) is empty"),
     "empty fastq record": (b"@a\n\n+\n\n", r"record 'a' \(number 1\) is empty"),
-    "only gaps": (b">a\n--..\n", r"record 'a' \(number 1\) is empty"),
-    "only comments": (b"# nothing\n", r"holds no sequence"),
-    "bases without header": (b"ACGT\nACGT\n", r"neither FASTA nor FASTQ: it starts with 'ACGT'"),
-    "genbank": (b"LOCUS       NC_1\n", r"neither FASTA nor FASTQ"),
-    "compress": (b"\x1f\x9d\x90", r"is a \.Z file"),
     "tar": (b"a.fa".ljust(257, b"\0") + b"ustar", r"is a tar archive"),
     "tar.gz": (gzip.compress(b"a.fa".ljust(257, b"\0") + b"ustar", mtime=0), r"is a tar archive"),
-    "blank line within": (FASTQ + b"\n" + FASTQ, r"line 9: not valid FASTQ after 2 good"),
     "quality missing": (b"@a\n\n+\n", r"not valid FASTQ after 0 good records: Premature"),
     "neither name nor base": (b">a\nAC\n>\n\n", r"record number 2 is empty.*skip_empty"),
     "text after comment": (b"# x\nhello\n", r"line 2: not valid FASTA"),
@@ -118,11 +98,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(tmp_path, case, form):
     content, message = REFUSED[case]
-    path = tmp_path / "reads.fa"
-    if form is None or content.startswith(b"\x1f\x8b"):
-        path.write_bytes(content)
-    else:
-        compress(content, form, path)
+    form = None if content.startswith(b"\x1f\x8b") else form
+    path = compress(content, form, tmp_path / "reads.fa")
     with pytest.raises(SequenceFileError, match=message) as caught:
         read_sequences(path)
     assert str(path) in str(caught.value)
@@ -167,16 +144,12 @@ def test_skip_empty_counts_what_it_skips(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="dnaembed"):
         assert read_sequences(path, skip_empty=True) == (["a", "d"], ["AC", "G"])
     assert "skipped 4 of 6 records" in caplog.text
-
-
-def test_nothing_left_after_skipping(tmp_path):
-    with pytest.raises(SequenceFileError, match="no sequence: all 2 records are without a base"):
-        read_sequences(write(tmp_path, b">a\n>b\n"), skip_empty=True)
-
-
-def test_skip_empty_is_only_for_empty_records(tmp_path):
-    with pytest.raises(SequenceFileError, match=r"'\*' at position 1"):
-        read_sequences(write(tmp_path, b">a\n*\n"), skip_empty=True)
+    for content, message in (
+        (b">a\n>b\n", "no sequence: all 2 records are without a base"),
+        (b">a\n*\n", r"'\*' at position 1"),
+    ):
+        with pytest.raises(SequenceFileError, match=message):
+            read_sequences(write(tmp_path, content), skip_empty=True)
 
 
 def test_duplicates_across_files_and_allowed(tmp_path):
@@ -193,65 +166,18 @@ def test_duplicates_across_files_and_allowed(tmp_path):
 def test_duplicate_far_away_is_found_before_the_end(tmp_path):
     lines = [b">r%d\nA\n" % i for i in range(70_000)]
     lines[60_000] = b">r17\nA\n"
-    seen = 0
-    with pytest.raises(SequenceFileError, match=r"number 18 and record number 60001 .*'r17'"):  # noqa: PT012
-        for _ in iter_sequences(write(tmp_path, b"".join(lines))):
-            seen += 1
-    assert seen < 70_000
-
-
-def test_duplicate_in_a_stream_gives_the_numbers():
-    with pytest.raises(
-        SequenceFileError, match=r"input stream, record number 1 and record number 2"
-    ):
-        read_sequences(io.BytesIO(b">a\nA\n>a\nA\n"))
+    seen = []
+    with pytest.raises(SequenceFileError, match=r"number 18 and record number 60001 .*'r17'"):
+        seen.extend(iter_sequences(write(tmp_path, b"".join(lines))))
+    assert len(seen) < 70_000
 
 
 def test_equal_digests_of_different_ids_are_no_duplicates(tmp_path, monkeypatch):
-    from dnaembed.io import _readers
+    def same(*_, **__):
+        return SimpleNamespace(digest=lambda: b"12345678")
 
-    class Same:
-        def __init__(self, *_, **__):
-            pass
-
-        def digest(self):
-            return b"12345678"
-
-    monkeypatch.setattr(_readers, "blake2b", Same)
+    monkeypatch.setattr("dnaembed.io._readers.blake2b", same)
     assert read_sequences(write(tmp_path, FASTA)) == EXPECTED
-
-
-@pytest.mark.parametrize("content", [FASTA, gzip.compress(FASTA, mtime=0), bz2.compress(FASTQ)])
-def test_standard_input(monkeypatch, content):
-    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
-    monkeypatch.setattr(sys, "stdin", stdin)
-    assert read_sequences("-") == EXPECTED
-    assert not stdin.closed
-
-
-def test_error_in_standard_input_is_named(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"text"))))
-    with pytest.raises(SequenceFileError, match="standard input is neither"):
-        read_sequences("-")
-
-
-def test_binary_file_stays_open(tmp_path):
-    with write(tmp_path, gzip.compress(FASTA)).open("rb") as file:
-        assert read_sequences(file) == EXPECTED
-        assert not file.closed
-
-
-def test_iterator_reads_no_further_than_asked(tmp_path):
-    path = write(tmp_path, b">a\nACGT\n>b\n***\n")
-    records = iter_sequences(path)
-    assert next(records) == ("a", "ACGT")
-    records.close()
-
-
-def test_messages_do_not_speak_to_a_terminal():
-    with pytest.raises(SequenceFileError, match=r"line 2.*\\x1b\[2J") as caught:
-        read_sequences(io.BytesIO(b"# x\nab\x1b[2Jcd\x07\n"))
-    assert str(caught.value).isprintable()
 
 
 def test_the_pair_that_is_complete_first_is_named(tmp_path):
@@ -261,3 +187,33 @@ def test_the_pair_that_is_complete_first_is_named(tmp_path):
         lines = [b">%s\nA\n" % name for name in (a, b, c, b, d, a, c, d)]
         with pytest.raises(SequenceFileError, match="record number 2 and record number 4 "):
             read_sequences(write(tmp_path, b"".join(lines)))
+
+
+@pytest.mark.parametrize("content", [FASTA, gzip.compress(FASTA, mtime=0), bz2.compress(FASTQ)])
+def test_streams_are_read_and_stay_open(monkeypatch, tmp_path, content):
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert read_sequences("-") == EXPECTED
+    assert not stdin.closed
+    with write(tmp_path, content).open("rb") as file:
+        assert read_sequences(file) == EXPECTED
+        assert not file.closed
+
+
+def test_errors_in_streams_are_named_and_do_not_speak_to_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"text"))))
+    with pytest.raises(SequenceFileError, match="standard input is neither"):
+        read_sequences("-")
+    with pytest.raises(
+        SequenceFileError, match="input stream, record number 1 and record number 2"
+    ):
+        read_sequences(io.BytesIO(b">a\nA\n>a\nA\n"))
+    with pytest.raises(SequenceFileError, match=r"line 2.*\\x1b\[2J") as caught:
+        read_sequences(io.BytesIO(b"# x\nab\x1b[2Jcd\x07\n"))
+    assert str(caught.value).isprintable()
+
+
+def test_iterator_reads_no_further_than_asked(tmp_path):
+    records = iter_sequences(write(tmp_path, b">a\nACGT\n>b\n***\n"))
+    assert next(records) == ("a", "ACGT")
+    records.close()

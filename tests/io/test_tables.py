@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.cli import main
-from dnaembed.io import SequenceFileError, labels_of, read_labels, write_labels
+from dnaembed.io import (
+    SequenceFileError,
+    labels_of,
+    read_abundance,
+    read_labels,
+    write_labels,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,21 +42,14 @@ def test_read_labels(tmp_path, content):
     assert read_labels(path) == {"r1": "E. coli", "r2": "V. cholerae"}
 
 
-def test_header_can_be_forced():
-    assert read_labels(io.BytesIO(b"x\ty\nr1\ta\n"), header=True) == {"r1": "a"}
-    assert read_labels(io.BytesIO(b"id\ty\nr1\ta\n"), header=False) == {"id": "y", "r1": "a"}
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"@@SEQUENCEID\tBINID\nr1\ta\tb\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
-        (b"r1\ta\nr2\n", r"line 2: expected 2 columns .*got 1"),
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
-        (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"lines 2 and 4: identifier 'r1' is there twice"),
-        (b"", r"holds no label"),
+        (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"line 4: identifier 'r1' is there twice"),
         ("r1\ta\n".encode("utf-16"), r"line 1: not UTF-8"),
         (gzip.compress(b"r1\ta\nr2\tb\n", mtime=0)[:-9], r"truncated"),
     ],
@@ -81,17 +80,31 @@ text = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_
 def test_labels_round_trip(tmp_path_factory, labels):
     path = tmp_path_factory.mktemp("labels") / "labels.tsv"
     write_labels(path, list(labels), list(labels.values()))
-    assert read_labels(path, header=True) == labels
+    assert read_labels(path) == labels
 
 
-def test_write_labels_checks_lengths_and_fields(tmp_path):
+def test_what_cannot_stand_in_a_table(tmp_path, capsys):
     path = tmp_path / "labels.tsv"
     with pytest.raises(ValueError, match="got 1 for 2"):
         write_labels(path, ["a", "b"], np.array([1]))
-    for bad in ("a\tb", "a\nb", "a\rb"):
-        with pytest.raises(ValueError, match="without tab and line break"):
+    argv = ["classify", "--train", "no.fa", "--labels", "no", "no.fa", "-o", str(path)]
+    for bad in ("a\tb", "a\nb", "a\rb", "\x1b[2J", "\x9b2J", "\x7f", "\udcff"):
+        with pytest.raises(ValueError, match="without control characters"):
             write_labels(path, ["r1", bad], [1, 2])
+        assert main([*argv, "--unknown", bad]) == 1  # before the work
+        assert "without control characters" in capsys.readouterr().err
+        if bad.isascii() and bad[0] != "a":
+            for read, row in ((read_labels, f"r1\t{bad}"), (read_abundance, f"{bad}\t1")):
+                with pytest.raises(SequenceFileError, match=r"line 2: control character '\\x"):
+                    read(io.BytesIO(f"id\tx\n{row}\n".encode()))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("read", [read_labels, read_abundance])
+@pytest.mark.parametrize("line", [b"\n", b" \t \n", b"#\n"])
+def test_tables_of_empty_lines_end_soon(read, line):
+    with pytest.raises(SequenceFileError, match=r"line \d+: .*\?|line 1: expected a header"):
+        read(io.BytesIO(gzip.compress(line * 1_100_000, 1, mtime=0)))
 
 
 @pytest.mark.parametrize("key", ["r1", "r1 flag=1 len=3", ">r1", "> r1 x", "@r1"])
@@ -99,10 +112,3 @@ def test_whole_headers_stand_for_their_first_word(key):
     assert labels_of(["r2", "r1"], {key: "a", "r2": "b"}) == ["b", "a"]
     with pytest.raises(SequenceFileError, match="no label for 1 of 1"):
         labels_of(["r1"], {"r1 a": "a", "r1 b": "b"})
-
-
-def test_labels_that_cannot_be_written_are_refused_before_the_work(tmp_path, capsys):
-    for name in ("a\tb", "a\n", "\udcff"):
-        argv = ["classify", "--train", "no.fa", "--labels", "no", "no.fa", "-o", f"{tmp_path}/x"]
-        assert main([*argv, "--unknown", name]) == 1
-        assert "text without tab and line break" in capsys.readouterr().err

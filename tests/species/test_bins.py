@@ -47,9 +47,8 @@ def test_rows_of_short_contigs_are_not_looked_at():
 def test_with_coverage_bins_take_in_short_contigs():
     rng = np.random.default_rng(0)
     rows = np.repeat(np.eye(2, 8), 20, axis=0) + rng.normal(0, 0.05, (40, 8))
-    coverage = np.repeat([[5.0, 80.0], [60.0, 1.0]], 20, axis=0) * np.exp(
-        rng.normal(0, 0.1, (40, 2))
-    )
+    coverage = np.repeat([[5.0, 80.0], [60.0, 1.0]], 20, axis=0)
+    coverage *= np.exp(rng.normal(0, 0.1, (40, 2)))
     contigs = ["A" * 2500] * 40
     for i, length in ((3, 1200), (30, 1000), (35, 999)):
         contigs[i] = "A" * length
@@ -65,12 +64,6 @@ def test_bins_of_embeddings_take_sequences():
     rows = KmerEmbedder(k=1).fit_transform(CONTIGS)
     bins = bin_contigs(CONTIGS, clusterer, embeddings=rows, min_length=300)
     np.testing.assert_array_equal(bin_contigs(CONTIGS, clusterer, min_length=300), bins)
-
-
-def test_by_default_bins_are_those_of_the_graph():
-    rows = np.repeat(np.eye(2, 8), 15, axis=0)
-    bins = bin_contigs(["A" * 2500] * 29 + ["A" * 2499], embeddings=rows)
-    assert bins.tolist() == [0] * 15 + [1] * 14 + [-1]
 
 
 def test_what_is_expected_of_contigs():

@@ -1,13 +1,15 @@
-"""The mixin on a toy estimator; what users see of it is in test_few_shot and test_clusterer."""
+"""The mixin of classifier and clusterer, on a toy estimator."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from dnaembed import DNABertSEmbedder, KmerEmbedder
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, SpeciesClusterer
 from dnaembed.species._inputs import SequencesOrEmbeddingsMixin, holds_sequences
 
 READS = ["ACGT", "GGNA", "TTTT"]
@@ -38,45 +40,16 @@ class Lengths(TransformerMixin, BaseEstimator):
         return np.array([[len(s)] for s in X]).astype(self.dtype)
 
 
-class OnlyFitAndTransform(BaseEstimator):
-    """As `Lengths`, without fit_transform."""
-
-    def fit(self, X, y=None):
-        self.seen_ = list(X), y
-        return self
-
-    def transform(self, X):
-        return np.array([[len(s)] for s in X], dtype=float)
+COLUMN = np.array([[None], ["ACGT"]], dtype=object)
+STRINGS = ["ACGT", b"ACGT", ["ACGT"], [None, "ACGT"], [["ACGT"], ["AC"]], np.array([b"ACGT"])]
+NUMBERS = [[], [1.0, 2.0], [[1.0], [2.0]], np.eye(2), np.eye(2).astype(object), None, 3]
 
 
-class OwnFitTransform(Lengths):
-    def fit_transform(self, X, y=None):
-        return -self.fit(X, y).transform(X)
-
-
-@pytest.mark.parametrize(
-    ("X", "expected"),
-    [
-        ("ACGT", True),
-        (b"ACGT", True),
-        (["ACGT"], True),
-        ([None, "ACGT"], True),
-        ([["ACGT"], ["AC"]], True),
-        (np.array([b"ACGT"]), True),
-        (np.array([[None], ["ACGT"]], dtype=object), True),
-        (pd.DataFrame({"s": ["ACGT"]}), True),
-        ([], False),
-        ([1.0, 2.0], False),
-        ([[1.0], [2.0]], False),
-        (np.eye(2), False),
-        (np.eye(2).astype(object), False),
-        (pd.DataFrame(np.eye(2)), False),
-        (None, False),
-        (3, False),
-    ],
-)
-def test_strings_are_told_from_numbers(X, expected):
-    assert holds_sequences(X) is expected
+def test_strings_are_told_from_numbers():
+    for X in (*STRINGS, COLUMN, pd.DataFrame({"s": ["ACGT"]})):
+        assert holds_sequences(X) is True
+    for X in (*NUMBERS, pd.DataFrame(np.eye(2))):
+        assert holds_sequences(X) is False
 
 
 def test_sequences_are_cleaned_before_they_are_embedded():
@@ -88,22 +61,18 @@ def test_sequences_are_cleaned_before_they_are_embedded():
         toy._check_inputs(["A", "!"])
 
 
-def test_an_embedder_without_fit_transform_is_fitted_and_asked():
-    X, y = Toy(OnlyFitAndTransform())._fit_inputs_and_targets(READS, [0, 1, 1])
+@pytest.mark.parametrize("bases", [(BaseEstimator,), (TransformerMixin, BaseEstimator)])
+def test_a_clone_of_the_embedder_is_fitted_with_or_without_fit_transform(bases):
+    class Embedder(*bases):
+        fit, transform = Lengths.fit, lambda self, X: np.array([[len(s)] for s in X], dtype=float)
+
+    embedder = Embedder()
+    toy = Toy(embedder)
+    X, y = toy._fit_inputs_and_targets(READS, [0, 1, 1])
     assert X.tolist() == [[4], [4], [4]]
-    assert y.tolist() == [0, 1, 1]
-    toy = Toy(OnlyFitAndTransform())
-    toy._fit_inputs_and_targets(READS, [0, 1, 1])
-    sequences, labels = toy.embedder_.seen_
-    assert sequences == READS
-    assert labels.tolist() == [0, 1, 1]
-
-
-def test_fit_transform_is_preferred():
-    toy = Toy(OwnFitTransform())
-    X, _ = toy._fit_inputs_and_targets(READS, ["a", "b", "b"])
-    assert X.tolist() == [[-4], [-4], [-4]]
-    assert toy.embedder_.seen_[1].tolist() == ["a", "b", "b"]
+    assert y.tolist() == toy.embedder_.seen_[1].tolist() == [0, 1, 1]
+    assert toy.embedder_.seen_[0] == READS
+    assert not hasattr(embedder, "seen_")
 
 
 def test_a_frozen_embedder_is_not_fitted_again():
@@ -129,20 +98,9 @@ def test_precision_of_embeddings(stored, computed):
     # beforehand or come from an embedder.
     assert Toy().fit(X).embeddings_.dtype == computed
     assert Toy()._fit_inputs_and_targets(X, [0, 1])[0].dtype == computed
-    toy = Toy().fit(np.ones((3, 1)))
-    assert toy._check_inputs(X).dtype == computed
+    assert Toy().fit(np.ones((3, 1)))._check_inputs(X).dtype == computed
     toy = Toy(Lengths(stored)).fit(READS)
-    assert toy.embeddings_.dtype == computed
-    assert toy._check_inputs(READS).dtype == computed
-
-
-def test_what_an_embedder_returns_is_checked():
-    class Broken(Lengths):
-        def transform(self, X):
-            return np.full((len(X), 1), np.nan)
-
-    with pytest.raises(ValueError, match="Input embeddings contains NaN"):
-        Toy(Broken()).fit(READS)
+    assert toy.embeddings_.dtype == toy._check_inputs(READS).dtype == computed
 
 
 def test_labels_must_be_there_and_match():
@@ -170,10 +128,11 @@ def test_predicting_the_other_kind_names_both():
         on_numbers._check_inputs(np.ones((1, 2)))
 
 
-@pytest.mark.parametrize("empty", [[], ()])
-def test_no_sequences_are_called_that(empty):
+def test_no_sequences_and_no_numbers_are_called_that():
     with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
-        Toy(Lengths()).fit(READS)._check_inputs(empty)
+        Toy(Lengths()).fit(READS)._check_inputs([])
+    with pytest.raises(ValueError, match="Input embeddings contains NaN"):
+        Toy(FunctionTransformer(lambda X: np.full((len(X), 1), np.nan))).fit(READS)
 
 
 def test_an_earlier_fit_is_forgotten_even_when_the_next_one_fails():
@@ -185,22 +144,14 @@ def test_an_earlier_fit_is_forgotten_even_when_the_next_one_fails():
         toy.fit(["A", None])
     assert not hasattr(toy, "n_features_in_")
     assert not hasattr(toy, "feature_names_in_")
-    toy.fit(READS)
-    toy._fit_inputs_and_targets(frame, [0, 1, 2])
+    toy.fit(READS)._fit_inputs_and_targets(frame, [0, 1, 2])
     assert not hasattr(toy, "embedder_")
-    toy._fit_inputs_and_targets(READS, [0, 1, 2])
-    assert not hasattr(toy, "n_features_in_")
 
 
-def test_a_clone_of_the_embedder_is_fitted():
-    embedder = KmerEmbedder(k=2)
-    toy = Toy(embedder).fit(READS)
-    assert toy.embedder_ is not embedder
-    assert toy.embedder_.k == 2
-
-
-def test_tags_say_that_strings_are_taken():
-    tags = get_tags(Toy()).input_tags
-    assert tags.string is True
-    assert tags.two_d_array is True
-    assert tags.one_d_array is False
+@pytest.mark.parametrize(
+    ("estimator", "least"), [(SpeciesClusterer(), 46), (FewShotSpeciesClassifier(), 55)]
+)
+def test_sklearn_runs_all_its_checks(estimator, least):
+    # 1 would mean that the tags keep the numbers away; a new version may bring more.
+    assert len(list(estimator_checks_generator(estimator))) >= least
+    assert get_tags(estimator).input_tags.string is True

@@ -11,11 +11,11 @@ from sklearn.preprocessing import normalize
 from dnaembed import SpeciesClusterer
 from dnaembed.species import _neighbors
 from dnaembed.species._neighbors import (
-    add_similar,
     approximate_neighbors,
     find_neighbors,
     nearest_neighbors,
     own_similarity_sums,
+    similarity_sums,
 )
 from tests.helpers.benchmarks import embedding_mixture
 
@@ -53,26 +53,19 @@ def test_neighbors_are_the_first_of_the_most_similar(X, n_neighbors, tile):
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 40),
-    min_similarity=st.floats(-0.5, 1),
+    min_similarity=st.floats(-0.5, 1, width=32),
     tile=st.integers(1, 50),
+    dtype=st.sampled_from([np.float32, np.float64]),
 )
-def test_sums_do_not_depend_on_tiles(seed, n, min_similarity, tile):
-    X = np.random.default_rng(seed).normal(size=(n, 3))
+def test_sums_do_not_depend_on_tiles(seed, n, min_similarity, tile, dtype):
+    # Of whole numbers, products are exact, and some are equal to the threshold.
+    X = (np.random.default_rng(seed).integers(-8, 8, size=(n, 3)) / 8).astype(dtype)
     products = X @ X.T
     expected = np.where(products >= min_similarity, products, 0).sum(axis=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_neighbors, "_TILE", tile)
-        np.testing.assert_allclose(own_similarity_sums(X, min_similarity), expected, atol=1e-12)
-
-
-def test_similarities_added_to_rows_and_columns():
-    products = np.array([[0.5, 0.2, 0.9], [0.4, 0.5, 0.1]], dtype=np.float32)
-    rows, columns = np.ones(2), np.zeros(3)
-    add_similar(products, 0.5, rows, columns)
-    np.testing.assert_allclose(rows, [2.4, 1.5])
-    np.testing.assert_allclose(columns, [0.5, 0.5, 0.9])
-    add_similar(products, 0.5, rows)
-    np.testing.assert_allclose(rows, [3.8, 2.0])
+        np.testing.assert_allclose(own_similarity_sums(X, min_similarity), expected, atol=1e-5)
+    np.testing.assert_allclose(similarity_sums(X, X, min_similarity), expected, atol=1e-5)
 
 
 @pytest.mark.slow  # pynndescent compiles itself
@@ -115,18 +108,16 @@ def test_approximate_is_exact_for_few_rows(X):
     np.testing.assert_array_equal(*bins)
 
 
-def test_auto_is_exact_up_to_a_size(monkeypatch):
-    calls = []
+@pytest.mark.parametrize(
+    ("n", "how", "expected"),
+    [(10, "auto", "exact"), (11, "auto", "few"), (11, "exact", "exact"), (9, "approximate", "few")],
+)
+def test_auto_is_exact_up_to_a_size(n, how, expected, monkeypatch):
     monkeypatch.setattr(_neighbors, "EXACT_ROWS", 10)
     monkeypatch.setattr(_neighbors, "_TILE", 5)
-    monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda X, k: calls.append("exact"))
-    monkeypatch.setattr(
-        _neighbors, "approximate_neighbors", lambda X, k, r: calls.append("approximate")
-    )
-    state = np.random.RandomState(0)
-    for n, how in ((10, "auto"), (11, "auto"), (11, "exact"), (10, "approximate")):
-        find_neighbors(np.ones((n, 2)), 1, how=how, random_state=state)
-    assert calls == ["exact", "approximate", "exact", "approximate"]
+    monkeypatch.setattr(_neighbors, "nearest_neighbors", lambda *_: "exact")
+    monkeypatch.setattr(_neighbors, "approximate_neighbors", lambda *_: "few")
+    assert find_neighbors(np.ones((n, 2)), 1, how=how, random_state=None) == expected
 
 
 def test_memory_of_neighbors_does_not_grow_with_the_square():

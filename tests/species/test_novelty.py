@@ -9,10 +9,8 @@ def species(n_species, n_each, spread, seed=0, n_features=16):
     rng = np.random.default_rng(seed)
     centers = np.random.default_rng(99).normal(size=(n_species, n_features))
     codes = np.repeat(np.arange(n_species), n_each)
-    noise = (
-        rng.normal(size=(len(codes), n_features)) * np.broadcast_to(spread, n_species)[codes, None]
-    )
-    return centers[codes] + noise, codes
+    spread = np.broadcast_to(spread, n_species)[codes, None]
+    return centers[codes] + spread * rng.normal(size=(len(codes), n_features)), codes
 
 
 def test_by_hand():
@@ -68,13 +66,6 @@ def test_equal_reads_and_zeros():
     assert scores[0] <= 1 < scores[1]
     assert scores[2] > 1
     assert np.isfinite(scores).all()
-
-
-def test_strangers_are_new():
-    X, codes = species(6, 10, 0.3)
-    strangers = np.random.default_rng(5).normal(size=(100, 16))
-    novelty = fit_novelty(X, codes, false_unknown_rate=0.05)
-    assert np.mean(novelty.scores(strangers) > 1) > 0.95
 
 
 def test_p_values_count_left_out_reads():

@@ -22,5 +22,5 @@ def test_half_a_checkpoint_is_none(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_checkpoint(tmp_path, 2, {"a": torch.ones(2)}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
-    assert latest_checkpoint(tmp_path).step == 1
+    assert latest_checkpoint(tmp_path)[0] == 1
     assert latest_checkpoint(tmp_path / "nowhere") is None

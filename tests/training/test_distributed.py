@@ -39,10 +39,8 @@ def run(name, seed=0, folder=None):
     # In float64: what remains is not rounding.
     trainer.backbone.model.double()
     trainer.head.double()
-    for kept in (trainer._average, trainer._anchor):
-        for i, tensor in enumerate(kept or []):
-            kept[i] = tensor.double()
-    trainer._training_mode()
+    trainer._kept["average"] = [tensor.double() for tensor in trainer._kept["average"]]
+    trainer._both.train()
     trainer._compute.gradients(trainer._prepare(0), 0)
     gradients = [p.grad.clone() for p in trainer._weights]
     trainer._optimizer.zero_grad()

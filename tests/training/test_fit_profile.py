@@ -1,9 +1,12 @@
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-from dnaembed.training import PairBatch, ReadPairs, add_linear_part, fit_profile_statistics
+from dnaembed.training import ReadPairs, add_linear_part, fit_profile_statistics
 from dnaembed.training._fit_profile import discriminants
 
 
@@ -85,18 +88,9 @@ def test_discriminants_solve_the_known_case():
         discriminants(within, between, 4, 0.1)
 
 
-class _Unlabelled:
-    def __init__(self, source):
-        self.source = source
-
-    def sample(self, step, n_pairs):
-        batch = self.source.sample(step, n_pairs)
-        return PairBatch(batch.view1, batch.view2, None)
-
-
-def test_bad_input(source):
-    backbone = make(linear_size=0)
+def test_a_linear_part_needs_labels(source):
+    unlabelled = SimpleNamespace(
+        sample=lambda step, n: dataclasses.replace(source.sample(step, n), labels=None)
+    )
     with pytest.raises(ValueError, match="labels of all pairs"):
-        add_linear_part(backbone, _Unlabelled(source), size=2, n_batches=1, n_pairs=10)
-    with pytest.raises(ValueError, match="shrinkage"):
-        add_linear_part(backbone, source, size=2, n_batches=1, n_pairs=10, shrinkage=2)
+        add_linear_part(make(linear_size=0), unlabelled, size=2, n_batches=1, n_pairs=10)

@@ -13,10 +13,7 @@ from dnaembed.training import (
     PairSource,
     ReadPairs,
 )
-
-
-def random_dna(n, seed=0):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), n))
+from tests.helpers.dna import random_sequence
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +25,9 @@ def store(tmp_path_factory):
         [("a", "cell"), ("a", "cell"), ("b", "cell"), ("v", "virus")]
     ):
         path = folder / f"{i}.fa"
-        path.write_text(f">1\n{random_dna(3000, 2 * i)}\n>2\n{random_dna(2000, 2 * i + 1)}\n")
+        path.write_text(
+            f">1\n{random_sequence(3000, 2 * i)}\n>2\n{random_sequence(2000, 2 * i + 1)}\n"
+        )
         records.append(GenomeRecord(str(path), label, domain))
     return GenomeStore.build(records, folder / "store")
 
@@ -67,7 +66,7 @@ def test_pairs_are_pieces_of_their_label_that_do_not_overlap(store):
     assert {(0, 0), (0, 1), (1, 0), (1, 1)} <= strains
 
 
-def test_lengths_and_strands_are_drawn(store):
+def test_lengths_strands_and_errors_are_drawn(store):
     batch = clean(store).sample(0, 400)
     lengths = np.array([len(view) for view in batch.view1])
     assert lengths.min() >= 50
@@ -76,18 +75,19 @@ def test_lengths_and_strands_are_drawn(store):
     assert np.mean(lengths < np.sqrt(50 * 900)) == pytest.approx(0.5, abs=0.08)
     whole = store.sequence(0, store.n_bases)
     assert np.mean([view in whole for view in batch.view1]) == pytest.approx(0.5, abs=0.08)
+    noisy = clean(store, error_rate=(0.1, 0.1)).sample(0, 400)
+    assert all(a != b for a, b in zip(noisy.view1, batch.view1, strict=True))
 
 
 def test_the_result_depends_on_seed_step_and_number_only(store):
-    source = clean(store, error_rate=(0, 0.1), virtual_share=0.5)
+    noisy = {"error_rate": (0, 0.1), "virtual_share": 0.5}
+    source, again, other = (clean(store, **noisy, seed=seed) for seed in (0, 0, 1))
     assert isinstance(source, PairSource)
     expected = [as_tuple(source.sample(step, 8)) for step in range(6)]
-    again = clean(store, error_rate=(0, 0.1), virtual_share=0.5)
     with ThreadPoolExecutor(3) as pool:  # in another order, in other threads
         results = list(pool.map(lambda step: as_tuple(again.sample(step, 8)), [5, 3, 1, 0, 2, 4]))
     assert results == [expected[step] for step in (5, 3, 1, 0, 2, 4)]
     assert len({str(pairs) for pairs in expected}) == 6
-    other = clean(store, error_rate=(0, 0.1), virtual_share=0.5, seed=1)
     assert as_tuple(other.sample(0, 8)) != expected[0]
 
 
@@ -111,60 +111,46 @@ def test_any_lengths_fit_any_genome(store, seed, low, more):
         assert first[2] <= second[1] or second[2] <= first[1]
 
 
-def test_positives_for_ablation(store):
-    noisy = clean(store, error_rate=(0.1, 0.1)).sample(0, 20)
-    plain = clean(store).sample(0, 20)
-    assert all(a != b for a, b in zip(noisy.view1, plain.view1, strict=True))
-    same = clean(store, positive="same", error_rate=(0, 0.1)).sample(0, 20)
-    assert same.view1 == same.view2
-    double = clean(store, positive="reverse_complement").sample(0, 20)
-    assert [reverse_complement(view) for view in double.view1] == double.view2
-    mutated = clean(store, positive="mutation", mutation_rate=0.1).sample(0, 20)
-    for one, two in zip(mutated.view1, mutated.view2, strict=True):
-        places(store, one)
-        assert one != two
-        assert len(two) == pytest.approx(len(one), rel=0.2, abs=10)
-
-
-def test_virtual_species_are_new_labels_that_diverge_alike_on_both_strands(store):
-    source = clean(store, virtual_share=1.0, virtual_divergence=(0.2, 0.2), positive="same")
-    batch = source.sample(0, 60)
+def test_virtual_species_are_new_labels_that_diverge_alike(store):
+    batch = clean(store, virtual_share=1.0, virtual_divergence=(0.2, 0.2)).sample(0, 60)
+    plain = clean(store).sample(0, 60)
     assert batch.labels.tolist() == list(range(3, 63))
-    assert batch.view1 == batch.view2  # one process, and one read of it
-    both = clean(
-        store,
-        virtual_share=1.0,
-        virtual_divergence=(0.2, 0.2),
-        positive="reverse_complement",
-    ).sample(0, 60)
-    assert [reverse_complement(view) for view in both.view1] == both.view2
-    plain = clean(store, positive="same").sample(0, 60)
-    changed = [
-        np.mean([a != b for a, b in zip(new, old, strict=True)])
-        for new, old in zip(batch.view1, plain.view1, strict=True)
-        if len(new) > 100
-    ]
-    assert np.mean(changed) == pytest.approx(0.2, abs=0.04)
-    assert np.std(changed) > 0.005  # each has a process of its own
+    changed = []  # the same pieces of the same strands, evolved
+    for new, old in zip(batch.view1 + batch.view2, plain.view1 + plain.view2, strict=True):
+        assert len(new) == len(old)
+        changed.append(np.mean([a != b for a, b in zip(new, old, strict=True)]))
+    changed = np.array(changed)[[len(view) > 400 for view in plain.view1 + plain.view2]]
+    assert changed.mean() == pytest.approx(0.2, abs=0.04)
+    assert changed.std() > 0.005  # each has a process of its own
 
 
-def test_virtual_substitutions_know_nothing_of_strands():
-    """The rate of a substitution equals that of its complement in the complementary context."""
-    source = ReadPairs(["ACGT" * 10])
-    source.virtual_share = 1.0
-    tables, _ = source._virtual_species(np.random.default_rng(0), 2)
-    rates = np.diff(tables[0], axis=1, prepend=0)
-    for context in range(64):
-        triple = [context // 16, context // 4 % 4, context % 4]
-        other = (3 - triple[2]) * 16 + (3 - triple[1]) * 4 + 3 - triple[0]
-        for kind in (1, 2, 3):
-            target = 3 - (triple[1] + kind) % 4
-            other_kind = (target - (3 - triple[1])) % 4
-            assert rates[context, kind - 1] == pytest.approx(rates[other, other_kind - 1])
+def test_views_and_strands_of_a_virtual_species_evolve_by_one_process():
+    # Long enough that every context is met often.
+    whole = "".join(np.random.default_rng(0).choice(list("ACGT"), 40_000))
+    options = {"min_length": 19_000, "max_length": 20_000}
+    source, plain = ReadPairs([whole], **options), ReadPairs([whole], **options).sample(0, 1)
+    source.virtual_share, source.virtual_divergence = 1.0, (0.3, 0.3)
+    batch = source.sample(0, 1)
+
+    def rates(new, old):
+        """Substitutions per base in each context, of the strand that the genome has."""
+        if old not in whole:
+            new, old = reverse_complement(new), reverse_complement(old)
+        codes = np.array(["ACGT".index(base) for base in old])
+        contexts = codes[:-2] * 16 + codes[1:-1] * 4 + codes[2:]
+        other = np.array(list(new))[1:-1] != np.array(list(old))[1:-1]
+        return np.array([other[contexts == context].mean() for context in range(64)])
+
+    one, two = rates(batch.view1[0], plain.view1[0]), rates(batch.view2[0], plain.view2[0])
+    first, base, last = np.unravel_index(np.arange(64), (4, 4, 4))
+    complements = np.ravel_multi_index((3 - last, 3 - base, 3 - first), (4, 4, 4))
+    assert np.corrcoef(one, two)[0, 1] > 0.9
+    assert np.corrcoef(one, one[complements])[0, 1] > 0.9
+    assert one.std() > 0.1
 
 
 def test_labelled_reads():
-    reads = [random_dna(400, i) for i in range(6)]
+    reads = [random_sequence(400, i) for i in range(6)]
     source = ReadPairs(reads, ["x", "y", "x", "y", "z", "z"], min_length=50, max_length=300)
     batch = source.sample(0, 100)
     combined = set()
@@ -186,7 +172,7 @@ def test_labelled_reads():
     ("labels", "numbers"), [(None, [0, 1, 2, 3]), ([-1, 7, 7, -1], [1, 0, 0, 2])]
 )
 def test_reads_of_unknown_species_pair_with_themselves(labels, numbers):
-    reads = [random_dna(n, n) for n in (400, 2, 90, 1000)]
+    reads = [random_sequence(n, n) for n in (400, 2, 90, 1000)]
     batch = ReadPairs(reads, labels, min_length=50, max_length=300).sample(0, 100)
     assert set(batch.labels.tolist()) == set(numbers)
     for one, two, label in zip(batch.view1, batch.view2, batch.labels, strict=True):
@@ -201,9 +187,8 @@ def test_reads_of_unknown_species_pair_with_themselves(labels, numbers):
     [
         ({"min_length": 0}, "min_length"),
         ({"min_length": 10, "max_length": 9}, "min_length"),
-        ({"error_rate": (0.2, 0.1)}, "error_rate"),
+        ({"error_rate": (0.2, 0.1)}, "error_rate must be a pair"),
         ({"error_rate": (0.0, 0.9)}, "from 0 to 0.5"),
-        ({"positive": "other"}, "positive must be one of"),
         ({"seed": -1}, "seed"),
         ({"domain_weights": {"plant": 1.0}}, "plant"),
         ({"domain_weights": {"virus": -1.0}}, "negative"),

@@ -13,15 +13,9 @@ def threads():
     return [t for t in threading.enumerate() if t.name.startswith("dnaembed-ahead")]
 
 
-@given(st.lists(st.integers(), max_size=20), st.integers(1, 5))
-def test_items_and_their_order_stay(items, depth):
-    assert list(ahead(iter(items), depth=depth)) == items
-    assert list(prefetch(items, ahead=depth)) == items
-    assert not threads()
-
-
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 3), st.integers(0, 3))
-def test_results_keep_the_order_of_the_items(items, n_threads, depth):
+def test_items_and_results_keep_their_order(items, n_threads, depth):
+    assert list(ahead(iter(items), depth=depth)) == list(prefetch(items)) == items
     assert list(ahead(items, str, n_threads=n_threads, depth=depth)) == list(map(str, items))
     assert not threads()
 
@@ -44,35 +38,24 @@ def test_no_more_is_begun_than_the_depth_allows():
     assert not threads()
 
 
-def test_the_source_is_closed_where_the_taker_stops():
-    closed = []
+def test_items_are_made_ahead_in_another_thread_but_not_all():
+    makers = []
+    third, closed = threading.Event(), threading.Event()
 
     def items():
         try:
-            yield from range(100)
+            for i in range(100):
+                makers.append(threading.current_thread())
+                if i == 2:
+                    third.set()
+                yield i
         finally:
-            closed.append(True)
+            closed.set()
 
-    ready = ahead(items())
-    assert next(ready) == 0
-    ready.close()
-    assert closed
-
-
-def test_items_are_made_ahead_in_another_thread_but_not_all():
-    makers = []
-    third = threading.Event()
-
-    def items():
-        for i in range(100):
-            makers.append(threading.current_thread())
-            if i == 2:
-                third.set()
-            yield i
-
-    with closing(prefetch(items(), ahead=2)) as ready:
+    with closing(prefetch(items())) as ready:
         assert next(ready) == 0
         assert third.wait(timeout=30)  # though nobody asked for it yet
+    assert closed.is_set()
     assert threading.current_thread() not in makers
     assert 3 <= len(makers) <= 4  # the one taken, two ready, and one in the making
     assert not threads()

@@ -23,55 +23,42 @@ from dnaembed.utils._atomic import (
 from tests.helpers.dna import random_dna
 
 
-def test_output_appears_at_the_end(tmp_path):
+def test_output_appears_at_the_end_and_failure_leaves_the_old_one(tmp_path):
     target = tmp_path / "out.txt"
     with atomic_output(target) as path:
-        path.write_text("new")
+        path.write_text("old")
         assert not target.exists()
-    assert target.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [target]
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), atomic_output(target) as path:  # noqa: PT012
+            path.write_text("half")
+            raise error
+        assert target.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_failure_leaves_the_old_file(tmp_path, error):
-    target = tmp_path / "out.txt"
-    target.write_text("old")
-    with pytest.raises(error), atomic_output(target) as path:  # noqa: PT012
-        path.write_text("half")
-        raise error
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize(
-    ("open_place", "name", "error", "message"),
-    [
+def test_bad_places(tmp_path):
+    (tmp_path / "file").write_text("")
+    for open_place, name, error, message in (
         (atomic_output, ".", IsADirectoryError, "is a directory"),
         (atomic_output, "a/b", FileNotFoundError, "there is no folder"),
         (atomic_folder, "a/b", FileNotFoundError, "there is no folder"),
         (atomic_folder, "file", NotADirectoryError, "is a file"),
-        (atomic_output, "x", ValueError, "early"),
         (atomic_folder, "x", ValueError, "early"),
-    ],
-)
-def test_bad_places(tmp_path, open_place, name, error, message):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(error, match=message), open_place(tmp_path / name):
-        raise ValueError("early")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    ):
+        with pytest.raises(error, match=message), open_place(tmp_path / name):
+            raise ValueError("early")
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(
-    ("open_place", "is_followed"), [(atomic_output, True), (written_beside, False)]
-)
-def test_a_link_is_followed_or_replaced(tmp_path, open_place, is_followed):
+def test_a_link_is_followed_or_replaced(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
     link.symlink_to(target)
-    with open_place(link) as path:
-        path.write_text("new")
-    assert (link.is_symlink(), link.read_text()) == (is_followed, "new")
-    assert target.read_text() == ("new" if is_followed else "old")
+    for open_place, is_followed in ((atomic_output, True), (written_beside, False)):
+        target.write_text("old")
+        with open_place(link) as path:
+            path.write_text("new")
+        assert (link.is_symlink(), link.read_text()) == (is_followed, "new")
+        assert target.read_text() == ("new" if is_followed else "old")
 
 
 def test_folder_is_replaced_as_a_whole(tmp_path):
@@ -114,17 +101,10 @@ def test_a_folder_that_must_be_new(tmp_path):
     target.mkdir()  # empty, so free
     with atomic_folder(target, overwrite=False) as path:
         (path / "file").write_text("new")
+    for place, message in ((target, "exists and is not empty"), (target / "file", "is a file")):
+        with pytest.raises(FileExistsError, match=message), atomic_folder(place, overwrite=False):
+            pass
     assert (target / "file").read_text() == "new"
-    with (
-        pytest.raises(FileExistsError, match="exists and is not empty"),
-        atomic_folder(target, overwrite=False),
-    ):
-        pass
-    with (
-        pytest.raises(FileExistsError, match="is a file"),
-        atomic_folder(target / "file", overwrite=False),
-    ):
-        pass
 
 
 # No output is an input, another output, or what lies beside either
@@ -229,11 +209,9 @@ def test_no_function_destroys_what_is_there(work, write):
 
 def test_a_place_that_may_not_be_written_is_known_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda place, mode: False)
+    refused = pytest.raises(PermissionError, match="no permission to write")
     for open_place in (atomic_output, atomic_folder, open_output, open_embeddings):
-        with (
-            pytest.raises(PermissionError, match="no permission to write"),
-            open_place(tmp_path / "x.npy"),
-        ):
+        with refused, open_place(tmp_path / "x.npy"):
             raise AssertionError("the work has begun")
 
 
@@ -298,13 +276,12 @@ def test_modes(tmp_path):
     before = os.umask(0o027)
     try:
         (tmp_path / "old").touch(mode=0o600)
-        for mode, name in ((0o640, "new"), (0o600, "old")):
-            write_labels(tmp_path / name, ["a"], ["x"])
-            assert (tmp_path / name).stat().st_mode & 0o777 == mode
         write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))
         (tmp_path / "x.npy").chmod(0o600)
         write_embeddings(tmp_path / "x.npy", ["a"], np.eye(1))
-        assert (tmp_path / "x.npy").stat().st_mode & 0o777 == 0o600
-        assert (tmp_path / "x.ids.txt").stat().st_mode & 0o777 == 0o640
+        for name in ("new", "old"):
+            write_labels(tmp_path / name, ["a"], ["x"])
     finally:
         os.umask(before)
+    for name, mode in {"new": 0o640, "old": 0o600, "x.npy": 0o600, "x.ids.txt": 0o640}.items():
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode

@@ -4,9 +4,11 @@ from threading import Barrier, Thread
 import pytest
 import torch
 
+from dnaembed import DNABertSEmbedder
 from dnaembed.embedding import _engine
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.utils._threads import _limit_mkl, limit_threads
+from tests.helpers.dna import random_dna
 
 
 @pytest.fixture
@@ -72,13 +74,13 @@ def test_the_limit_ends_with_an_error_and_never_rises(two_threads):
 
 def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, reads, monkeypatch):
     seen = []
-    forward = _engine._forward
+    to_device = _engine.to_device  # called before each pass
 
     def spy(*args):
         seen.append(torch.get_num_threads())
-        return forward(*args)
+        return to_device(*args)
 
-    monkeypatch.setattr(_engine, "_forward", spy)
+    monkeypatch.setattr(_engine, "to_device", spy)
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)  # a single chunk
     assert set(seen) == {2}
     monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 700)
@@ -86,3 +88,20 @@ def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, re
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)
     assert set(seen) == {1}
     assert torch.get_num_threads() == 2
+
+
+def test_a_kmer_model_computes_each_chunk_in_one_thread(two_threads, monkeypatch):
+    """Whatever the number of chunks at a time, which by default is that of the cores."""
+    seen = []
+    to_device = _engine.to_device
+    monkeypatch.setattr(
+        _engine, "to_device", lambda *args: seen.append(torch.get_num_threads()) or to_device(*args)
+    )
+    reads = random_dna(40, 300, 900)
+    monkeypatch.setattr(_engine, "_ONE_THREAD_BASES", 4000)
+    rows = [
+        DNABertSEmbedder(n_jobs=n_jobs, cache=None).fit_transform(reads) for n_jobs in (None, 1, 2)
+    ]
+    assert set(seen) == {1}
+    assert (rows[0] == rows[1]).all()
+    assert (rows[0] == rows[2]).all()

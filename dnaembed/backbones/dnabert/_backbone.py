@@ -14,14 +14,12 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from ...utils._chunks import iter_chunks
-from .._batches import budget_batches
 from .._checkpoint import load_weights, read_tensors, write_json
-from .._int8 import Int8Linear
 from .._protocol import Backbone, Mixing, register_backbone
 from .._sizes import shown
 from ._configuration import DnaBertConfig
 from ._modeling import Attention, DnaBertModel, alibi_slopes, mix_mask
-from ._packed_attention import attend, attend_eagerly
+from ._packed_attention import attend
 from ._tokenizer import SPECIAL_TOKENS, load_tokenizer, train_bpe_tokenizer
 
 # What the tokenizers library holds of a token is some hundred bytes, so encode a part at a time.
@@ -44,22 +42,16 @@ class DnaBertBackbone(Backbone):
 
     Examples
     --------
-    >>> import torch
-    >>> from dnaembed.backbones import (
-    ...     DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer)
-    >>> tokenizer = train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
-    >>> config = DnaBertConfig(vocab_size=11, hidden_size=32, num_hidden_layers=2,
-    ...                        num_attention_heads=4, intermediate_size=64)
-    >>> backbone = DnaBertBackbone(DnaBertModel(config).eval(), tokenizer)
-    >>> batch = backbone.pack(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))
-    >>> with torch.inference_mode():
-    ...     backbone.embed(batch).shape
+    >>> from dnaembed.backbones import DnaBertBackbone
+    >>> sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    >>> backbone = DnaBertBackbone.create(sizes, ["ACGACGACGTTT", "ACGACG"], seed=0)
+    >>> backbone.embed(backbone.pack(backbone.featurize(["ACGACGT", "TTTTTTTTTT"]))).shape
     torch.Size([2, 32])
     """
 
     __module__ = "dnaembed.backbones"
 
-    strand_invariant = False
+    pads = False
     model_class = DnaBertModel
     other_model_types = ("bert",)  # of the published DNABERT-2 and DNABERT-S
     model: DnaBertModel
@@ -79,8 +71,7 @@ class DnaBertBackbone(Backbone):
     @classmethod
     def read_config(cls, fields: Mapping[str, Any]) -> DnaBertConfig:
         """Read the fields of ours, or of the published ``config.json``."""
-        activation = fields.get("hidden_act", "gelu")
-        if activation != "gelu":
+        if (activation := fields.get("hidden_act", "gelu")) != "gelu":
             raise ValueError(f"hidden_act='gelu' is expected, got {shown(activation)}.")
         # The tokenizer knows the id of [PAD] better.
         return super().read_config({k: v for k, v in fields.items() if k != "pad_token_id"})
@@ -104,10 +95,8 @@ class DnaBertBackbone(Backbone):
         """Write the tokenizer, and what transformers needs to know of it."""
         self.tokenizer.save(str(folder / "tokenizer.json"))
         names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
-        write_json(
-            folder / "tokenizer_config.json",
-            {"tokenizer_class": "PreTrainedTokenizerFast", **names},
-        )
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
+        write_json(folder / "tokenizer_config.json", settings)
         write_json(folder / "special_tokens_map.json", names)
 
     def others_text(self) -> str:
@@ -121,9 +110,9 @@ class DnaBertBackbone(Backbone):
 # DNA encoder
 
 A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
-{config.n_parameters:,} parameters: {config.num_hidden_layers} layers of {config.hidden_size}
-columns and {config.num_attention_heads} heads, {config.vocab_size} tokens. The embedding of a
-sequence is the mean of the last hidden states over its tokens.
+{self.model.num_parameters():,} parameters: {config.num_hidden_layers} layers of
+{config.hidden_size} columns and {config.num_attention_heads} heads, {config.vocab_size} tokens.
+The embedding of a sequence is the mean of the last hidden states over its tokens.
 """
 
     @property
@@ -136,11 +125,6 @@ sequence is the mean of the last hidden states over its tokens.
         """Tokens of a batch: enough to keep the device busy."""
         # Twice as many are no faster on a CPU; in bfloat16 those of a GPU take about a gigabyte.
         return 4096 if self.model.device.type == "cpu" else 32_768
-
-    @property
-    def n_mixing_layers(self) -> int:
-        """Layers whose input can be mixed: all."""
-        return self.model.config.num_hidden_layers
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Return the token ids of each sequence, ``[CLS]`` and ``[SEP]`` included, as int64."""
@@ -173,18 +157,12 @@ sequence is the mean of the last hidden states over its tokens.
             "lengths": torch.from_numpy(lengths),
         }
 
-    def batches(self, costs: Sequence[int], budget: int) -> list[list[int]]:
-        """Divide sequences so that the tokens of each batch stay within a budget."""
-        return budget_batches(costs, budget, padded=False)
-
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
         """Average the last hidden states over the tokens, ``[CLS]`` and ``[SEP]`` included.
 
-        What `pack` makes is much faster, and takes memory in proportion to the tokens. With mixing,
-        the mean is over the positions that are not padding in either of the mixed rows. See
-        `Backbone.embed`.
+        With mixing, over the positions that are not padding in either of the mixed rows.
         """
         self.check_mixing(mixing)
         if "lengths" in batch:
@@ -194,42 +172,11 @@ sequence is the mean of the last hidden states over its tokens.
             hidden = encode_packed(self.model, batch["input_ids"], lengths).float()
             return torch.stack([part.mean(dim=0) for part in hidden.split(lengths.tolist())])
         mask = batch["attention_mask"]
-        hidden = self.model(
-            input_ids=batch["input_ids"], attention_mask=mask, mixing=mixing
-        ).last_hidden_state
+        hidden = self.model(batch["input_ids"], mask, mixing).last_hidden_state
         if mixing is not None:
             mask = mix_mask(mask, mixing)
         weights = mask.unsqueeze(-1).float()
         return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
-
-    @property
-    def precision(self) -> torch.dtype:
-        """What the model computes in: the type of its weights, int8 after `quantize`."""
-        rounded = any(isinstance(module, Int8Linear) for module in self.model.modules())
-        return torch.int8 if rounded else self.model.dtype
-
-    def quantize(self) -> None:
-        """Round the weights of the linear layers to int8, in place, for inference on a CPU.
-
-        Inputs of the layers are rounded when they come, each token by its own scale; attention,
-        normalisation and everything else stay in float32. `save` refuses the result.
-
-        Raises
-        ------
-        ValueError
-            If the model is not on the CPU in float32.
-        """
-        if (self.model.device.type, self.precision) != ("cpu", torch.float32):
-            raise ValueError(
-                f"A model on the CPU in float32 is expected, got one on {self.model.device} in "
-                f"{self.precision}."
-            )
-        for layer in self.model.encoder.layer:
-            for module in list(layer.modules()):
-                for name, child in list(module.named_children()):
-                    # torch's product of int8 matrices is wrong for a single column.
-                    if isinstance(child, nn.Linear) and child.in_features > 1:
-                        setattr(module, name, Int8Linear(child))
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:
@@ -244,7 +191,7 @@ def encode_packed(
 ) -> torch.Tensor:
     """Return the last hidden states of chained sequences, (n_tokens, hidden_size)."""
     with torch.no_grad():
-        hidden = model.embeddings(model.embeddings.word_embeddings(input_ids), None)
+        hidden = model.embed_tokens(input_ids)
         attention = choose_attention(model, lengths, hidden)
         for layer in model.encoder.layer:
             hidden = layer(hidden, attention)
@@ -255,16 +202,14 @@ def choose_attention(model: DnaBertModel, lengths: torch.Tensor, hidden: torch.T
     """Choose the attention within each sequence by what the device is good at."""
     device = hidden.device
     slopes = alibi_slopes(model.config.num_attention_heads)
-    eager = model.config._attn_implementation == "eager"
-    if device.type == "cuda" and not eager:
+    if device.type == "cuda":
         # Imported here, as it brings torch's compiler, which a CPU does not need.
         from ._flex_attention import FlexAttention, flex_is_usable
 
         head_size = hidden.shape[1] // len(slopes)
         if flex_is_usable(device, len(slopes), head_size, hidden.dtype):
             return FlexAttention(lengths, slopes, len(hidden), device)
-    function = attend_eagerly if eager else attend
-    return partial(function, lengths=lengths.tolist(), slopes=slopes.to(device))
+    return partial(attend, lengths=lengths.tolist(), slopes=slopes.to(device))
 
 
 def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
@@ -279,7 +224,7 @@ def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
     Returns
     -------
     torch.nn.Sequential
-        In float32, on the CPU. ``safetensors.torch.save_file(head.state_dict(), ...)`` writes it.
+        In float32, on the CPU.
 
     Raises
     ------

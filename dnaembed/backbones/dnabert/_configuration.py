@@ -8,11 +8,11 @@ from transformers import PreTrainedConfig
 
 from .._sizes import (
     MAX_COLUMNS,
+    MAX_LAYERS,
     MAX_PARAMETERS,
     MIN_WINDOW,
     check_integer,
     check_number,
-    check_size,
 )
 
 # Work grows with the square of a window, and the memory of a bias with the number of heads.
@@ -23,8 +23,8 @@ _MAX_HEADS = 256
 class DnaBertConfig(PreTrainedConfig):
     """Sizes of a `DnaBertModel`; the defaults are those of DNABERT-2 117M.
 
-    Field names are those of the published ``config.json``. The position of a token enters only
-    through ALiBi, so there is no longest sequence, and no field for it.
+    Field names are those of the published ``config.json``. There is no longest sequence: positions
+    enter only through ALiBi.
 
     Parameters
     ----------
@@ -52,21 +52,20 @@ class DnaBertConfig(PreTrainedConfig):
         The tokenizer's ``[PAD]``. The published file says 0, which is ``[UNK]``.
     window_size : int or None, default=10_000
         Longest piece, in bp, that the model should see in one pass: what it was trained on. From
-        64 to 100,000, which None stands for. The embedder can be asked for longer ones.
+        64 to 100,000, which None stands for.
     **kwargs : dict
         Passed on to `transformers.PreTrainedConfig`.
 
     Raises
     ------
     ValueError
-        If a size is not a positive integer, the sizes do not fit each other, or the model would
-        have more than ten billion parameters.
+        If a size is out of range, or sizes do not fit each other.
 
     Examples
     --------
     >>> from dnaembed.backbones import DnaBertConfig
-    >>> DnaBertConfig().n_parameters
-    116477952
+    >>> DnaBertConfig(num_hidden_layers=2).hidden_size
+    768
     """
 
     model_type = "dnabert"
@@ -99,7 +98,7 @@ class DnaBertConfig(PreTrainedConfig):
         for name, value, high in (
             ("vocab_size", vocab_size, MAX_PARAMETERS),
             ("hidden_size", hidden_size, MAX_COLUMNS),
-            ("num_hidden_layers", num_hidden_layers, MAX_PARAMETERS),
+            ("num_hidden_layers", num_hidden_layers, MAX_LAYERS),
             ("num_attention_heads", num_attention_heads, _MAX_HEADS),
             ("intermediate_size", intermediate_size, MAX_COLUMNS),
             ("type_vocab_size", type_vocab_size, MAX_COLUMNS),
@@ -119,16 +118,6 @@ class DnaBertConfig(PreTrainedConfig):
                 f"hidden_size must be a multiple of num_attention_heads, got {hidden_size} and "
                 f"{num_attention_heads}."
             )
-        check_size(num_hidden_layers, self.n_parameters)
         super().__init__(**kwargs)
         # Set last: some releases of transformers reset the special tokens in their __init__.
         self.pad_token_id = pad_token_id
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights of the model, from the sizes alone."""
-        hidden, wide = self.hidden_size, self.intermediate_size
-        attention = 4 * hidden * (hidden + 1) + 2 * hidden
-        mlp = 3 * hidden * wide + hidden + 2 * hidden
-        embeddings = (self.vocab_size + self.type_vocab_size + 2) * hidden
-        return embeddings + self.num_hidden_layers * (attention + mlp)

@@ -1,10 +1,7 @@
 """Attention of packed sequences on a GPU: no padding, no bias in memory, no far field.
 
-Of what torch offers, flex attention is the one that fits. Its variable-length attention
-(`torch.nn.attention.varlen`) has neither ALiBi nor any other bias and no float32; a symmetric
-``|i - j|`` is not a product of features of i and of j, so that it cannot be smuggled in with more
-columns of query and key. Fused `scaled_dot_product_attention` wants the bias as a tensor of
-(heads, length, length), which has to be read for every row of the batch.
+Of what torch offers, flex attention alone fits: variable-length attention has no bias, and fused
+`scaled_dot_product_attention` wants the bias as a tensor of (heads, length, length).
 """
 
 from __future__ import annotations
@@ -29,6 +26,7 @@ _BLOCK = 128
 # What the kernel needs of the graphics card: bfloat16 in hardware, and columns enough to multiply.
 _CAPABILITY = (8, 0)
 _SMALLEST_HEAD = 16
+_List = tuple[torch.Tensor, torch.Tensor]
 
 
 def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
@@ -44,8 +42,7 @@ def flex_is_usable(device: torch.device, n_heads: int, head_size: int, dtype: to
 
 @functools.cache
 def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.dtype) -> bool:
-    # The kernel that this compiles serves all batches. Compilers lack on many a machine, and what
-    # torch then raises is as varied as what is lacking.
+    # The kernel serves all batches. Without a compiler, torch raises this or that.
     lengths = torch.tensor([2 * _BLOCK, _BLOCK // 2])
     n_tokens = int(lengths.sum())
     packed = torch.zeros(n_tokens, n_heads, head_size, dtype=dtype, device=device)
@@ -65,62 +62,34 @@ class FlexAttention:
     """Attention within each sequence of a packed batch, for all layers of one forward pass.
 
     ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
-    The places of a sequence's tokens in the batch differ by as much as those in the sequence, so
-    the packed places serve for the distance. Blocks of keys beyond `reach_of_heads`, which every
-    layer measures, are skipped. Nothing here waits for the device.
-
-    Parameters
-    ----------
-    lengths : torch.Tensor of shape (n,), int64
-        Tokens of each sequence, all positive.
-    slopes : torch.Tensor of shape (heads,), float32
-        Of ALiBi; see `alibi_slopes`.
-    n_tokens : int
-        The sum of `lengths`, given so that it need not be fetched from the device.
-    device : torch.device
-        Where queries, keys and values are.
-    compiled : bool, default=None
-        Whether to compile the kernel; by default where the device is not a CPU. Without, flex
-        attention runs in plain operations, which is for tests.
+    Blocks of keys beyond `reach_of_heads`, which every layer measures, are skipped. `n_tokens`, the
+    sum of `lengths`, is given because nothing here waits for the device.
     """
 
     def __init__(
-        self,
-        lengths: torch.Tensor,
-        slopes: torch.Tensor,
-        n_tokens: int,
-        device: torch.device,
-        *,
-        compiled: bool | None = None,
+        self, lengths: torch.Tensor, slopes: torch.Tensor, n_tokens: int, device: torch.device
     ) -> None:
         self.slopes = slopes.to(device, non_blocking=True)
         lengths = lengths.to(device, non_blocking=True)
         numbers = torch.arange(len(lengths), device=device, dtype=torch.int32)
         self.document = numbers.repeat_interleave(lengths, output_size=n_tokens)
         self.partial, self.full = _block_lists(self.document)
-        self.compiled = device.type != "cpu" if compiled is None else compiled
+        self.kernel = _kernel if device.type == "cpu" else compiled_kernel()
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attend; all are (n_tokens, heads, head_size) of one dtype, and computed in float32."""
         query, key, value = (x.transpose(0, 1)[None] for x in (query, key, value))
         reach = (reach_of_heads(query, key, self.slopes) / _BLOCK).ceil()
-        kernel = _compiled_kernel() if self.compiled else _kernel
-        n_partial, partial = _counted(*self.partial, reach)
-        n_full, full = _counted(*self.full, reach)
-        context = kernel(
-            *(query, key, value, self.slopes, self.document), *(n_partial, partial, n_full, full)
-        )
+        blocks = (*_counted(*self.partial, reach), *_counted(*self.full, reach))
+        context = self.kernel(query, key, value, self.slopes, self.document, blocks)
         return context[0].transpose(0, 1)
 
 
-def _block_lists(
-    document: torch.Tensor,
-) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def _block_lists(document: torch.Tensor) -> tuple[_List, _List]:
     """Which blocks of keys a block of queries needs: in part, and in full; nearest first.
 
-    Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance,
-    and that distance, which is larger than any for blocks that are not on the list. The start of
-    a list then holds those within a reach.
+    Each list is a pair of (blocks, blocks), int32: the keys' blocks in order of their distance, and
+    that distance, which is larger than any for blocks that are not needed.
     """
     n_tokens = len(document)
     n_blocks = -(-n_tokens // _BLOCK)
@@ -136,17 +105,13 @@ def _block_lists(
     return partial, _nearest_first(distance, full)
 
 
-def _nearest_first(
-    distance: torch.Tensor, listed: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _nearest_first(distance: torch.Tensor, listed: torch.Tensor) -> _List:
     far = torch.iinfo(torch.int32).max
     distances, order = distance.masked_fill(~listed, far).sort(dim=-1, stable=True)
     return order.to(torch.int32), distances
 
 
-def _counted(
-    order: torch.Tensor, distances: torch.Tensor, reach: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _counted(order: torch.Tensor, distances: torch.Tensor, reach: torch.Tensor) -> _List:
     """Lengths of a list by head, (1, heads, blocks), and the list itself, for `BlockMask`."""
     # What is not on the list is farther than any block, even for an unlimited reach.
     limit = reach.clamp(max=len(order))[:, None, None]
@@ -160,10 +125,7 @@ def _kernel(
     value: torch.Tensor,
     slopes: torch.Tensor,
     document: torch.Tensor,
-    n_partial: torch.Tensor,
-    partial: torch.Tensor,
-    n_full: torch.Tensor,
-    full: torch.Tensor,
+    blocks: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
     n_tokens = query.shape[2]
 
@@ -176,8 +138,8 @@ def _kernel(
     # Symmetric, so the lists for the keys, of which a backward pass would ask, are the same.
     mask = BlockMask(
         (n_tokens, n_tokens),
-        *(n_partial, partial, n_full, full),
-        *(n_partial, partial, n_full, full),
+        *blocks,
+        *blocks,
         BLOCK_SIZE=(_BLOCK, _BLOCK),
         mask_mod=one_sequence,
     )
@@ -185,6 +147,6 @@ def _kernel(
 
 
 @functools.cache
-def _compiled_kernel() -> Callable[..., torch.Tensor]:
+def compiled_kernel() -> Callable[..., torch.Tensor]:
     # Dynamic: batches have any number of tokens, and a compilation takes many seconds.
     return torch.compile(_kernel, dynamic=True, fullgraph=True)

@@ -30,21 +30,10 @@ _ROWS = 1024
 
 
 def alibi_slopes(n_heads: int) -> torch.Tensor:
-    """Slope of each head: how fast its attention falls with distance.
+    """Slope of each head: how fast its attention falls with distance (arXiv:2108.12409).
 
     A geometric series for a power of two; else the series of the next lower power of two, then
     every other slope of twice that many heads.
-
-    References
-    ----------
-    .. [1] Press et al., "Train short, test long: attention with linear biases enables input
-       length extrapolation", ICLR 2022. arXiv:2108.12409.
-
-    Examples
-    --------
-    >>> from dnaembed.backbones.dnabert import alibi_slopes
-    >>> alibi_slopes(4).tolist()
-    [0.25, 0.0625, 0.015625, 0.00390625]
     """
     power = 2 ** math.floor(math.log2(n_heads))
     exponents = [8 * (head + 1) / power for head in range(power)]
@@ -53,10 +42,7 @@ def alibi_slopes(n_heads: int) -> torch.Tensor:
 
 
 def alibi_bias(n_heads: int, length: int, like: torch.Tensor) -> torch.Tensor:
-    """Return ``-slope |i - j|``, (1, heads, length, length), with the device and dtype of `like`.
-
-    Tokens before and after are penalised alike.
-    """
+    """Return ``-slope |i - j|``, (1, heads, length, length), of the dtype and device of `like`."""
     # Rows start at multiples of 64 elements, as the fused kernels of GPUs want them.
     place = torch.arange(64 * math.ceil(length / 64), device=like.device, dtype=torch.float32)
     distance = (place[:, None] - place).abs()
@@ -71,141 +57,78 @@ def attend_padded(
     *,
     bias: torch.Tensor,
     dropout_p: float,
-    eager: bool,
 ) -> torch.Tensor:
-    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores.
-
-    `eager` computes in plain operations, to check the fused kernels.
-    """
+    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores."""
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    if eager:
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
-        context = functional.dropout(scores.softmax(dim=-1), p=dropout_p) @ value
-    else:
-        context = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, dropout_p=dropout_p
-        )
-    return context.transpose(1, 2)
-
-
-class DnaBertEmbeddings(nn.Module):
-    """Word and segment embeddings, normalised; no positions."""
-
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, words: torch.Tensor, token_type_ids: torch.Tensor | None) -> torch.Tensor:
-        if token_type_ids is None:
-            types = self.token_type_embeddings.weight[0]
-        else:
-            types = self.token_type_embeddings(token_type_ids)
-        return self.dropout(self.LayerNorm(words + types))
-
-
-class DnaBertSelfAttention(nn.Module):
-    """Multi-head attention up to, without, its output projection."""
-
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.n_heads = config.num_attention_heads
-        self.Wqkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-
-    def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
-        query, key, value = self.Wqkv(hidden).unflatten(-1, (3, self.n_heads, -1)).unbind(-3)
-        return attend(query, key, value).flatten(-2)
-
-
-class DnaBertSelfOutput(nn.Module):
-    """Output projection of the attention, residual, layer normalisation."""
-
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, context: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        return self.LayerNorm(self.dropout(self.dense(context)) + residual)
-
-
-class DnaBertAttention(nn.Module):
-    """The attention block; names of its parts as in the published weights."""
-
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.self = DnaBertSelfAttention(config)
-        self.output = DnaBertSelfOutput(config)
-
-    def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
-        return self.output(self.self(hidden, attend), hidden)
-
-
-class DnaBertMLP(nn.Module):
-    """Gated linear unit with exact GELU, residual, layer normalisation."""
-
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.gated_layers = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
-        self.wo = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        # Of a packed batch on a CPU, without gradients, some rows at a time.
-        if hidden.dim() > 2 or hidden.device.type != "cpu" or torch.is_grad_enabled():
-            return self._forward(hidden)
-        return torch.cat([self._forward(rows) for rows in hidden.split(_ROWS)])
-
-    def _forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        gate, value = self.gated_layers(hidden).chunk(2, dim=-1)
-        inner = functional.gelu(gate)
-        # Nothing is kept for a backward pass that does not come.
-        inner = inner * value if torch.is_grad_enabled() else inner.mul_(value)
-        return self.layernorm(self.wo(self.dropout(inner)) + hidden)
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=bias, dropout_p=dropout_p
+    ).transpose(1, 2)
 
 
 class DnaBertLayer(GradientCheckpointingLayer):
-    """Attention, then MLP; the same layer for padded and for packed batches."""
+    """Attention, then a gated MLP, each with residual and normalisation; for any shape of batch."""
+
+    # Dictionaries of modules, which give the weights their published names.
+    attention: Any
+    mlp: Any
 
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__()
-        self.attention = DnaBertAttention(config)
-        self.mlp = DnaBertMLP(config)
+        size, inner, eps = config.hidden_size, config.intermediate_size, config.layer_norm_eps
+        self.n_heads = config.num_attention_heads
+        self.attention = nn.ModuleDict(
+            {
+                "self": nn.ModuleDict({"Wqkv": nn.Linear(size, 3 * size)}),
+                "output": nn.ModuleDict(
+                    {"dense": nn.Linear(size, size), "LayerNorm": nn.LayerNorm(size, eps=eps)}
+                ),
+            }
+        )
+        self.mlp = nn.ModuleDict(
+            {
+                "gated_layers": nn.Linear(size, 2 * inner, bias=False),
+                "wo": nn.Linear(inner, size),
+                "layernorm": nn.LayerNorm(size, eps=eps),
+            }
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
-        return self.mlp(self.attention(hidden, attend))
+        query_key_value = self.attention.self.Wqkv(hidden)
+        query, key, value = query_key_value.unflatten(-1, (3, self.n_heads, -1)).unbind(-3)
+        context = attend(query, key, value).flatten(-2)
+        return self.feed_forward(self.add_context(hidden, context))
 
+    def add_context(self, hidden: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Project what the heads found, add it, normalise."""
+        output = self.attention.output
+        return output.LayerNorm(self.dropout(output.dense(context)) + hidden)
 
-class DnaBertEncoder(nn.Module):
-    """The stack of layers."""
+    def feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Go through the gated linear unit with exact GELU, add, normalise."""
+        # Of a packed batch on a CPU, without gradients, some rows at a time.
+        if hidden.dim() > 2 or hidden.device.type != "cpu" or torch.is_grad_enabled():
+            return self._feed_forward(hidden)
+        return torch.cat([self._feed_forward(rows) for rows in hidden.split(_ROWS)])
 
-    def __init__(self, config: DnaBertConfig) -> None:
-        super().__init__()
-        self.layer = nn.ModuleList(DnaBertLayer(config) for _ in range(config.num_hidden_layers))
+    def _feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        gate, value = self.mlp.gated_layers(hidden).chunk(2, dim=-1)
+        inner = functional.gelu(gate)
+        # Nothing is kept for a backward pass that does not come.
+        inner = inner * value if torch.is_grad_enabled() else inner.mul_(value)
+        return self.mlp.layernorm(self.mlp.wo(self.dropout(inner)) + hidden)
 
 
 class DnaBertModel(PreTrainedModel):
-    """The DNABERT-2 / DNABERT-S encoder, from token ids to hidden states.
+    """The encoder of DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777).
 
     Names of the parameters are those of the published weights, without their pooler, which no
-    embedding goes through. ``attn_implementation`` is "sdpa" (fused kernels, the default) or
-    "eager" (plain operations, to check the other).
+    embedding goes through. Attention is always computed by fused kernels.
 
     Parameters
     ----------
     config : DnaBertConfig
         Sizes.
-
-    References
-    ----------
-    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
-       genome", ICLR 2024. arXiv:2306.15006.
-    .. [2] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
 
     Examples
     --------
@@ -218,6 +141,8 @@ class DnaBertModel(PreTrainedModel):
     torch.Size([1, 5, 32])
     """
 
+    embeddings: Any
+    encoder: Any
     # What transformers needs to know to load, save, place and checkpoint the encoder.
     config: DnaBertConfig
     config_class = DnaBertConfig
@@ -228,76 +153,49 @@ class DnaBertModel(PreTrainedModel):
 
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__(config)
-        self.embeddings = DnaBertEmbeddings(config)
-        self.encoder = DnaBertEncoder(config)
+        size = config.hidden_size
+        self.embeddings = nn.ModuleDict(
+            {
+                "word_embeddings": nn.Embedding(config.vocab_size, size),
+                "token_type_embeddings": nn.Embedding(config.type_vocab_size, size),
+                "LayerNorm": nn.LayerNorm(size, eps=config.layer_norm_eps),
+            }
+        )
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        layers = nn.ModuleList(DnaBertLayer(config) for _ in range(config.num_hidden_layers))
+        self.encoder = nn.ModuleDict({"layer": layers})
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
+    def get_input_embeddings(self) -> nn.Module:
         """Return the word embeddings."""
         return self.embeddings.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replace the word embeddings."""
-        self.embeddings.word_embeddings = value  # type: ignore[assignment]
+    def embed_tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return what enters the first layer: words and the first segment, normalised."""
+        parts = self.embeddings
+        words = parts.word_embeddings(input_ids) + parts.token_type_embeddings.weight[0]
+        return self.dropout(parts.LayerNorm(words))
 
     def forward(
         self,
-        input_ids: torch.Tensor | None = None,
+        input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
         mixing: Mixing | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> BaseModelOutput | tuple[Any, ...]:
-        """Encode a batch.
+    ) -> BaseModelOutput:
+        """Return the ``last_hidden_state``, (n, length, hidden_size), undefined at padding.
 
-        Parameters
-        ----------
-        input_ids : torch.Tensor of shape (n, length), int64
-            Tokens; or else `inputs_embeds`.
-        attention_mask : torch.Tensor of shape (n, length), default=None
-            0 for padding, which no token attends to. None where there is no padding.
-        token_type_ids : torch.Tensor of shape (n, length), default=None
-            Segments; all 0 if None.
-        inputs_embeds : torch.Tensor of shape (n, length, hidden_size), default=None
-            Word embeddings instead of `input_ids`.
-        mixing : Mixing, default=None
-            Mix the rows at the input of a layer. From there on, tokens attend to the positions
-            that are not padding in either of the mixed rows.
-        output_hidden_states : bool, default=None
-            Whether to return the input of each layer and the last output as well.
-        return_dict : bool, default=None
-            False for a plain tuple.
-
-        Returns
-        -------
-        BaseModelOutput
-            ``last_hidden_state`` of shape (n, length, hidden_size), undefined at padding.
+        Token ids and mask are of shape (n, length). No token attends to padding, where the mask is
+        0; after rows were mixed, to what is padding in either of the mixed rows.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("Exactly one of input_ids and inputs_embeds is expected.")
-        if inputs_embeds is None:
-            inputs_embeds = self.embeddings.word_embeddings(input_ids)
-        hidden = self.embeddings(inputs_embeds, token_type_ids)
+        hidden = self.embed_tokens(input_ids)
         attend = self._padded_attention(hidden, attention_mask)
-        if output_hidden_states is None:
-            output_hidden_states = self.config.output_hidden_states
-        states: tuple[torch.Tensor, ...] = ()
         for index, layer in enumerate(self.encoder.layer):
             if mixing is not None and mixing.layer == index:
                 hidden = mixing.mix(hidden)
                 if attention_mask is not None:
-                    attention_mask = mix_mask(attention_mask, mixing)
-                    attend = self._padded_attention(hidden, attention_mask)
-            if output_hidden_states:
-                states = (*states, hidden)
+                    attend = self._padded_attention(hidden, mix_mask(attention_mask, mixing))
             hidden = layer(hidden, attend)
-        output = BaseModelOutput(
-            last_hidden_state=hidden,
-            hidden_states=(*states, hidden) if output_hidden_states else None,
-        )
-        return output.to_tuple() if return_dict is False else output
+        return BaseModelOutput(last_hidden_state=hidden)
 
     def _padded_attention(
         self, hidden: torch.Tensor, attention_mask: torch.Tensor | None
@@ -308,12 +206,8 @@ class DnaBertModel(PreTrainedModel):
         # Without padding the rows share one bias: it saves (n, heads, length, length) numbers.
         if attention_mask is not None and not bool(attention_mask.all()):
             bias = torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
-        return partial(
-            attend_padded,
-            bias=bias,
-            dropout_p=config.attention_probs_dropout_prob if self.training else 0.0,
-            eager=config._attn_implementation == "eager",
-        )
+        dropout_p = config.attention_probs_dropout_prob if self.training else 0.0
+        return partial(attend_padded, bias=bias, dropout_p=dropout_p)
 
 
 def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:

@@ -26,13 +26,9 @@ def attend(
 ) -> torch.Tensor:
     """Return ``softmax(q k^T / sqrt(d) - slope |i - j|) v`` inside each sequence.
 
-    Nothing is padded, and neither scores nor biases are ever held for more than a block of
-    queries, so memory grows with the number of tokens. Keys so far away that, in float32, their
-    weights together disappear beside the weight of the query's own token are left out; see
-    `reach_of_heads`.
-
-    Queries, keys and values have the shape (n_tokens, n_heads, head_size), for all tokens of all
-    sequences; so has the result. Neighbours of one length are computed together.
+    Nothing is padded, and neither scores nor biases are held for more than a block of queries, so
+    memory grows with the number of tokens. Keys beyond `reach_of_heads` are left out. Queries,
+    keys, values and the result have the shape (n_tokens, n_heads, head_size).
     """
     if sum(lengths) != len(query) or min(lengths, default=1) < 1:
         raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")
@@ -41,8 +37,10 @@ def attend(
     # biases are views, with strides of one, of a single line per head.
     backward_key, backward_value = key.flip(0), value.flip(0)
     line = _bias_line(slopes, max(lengths, default=1))
-    for start, length, count in _runs(lengths):
-        here = slice(start, start + count * length)
+    stop = 0
+    for first, last, length in _runs(lengths):
+        count = last - first
+        here = slice(stop, stop := stop + count * length)
         there = slice(len(query) - here.stop, len(query) - here.start)
         q, k, out = (_as_sequences(x[here], count) for x in (query, key, context))
         # Backwards, the sequences of a run come in opposite order too.
@@ -53,15 +51,10 @@ def attend(
         reach = [length] * query.shape[1]
         if length >= _LONG:
             reach = reach_of_heads(q, k, slopes).clamp(max=length).ceil().int().tolist()
-        for heads, distance in _groups(reach):
-            _attend_within(
-                q[:, heads],
-                backward_k[:, heads],
-                backward_v[:, heads],
-                line[heads],
-                distance,
-                out[:, heads],
-            )
+        for first, last, distance in _runs(reach):
+            heads = slice(first, last)
+            some_q, some_k, some_v = (x[:, heads] for x in (q, backward_k, backward_v))
+            _attend_within(some_q, some_k, some_v, line[heads], distance, out[:, heads])
     return context
 
 
@@ -98,44 +91,18 @@ def _bias_line(slopes: torch.Tensor, length: int) -> torch.Tensor:
     return -slopes[:, None] * distance
 
 
-def _runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield first token, length and number of each run of sequences of one length."""
+def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield first place, place after the last, and value of each run of equal values."""
     start = 0
-    for length, run in groupby(lengths):
-        count = sum(1 for _ in run)
-        yield start, length, count
-        start += length * count
+    for value, run in groupby(values):
+        stop = start + sum(1 for _ in run)
+        yield start, stop, value
+        start = stop
 
 
 def _as_sequences(packed: torch.Tensor, count: int) -> torch.Tensor:
     """View tokens of sequences of one length as (count, n_heads, length, head_size)."""
     return packed.unflatten(0, (count, -1)).transpose(1, 2)
-
-
-def _groups(reach: Sequence[int]) -> Iterator[tuple[slice, int]]:
-    """Yield neighbouring heads of one reach."""
-    start = 0
-    for distance, group in groupby(reach):
-        stop = start + sum(1 for _ in group)
-        yield slice(start, stop), distance
-        start = stop
-
-
-def attend_eagerly(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    lengths: Sequence[int],
-    slopes: torch.Tensor,
-) -> torch.Tensor:
-    """Compute the same in plain operations, with all scores in memory, to check the others."""
-    parts = []
-    for q, k, v in zip(*(x.split(list(lengths)) for x in (query, key, value)), strict=True):
-        place = torch.arange(len(q), device=q.device)
-        bias = -slopes[:, None, None] * (place[:, None] - place).abs()
-        scores = torch.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
-        parts.append(torch.einsum("hij,jhd->ihd", scores.softmax(dim=-1), v))
-    return torch.cat(parts)
 
 
 def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
@@ -147,12 +114,11 @@ def reach_of_heads(query: torch.Tensor, key: torch.Tensor, slopes: torch.Tensor)
         2 exp(S - slope (w + 1)) / (1 - exp(-slope))
 
     times the weight of key i. The reach is the least ``w`` for which that is at most ``2^-24``,
-    half of float32's epsilon: with and without them, the sum of the weights is the same number as
-    far as float32 can tell. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
+    half of float32's epsilon. S follows from the lengths of the vectors (Cauchy-Schwarz), after the
     mean of the keys was taken off, which changes all scores of a query alike.
 
     Queries and keys have the shape (n, n_heads, length, head_size), of n sequences. The result is
-    on their device, not rounded, at least 0, and infinite where scores are not numbers.
+    not rounded, at least 0, and infinite where scores are not numbers.
     """
     query, key = query.float(), key.float()
     key = key - key.mean(dim=2, keepdim=True)

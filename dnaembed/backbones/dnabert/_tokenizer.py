@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -23,9 +23,8 @@ _NOT_BASES = re.compile("[^ACGT]+")
 def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     """Build a tokenizer from the vocabulary and the merges of a ``tokenizer.json``.
 
-    Nothing else of the file is read. Other steps that the format knows can repeat a letter a
-    million times, search with patterns that take forever, or draw tokens at random; truncation
-    would shorten sequences.
+    Nothing else of the file is read: other steps that the format knows can repeat a letter a
+    million times, search with patterns that take forever, or draw tokens at random.
     """
     content = read_json(file)
     model = content.get("model")
@@ -56,26 +55,21 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def train_bpe_tokenizer(
-    sequences: Iterable[str], *, vocab_size: int = 4096, min_frequency: int = 2
-) -> Tokenizer:
-    """Train a tokenizer of the kind that DNABERT-2 uses, on your own sequences.
+def train_bpe_tokenizer(sequences: Iterable[str], *, vocab_size: int = 4096) -> Tokenizer:
+    """Train a tokenizer of the kind that DNABERT-2 (arXiv:2306.15006) uses, on your sequences.
 
     Byte-pair encoding: from the four bases, the most frequent pair of adjacent tokens becomes a
-    token of its own, again and again. Ids are those of the published tokenizer: ``[UNK]`` 0,
-    ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4, bases 5 to 8, merges after them. No token
+    token of its own, if it occurs twice, again and again. Ids of special tokens are those of the
+    published tokenizer: ``[UNK]`` 0, ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4. No token
     spans an N.
 
     Parameters
     ----------
     sequences : iterable of str
-        Normalised sequences (see `dnaembed.normalize_sequence`); one pass, so an iterator will do.
-        A few megabases are plenty: time and memory grow with them, and pairs of bases are soon
-        counted well enough.
+        Normalised sequences (see `dnaembed.normalize_sequence`), passed over once; a few megabases
+        are plenty.
     vocab_size : int, default=4096
         Tokens, special ones included; fewer where the sequences run out of pairs.
-    min_frequency : int, default=2
-        Occurrences that a pair needs to become a token.
 
     Returns
     -------
@@ -86,11 +80,6 @@ def train_bpe_tokenizer(
     ------
     ValueError
         If `vocab_size` leaves no room for the special tokens and the bases.
-
-    References
-    ----------
-    .. [1] Zhou et al., "DNABERT-2: efficient foundation model and benchmark for multi-species
-       genome", ICLR 2024. arXiv:2306.15006.
 
     Examples
     --------
@@ -105,10 +94,11 @@ def train_bpe_tokenizer(
     tokenizer = Tokenizer(BPE(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.train_from_iterator(
-        _without_gaps(sequences),
+        # The pre-tokenizer splits at white space, so that no pair is counted across an N.
+        (_NOT_BASES.sub(" ", sequence) for sequence in sequences),
         BpeTrainer(
             vocab_size=vocab_size,
-            min_frequency=min_frequency,
+            min_frequency=2,
             special_tokens=list(SPECIAL_TOKENS),
             initial_alphabet=list("ACGT"),
             show_progress=False,
@@ -124,9 +114,3 @@ def _frame_sequences(tokenizer: Tokenizer) -> None:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-
-
-def _without_gaps(sequences: Iterable[str]) -> Iterator[str]:
-    # The pre-tokenizer splits at white space, so that no pair is counted across an N.
-    for sequence in sequences:
-        yield _NOT_BASES.sub(" ", sequence)

@@ -117,8 +117,9 @@ def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
     array: np.ndarray = check_array(abundance, dtype=np.float64, input_name="abundance")
     if (array < 0).any():
         row, column = np.argwhere(array < 0)[0]
-        name = names[column] if (names := names_of_profiles(abundance)) else column
-        raise ValueError(f"abundance is {array[row, column]:g} in row {row}, column {name}: < 0.")
+        name = (names_of_profiles(abundance) or range(array.shape[1]))[column]
+        value = array[row, column]
+        raise ValueError(f"abundance must be >= 0, got {value:g} in row {row}, sample {name}.")
     if len(array) != n_samples:
         raise ValueError(
             f"abundance must have one row for each of the {n_samples} sequences, got {len(array)}."

@@ -88,10 +88,8 @@ def plot_species(
         Points, for example from `project`.
     labels : array-like of shape (n,)
         Species of each; -1, of a sequence in no bin, is drawn in light grey behind the others.
-    names : tuple of two str, default=("", "")
-        Names of the axes.
-    title : str, default=""
-        Title of the axes.
+    names, title : tuple of two str, and str, default=("", "") and ""
+        Names and title of the axes.
     legend : bool, default=True
         List the first 20 species to the right of the axes, and how many more there are.
     ax : matplotlib Axes, default=None
@@ -126,12 +124,8 @@ def plot_bins(embeddings: np.ndarray, bins: np.ndarray, lengths: np.ndarray) -> 
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per contig.
-    bins : ndarray of shape (n,)
-        Bin of each; -1 for none, which are grey.
-    lengths : ndarray of shape (n,)
-        Bases of each: the area of its point.
+    embeddings, bins, lengths : ndarray of shape (n, d), (n,) and (n,)
+        One row per contig, its bin (-1 for none: grey), and its bases (the area of its point).
 
     Returns
     -------

@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dnaembed"
-# A feature pays for its lines, or something else goes. Both are to come down to 15,500.
-MOST_LINES = {"dnaembed": 18_700, "tests": 18_150}
+# A feature pays for its lines, or something else goes.
+MOST_LINES = {"dnaembed": 15_500, "tests": 15_500}
 MOST_LINES_OF_A_MODULE = 450
 MOST_MODULES_AT_THE_ROOT = 6
 

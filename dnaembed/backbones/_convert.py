@@ -31,14 +31,9 @@ def convert_checkpoint(
     source : str or path-like
         Folder or hub id of the checkpoint.
     folder : str or path-like
-        New or empty; it appears complete or not at all.
+        New or empty (or FileExistsError); it appears complete or not at all.
     revision, cache_dir, local_files_only, sha256 : optional
-        As in `load_backbone`.
-
-    Raises
-    ------
-    FileExistsError, FileNotFoundError, ValueError
-        If `folder` holds something, or the source cannot be loaded or is not of this architecture.
+        As in `load_backbone`, and so are the errors.
     """
     hub = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     origin = find_folder(source, revision=revision, sha256=sha256, **hub)
@@ -53,14 +48,9 @@ def convert_checkpoint(
     backbone.save(folder, card=_card(name, weights_file(origin)))
 
 
-def published_name(sha256: str) -> str | None:
-    """Return the hub id of the published checkpoint whose weights have this digest."""
-    return next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
-
-
 def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
-    name = published_name(sha256)
+    name = next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
     origin = f"`{source}`" if source else "a local checkpoint"
     known = "It is not that of a published checkpoint that dnaembed knows."
     if name is not None:

@@ -22,7 +22,7 @@ _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of long
 
 
 class KmerProfileConfig:
-    """Sizes of a `KmerProfileModel`.
+    """Sizes of a `KmerProfileModel`; one out of range raises ValueError.
 
     Parameters
     ----------
@@ -37,20 +37,13 @@ class KmerProfileConfig:
         standardised profile: training-free.
     deep_size : int, default=512
         Columns of the embedding that the network makes.
-    linear_size : int, default=0
-        Columns of the embedding that are a linear map of the profile; see
-        `dnaembed.training.add_linear_part`.
-    linear_weight : float, default=0.3
-        Norm of the linear part beside a network, whose part has norm one.
+    linear_size, linear_weight : int and float, default=0 and 0.3
+        Columns that are a linear map of the profile (see `dnaembed.training.add_linear_part`), and
+        their norm beside a network, whose part has norm one.
     dropout : float, default=0.1
         Dropout of the residual branches, in training.
     window_size : int or None, default=None
         Longest piece, in bp, that the model should see in one pass; at least 64. None: any length.
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range.
 
     Examples
     --------
@@ -125,11 +118,10 @@ class ResidualBlock(nn.Module):
 class KmerProfileModel(nn.Module):
     """From k-mer counts to an embedding.
 
-    The profile: square roots of the frequencies (their noise is the same for rare and for common
-    k-mers), standardised. From it leads a network, which also sees the logarithm of the number of
-    k-mers, and beside it a linear map: the directions that tell species apart best, in closed form.
-    Each part has a fixed norm. Mean, scale and linear map are statistics that no optimiser changes:
-    `dnaembed.training.fit_profile_statistics` sets them.
+    The profile: square roots of the frequencies, whose noise is the same for rare and for common
+    k-mers, standardised. From it lead a network, which also sees the logarithm of the number of
+    k-mers, and a linear map, each of a fixed norm. Mean, scale and linear map are statistics that
+    `dnaembed.training.fit_profile_statistics` sets.
 
     Parameters
     ----------
@@ -261,15 +253,3 @@ class KmerProfileBackbone(Backbone):
     def fine_tuning_rate(self, labelled: bool) -> float:
         """Return the rate to adapt the model with; lower with labels, of which there are few."""
         return 3e-5 if labelled else 5e-4
-
-    def describe(self) -> str:
-        """Return a title and the sizes."""
-        config = self.model.config
-        weights = sum(tensor.numel() for tensor in self.model.state_dict().values())
-        return f"""\
-# k-mer profile model
-
-Canonical k-mers of length {", ".join(map(str, config.k))}; {config.num_hidden_layers} residual
-blocks of {config.hidden_size} columns; {weights:,} weights; embeddings of {config.embedding_size}
-columns, the same for both strands.
-"""

@@ -44,8 +44,7 @@ def load_backbone(
 ) -> Backbone:
     """Load a model, of the architecture that ``model_type`` in its ``config.json`` names.
 
-    Weights are read from safetensors, or from ``pytorch_model.bin`` with torch's restricted
-    unpickler. Code that a checkpoint brings along is neither downloaded nor run.
+    Code that a checkpoint brings along is neither downloaded nor run; see :doc:`/security`.
 
     Parameters
     ----------

@@ -65,9 +65,8 @@ class Mixing:
 class Backbone(ABC):
     """A model that turns DNA into vectors: featurise a batch, collate it, embed it.
 
-    A subclass names its `model_class` and says how sequences become features, which needs no
-    gradient and no device, and features become vectors. Loading, saving and the fingerprint are
-    here. `register_backbone` makes it known.
+    A subclass names its `model_class` and says how sequences become features, and features vectors.
+    Loading, saving and the fingerprint are here. `register_backbone` makes it known.
 
     Parameters
     ----------
@@ -211,10 +210,6 @@ class Backbone(ABC):
         """Return what beside sizes and weights decides an embedding, for the fingerprint."""
         return ""
 
-    def describe(self) -> str:
-        """Return a title and a paragraph for the model card, in Markdown."""
-        return f"# {self.model.config.model_type} model\n\nColumns: {self.embedding_size}.\n"
-
     def fingerprint(self) -> str:
         """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
 
@@ -235,16 +230,21 @@ class Backbone(ABC):
         card, Markdown with a YAML header; one that states the sizes if None.
         """
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        sizes = _config_fields(self.model.config)
+        if card is None:
+            n_parameters = sum(tensor.numel() for tensor in self.model.parameters())
+            lines = (f"- {name}: {value}" for name, value in sizes.items())
+            about = (sizes["model_type"], n_parameters, self.embedding_size, "\n".join(lines))
+            card = _CARD.format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
-            fields = _config_fields(self.model.config) | {
+            fields = sizes | {
                 "architectures": [type(self.model).__name__],
                 "dtype": str(self.model.dtype).removeprefix("torch."),
             }
             write_json(temporary / "config.json", dict(sorted(fields.items())))
             write_weights(self.model, temporary)
             self.save_others(temporary)
-            text = _CARD.format(description=self.describe()) if card is None else card
-            (temporary / "README.md").write_text(text, encoding="utf-8")
+            (temporary / "README.md").write_text(card, encoding="utf-8")
 
 
 _B = TypeVar("_B", bound=type[Backbone])
@@ -314,7 +314,12 @@ tags:
 - sequence-embedding
 ---
 
-{description}
+# {} model
+
+{:,} parameters; embeddings of {} columns.
+
+{}
+
 ```python
 from dnaembed import DNABertSEmbedder
 

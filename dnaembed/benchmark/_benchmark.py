@@ -59,9 +59,8 @@ def benchmark(
     shots : sequence of int, default=(1, 2, 5, 10, 20)
         Labelled sequences per species; numbers over half of the smallest species are left out.
     cache : path, default=None
-        Folder where `joblib.Memory` keeps embeddings and scores, found by content (sequences,
-        labels, parameters and weights, options), so that a benchmark that was killed continues.
-        Take another when you change code of your own. Trust the folder: it is read as pickles.
+        Folder where `joblib.Memory` keeps embeddings and scores, found by content, so that a
+        benchmark that was killed continues. Trust the folder: it is read as pickles.
     n_jobs : int, default=None
         Pairs of an embedder and a set scored at a time, in processes of joblib.
 
@@ -122,9 +121,8 @@ def benchmark(
         logger.info("%d of %d sets are embedded already.", sum(kept), len(jobs))
     ready = {name: clone(embedder) for name, embedder in checked.items()}
     if fitted_on is not None:
-        for name in dict.fromkeys(
-            job[0] for job, is_kept in zip(jobs, kept, strict=True) if not is_kept
-        ):
+        missing = (job[0] for job, is_kept in zip(jobs, kept, strict=True) if not is_kept)
+        for name in dict.fromkeys(missing):
             logger.info("Fitting %s on %d reads.", name, len(fitted_on[0]))
             with _naming(name):
                 ready[name].fit(*fitted_on)

@@ -114,10 +114,8 @@ def plot_similarities(
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence.
-    labels : ndarray of shape (n,)
-        Species of each.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        One row per sequence, and its species.
     title : str, default=""
         Title of the axes.
     ax : matplotlib Axes, default=None

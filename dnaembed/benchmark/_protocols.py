@@ -57,10 +57,8 @@ def clustering_scores(
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence.
-    labels : ndarray of shape (n,)
-        Species of each.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        One row per sequence, and its species.
     n_repeats, first_seed : int, default=5 and 0
         Number of seeds, of which the scores are means, and the first of them.
 
@@ -105,14 +103,12 @@ def few_shot_scores(
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence.
-    labels : ndarray of shape (n,)
-        Species of each.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        One row per sequence, and its species.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
         Numbers of labelled sequences per species.
     n_test : int, default=80
-        Test sequences per species.
+        Test sequences per species; ValueError if a species has too few besides the shots.
     n_repeats, first_seed : int, default=5 and 0
         Number of seeds, of which the scores are means, and the first of them.
     allow_fewer : bool, default=False
@@ -123,11 +119,6 @@ def few_shot_scores(
     -------
     dict of int to float
         Macro F1 at each number of shots, mean over the seeds.
-
-    Raises
-    ------
-    ValueError
-        If a species has too few sequences to keep learning and test apart.
 
     Examples
     --------
@@ -180,10 +171,8 @@ def binning_scores(
 
     Parameters
     ----------
-    embeddings : ndarray of shape (n, d)
-        One row per sequence.
-    labels : ndarray of shape (n,)
-        Species of each.
+    embeddings, labels : ndarray of shape (n, d) and (n,)
+        One row per sequence, and its species.
     min_similarity : float
         From `dnaembed.metrics.min_similarity_from_labels`, on other sequences: the paper takes
         those of ``clustering_0.tsv`` of the same domain.
@@ -298,11 +287,8 @@ PROTOCOLS: dict[str, Protocol] = {
 
 def check_protocols(protocols: Sequence[str] | None) -> list[str]:
     """Return the names of protocols; all of them for None."""
-    names = (
-        [protocols]
-        if isinstance(protocols, str)
-        else list(PROTOCOLS if protocols is None else protocols)
-    )
+    given = [protocols] if isinstance(protocols, str) else protocols
+    names = list(PROTOCOLS if given is None else given)
     if not names or not set(names) <= set(PROTOCOLS):
         raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
     return names

@@ -12,17 +12,10 @@ import typer
 
 from ._app import UsageError, app, say
 
-for _name in (
-    "embed",
-    "cluster",
-    "bin",
-    "classify",
-    "benchmark",
-    "train",
-    "adapt",
-    "models",
-    "demo",
-):
+_COMMANDS = (
+    "embed", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
+)  # fmt: skip
+for _name in _COMMANDS:
     import_module(f"._{_name}", __package__)
 
 _EXAMPLES = """\

@@ -45,13 +45,6 @@ def kmer_counts(
     ndarray of shape (n_sequences, n_features), uint32
         Columns in lexicographic order within each length; see `kmer_names`.
 
-    Raises
-    ------
-    ValueError
-        If a `k` is out of range.
-    TypeError
-        If `sequences` is a single string, or holds anything but strings.
-
     Examples
     --------
     >>> from dnaembed.composition import kmer_counts, kmer_names
@@ -63,14 +56,16 @@ def kmer_counts(
     if isinstance(sequences, str):
         raise TypeError("A sequence of strings is expected, got a single string.")
     ks = check_k(k)
-    sizes = [n_kmers(value, canonical) for value in ks]
-    counts = np.zeros((len(sequences), sum(sizes)), dtype=np.uint32)
+    starts = np.cumsum([0, *(n_kmers(value, canonical) for value in ks)], dtype=np.int64)
+    columns = np.concatenate([fold_columns(value, canonical) for value in ks])
+    lengths_of_kmers = np.array(ks, dtype=np.int64)
+    counts = np.zeros((len(sequences), starts[-1]), dtype=np.uint32)
     start = 0
     for chunk in iter_chunks(sequences, len, _CHUNK_BASES):
-        text = "".join(chunk).encode("ascii", "replace")
-        lengths = np.fromiter(map(len, chunk), dtype=np.int64)
+        bases = np.frombuffer("".join(chunk).encode("ascii", "replace"), dtype=np.uint8)
+        offsets = np.cumsum([0, *map(len, chunk)], dtype=np.int64)
         rows = counts[start : start + len(chunk)]
-        count_bases(np.frombuffer(text, dtype=np.uint8), lengths, ks, rows, canonical)
+        _count(bases, offsets, lengths_of_kmers, max(ks), columns, starts[:-1], BASE_CODES, rows)
         start += len(chunk)
     return counts
 
@@ -122,26 +117,6 @@ def n_kmers(k: int, canonical: bool = True) -> int:
         return int(4**k)
     palindromes = 4 ** (k // 2) if k % 2 == 0 else 0
     return int((4**k + palindromes) // 2)
-
-
-def count_bases(
-    bases: NDArray[np.uint8],
-    lengths: NDArray[np.int64],
-    ks: Sequence[int],
-    out: NDArray[np.uint32],
-    canonical: bool = True,
-) -> None:
-    """Count the k-mers of sequences that lie one after the other in one array of ASCII codes."""
-    _count(
-        bases,
-        np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-        np.asarray(ks, dtype=np.int64),
-        max(ks),
-        np.concatenate([fold_columns(k, canonical) for k in ks]),
-        np.cumsum([0] + [n_kmers(k, canonical) for k in ks])[:-1].astype(np.int64),
-        BASE_CODES,
-        out,
-    )
 
 
 @lru_cache(maxsize=32)

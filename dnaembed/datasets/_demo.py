@@ -33,7 +33,7 @@ Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial 
 """
 
 
-def load_demo_reads(*, return_X_y: bool = False) -> Any:
+def load_demo_reads(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """Load real genome fragments of 10 bacteria.
 
     Fragments of 2 to 6 kb from either strand, 40 per species, with three pairs of close species.
@@ -42,12 +42,15 @@ def load_demo_reads(*, return_X_y: bool = False) -> Any:
     ----------
     return_X_y : bool, default=False
         Return sequences and species alone.
+    as_frame : bool, default=False
+        Return sequences and species as pandas Series with the identifiers as index.
 
     Returns
     -------
     Bunch
         With ``ids`` and ``sequences`` (lists of str), ``labels`` (ndarray of str, the species of
-        each) and ``DESCR`` (str, the provenance). If `return_X_y`, ``(sequences, labels)`` instead.
+        each), ``DESCR`` (str, the provenance) and, if `as_frame`, ``frame`` (DataFrame of sequences
+        and species). If `return_X_y`, ``(sequences, labels)`` instead.
 
     Examples
     --------
@@ -60,10 +63,17 @@ def load_demo_reads(*, return_X_y: bool = False) -> Any:
     with as_file(folder / "demo_reads.fasta.gz") as reads, as_file(folder / "demo_labels.tsv") as t:
         ids, sequences = read_sequences(reads)
         labels = np.array(labels_of(ids, read_labels(t)))
+    found = Bunch(ids=ids, sequences=sequences, labels=labels)
+    if as_frame:
+        import pandas as pd
+
+        index = pd.Index(ids, name="id")
+        found.frame = pd.DataFrame({"sequence": sequences, "species": labels}, index=index)
+        found.sequences, found.labels = found.frame["sequence"], found.frame["species"]
     if return_X_y:
-        return sequences, labels
-    description = (folder / "README.md").read_text(encoding="utf-8")
-    return Bunch(ids=ids, sequences=sequences, labels=labels, DESCR=description)
+        return found.sequences, found.labels
+    found.DESCR = (folder / "README.md").read_text(encoding="utf-8")
+    return found
 
 
 def save_demo_reads(folder: str | os.PathLike[str]) -> None:

@@ -82,12 +82,7 @@ def list_genomes(
     Returns
     -------
     list of GenomeRecord
-        In the order of the catalogue, or of the sorted paths.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If a column or a label is missing, nothing is left, or a folder or genome does not exist.
+        In the order of the catalogue, or of the sorted paths; at least one.
     """
     folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
     if len(folders) > 1 and (catalog is not None or labels is not None):
@@ -206,12 +201,7 @@ class GenomeStore:
         Returns
         -------
         GenomeStore
-            The store, opened.
-
-        Raises
-        ------
-        FileExistsError, ValueError
-            If there is something in `folder`, no genome is left, or one holds what is not DNA.
+            The store, opened; ValueError if no genome is left, or one holds what is not DNA.
         """
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder, overwrite=False) as beside:

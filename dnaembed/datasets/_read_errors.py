@@ -90,7 +90,7 @@ def add_errors(
     noisy = []
     for sequence, one_rate, seed in zip(sequences, rates, seeds, strict=True):
         codes = BASE_CODES[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
-        out = np.empty(error_capacity(codes.size), dtype=np.uint8)
+        out = np.empty(2 * codes.size + 1, dtype=np.uint8)
         n = corrupt(codes, codes.size, one_rate, parameters, np.array([seed]), out)
         noisy.append(LETTERS[out[:n]].tobytes().decode("ascii"))
     return noisy
@@ -100,11 +100,6 @@ def check_rates(rates: NDArray[np.float64]) -> None:
     """Refuse rates for which the model has no meaning."""
     if rates.size and not (rates.min() >= 0 and rates.max() <= 0.5):
         raise ValueError(f"Error rates must be from 0 to 0.5, got {rates.min()} to {rates.max()}.")
-
-
-def error_capacity(length: int) -> int:
-    """Return the room that a sequence of `length` bases may need with errors."""
-    return 2 * length + 1
 
 
 @compiled
@@ -119,7 +114,7 @@ def random_bits(state):  # type: ignore[no-untyped-def]
 
 @compiled
 def corrupt(codes, n, rate, model, state, out):  # type: ignore[no-untyped-def]
-    """Copy `n` base codes with errors into `out` (see `error_capacity`); return how many."""
+    """Copy `n` base codes with errors into `out` (room for ``2 n + 1``); return how many."""
     if rate <= 0.0:
         out[:n] = codes[:n]
         return n

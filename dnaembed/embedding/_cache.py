@@ -140,10 +140,7 @@ def embed_through_cache(
     size: int,
     compute: Callable[[list[str], list[int]], np.ndarray],
 ) -> np.ndarray:
-    """Embed each distinct sequence once, if the cache does not have it.
-
-    `compute` takes sequences, and where each of them first stands.
-    """
+    """Embed each distinct sequence once; `compute` takes these, and where each first stands."""
     first: dict[str, int] = {}
     for i, sequence in enumerate(sequences):
         first.setdefault(sequence, i)

@@ -36,12 +36,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     model : str or path-like, default="default"
         Name of a bundled model, a folder, or a Hugging Face hub id such as
         ``"zhihan1996/DNABERT-S"``.
-    revision : str, default=None
-        Branch, tag or commit of a hub model.
-    cache_dir : str or path-like, default=None
-        Where downloads are kept; the hub's own default if None.
-    local_files_only : bool, default=False
-        Never go online: use what was downloaded before.
+    revision, cache_dir, local_files_only : str, path-like and bool, default=None, None, False
+        Of a hub model, as in `dnaembed.backbones.load_backbone`.
     window_size : int, None or "auto", default="auto"
         Longest piece, in bp, that the model sees in one pass. The embedding of a longer sequence is
         the length-weighted mean of equal windows. ``"auto"`` is the model's own, None never cuts.
@@ -62,10 +58,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
         estimators of the process, a folder keeps them across runs, None keeps nothing.
     n_jobs : int, default=None
-        Chunks of sequences embedded at a time; see :term:`n_jobs`. None is one, or with a k-mer
-        model on a CPU as many as there are cores. Threads, unless
-        `joblib.parallel_config` names another backend, whose processes load the model by its name:
-        a fine-tuned one must be saved (`save_model`) and given as `model` for that.
+        Chunks of sequences embedded at a time, in threads unless `joblib.parallel_config` names
+        another backend; see :term:`n_jobs` and :doc:`/guide/distributed`. None is one, or with a
+        k-mer model on a CPU as many as there are cores.
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
         sequences, and to `y` where given.
@@ -79,22 +74,11 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     backbone_ : Backbone
         The model in use.
 
-    See Also
-    --------
-    KmerEmbedder : Frequencies of k-mers, the baselines without training.
-    FewShotSpeciesClassifier : Species of reads from a few labelled ones.
-    SpeciesClusterer : Clusters and bins.
-
     Notes
     -----
     Sequences are normalised first (`dnaembed.normalize_sequence`), and each distinct one is
     embedded once. Transformers average the last hidden states over all tokens, ``[CLS]`` and
-    ``[SEP]`` included, as the paper does.
-
-    References
-    ----------
-    .. [1] Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware DNA
-       embeddings", Bioinformatics 41 (2025), i255. arXiv:2402.08777.
+    ``[SEP]`` included, as the paper does (Zhou et al., Bioinformatics 41 (2025), i255).
 
     Examples
     --------
@@ -255,10 +239,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         resume : bool, default=True
             Continue where an earlier call with the same settings was stopped; the input is read
             and checked from its start. False deletes earlier parts.
-        skip_empty : bool, default=False
-            Leave records without a base out and log how many, instead of raising.
-        duplicate_ids : {"error", "allow"}, default="error"
-            Whether two records may have one identifier.
+        skip_empty, duplicate_ids : bool and str, default=False and "error"
+            As for `dnaembed.io.read_sequences`.
 
         Returns
         -------

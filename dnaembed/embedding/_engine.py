@@ -76,9 +76,8 @@ def embed_sequences(
 ) -> np.ndarray:
     """Embed normalised sequences, at least one: (len(sequences), embedding_size), float32.
 
-    `places` are those of the sequences in the user's X, for errors. `n_jobs` chunks are embedded
-    at a time, in threads unless the user's `joblib.parallel_config` names another backend. Other
-    processes load the model by its `name`, None for one that they cannot get, onto `device`.
+    `places` are those of the sequences in the user's X, for errors. Other processes load the model
+    by its `name`, None for one that they cannot get, onto `device`.
     """
     require = "sharedmem" if name is None and n_jobs == 1 else None
     backend, active_n_jobs = get_active_backend(prefer="threads", require=require)
@@ -164,8 +163,7 @@ def embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOption
 def split_windows(sequence: str, window_size: int | None) -> list[str]:
     """Cut a sequence into the fewest windows of at most `window_size` bases.
 
-    The windows do not overlap and their lengths differ by at most one base, so that no window is
-    a short, noisy rest. A sequence that fits is returned as it is.
+    They do not overlap, and their lengths differ by one base at most: none is a short, noisy rest.
     """
     length = len(sequence)
     if window_size is None or length <= window_size:

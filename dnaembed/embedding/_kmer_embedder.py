@@ -36,11 +36,6 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     dtype : {"float32", "float64"}, default="float32"
         Of the embeddings.
 
-    See Also
-    --------
-    DNABertSEmbedder : Trained embeddings.
-    dnaembed.composition.kmer_counts : The counts themselves.
-
     Notes
     -----
     K-mers with N are not counted. A sequence without any countable k-mer is embedded as zeros.

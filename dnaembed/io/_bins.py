@@ -100,13 +100,13 @@ def write_bins(
     Parameters
     ----------
     folder : path-like
-        Made if absent, and complete or absent. The notes say what it holds.
+        Made if absent, and complete or absent; :doc:`/guide/binning` says what it holds.
     ids, sequences : sequence of str, length n
         Identifiers and sequences, which are written letter by letter as they are.
     labels : array-like of int, shape (n,)
         The bin of each sequence; negative: in no bin.
     overwrite : bool, default=False
-        Replace a folder that an earlier call wrote, and that holds nothing else.
+        Replace a folder that holds nothing but bins; FileExistsError if it holds anything else.
     headers : sequence of str, length n, default=None
         Headers of the FASTA records; None: the identifiers.
     confidence : array-like of shape (n,), default=None
@@ -119,19 +119,6 @@ def write_bins(
         Which sequences are circular.
     compress : bool, default=False
         Compress FASTA files by gzip; their names end in ``.gz``.
-
-    Raises
-    ------
-    FileExistsError
-        If `folder` has files already (unless `overwrite`, and all of them are bins).
-
-    Notes
-    -----
-    ``bin_0.fasta`` and so on (numbers padded to one width) and ``unbinned.fasta``. ``contigs.tsv``:
-    identifier, bin (-1: none), confidence, why in no bin. ``bins.tsv``, for each bin: file,
-    sequences, bases, N50, GC content and its standard deviation over the sequences, whether all are
-    circular, mean confidence, and mean coverage in each sample; means are weighted by length. For
-    other tools: ``cami.binning`` (CAMI, AMBER) and ``contigs2bin.tsv`` (DAS_Tool).
 
     Examples
     --------
@@ -185,9 +172,8 @@ def write_bins(
                 row += [f"{mean:.4f}", f"{np.sqrt(spread):.4f}"]
                 row += ["yes" if rings[own].all() else "no", _shown(sure)]
                 write_rows([row + [f"{depth:.4g}" for depth in depths]])
-        with open_table(
-            beside / "contigs.tsv", ("id", "bin", "confidence", "reason")
-        ) as write_rows:
+        columns = ["id", "bin", "confidence", "reason"]
+        with open_table(beside / "contigs.tsv", columns) as write_rows:
             shown, why = map(_shown, confidence), [""] * n if reasons is None else reasons
             write_rows(zip(ids, numbers.tolist(), shown, why, strict=True))
         binned = np.flatnonzero(numbers >= 0).tolist()

@@ -131,12 +131,7 @@ def read_embeddings(
     ids : list of str, length n
         Identifiers.
     embeddings : ndarray of shape (n, d)
-        In the stored type; float32 from text.
-
-    Raises
-    ------
-    SequenceFileError
-        If the file is damaged, or identifiers and rows differ in number.
+        In the stored type; float32 from text. A damaged file raises `SequenceFileError`.
     """
     ids, embeddings = _format_of(path)[1](Path(path), mmap_mode)
     if 0 in embeddings.shape:

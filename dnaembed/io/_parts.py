@@ -345,13 +345,8 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     Returns
     -------
     int
-        Rows.
-
-    Raises
-    ------
-    SequenceFileError
-        If a shard is missing, is there twice, or is of another input, model or setting; or if a
-        file does not hold what its manifest says.
+        Rows; SequenceFileError if a shard is missing, there twice, of another input, model or
+        setting, or does not hold what its manifest says.
 
     Examples
     --------

@@ -81,12 +81,8 @@ def iter_sequences(
 
     Parameters
     ----------
-    paths : path-like, binary file, or iterable of these
+    paths, skip_empty, duplicate_ids : path-like or others, bool, and {"error", "allow"}
         As for `read_sequences`, and so are the errors.
-    skip_empty : bool, default=False
-        Leave records without a base out and log how many, instead of raising.
-    duplicate_ids : {"error", "allow"}, default="error"
-        Whether two records may have one identifier.
 
     Returns
     -------

@@ -143,8 +143,7 @@ class _Transformed(io.RawIOBase):
 class _Decompressed(_Transformed):
     """Decompresses all streams of a file, and gives the errors of four decompressors one form.
 
-    The file classes of the standard library, and so xopen, take a damaged second stream, as
-    parallel compressors write by the hundred, for garbage after the first, and stop without a word.
+    The standard library, and so xopen, takes a damaged second stream for garbage after the first.
     """
 
     def __init__(self, raw: BinaryIO, name: str, form: str) -> None:
@@ -199,9 +198,8 @@ class _Decompressed(_Transformed):
 class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
-    A UTF-8 byte order mark and `n_blank` blank lines at the start are dropped; every other
-    non-ASCII byte becomes `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content), and `n_lines`
-    the number of lines up to the last one that is not blank.
+    A byte order mark and `n_blank` blank lines at the start are dropped; other bytes outside ASCII
+    become `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:

@@ -28,10 +28,8 @@ class AbundanceScale:
     """Turns abundances into rows of unit length whose dot products say how alike they are.
 
     A dot product is the mean over the samples of ``exp(-(z1 - z2)**2 / (2 * width**2))``, with `z`
-    the logarithms of two abundances. Cosines and sines of ``z * w`` have it, nearly, for
-    frequencies `w` of a normal distribution with standard deviation ``1 / width``: Bochner's
-    theorem, as in Rahimi & Recht, "Random features for large-scale kernel machines", NIPS 2007, but
-    with the quantiles of that distribution in place of draws from it.
+    the logarithms of two abundances. Cosines and sines of ``z * w`` have it, nearly, for quantiles
+    `w` of a normal distribution with standard deviation ``1 / width`` (Rahimi & Recht, NIPS 2007).
     """
 
     means: np.ndarray  # of each sample, the unit of its pseudocount
@@ -53,9 +51,8 @@ class AbundanceScale:
 def fit_abundance_scale(abundance: np.ndarray, embeddings: np.ndarray) -> AbundanceScale:
     """Learn how much abundances differ within a species, from contigs that look alike.
 
-    The noise of a sample is a robust standard deviation of the difference of log abundances
-    between a contig and the one with the most similar embedding, over the half of the contigs
-    whose neighbour is most similar: those two are mostly of one species. 5,000 rows are enough.
+    The noise of a sample is a robust standard deviation of the difference of log abundances of
+    nearest neighbours, over the half of the contigs whose neighbour is most similar.
     """
     means = abundance.mean(axis=0)
     means[means == 0] = 1
@@ -117,9 +114,12 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
 
 def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
     """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
-    array: np.ndarray = check_array(
-        abundance, dtype=np.float64, ensure_non_negative=True, input_name="abundance"
-    )
+    array: np.ndarray = check_array(abundance, dtype=np.float64, input_name="abundance")
+    if (array < 0).any():
+        row, column = np.argwhere(array < 0)[0]
+        name = (names_of_profiles(abundance) or range(array.shape[1]))[column]
+        value = array[row, column]
+        raise ValueError(f"abundance must be >= 0, got {value:g} in row {row}, sample {name}.")
     if len(array) != n_samples:
         raise ValueError(
             f"abundance must have one row for each of the {n_samples} sequences, got {len(array)}."
@@ -129,11 +129,7 @@ def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class UnitRows:
-    """Embeddings of unit length, joined with abundances, made a block at a time.
-
-    Of a dot product, `weight` is abundance and the rest embedding. The arrays, which may be
-    memory-mapped, are never copied whole.
-    """
+    """Embeddings of unit length, joined with abundances of a weight, made a block at a time."""
 
     embeddings: np.ndarray
     abundance: np.ndarray | None = None

@@ -63,12 +63,7 @@ def bin_contigs(
     Returns
     -------
     ndarray of shape (n_samples,), int
-        Bin of each contig, -1 for none.
-
-    Raises
-    ------
-    ValueError
-        If no contig is long enough, or there is not one row for each contig.
+        Bin of each contig, -1 for none; ValueError if no contig is long enough.
 
     Examples
     --------

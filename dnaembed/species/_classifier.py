@@ -71,17 +71,14 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         its calls; 1 without `calibrate`, or if a species has a single read.
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
-    n_features_in_ : int
-        Columns of the embeddings; only if `fit` was given embeddings.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names; only if all are strings.
+    n_features_in_, feature_names_in_ : int, and ndarray of shape (`n_features_in_`,)
+        Columns of the embeddings that `fit` was given, and their names if all are strings.
 
     Notes
     -----
     ``predict_proba``, ``predict_log_proba`` and ``decision_function`` are there if the classifier
-    has them. Probabilities add up to 1 over the species that it knows: they cannot tell that a read
-    is of another one, as `novelty_scores` can. `calibrate` is `CalibratedClassifierCV` with
-    ``method="temperature"``, whose single number [2]_ is all that few reads can teach.
+    has them; they cannot tell that a read is of none of its species, as `novelty_scores` can.
+    `calibrate` is `CalibratedClassifierCV` with ``method="temperature"``: one number [2]_.
 
     References
     ----------
@@ -101,9 +98,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     Embeddings made beforehand, any classifier, and a read like none of the known ones:
 
     >>> from sklearn.neighbors import KNeighborsClassifier
-    >>> embeddings = [[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.1]]
+    >>> rows = [[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.1]]
     >>> classifier = FewShotSpeciesClassifier(None, KNeighborsClassifier(1), unknown="unknown")
-    >>> classifier.fit(embeddings, species).predict([[0.9, 0.1], [-0.2, -0.9]])
+    >>> classifier.fit(rows, species).predict([[0.9, 0.1], [-0.2, -0.9]])
     array(['rich in AT', 'unknown'], dtype='<U10')
     """
 
@@ -228,16 +225,11 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         return calls
 
     def novelty_scores(self, X: Any) -> np.ndarray:
-        """Score how new reads are: how far from all known species.
+        """Score how new reads are, given as to `predict`: how far from all known species.
 
         A score is the least ratio, over species, of the cosine distance of the read to the centre
         and the limit of the species, which `false_unknown_rate` of its own reads exceed when they
         are left out of the centre.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
 
         Returns
         -------
@@ -250,12 +242,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     @available_if(_classifier_has("predict_proba"))
     def confidence(self, X: Any) -> np.ndarray:
-        """Say how far the species of each read is to be trusted.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
+        """Say how far the species of each read, given as to `predict`, is to be trusted.
 
         Returns
         -------
@@ -332,12 +319,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     @available_if(_classifier_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Give the probability of each species for each read.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
+        """Give the probability of each species for each read, given as to `predict`.
 
         Returns
         -------
@@ -348,18 +330,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     @available_if(_classifier_has("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Give the logarithm of the probability of each species for each read.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
-        """
+        """Give the logarithms of what `predict_proba` gives."""
         rows = self._rows(X)
         if self.temperature_ != 1:
             return np.log(np.maximum(self._probabilities(rows), np.finfo(np.float64).tiny))
@@ -367,18 +338,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     @available_if(_classifier_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
-        """Give the classifier's score of each species for each read.
-
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) with two species
-            As the classifier returns it.
-        """
+        """Give the classifier's own scores of each species for each read, given as to `predict`."""
         rows = self._rows(X)
         return self.classifier_.decision_function(rows)
 

@@ -40,9 +40,8 @@ _START_ITERATIONS, _MAX_PASSES = 30, 5  # over all rows
 class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     """Group DNA reads or contigs by species, without labels.
 
-    With `n_clusters`, K-means on embeddings of unit length, where each read belongs to a cluster.
-    Without, bins, as many as are found; reads that fit in none are left out. Takes DNA sequences,
-    which it embeds, or embeddings made beforehand.
+    With `n_clusters`, K-means on embeddings of unit length. Without, bins, as many as are found;
+    reads that fit in none are left out. Takes DNA sequences, which it embeds, or embeddings.
 
     Parameters
     ----------
@@ -80,34 +79,29 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     max_iter : int, default=1000
         Most iterations of a start of K-means; most bins tried by the K-medoid.
     random_state : int, RandomState instance or None, default=None
-        An int makes results reproducible: the centres of K-means, the reads that it starts on, the
-        order in which the graph is searched, approximate neighbours.
+        Of the starts of K-means, the search of the graph and approximate neighbours.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,)
-        Cluster of each read, from 0. Bins are numbered from the densest (K-medoid) or the largest;
-        -1 is no bin.
+        Cluster of each read; -1 is no bin. Bins come from the densest (K-medoid) or the largest.
     cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
-        Means of the clusters' embeddings of unit length; with abundances, of these joined with
-        64 columns per sequenced sample.
+        Means of embeddings of unit length, joined with 64 columns per sample of abundances.
     n_clusters_ : int
         Number of clusters or bins.
     min_similarity_ : float
         Threshold in use; only for the K-medoid.
     bin_limits_ : ndarray of shape (`n_clusters_`,)
-        Least similarity to the centre of a bin that is not far out: the lower quartile of its
-        reads', less three times the distance of the quartiles; only for the graph.
+        Least similarity to the centre of a bin: the lower quartile of its reads', less three times
+        the distance of the quartiles; only for the graph.
     n_iter_ : int
         Iterations of K-means, or bins tried by the K-medoid; 1 for the graph.
     embedder_ : transformer
         The fitted embedder; only if `fit` was given sequences.
     abundance_names_ : list of str
         Names of the samples; only if `fit` was given a frame of abundances.
-    n_features_in_ : int
-        Columns of the embeddings; only if `fit` was given embeddings.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names; only if all are strings.
+    n_features_in_, feature_names_in_ : int, and ndarray of shape (`n_features_in_`,)
+        Columns of the embeddings that `fit` was given, and their names if all are strings.
 
     Notes
     -----
@@ -119,18 +113,11 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     moves the mean, and continues with the reads that are left.
 
     The graph links each read to its nearest neighbours, by as much as the two share neighbours
-    (Jaccard index). Reads far less similar to the centre of their bin than its others are left out.
-    Up to 100 reads, a tree of average linkage is cut where the mean silhouette is largest.
+    (Jaccard index), and leaves out reads far from the centre of their bin. Up to 100 reads, it is
+    a tree of average linkage. :doc:`/guide/binning` says how abundances are compared.
 
-    None holds similarities of all pairs. K-means above 100,000 reads starts on 50,000 of them (or
-    30 per cluster), and moves the best centres by :class:`sklearn.cluster.MiniBatchKMeans` on
-    batches of all, so that embeddings may be memory-mapped.
-
-    The similarity of two contigs by abundance is the mean over the samples of
-    ``exp(-(z1 - z2)**2 / (2 * width**2))``, with `z` the logarithms of their abundances and a width
-    of twice the noise of the sample, which contigs with similar embeddings tell. It is joined with
-    that of the embeddings as ``(1 - abundance_weight) * embedding + abundance_weight * abundance``;
-    the graph then joins bins that it does not tell apart.
+    Embeddings may be memory-mapped: none holds similarities of all pairs, and K-means above 100,000
+    reads is :class:`sklearn.cluster.MiniBatchKMeans`, started on 50,000 of them.
 
     References
     ----------
@@ -141,8 +128,6 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
 
     Examples
     --------
-    Bins of embeddings, and a new one that belongs to none:
-
     >>> from dnaembed import SpeciesClusterer
     >>> embeddings = [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.2, 0.8]]
     >>> binner = SpeciesClusterer(min_similarity=0.8, min_bin_size=2).fit(embeddings)
@@ -240,13 +225,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             abundance = check_abundance(abundance, len(embeddings))
             self._abundance_scale = fit_abundance_scale(abundance, embeddings)
         rows = self._unit_rows(embeddings, abundance)
-        kmeans = KMeans(
-            self.n_clusters,
-            init=self.init,
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            random_state=self.random_state,
-        )
+        how = ("n_clusters", "init", "n_init", "max_iter", "random_state")
+        kmeans = KMeans(**{name: getattr(self, name) for name in how})
         if self.n_clusters is None:
             self._fit_bins(rows[:], rows.weight, lengths)
         elif len(rows) > LARGE_ROWS:

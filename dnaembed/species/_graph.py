@@ -168,10 +168,7 @@ def tree_bins(X: np.ndarray) -> np.ndarray:
 
 
 def without_strays(X: np.ndarray, labels: np.ndarray, sizes: Sizes) -> np.ndarray:
-    """Take out rows that are far from the centre of their bin; large ones are bins alone.
-
-    In a graph each row is linked to something, so strays are in bins, too.
-    """
+    """Take out rows that are far from the centre of their bin; large ones are bins alone."""
     labels = labels.copy()
     is_long = None if sizes.lengths is None else sizes.lengths >= sizes.min_bases
     centers, limits = centers_and_limits(X, labels)
@@ -209,8 +206,7 @@ def communities(graph: sparse.csr_array, resolution: float, seed: int) -> np.nda
 def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
     """Join bins of two rows and more that are at least `least` alike, the most alike first.
 
-    How alike two bins are is the mean similarity of a row of one and a row of the other, over the
-    geometric mean of the mean similarities within them: about 1 for pieces cut at random.
+    That is the mean similarity between them, over the geometric mean of those within them.
     """
     if labels.max() < 1:
         return labels
@@ -244,11 +240,7 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
 
 
 def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
-    """Average ``(a - b) / (1 - b)``, at least 0, over bins; 0 with one bin.
-
-    `a` is the mean similarity of two rows of the bin, `b` of a row of it and one of the nearest
-    other: a silhouette of the mean pair.
-    """
+    """Average ``(a - b) / (1 - b)`` over bins: mean similarities within, and to the nearest bin."""
     if labels.max() < 1:
         return 0.0
     sizes = np.bincount(labels[labels >= 0])

@@ -26,9 +26,8 @@ def modified_kmedoid(
 
     The density of a row is the sum of its similarities (dot products) of at least `min_similarity`
     to the rows that have no bin yet. A round starts at the densest row; three times it takes the
-    rows without a bin that are similar enough to the centre, and moves the centre to their mean,
-    which is not scaled to unit length. Rows of smaller bins than `min_bin_size`, and those that are
-    left after `max_iter` rounds, have label -1. Bins are numbered in the order of their density.
+    rows without a bin that are similar enough to the centre, and moves the centre to their mean.
+    Rows of smaller bins, and those left after `max_iter` rounds, have label -1.
     """
     min_similarity = float(min_similarity)
     labels = np.full(len(X), -1)

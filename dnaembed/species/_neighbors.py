@@ -95,10 +95,7 @@ def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.n
 
 
 def _tiles(X: np.ndarray, description: str) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield first row, first column and products of tiles of ``X @ X.T``, in one buffer.
-
-    Only those on the diagonal and to the right of it.
-    """
+    """Yield first row, first column and products of tiles of ``X @ X.T``, from the diagonal on."""
     n_tiles = -(-len(X) // _TILE)
     buffer = np.empty(min(_TILE, len(X)) ** 2, dtype=X.dtype)
     with progress(total=n_tiles * (n_tiles + 1) // 2, description=description) as bar:

@@ -40,11 +40,9 @@ class Novelty:
 def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) -> Novelty:
     """Learn centres and limits from reads of species 0 to n - 1.
 
-    Each read is scored against the centre of the other reads of its species. The limit of a
-    species is the quantile of these distances that leaves `false_unknown_rate` of them above,
-    drawn towards the quantile of all species where it has few reads. Then all limits are scaled
-    alike, so that this share of the left-out reads, each at its nearest species, has a score
-    above 1.
+    The limit of a species is the quantile of the distances of its reads, each left out of its
+    centre, that leaves `false_unknown_rate` of them above, drawn towards that of all species where
+    reads are few. Then all limits are scaled so that this share of all has a score above 1.
     """
     rows = unit_length(X)
     counts = np.bincount(codes)

@@ -110,10 +110,7 @@ def save_clusters(
 
 
 def load_clusters(path: FilePath) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
-    """Read what `save_clusters` wrote; ``predict`` then takes embeddings.
-
-    Raises `SequenceFileError` if the file is another one, damaged, or of a later version.
-    """
+    """Read what `save_clusters` wrote; ``predict`` then takes embeddings."""
     Path(path).open("rb").close()  # for the plain error of a missing file
     try:
         with safe_open(path, framework="numpy") as file:

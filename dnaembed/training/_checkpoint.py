@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..utils._atomic import atomic_folder
+from ..utils._atomic import atomic_folder, flush_to_disk
 
 _N_KEPT = 2  # newest checkpoints that stay
 
@@ -33,8 +32,7 @@ def write_checkpoint(
         content = json.dumps({"step": step} | dict(state), indent=1)
         (beside / "state.json").write_text(content, encoding="utf-8")
         for file in beside.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            flush_to_disk(file)
     for old in _checkpoints(folder)[:-_N_KEPT]:
         shutil.rmtree(old)
 

@@ -18,7 +18,7 @@ FREE = frozenset({"n_workers", "log_every", "checkpoint_every"})
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Hyperparameters of `ContrastiveTrainer`.
+    """Hyperparameters of `ContrastiveTrainer`; one out of its range raises ValueError.
 
     Parameters
     ----------
@@ -42,31 +42,22 @@ class TrainingConfig:
         Share of the steps in which the learning rate rises linearly, and where the cosine after
         them ends, as a share of the highest rate.
     ema_decay : float, default=None
-        Average the weights exponentially with this decay (less in the first steps); validate and
-        return the average. None: no average.
+        Validate and return an exponential average of the weights with this decay; None: none.
     anchor : float, default=0.0
-        Against forgetting: each step moves the encoder by ``learning rate x anchor`` of the way
-        back to where it started (decoupled L2-SP).
+        Each step moves the encoder by ``learning rate x anchor`` of the way back (decoupled L2-SP).
     n_trainable_layers : int, default=None
         Last hidden layers to train, with what follows them. None trains all.
     mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Precision of the matrix products, by autocast; weights stay in float32.
     budget : int, default=None
         Cost units of the backbone (tokens, or sequences for a k-mer profile) that pass through the
-        model at once. A larger batch is embedded twice: without gradients, for the loss of the
-        whole batch, then piece by piece with them (GradCache: the same gradients in less memory).
-        None: the whole batch at once.
+        model at once; larger batches go in pieces (GradCache: the same gradients). None: all.
     n_workers : int, default=1
         Threads that draw and featurise the batches of the next steps.
     eval_every, checkpoint_every, log_every : int, default=None, None, 20
         Steps between validations (None: one at the end), checkpoints (None: none), rows of the log.
     seed : int, default=0
         Of the head, the mixing and the dropout. (Pairs have the seed of their source.)
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range; the message names the parameter.
 
     Examples
     --------

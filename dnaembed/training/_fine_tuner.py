@@ -25,8 +25,7 @@ class ContrastiveFineTuner(BaseEstimator):
     """Fine-tune a pretrained model on reads, as part of `DNABertSEmbedder`.
 
     With labels, pairs are pieces of reads of one label, and pairs of one label are never pushed
-    apart. Without, they are two parts of one read that do not overlap, which are of one species for
-    certain. It takes many reads: from few, a model learns these rather than the sample.
+    apart. Without, they are two parts of one read that do not overlap.
 
     Parameters
     ----------
@@ -38,11 +37,8 @@ class ContrastiveFineTuner(BaseEstimator):
         and 1e-5 for transformers.
     loss, temperature : str and float, default="weighted_simclr" and 0.05
         A name in `LOSSES`, and its temperature. It acts on the embedding itself.
-    anchor : float, default=0.0
-        Against forgetting: each step moves the weights by ``learning rate x anchor`` of the way
-        back to where they were before.
-    n_trainable_layers : int, default=None
-        Last hidden layers to train, which keeps large models from forgetting. None trains all.
+    anchor, n_trainable_layers : float and int, default=0.0 and None
+        As in `TrainingConfig`: two means against forgetting.
     min_length, max_length : int, default=800, 10000
         Lengths, in bases, of the pieces of reads; as far as a read is long enough.
     min_read_length : int, default=1000
@@ -50,13 +46,9 @@ class ContrastiveFineTuner(BaseEstimator):
         label, and not at all without labels.
     min_reads : int or "auto", default="auto"
         The model stays as it is, with a warning, if fewer reads than this can be used. ``"auto"``
-        is 2000 without labels and 300 with them, from which the bundled model got better on genera
-        that it was not trained on.
-    mixed_precision : {"fp32", "bf16", "fp16"}, default="fp32"
-        Precision of the matrix products.
-    budget : int, default=None
-        Cost units (tokens, or sequences for a k-mer model) that pass through the model at once;
-        larger batches are computed in pieces with the same gradients. None: the whole batch.
+        is 2000 without labels and 300 with them, from which the bundled model was measured better.
+    mixed_precision, budget : str and int, default="fp32" and None
+        As in `TrainingConfig`.
 
     Attributes
     ----------
@@ -64,11 +56,6 @@ class ContrastiveFineTuner(BaseEstimator):
         Steps done, those of `partial_fine_tune` included.
     history_ : list of dict
         Loss, alignment and uniformity by step.
-
-    See Also
-    --------
-    dnaembed.DNABertSEmbedder : Takes it as ``fine_tuner=``.
-    ContrastiveTrainer : Training from genomes.
 
     Examples
     --------
@@ -147,11 +134,6 @@ class ContrastiveFineTuner(BaseEstimator):
         Backbone
             In evaluation mode, on the device of `backbone`. The weights as before, with a warning,
             if all usable reads are of one label, or there are fewer than `min_reads`.
-
-        Raises
-        ------
-        ValueError
-            If no read can be used, or X and y differ in length.
         """
         self.n_steps_ = 0
         self.history_: list[dict[str, Any]] = []

@@ -29,14 +29,9 @@ def fit_profile_statistics(
     backbone : KmerProfileBackbone
         Changed in place; its linear part, if it has one, is set as `add_linear_part` does.
     source : PairSource
-        Where pieces come from; its labels must be known for a linear part.
+        Where pieces come from; for a linear part, labels must be known (or ValueError).
     n_batches, n_pairs : int, default=40, 512
         How many batches of how many pairs are drawn.
-
-    Raises
-    ------
-    ValueError
-        If labels are missing that a linear part needs.
     """
     model = backbone.model
     with torch.no_grad():
@@ -73,7 +68,7 @@ def add_linear_part(
     backbone : KmerProfileBackbone
         A model, with a linear part or without; unchanged.
     source : PairSource
-        Where pieces come from; all labels must be known.
+        Where pieces come from; all labels must be known (or ValueError).
     size : int, default=128
         Columns of the linear part.
     weight : float, default=0.3
@@ -85,11 +80,6 @@ def add_linear_part(
     -------
     KmerProfileBackbone
         A new model in evaluation mode, with copies of the weights.
-
-    Raises
-    ------
-    ValueError
-        If labels are missing.
     """
     old = backbone.model
     fields = {name: getattr(old.config, name) for name in config_parameters(KmerProfileConfig)}

@@ -46,11 +46,6 @@ def weighted_simclr(
     Tensor
         A scalar, 0 where no anchor has a negative; in float32 at least, as of all losses.
 
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or the temperature is not positive.
-
     References
     ----------
     Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
@@ -105,11 +100,9 @@ def mi_mix(
         :math:`\pi`, of rows of the whole batch, over all processes.
     coefficients : Tensor of shape (n,)
         :math:`\lambda`, from 0 to 1.
-    temperature : float
-        :math:`\tau`.
-    labels : Tensor of shape (n,), int64, default=None
-        Species of each pair; negative: unknown. Candidates with the label of row ``i`` or of
-        ``permutation[i]``, but for that row itself, are not negatives of anchor ``i``.
+    temperature, labels : float, and Tensor of shape (n,), int64, default=None
+        As in `weighted_simclr`. Candidates with the label of row ``i`` or of ``permutation[i]``,
+        but for that row itself, are not negatives of anchor ``i``.
 
     Returns
     -------
@@ -163,12 +156,8 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
 
     Parameters
     ----------
-    z1, z2 : Tensor of shape (n, d)
-        Unit vectors of the two views of each pair.
-    temperature : float
-        :math:`\tau` in :math:`s_{ij} = z_i \cdot z_j / \tau`.
-    labels : Tensor of shape (n,), int64, default=None
-        As in `weighted_simclr`.
+    z1, z2, temperature, labels : Tensor, Tensor, float, and Tensor or None
+        As in `weighted_simclr`, and so are the :math:`s_{ij}`.
 
     Returns
     -------

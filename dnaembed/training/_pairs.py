@@ -232,9 +232,8 @@ class ReadPairs(_PiecePairs):
     sequences : iterable of str
         The reads, at least two bases each; see `dnaembed.check_sequences`.
     labels : array-like of shape (n_reads,), default=None
-        Species of each read, of any kind that sorts. A read with a negative integer is of unknown
-        species, and is paired with itself only. None: all are unknown. Batches number the known
-        labels from 0 in sorted order, and then each read of unknown species.
+        Species of each read, of any kind that sorts; a negative integer is unknown: such a read is
+        paired with itself only. None: all are. Batches number the known labels in sorted order.
     min_length, max_length : int, default=800, 10000
         Lengths of pieces are log-uniform between these, as far as the read is long enough.
     seed : int, default=0

@@ -19,8 +19,8 @@ from ._pairs import PairSource
 class Chunk:
     """Rows that pass through the model together, with the mixing in terms of these rows.
 
-    `rows` says where the first rows of `inputs` belong among the views of this process (all views
-    1, then all views 2). What follows them was added as partners of mixing and is thrown away.
+    `rows` says where the first rows of `inputs` belong among the views of this process (1, then 2);
+    what follows them are partners of mixing.
     """
 
     rows: Tensor
@@ -35,10 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """Chunks of one process, which hold each of its views once, and what concerns the whole batch.
-
-    Labels and mixing are in terms of the pairs of all processes; None where there are none.
-    """
+    """Chunks of one process, and labels and mixing of the pairs of all, where there are any."""
 
     loss: str
     chunks: list[Chunk]
@@ -47,11 +44,7 @@ class PreparedStep:
 
 
 def draw_mixing(n_pairs: int, n_layers: int, *, seed: int, step: int) -> Mixing:
-    """Draw layer, permutation and coefficients of one step, for the batch of all processes.
-
-    All are uniform: layers, permutations, and coefficients from 0.5 to 1, which are ``max(c, 1 -
-    c)`` with ``c ~ Beta(1, 1)``. They depend on the arguments alone: each process draws the same.
-    """
+    """Draw layer, permutation and coefficients (``max(c, 1 - c)``, c ~ Beta(1, 1)) of a batch."""
     rng = np.random.default_rng((seed, step))
     layer = int(rng.integers(n_layers))
     share = rng.beta(1.0, 1.0, size=n_pairs)
@@ -72,8 +65,7 @@ def prepare_step(
 ) -> PreparedStep:
     """Draw the pairs and the mixing of a step and make the inputs of one process.
 
-    Each process draws the whole batch, which is a pure function of the step, and featurises its
-    own share: none waits for another, and partners of mixing that belong to another are at hand.
+    Each process draws the whole batch, a pure function of the step, and featurises its own share.
     """
     n = config.batch_size
     batch = source.sample(step, n)
@@ -126,9 +118,8 @@ def plan_chunks(
 ) -> list[tuple[list[int], list[int]]]:
     """Divide rows into chunks that fit a budget together with the partners that they mix with.
 
-    A chunk costs its number of rows times the cost of its costliest. A row that is over the budget
-    with its partner is a chunk of its own. Each chunk is returned as its rows, and the partners
-    that are not among them.
+    A chunk, returned as rows and further partners, costs its number times its costliest row. A row
+    that is over the budget with its partner is a chunk of its own.
     """
     # A row without a partner is its own.
     with_own: dict[int, int] = {i: partner.get(i, i) for i in numbers}

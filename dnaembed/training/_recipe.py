@@ -91,11 +91,9 @@ def train_model(
 
     Raises
     ------
-    FileExistsError
-        If `output` holds a run and `resume` is false, or a run that is complete.
-    ValueError
-        If the recipe has unknown names or values out of range, or differs from that of the run,
-        or there are no genomes. (Genomes that are too short are counted in a warning.)
+    FileExistsError, ValueError
+        If `output` holds a run (that is complete, with `resume`), the recipe has unknown names or
+        values out of range or differs from that of the run, or there are no genomes.
 
     Examples
     --------
@@ -195,12 +193,7 @@ def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
 
 
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
-    """Read the sections of a recipe from a ``.toml`` or ``.json`` file.
-
-    They are ``model`` (``architecture`` and sizes, or ``path`` of a model to start from), ``pairs``
-    (of `GenomePairs`), ``training`` (of `TrainingConfig`), ``linear`` (of `add_linear_part`) and
-    ``output`` (``dtype`` of the weights). TOML has no null: ``"none"`` stands for None.
-    """
+    """Read the sections of a ``.toml`` or ``.json`` file, where ``"none"`` stands for None."""
     path = Path(path)
     try:
         if path.suffix == ".toml":
@@ -241,10 +234,7 @@ def make_pairs(store: GenomeStore, section: Mapping[str, Any], *, seed: int) -> 
 
 
 def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) -> Backbone:
-    """Make the model of a recipe: one that exists (``path``), or a new one with random weights.
-
-    A new k-mer model takes its statistics from the source, and a new transformer its tokens.
-    """
+    """Make the model of a recipe: one that exists, or a new one, with statistics of the source."""
     values = dict(section)
     if path := values.pop("path", None):
         if values:

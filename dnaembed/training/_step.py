@@ -93,16 +93,11 @@ class StepOutput:
 class ContrastiveStep:
     """Computes loss and gradients; holds nothing that changes from step to step.
 
-    A contrastive loss is not a sum over examples, so neither gradients of processes may be averaged
-    nor those of smaller batches added. Instead (GradCache: Gao et al., "Scaling deep contrastive
-    learning batch size under memory limited setup", RepL4NLP 2021):
-
-    1. every process embeds its rows, chunk by chunk;
-    2. the unit vectors, a few numbers per row, are gathered: every process computes the loss of the
-       whole batch and its gradient with respect to all vectors;
-    3. each process takes that gradient at its own rows back through the model, chunk by chunk
-       (embedding again, with the same dropout, if there was more than one), and the gradients of
-       the weights are *added* over the processes.
+    A contrastive loss is not a sum over examples. So (GradCache: Gao et al., RepL4NLP 2021) every
+    process embeds its rows, chunk by chunk, and computes the loss of the whole batch and its
+    gradient with respect to all unit vectors, which are gathered; then it takes that gradient at
+    its own rows back through the model, chunk by chunk (embedding again, with the same dropout, if
+    there was more than one), and the gradients of the weights are *added* over the processes.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
@@ -27,7 +27,6 @@ from ._losses import LOSSES, alignment, uniformity
 from ._pairs import PairSource
 from ._prepare import PreparedStep, prepare_step
 from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
-from ._weights import assign, copies, freeze_first_layers, move_towards
 
 logger = logging.getLogger("dnaembed")
 
@@ -41,13 +40,9 @@ class ContrastiveTrainer:
 
     The default is Curriculum Contrastive Learning (C2LR; Zhou et al., "DNABERT-S", Bioinformatics
     41 (2025), i255): Weighted SimCLR for a third of the steps, then Manifold Instance Mixup. With
-    ``torchrun`` it trains in several processes. It is not built on transformers' ``Trainer``, which
-    averages gradients over processes: here the loss, its negatives and its mixing permutation are
-    those of the whole batch, so that neither the number of processes (but for the draws of
-    dropout) nor `budget` changes the result.
-
-    Every step is a pure function of the weights, the seeds and the step number. A run that was
-    killed and resumed gives the same weights, bit for bit on a CPU.
+    ``torchrun`` it trains in several processes; the loss is always that of the whole batch, so that
+    neither their number (but for the draws of dropout) nor `budget` changes the result. A run that
+    was killed and resumed gives the same weights, bit for bit on a CPU.
 
     Parameters
     ----------
@@ -76,11 +71,6 @@ class ContrastiveTrainer:
         What was logged, in rows.
     best : dict or None
         The row of `validations` whose weights are best.
-
-    Raises
-    ------
-    ValueError
-        If the batch cannot be divided by the processes, or parameters contradict each other.
     """
 
     def __init__(
@@ -167,10 +157,8 @@ class ContrastiveTrainer:
 
         Raises
         ------
-        ValueError
-            If the checkpoint was written with other hyperparameters.
-        FloatingPointError
-            If the loss is not finite.
+        ValueError, FloatingPointError
+            If the checkpoint has other hyperparameters; if the loss is not finite.
         """
         if resume and self.output_dir is not None:
             self._restore(self.output_dir / "checkpoints")
@@ -373,3 +361,45 @@ def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         prefix, _, rest = name.partition(".")
         parts.setdefault(prefix, {})[rest] = tensor
     return parts
+
+
+def freeze_first_layers(
+    model: torch.nn.Module, n_layers: int, n_trainable: int
+) -> list[torch.nn.Parameter]:
+    """Freeze what comes before the last of the layers, one ``ModuleList``; return what it is."""
+    stack = next(
+        (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == n_layers),
+        None,
+    )
+    if stack is None:
+        raise ValueError(
+            f"n_trainable_layers needs a model whose {n_layers} hidden layers are one ModuleList; "
+            f"{type(model).__name__} has none."
+        )
+    kept = set(stack[max(0, n_layers - n_trainable) :].parameters())
+    inside = set(stack.parameters())
+    parameters = list(model.parameters())  # in order of definition
+    end = max(i for i, parameter in enumerate(parameters) if parameter in inside)
+    frozen = [p for p in parameters[: end + 1] if p.requires_grad and p not in kept]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    return frozen
+
+
+def copies(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Return detached copies of tensors."""
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Copy values into parameters."""
+    if parameters:
+        torch._foreach_copy_(list(parameters), list(values))
+
+
+@torch.no_grad()
+def move_towards(parameters: Sequence[Tensor], targets: Sequence[Tensor], share: float) -> None:
+    """Move parameters by a share of the way to their targets."""
+    if parameters:
+        torch._foreach_lerp_(list(parameters), list(targets), share)

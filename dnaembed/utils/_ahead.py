@@ -24,9 +24,8 @@ def ahead(
 ) -> Generator[Any, None, None]:
     """Yield items, or what `function` makes of them, in their order and made ahead in threads.
 
-    Without `function`, one thread iterates; with it, the caller does. At most `depth` items wait,
-    besides those that the threads work on. An error is raised where its item would be. Close the
-    generator if not all items are taken: no thread outlives it.
+    Without `function`, one thread iterates; with it, the caller does. At most `depth` items wait.
+    An error is raised where its item would be. Close the generator if not all items are taken.
     """
     items = iter(iterable)
     pool = ThreadPoolExecutor(n_threads if function else 1, thread_name_prefix="dnaembed-ahead")

@@ -140,8 +140,7 @@ def keep_mode(new: Path, old: Path) -> None:
 def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
     """Give a temporary folder beside `path`; rename it into place when the block ends well.
 
-    A folder at `path` is replaced as a whole: the caller has made sure that it may be. With
-    ``overwrite=False``, only an empty one is. After an exception it is as it was.
+    A folder at `path` is replaced as a whole; with ``overwrite=False``, only an empty one.
     """
     target = check_folder(path, overwrite=overwrite)
     beside = target.with_name(_temporary())

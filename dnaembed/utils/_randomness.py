@@ -22,17 +22,10 @@ def derive_seed(*key: int) -> int:
 
 
 @contextmanager
-def own_generators(device: torch.device) -> Iterator[None]:
-    """Have the generators alone, among the threads that ask here; restore them after the block."""
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed dropout within the block, alone in the process; restore the generators after it."""
     devices = [device] if device.type == "cuda" else []
     with _generators, torch.random.fork_rng(devices=devices):
-        yield
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed dropout within the block; restore the generators after it."""
-    with own_generators(device):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

@@ -263,30 +263,22 @@ def check_sequence_feature_names(name: str, estimator_orig: Any) -> None:
     assert len(set(names)) == len(names), f"{name}: names should differ."
 
 
-def _check_set_output(name: str, estimator_orig: Any, library: Any, X: Any) -> list[Any]:
-    expected = _rows(estimator_orig)
-    estimator = _fresh(estimator_orig).set_output(transform=library.__name__)
-    frames = [estimator.fit_transform(X), estimator.transform(X)]
-    for frame in frames:
-        assert isinstance(frame, library.DataFrame), f"{name} should return a {library} frame."
-        names = list(estimator.get_feature_names_out())
-        assert list(frame.columns) == names, f"{name}: columns should be get_feature_names_out()."
-        _assert_close(frame, expected, f"{name}: the frame has other numbers than the array.")
-    return frames
-
-
-def check_sequence_set_output_pandas(name: str, estimator_orig: Any) -> None:
-    """``set_output(transform="pandas")`` gives a frame with the index and the names."""
-    X = example_sequences()
-    table = pd.DataFrame({"sequence": X}, index=[f"read{i}" for i in range(len(X))])
-    for frame in _check_set_output(name, estimator_orig, pd, table):
-        assert frame.index.equals(table.index), f"{name} should keep the index."
-
-
-def check_sequence_set_output_polars(name: str, estimator_orig: Any) -> None:
-    """``set_output(transform="polars")`` gives a frame with the names."""
-    polars = import_or_skip("polars")
-    _check_set_output(name, estimator_orig, polars, polars.Series(example_sequences()))
+def check_sequence_set_output(name: str, estimator_orig: Any) -> None:
+    """``set_output`` gives frames with the names, of pandas with the index, of polars if there."""
+    X, expected = example_sequences(), _rows(estimator_orig)
+    for kind in ("pandas", "polars"):
+        library: Any = pd if kind == "pandas" else import_or_skip(kind)
+        table = library.DataFrame({"sequence": X})
+        if kind == "pandas":
+            table.index = [f"read{i}" for i in range(len(X))]
+        estimator = _fresh(estimator_orig).set_output(transform=kind)
+        for frame in (estimator.fit_transform(table), estimator.transform(table)):
+            assert isinstance(frame, library.DataFrame), f"{name} should return a frame of {kind}."
+            names = list(estimator.get_feature_names_out())
+            assert list(frame.columns) == names, f"{name}: columns should be the feature names."
+            _assert_close(frame, expected, f"{name}: the frame has other numbers than the array.")
+            if kind == "pandas":
+                assert frame.index.equals(table.index), f"{name} should keep the index."
 
 
 def check_sequence_pipeline(name: str, estimator_orig: Any) -> None:

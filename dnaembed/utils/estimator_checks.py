@@ -82,12 +82,8 @@ def check_sequence_transformer(estimator: Any) -> None:
     Raises
     ------
     Exception
-        That of the first check that fails, most often an `AssertionError` that says what to do.
-
-    Warns
-    -----
-    SkipTestWarning
-        For a check that needs a package that is not installed.
+        That of the first check that fails, most often an `AssertionError` that says what to do. A
+        check that needs a package that is not installed gives a `SkipTestWarning`.
 
     Examples
     --------

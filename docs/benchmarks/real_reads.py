@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +62,12 @@ def pieces(genome: list[str], lengths: list[int], rng: np.random.Generator) -> l
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write one row for each set, variant, embedder and score."""
     parser = arguments(__doc__, output="table of scores")
     for name in ("reads", "labels", "genomes"):
         parser.add_argument(name, type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with args.labels.open(newline="", encoding="utf-8") as file:
         told = {row["read_id"]: row for row in csv.DictReader(file, delimiter="\t")}
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -113,7 +114,8 @@ def main() -> None:
                 rows.append({"reads": variant} | row | {"mean": f"{row['mean']:.3f}"})
     columns = ["set", "reads", "embedder", "score", "mean"]
     write_rows(args.output, columns, [{name: row[name] for name in columns} for row in rows])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -86,33 +86,19 @@ def test_slopes_for_any_number_of_heads(n_heads):
     assert alibi_slopes(4).tolist() == [0.25, 0.0625, 0.015625, 0.00390625]
 
 
-def test_gradients_reach_all_weights_with_and_without_checkpointing(backbone):
+def test_gradients_reach_all_weights(backbone):
     ids = torch.randint(5, 60, (3, 21), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 12:] = 0
     target = torch.randn(3, 21, 48, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         backbone.model(ids)  # must not spoil what follows
-
-    def gradient(checkpointing):
-        model = copy.deepcopy(backbone.model)
-        for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        model.train()
-        if checkpointing:
-            # Renamed in transformers 5.2x; the old name warns.
-            name = "activation_checkpointing_enable"
-            getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")()
-            assert all(layer.gradient_checkpointing for layer in model.encoder.layer)
-        hidden = model(ids, mask).last_hidden_state
-        (hidden * target * mask[..., None]).sum().backward()
-        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
-
-    plain = gradient(False)
-    assert plain.isfinite().all()
-    assert plain.abs().max() > 1e-2
-    torch.testing.assert_close(gradient(True), plain, rtol=1e-4, atol=1e-4)
+    model = copy.deepcopy(backbone.model).train()
+    hidden = model(ids, mask).last_hidden_state
+    (hidden * target * mask[..., None]).sum().backward()
+    for parameter in model.parameters():
+        assert parameter.grad.isfinite().all()
+    assert max(parameter.grad.abs().max() for parameter in model.parameters()) > 1e-2
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

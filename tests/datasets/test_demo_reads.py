@@ -20,6 +20,12 @@ def test_demo_reads():
     X, y = load_demo_reads(return_X_y=True)
     assert reads.sequences == X
     assert y.tolist() == reads.labels.tolist()
+    framed = load_demo_reads(as_frame=True)
+    assert framed.frame.columns.tolist() == ["sequence", "species"]
+    assert framed.labels.index.tolist() == reads.ids
+    X, y = load_demo_reads(return_X_y=True, as_frame=True)
+    assert X.tolist() == reads.sequences
+    assert y.tolist() == reads.labels.tolist()
 
 
 def test_saved_reads(tmp_path):

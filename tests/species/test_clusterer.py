@@ -436,7 +436,7 @@ def test_pieces_of_a_species_are_joined():
     ("change", "message"),
     [
         (lambda a: a[:-1], "abundance must have one row for each of the .* sequences"),
-        (lambda a: -a, "Negative values in data passed to abundance"),
+        (lambda a: -a, "abundance must be >= 0, got -.* in row 0, sample 0"),
         (lambda a: np.where(a == a[0, 0], np.nan, a), "Input abundance contains NaN"),
         (lambda a: a[:, 0], "Expected 2D array, got 1D array"),
         (lambda a: np.full(a.shape, "x"), "could not convert string"),

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from dnaembed.training import TrainingConfig
 from dnaembed.training._checkpoint import latest_checkpoint
-from dnaembed.training._weights import freeze_first_layers
+from dnaembed.training._trainer import freeze_first_layers
 from tests.helpers.toys import ToyBackbone, ToySource, make_trainer, read_rows, same, weights
 
 

@@ -223,14 +223,16 @@ BROKEN = {
         "too few": {"get_feature_names_out": lambda self, input_features=None: ["a", "b"]},
         "same": {"get_feature_names_out": lambda self, input_features=None: ["base"] * 5},
     },
-    "check_sequence_set_output_pandas": {
+    "check_sequence_set_output": {
         "none": {"set_output": lambda self, *, transform=None: self},
         "loses the index": {
             "fit_transform": lambda self, X, y=None: self.fit(X).transform(X).reset_index(drop=True)
         },
-    },
-    "check_sequence_set_output_polars": {
-        "none": {"set_output": lambda self, *, transform=None: self}
+        "no polars": {
+            "set_output": lambda self, *, transform=None: (
+                self if transform == "polars" else Tiny.set_output(self, transform=transform)
+            )
+        },
     },
     "check_sequence_pipeline": {
         "uses targets": {

@@ -103,18 +103,6 @@ class DnaBertBackbone(Backbone):
         """Return the tokenizer, for the fingerprint."""
         return self.tokenizer.to_str()
 
-    def describe(self) -> str:
-        """Return a title and the sizes, for the model card."""
-        config = self.model.config
-        return f"""\
-# DNA encoder
-
-A `dnabert` encoder (the architecture of DNABERT-2 and DNABERT-S) with
-{self.model.num_parameters():,} parameters: {config.num_hidden_layers} layers of
-{config.hidden_size} columns and {config.num_attention_heads} heads, {config.vocab_size} tokens.
-The embedding of a sequence is the mean of the last hidden states over its tokens.
-"""
-
     @property
     def embedding_size(self) -> int:
         """Columns of the embedding: those of the hidden states."""
@@ -224,12 +212,7 @@ def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
     Returns
     -------
     torch.nn.Sequential
-        In float32, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the file holds other tensors, or would need code to be run.
+        In float32, on the CPU; ValueError if the file holds other tensors, or needs code to be run.
     """
     path = Path(file)
     stored = read_tensors(path)

@@ -23,8 +23,8 @@ _MAX_HEADS = 256
 class DnaBertConfig(PreTrainedConfig):
     """Sizes of a `DnaBertModel`; the defaults are those of DNABERT-2 117M.
 
-    Field names are those of the published ``config.json``. There is no longest sequence: positions
-    enter only through ALiBi.
+    Field names are those of the published ``config.json``; a size out of range raises ValueError.
+    There is no longest sequence: positions enter only through ALiBi.
 
     Parameters
     ----------
@@ -32,16 +32,12 @@ class DnaBertConfig(PreTrainedConfig):
         Entries of the tokenizer.
     hidden_size : int, default=768
         Columns of the hidden states, and of the embedding; a multiple of `num_attention_heads`.
-    num_hidden_layers : int, default=12
-        Layers.
-    num_attention_heads : int, default=12
-        Heads per layer.
+    num_hidden_layers, num_attention_heads : int, default=12, 12
+        Layers, and heads per layer.
     intermediate_size : int, default=3072
         Width of the gated MLP after its gate.
-    hidden_dropout_prob : float, default=0.1
-        Dropout of the embeddings, the attention output and the MLP, in training.
-    attention_probs_dropout_prob : float, default=0.0
-        Dropout of the attention weights, in training.
+    hidden_dropout_prob, attention_probs_dropout_prob : float, default=0.1, 0.0
+        Dropout of the hidden states, and of the attention weights, in training.
     layer_norm_eps : float, default=1e-12
         Added to the variance in the layer normalisations.
     type_vocab_size : int, default=2
@@ -55,11 +51,6 @@ class DnaBertConfig(PreTrainedConfig):
         64 to 100,000, which None stands for.
     **kwargs : dict
         Passed on to `transformers.PreTrainedConfig`.
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range, or sizes do not fit each other.
 
     Examples
     --------

@@ -61,9 +61,8 @@ def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.d
 class FlexAttention:
     """Attention within each sequence of a packed batch, for all layers of one forward pass.
 
-    ``softmax(q k^T / sqrt(head_size) - slope |i - j|) v`` for the tokens i and j of one sequence.
-    Blocks of keys beyond `reach_of_heads`, which every layer measures, are skipped. `n_tokens`, the
-    sum of `lengths`, is given because nothing here waits for the device.
+    As `attend` of packed attention, but blocks of keys beyond `reach_of_heads` are skipped.
+    `n_tokens`, the sum of `lengths`, is given because nothing here waits for the device.
     """
 
     def __init__(

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from .._protocol import Mixing
@@ -65,7 +64,7 @@ def attend_padded(
     ).transpose(1, 2)
 
 
-class DnaBertLayer(GradientCheckpointingLayer):
+class DnaBertLayer(nn.Module):
     """Attention, then a gated MLP, each with residual and normalisation; for any shape of batch."""
 
     # Dictionaries of modules, which give the weights their published names.
@@ -143,11 +142,10 @@ class DnaBertModel(PreTrainedModel):
 
     embeddings: Any
     encoder: Any
-    # What transformers needs to know to load, save, place and checkpoint the encoder.
+    # What transformers needs to know to load, save and place the encoder.
     config: DnaBertConfig
     config_class = DnaBertConfig
     base_model_prefix = "bert"
-    supports_gradient_checkpointing = True
     _no_split_modules = ["DnaBertLayer"]  # noqa: RUF012 - the type that transformers declares
     _supports_sdpa = True
 

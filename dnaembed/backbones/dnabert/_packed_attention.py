@@ -26,9 +26,8 @@ def attend(
 ) -> torch.Tensor:
     """Return ``softmax(q k^T / sqrt(d) - slope |i - j|) v`` inside each sequence.
 
-    Nothing is padded, and neither scores nor biases are held for more than a block of queries, so
-    memory grows with the number of tokens. Keys beyond `reach_of_heads` are left out. Queries,
-    keys, values and the result have the shape (n_tokens, n_heads, head_size).
+    Memory grows with the number of tokens; keys beyond `reach_of_heads` are left out. All tensors
+    have the shape (n_tokens, n_heads, head_size).
     """
     if sum(lengths) != len(query) or min(lengths, default=1) < 1:
         raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")

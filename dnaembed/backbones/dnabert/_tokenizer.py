@@ -59,9 +59,8 @@ def train_bpe_tokenizer(sequences: Iterable[str], *, vocab_size: int = 4096) -> 
     """Train a tokenizer of the kind that DNABERT-2 (arXiv:2306.15006) uses, on your sequences.
 
     Byte-pair encoding: from the four bases, the most frequent pair of adjacent tokens becomes a
-    token of its own, if it occurs twice, again and again. Ids of special tokens are those of the
-    published tokenizer: ``[UNK]`` 0, ``[CLS]`` 1, ``[SEP]`` 2, ``[PAD]`` 3, ``[MASK]`` 4. No token
-    spans an N.
+    token of its own, if it occurs twice, again and again. Special tokens are those of the published
+    tokenizer, with their ids. No token spans an N.
 
     Parameters
     ----------
@@ -69,17 +68,12 @@ def train_bpe_tokenizer(sequences: Iterable[str], *, vocab_size: int = 4096) -> 
         Normalised sequences (see `dnaembed.normalize_sequence`), passed over once; a few megabases
         are plenty.
     vocab_size : int, default=4096
-        Tokens, special ones included; fewer where the sequences run out of pairs.
+        Tokens, at least the special ones and the bases; fewer where there are no pairs left.
 
     Returns
     -------
     tokenizers.Tokenizer
         Encodes a sequence as ``[CLS] ... [SEP]``; ``save(path)`` writes a ``tokenizer.json``.
-
-    Raises
-    ------
-    ValueError
-        If `vocab_size` leaves no room for the special tokens and the bases.
 
     Examples
     --------

@@ -18,7 +18,6 @@ from dnaembed.backbones._protocol import _BACKBONES
 from dnaembed.benchmark import PROTOCOLS
 from dnaembed.training import LOSSES
 from tests.helpers.docs_code import (
-    agrees,
     blocks_of_markdown,
     blocks_of_rst,
     commands_of,
@@ -70,7 +69,8 @@ def test_every_block_says_what_comes_out_or_why_it_is_left_out(page):
     ("language", "text", "error", "message"),
     [
         ("python", "1 + 1  # -> 3", AssertionError, "promised"),
-        ("python", "1 / 3  # -> 0.5", AssertionError, "promised"),
+        ("python", "1 / 3  # -> 0.35", AssertionError, "promised"),
+        ("python", "1 / 3  # -> 0.33", None, None),
         ("python", "'a'  # -> b", AssertionError, "promised"),
         ("python", "1 / 0", ZeroDivisionError, "division"),
         ("python", "(1 / 4, 'a')\n\n.. code-block:: text\n\n    (0.251, 'a')", None, None),
@@ -99,14 +99,6 @@ def test_the_runner_sees_what_is_wrong(
     with pytest.raises(error, match=message) as caught:
         run_page(blocks_of_rst(page), capsys, {"plot"})
     assert caught.value.__notes__ == ["page.rst, line 3"]
-
-
-def test_promises():
-    assert agrees(0.931, "0.93")
-    assert not agrees(0.99, "0.93")
-    assert agrees((3, 4), "(3, 4)")
-    assert agrees("ACGT", "ACGT")
-    assert not agrees(1, "0.99")
 
 
 # The README

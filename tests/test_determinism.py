@@ -29,7 +29,7 @@ from tests.helpers.seeded_jobs import (
 )
 
 ROOT = Path(__file__).parents[1]
-# As docs/reproducibility.rst states them: the length of the difference of two embeddings over that
+# As docs/guide/reproducibility.rst states them: the length of the difference of two embeddings over that
 # of the embedding.
 
 TRANSFORMER, PROFILE = 1e-5, 1e-6

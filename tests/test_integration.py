@@ -18,11 +18,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -109,10 +105,7 @@ def test_grid_searches_embed_each_sequence_once_a_setting(embedder, labelled, fo
         search = GridSearchCV(estimator, grid, cv=3).fit([*reads, *reads], [*y, *y])
         assert search.best_score_ > 0.8
         one_strand, other = Counter(reads), Counter(map(reverse_complement, reads))
-        assert forwards == {
-            "sequences": one_strand + one_strand + other,
-            "rows": 3 * len(reads),
-        }
+        assert forwards == {"sequences": one_strand + one_strand + other, "rows": 3 * len(reads)}
 
 
 # --- pipelines and what else takes estimators ---

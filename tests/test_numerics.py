@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed import (
-    DNABertSEmbedder,
-    FewShotSpeciesClassifier,
-    KmerEmbedder,
-    SpeciesClusterer,
-)
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
 from dnaembed.benchmark import (
     clustering_scores,
     few_shot_scores,

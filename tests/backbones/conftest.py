@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed.backbones import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
-    train_bpe_tokenizer,
-)
+from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SIZES = {

@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dnaembed.backbones.dnabert import (
-    _flex_attention,
-    _modeling,
-    _packed_attention,
-    alibi_slopes,
-)
+from dnaembed.backbones.dnabert import _flex_attention, _modeling, _packed_attention, alibi_slopes
 from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
 from dnaembed.backbones.dnabert._packed_attention import attend, reach_of_heads
 from tests.helpers.plain_attention import attend_plainly, weights

@@ -43,8 +43,7 @@ def test_bad_parameters(function, arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("model", "longer"),
-    [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)],
+    ("model", "longer"), [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)]
 )
 def test_rate_and_kind_of_indels(model, longer):
     sequence = random_sequence(200_000)

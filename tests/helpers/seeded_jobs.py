@@ -13,12 +13,7 @@ import numpy as np
 import torch
 from joblib import hash as digest
 
-from dnaembed import (
-    DNABertSEmbedder,
-    FewShotSpeciesClassifier,
-    KmerEmbedder,
-    SpeciesClusterer,
-)
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
 from dnaembed.backbones import (
     KmerProfileBackbone,
     KmerProfileConfig,

@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
-from dnaembed.training import (
-    GenomePairs,
-    GenomeRecord,
-    GenomeStore,
-    PairSource,
-    ReadPairs,
-)
+from dnaembed.training import GenomePairs, GenomeRecord, GenomeStore, PairSource, ReadPairs
 from tests.helpers.dna import random_sequence
 
 

@@ -2,7 +2,7 @@ from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.training import ErrorModel, add_errors
@@ -10,7 +10,6 @@ from tests.helpers.dna import random_sequence
 
 
 @given(st.text("ACGTN", min_size=1, max_size=200), st.floats(0, 0.5), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_reads_stay_reads(sequence, rate, seed):
     (noisy,) = add_errors([sequence], rate, random_state=seed)
     assert 1 <= len(noisy) <= 2 * len(sequence) + 1

@@ -9,19 +9,14 @@ import torch
 from sklearn.preprocessing import normalize
 
 from dnaembed import KmerEmbedder
-from dnaembed.backbones import (
-    DnaBertConfig,
-    KmerProfileBackbone,
-    KmerProfileConfig,
-    KmerProfileModel,
-)
+from dnaembed.backbones import DnaBertConfig
 from dnaembed.datasets import load_demo_reads
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.io import iter_sequences
 from dnaembed.species._kmedoid import modified_kmedoid
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.benchmarks import BENCHMARKS, embedding_mixture, load_benchmark
-from tests.helpers.random_models import SIZES
+from tests.helpers.random_models import SIZES, random_profile
 
 RECIPE = """
 [model]
@@ -116,10 +111,7 @@ def test_decisions(genomes, tmp_path):
 
 def test_fine_tuning_continues(genomes, tmp_path):
     fine_tuning = load_benchmark("fine_tuning")
-    with torch.random.fork_rng():
-        torch.random.manual_seed(0)
-        network = KmerProfileModel(KmerProfileConfig(k=[2], hidden_size=8, deep_size=4))
-    KmerProfileBackbone(network.eval()).save(tmp_path / "model")
+    random_profile(k=[2], hidden_size=8, deep_size=4).save(tmp_path / "model")
     output = tmp_path / "fine_tuning.csv"
 
     def run(tuner):
@@ -145,17 +137,16 @@ def test_the_loop_counts_as_the_compiled_counter():
     assert loop(reads) == pytest.approx(expected, abs=1e-12)
 
 
+CLUSTERING = ["--kmeans-rows", "800", "--bin-rows", "0", "--only", ": K-means"]
+
+
 @pytest.mark.slow  # several processes
 @pytest.mark.parametrize(
     ("script", "name", "options"),
     [
         ("embedder_speed", "speed_embedders.csv", ["--reads", "4", "--repeats", "1"]),
         ("file_speed", "speed_files.csv", ["--reads", "40", "--repeats", "1", "--stream", "1"]),
-        (
-            "clustering_speed",
-            "speed_clusters.csv",
-            ["--kmeans-rows", "800", "--bin-rows", "0", "--only", ": K-means"],
-        ),
+        ("clustering_speed", "speed_clusters.csv", CLUSTERING),
     ],
 )
 def test_speed_of_tiny_inputs(script, name, options, tmp_path):

@@ -1,10 +1,6 @@
 """Same seed, same result; and embeddings that hardly depend on how they were computed."""
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +11,7 @@ from joblib import Parallel, delayed
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, clear_memory_cache
 from dnaembed.backbones import load_backbone
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.utils import _randomness
+from tests.helpers import processes
 from tests.helpers.seeded_jobs import (
     JOBS,
     READS,
@@ -94,13 +90,9 @@ print(json.dumps(clusterer.fit(X).labels_.tolist()))
 
 
 def run_python(*arguments, n_threads, hash_seed):
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-    for library in ("OMP", "OPENBLAS", "RAYON", "NUMBA"):
-        environment[f"{library}_NUM_THREADS"] = n_threads
-    command = [sys.executable, *arguments]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    names = [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "RAYON", "NUMBA")]
+    more = dict.fromkeys(names, n_threads) | {"PYTHONPATH": str(ROOT)}
+    return json.loads(processes.run_python(*arguments, PYTHONHASHSEED=hash_seed, **more))
 
 
 def test_bins_of_one_seed_whatever_the_process_and_threads(capsys):
@@ -136,19 +128,6 @@ def test_models_tuned_in_threads_do_not_share_dropout(make, options):
     tasks = (delayed(fine_tuned)(model, seed, **options) for seed in range(3))
     assert list(map(digest, Parallel(n_jobs=3, backend="threading")(tasks))) == alone
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_without_the_lock_threads_would_share_dropout(monkeypatch):
-    # What the test above guards against does happen: a model in pieces, seeded often.
-    model = tiny_transformer()
-    alone = [digest(fine_tuned(model, seed)) for seed in range(3)]
-    monkeypatch.setattr(_randomness, "_generators", contextlib.nullcontext())
-    with torch.random.fork_rng(devices=[]):
-        for _ in range(20):
-            tasks = (delayed(fine_tuned)(model, seed) for seed in range(3))
-            if list(map(digest, Parallel(n_jobs=3, backend="threading")(tasks))) != alone:
-                return
-    pytest.fail("Threads did not get into each other's way in 20 runs.")
 
 
 @pytest.mark.parametrize("budget", [1, 700])

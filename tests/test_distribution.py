@@ -54,14 +54,8 @@ def run(*command, cwd):
     # Not the checkout, nor what pytest put on the path.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV"))}
     environment["OMP_NUM_THREADS"] = "1"
-    done = subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words, options = list(map(str, command)), {"capture_output": True, "text": True}
+    done = subprocess.run(words, cwd=cwd, env=environment, check=False, **options)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -181,15 +175,9 @@ def test_read_only_wheel_works_for_another_user_without_a_home(built, box, comma
     environment["HOME"] = str(site / "home")
 
     def start(prefix, user, *arguments):
-        return subprocess.run(
-            [*prefix, sys.executable, "-B", *arguments],
-            cwd=work,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            **user,
-        )
+        words, options = [*prefix, sys.executable, "-B", *arguments], {"cwd": work, **user}
+        options |= {"env": environment, "capture_output": True, "text": True}
+        return subprocess.run(words, check=False, **options)
 
     probe = (
         "import os, sys, dnaembed, torch; print(dnaembed.__file__);"
@@ -204,9 +192,7 @@ def test_read_only_wheel_works_for_another_user_without_a_home(built, box, comma
         if started.returncode == 0:
             break
     else:
-        pytest.skip(
-            "no user can be had who starts this interpreter and cannot write to the package"
-        )
+        pytest.skip("no user who starts this interpreter cannot write to the package")
     assert started.stdout.startswith(str(site))
     done = start(*way, "-m", "dnaembed", *command, "--output", "map.png")
     assert done.returncode == 0, done.stderr[-3000:]

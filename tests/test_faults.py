@@ -19,10 +19,7 @@ from dnaembed.io import read_embeddings
 from dnaembed.utils._atomic import atomic_output
 from tests.helpers.dna import random_dna
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.name != "posix", reason="needs kill -9"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="needs kill -9")]
 
 N_KILLS = 20
 LONGEST = 3.0  # seconds until a kill
@@ -90,10 +87,7 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
     output = tmp_path / "x.npy"
     parts = tmp_path / "x.npy.parts"
     kills = kill_at_random(
-        spawn,
-        embed,
-        (path, output, n_jobs),
-        is_done=lambda: output.exists() and not parts.exists(),
+        spawn, embed, (path, output, n_jobs), is_done=lambda: output.exists() and not parts.exists()
     )
     assert kills == N_KILLS
     ids, rows = read_embeddings(output)

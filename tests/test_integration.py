@@ -1,15 +1,11 @@
 """Embedders, classifier and clusterer inside the machinery of scikit-learn."""
 
-import os
 import pickle
-import subprocess
-import sys
 from collections import Counter
 
 import joblib
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
@@ -18,11 +14,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    cross_val_score,
-)
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -36,12 +28,10 @@ from dnaembed import (
 )
 from dnaembed.backbones import DnaBertBackbone
 from dnaembed.utils.estimator_checks import check_sequence_transformer
+from tests.helpers.processes import run_python
 
-GENOMES = {
-    "alpha": [0.7, 0.1, 0.1, 0.1],
-    "beta": [0.1, 0.4, 0.4, 0.1],
-    "gamma": [0.4, 0.1, 0.4, 0.1],
-}
+GENOMES = {"alpha": [0.7, 0.1, 0.1, 0.1], "beta": [0.1, 0.4, 0.4, 0.1]}
+GENOMES["gamma"] = [0.4, 0.1, 0.4, 0.1]
 
 
 @pytest.fixture(scope="module")
@@ -84,24 +74,16 @@ def forwards(monkeypatch):
 
 
 def test_embedder_keeps_conventions_without_a_cache_that_could_hide_a_fault(tiny_dnabert_folder):
-    check_sequence_transformer(
-        DNABertSEmbedder(
-            tiny_dnabert_folder, cache=None, strand="both", window_size=100, batch_tokens=256
-        )
-    )
-
-
-# --- one search, one embedding of each sequence ---
+    options = {"cache": None, "strand": "both", "window_size": 100, "batch_tokens": 256}
+    check_sequence_transformer(DNABertSEmbedder(tiny_dnabert_folder, **options))
 
 
 def test_grid_searches_embed_each_sequence_once_a_setting(embedder, labelled, forwards):
     reads, y = labelled
+    inner = LogisticRegression(max_iter=3000)
     for estimator, parameter in (
-        (
-            Pipeline([("embedder", embedder), ("classify", LogisticRegression(max_iter=3000))]),
-            "classify__C",
-        ),
-        (FewShotSpeciesClassifier(embedder, LogisticRegression(max_iter=3000)), "classifier__C"),
+        (Pipeline([("embedder", embedder), ("classify", inner)]), "classify__C"),
+        (FewShotSpeciesClassifier(embedder, inner), "classifier__C"),
     ):
         clear_memory_cache()
         forwards |= {"sequences": Counter(), "rows": 0}
@@ -109,13 +91,7 @@ def test_grid_searches_embed_each_sequence_once_a_setting(embedder, labelled, fo
         search = GridSearchCV(estimator, grid, cv=3).fit([*reads, *reads], [*y, *y])
         assert search.best_score_ > 0.8
         one_strand, other = Counter(reads), Counter(map(reverse_complement, reads))
-        assert forwards == {
-            "sequences": one_strand + one_strand + other,
-            "rows": 3 * len(reads),
-        }
-
-
-# --- pipelines and what else takes estimators ---
+        assert forwards == {"sequences": one_strand + one_strand + other, "rows": 3 * len(reads)}
 
 
 def test_pipelines_give_what_the_estimators_that_embed_give(any_embedder, labelled):
@@ -144,10 +120,8 @@ def test_cross_validation_keeps_genomes_apart(any_embedder, labelled):
 
 def test_column_of_a_table(any_embedder, labelled):
     reads, y = labelled
-    table = pd.DataFrame(
-        {"read": reads, "coverage": np.linspace(1, 2, len(reads))},
-        index=[f"r{i}" for i in range(len(reads))],
-    )
+    table = pd.DataFrame({"read": reads, "coverage": np.linspace(1, 2, len(reads))})
+    table.index = [f"r{i}" for i in range(len(reads))]
     columns = ColumnTransformer(
         [("dna", any_embedder, "read"), ("abundance", StandardScaler(), ["coverage"])]
     )
@@ -178,19 +152,6 @@ def test_estimators_that_take_estimators(any_embedder, labelled, wrap):
     assert wrap(any_embedder.fit(reads)).fit(column, y).score(column, y) > 0.9
 
 
-@pytest.mark.parametrize("library", [pd, pl])
-def test_frames_out_of_a_pipeline(embedder, labelled, library):
-    reads, _ = labelled
-    name = library.__name__
-    pipeline = make_pipeline(embedder, StandardScaler()).set_output(transform=name)
-    frame = pipeline.fit_transform(library.Series(reads))
-    assert isinstance(frame, library.DataFrame)
-    assert list(frame.columns) == list(pipeline.get_feature_names_out())
-
-
-# --- round trips ---
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -214,9 +175,6 @@ def test_round_trips(any_embedder, labelled, tmp_path, make):
         np.testing.assert_array_equal(loaded.predict(reads), expected)
 
 
-# --- many processes ---
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["FewShotSpeciesClassifier", "SpeciesClusterer"])
 def test_sklearn_checks_that_need_the_array_api(name):
@@ -226,11 +184,4 @@ def test_sklearn_checks_that_need_the_array_api(name):
         f"results = check(dnaembed.{name}(), on_skip=None);"
         f"assert {{result['status'] for result in results}} == {{'passed'}}"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env={**os.environ, "SCIPY_ARRAY_API": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_python("-W", "ignore", "-c", code, SCIPY_ARRAY_API="1")

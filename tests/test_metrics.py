@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, silhouette_score
 
@@ -73,7 +73,6 @@ def test_count_above_is_strict():
     assert count_above([]).tolist() == [0] * 9
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=60))
 def test_no_other_naming_of_the_bins_puts_more_sequences_right(pairs):
     y, labels = np.array(pairs).T
@@ -86,7 +85,6 @@ def test_no_other_naming_of_the_bins_puts_more_sequences_right(pairs):
         assert right + 1e-9 >= np.count_nonzero((labels[kept] + shift) % 5 == y[kept])
 
 
-@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_names_of_bins_do_not_matter(names):
     y = np.repeat(np.arange(6), 5)

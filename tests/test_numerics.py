@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed import (
-    DNABertSEmbedder,
-    FewShotSpeciesClassifier,
-    KmerEmbedder,
-    SpeciesClusterer,
-)
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
 from dnaembed.benchmark import (
     clustering_scores,
     few_shot_scores,
@@ -19,7 +14,7 @@ from dnaembed.benchmark import (
     species_silhouette,
 )
 from dnaembed.cli import main
-from dnaembed.metrics import center_similarities, min_similarity_from_labels, species_f1_recall
+from dnaembed.metrics import center_similarities, min_similarity_from_labels
 from dnaembed.utils._rows import unit_length
 from tests.helpers.dna import random_sequence
 from tests.helpers.seeded_jobs import tiny_transformer
@@ -222,16 +217,6 @@ class TestOddEmbeddings:
         assert all(-1 <= v <= 1 for v in clustering_scores(X, Y, n_repeats=1).values())
         if "huge" not in rows:
             assert 0 <= few_shot_scores(X, Y, shots=[1], n_test=2, n_repeats=1)[1] <= 1
-
-
-def test_one_class():
-    one = np.zeros(12, dtype=int)
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        FewShotSpeciesClassifier().fit(CLOUD, one)
-    with pytest.raises(ValueError, match="At least two species are required, got 1"):
-        species_silhouette(CLOUD, one)
-    assert retrieval_score(CLOUD, one) == 1
-    assert species_f1_recall(one, one) == (1, 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

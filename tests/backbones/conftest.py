@@ -7,21 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed.backbones import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
-    train_bpe_tokenizer,
-)
+from dnaembed.backbones import train_bpe_tokenizer
+from tests.helpers.random_models import random_dnabert
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-SIZES = {
-    "vocab_size": 60,
-    "hidden_size": 48,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "intermediate_size": 64,
-}
+SIZES = {"vocab_size": 60, "hidden_size": 48, "num_hidden_layers": 3}
+SIZES |= {"num_attention_heads": 6, "intermediate_size": 64}
 
 
 @pytest.fixture(scope="session")
@@ -40,19 +31,8 @@ def tokenizer():
 
 @pytest.fixture
 def make_backbone(tokenizer):
-    """Build a small backbone with random weights that are far from trivial."""
-
-    def make(seed=0, **sizes):
-        sizes = SIZES | sizes
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = DnaBertModel(DnaBertConfig(**sizes)).eval()
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter.add_(torch.randn_like(parameter), alpha=0.2)
-        return DnaBertBackbone(model, tokenizer)
-
-    return make
+    """Build a small backbone with random weights."""
+    return lambda **options: random_dnabert(tokenizer, **SIZES | options)
 
 
 @pytest.fixture

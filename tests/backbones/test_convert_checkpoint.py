@@ -105,10 +105,3 @@ def test_a_folder_as_published_of_the_full_size(data, tmp_path):
     assert torch.equal(
         embed(load_backbone(tmp_path / "converted"), [read]), embed(backbone, [read])
     )
-
-    # DNABERT-2's layout: a prefix, no pooler, a language-modelling head tied to the embeddings.
-    prefixed = {f"bert.{k}": v for k, v in weights.items() if not k.startswith("pooler.")}
-    prefixed["cls.predictions.decoder.weight"] = weights["embeddings.word_embeddings.weight"]
-    prefixed["cls.predictions.decoder.bias"] = torch.zeros(4096)
-    torch.save(prefixed, source / "pytorch_model.bin")
-    assert load_backbone(source).fingerprint() == backbone.fingerprint()

@@ -1,8 +1,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dnaembed.backbones import train_bpe_tokenizer
 from dnaembed.backbones.dnabert._tokenizer import load_tokenizer
@@ -12,15 +10,6 @@ def test_special_tokens_and_bases_have_the_published_ids(tokenizer):
     order = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "A", "C", "G", "T"]
     assert [tokenizer.token_to_id(token) for token in order] == list(range(9))
     assert tokenizer.get_vocab_size() == 60
-
-
-@given(sequence=st.text("ACGTN", min_size=1, max_size=300))
-def test_tokens_spell_the_sequence(tokenizer, sequence):
-    encoding = tokenizer.encode(sequence)
-    assert encoding.tokens[0] == "[CLS]"
-    assert encoding.tokens[-1] == "[SEP]"
-    spelled = "".join("N" if token == "[UNK]" else token for token in encoding.tokens[1:-1])
-    assert spelled == sequence
 
 
 def test_no_pair_is_counted_across_an_n():

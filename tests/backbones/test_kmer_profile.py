@@ -1,33 +1,24 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
-from dnaembed.backbones import (
-    KmerProfileBackbone,
-    KmerProfileConfig,
-    KmerProfileModel,
-    Mixing,
-    load_backbone,
-)
+from dnaembed.backbones import KmerProfileBackbone, Mixing, load_backbone
 from dnaembed.composition import kmer_counts
-from tests.helpers.random_models import embed
+from tests.helpers.random_models import embed, random_profile
 
 
 def make(seed=0, **options):
     sizes = {"k": [2, 3], "hidden_size": 16, "intermediate_size": 24, "deep_size": 5}
-    config = KmerProfileConfig(**sizes | {"linear_size": 4} | options)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = KmerProfileModel(config).eval()
-        with torch.no_grad():
-            model.mean.uniform_(0, 0.3)
-            model.scale.uniform_(1, 5)
-            if config.linear_size:
-                model.linear.normal_()
-    return KmerProfileBackbone(model)
+    backbone = random_profile(seed, **sizes | {"linear_size": 4} | options)
+    generator = torch.Generator().manual_seed(seed)
+    backbone.model.mean.uniform_(0, 0.3, generator=generator)
+    backbone.model.scale.uniform_(1, 5, generator=generator)
+    if backbone.model.config.linear_size:
+        backbone.model.linear.normal_(generator=generator)
+    return backbone
 
 
 SEQUENCES = ["ACGTTGCATTGACCA", "GGGGCATCATTTACG", "NNNN", "ATATATATTTTAAAC"]
@@ -40,7 +31,6 @@ SHAPES = [
 
 
 @given(st.lists(st.text("ACGTN", min_size=1, max_size=300), min_size=1, max_size=4))
-@settings(deadline=None)
 def test_both_strands_have_the_same_embedding(sequences):
     backbone = make()
     assert backbone.strand_invariant

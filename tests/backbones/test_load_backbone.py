@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ import torch
 
 from dnaembed.backbones import _load as module
 from dnaembed.backbones import load_backbone, shared_backbone
+from tests.helpers.processes import run_python
 
 COMMIT = "0123456789" * 4
 
@@ -158,53 +157,17 @@ def test_shared_models_are_loaded_once_also_by_threads(saved, loads):
     assert len(loads) == 2
 
 
-FORK = """
-import os, signal, sys, threading
-import torch
-from dnaembed import DNABertSEmbedder
-from dnaembed.backbones import _load
-
-torch.set_num_threads(2)
-embedder = DNABertSEmbedder(device="cpu", cache=None)
-reads = ["ACGTTGCATTGACCA" * 60] * 500
-expected = embedder.fit_transform(reads)
-held, done = threading.Event(), threading.Event()
-def hold():
-    with _load._shared_lock:  # as in the middle of loading a model
-        held.set()
-        done.wait()
-threading.Thread(target=hold).start()
-held.wait()
-child = os.fork()
-if not child:
-    signal.alarm(60)  # ends the child if it hangs
-    _load._shared.clear()
-    same = (abs(DNABertSEmbedder(device="cpu", cache=None).fit_transform(reads) - expected) < 1e-5)
-    os._exit(0 if same.all() and torch.get_num_threads() == 1 else 3)
-done.set()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_children_that_were_forked_work():
-    """Also with the threads of torch in use, and with the lock of shared models held."""
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", FORK], env=environment, check=False)
-    assert done.returncode == 0
-
-
 def test_bundled_models_need_no_transformers():
-    """The k-mer model loads, embeds and tells its fingerprint without slow or heavy imports."""
+    """It loads, embeds, tells its fingerprint, and `info` of it, without slow or heavy imports."""
     code = (
         "import sys; from dnaembed.backbones import shared_backbone;"
+        "from dnaembed.cli import main; main(['info']);"
         "backbone = shared_backbone('default'); backbone.fingerprint();"
         "backbone.embed(backbone.collate(backbone.featurize(['ACGTACGT'])));"
         "print(*sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"transformers", "tokenizers", "huggingface_hub", "pandas", "sklearn", "matplotlib"}
-    assert not heavy & set(run.stdout.split())
+    assert not heavy & set(run_python("-c", code).split())
 
 
 def test_a_changed_folder_is_read_again(saved, make_backbone):

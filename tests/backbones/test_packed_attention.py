@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dnaembed.backbones.dnabert import (
-    _flex_attention,
-    _modeling,
-    _packed_attention,
-    alibi_slopes,
-)
+from dnaembed.backbones.dnabert import _flex_attention, _modeling, _packed_attention, alibi_slopes
 from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
 from dnaembed.backbones.dnabert._packed_attention import attend, reach_of_heads
 from tests.helpers.plain_attention import attend_plainly, weights
@@ -93,27 +88,6 @@ def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
     beyond = (place[:, None] - place).abs() > torch.tensor(reach)[:, None, None]
     weight = (weights(q.double(), k.double(), slopes.double()) * beyond).sum(dim=-1)
     assert weight.max() <= UNIT_ROUNDOFF
-
-
-@pytest.mark.parametrize(
-    ("reach", "in_blocks"),
-    [(0, True), (60, True), (400, True), (543, True), (544, False), (900, False), (2000, False)],
-)
-def test_keys_within_reach_are_looked_at_block_by_block(reach, in_blocks, monkeypatch):
-    # In blocks while that saves a fifth: 256 + 2 reach < 0.8 * 1680 = 1344.
-    length = 1680
-    monkeypatch.setattr(_packed_attention, "reach_of_heads", lambda *_: torch.tensor([reach]))
-    q, k, v = tokens([length], 1)
-    looked_at = count_keys(lambda: attend(q, k, v, [length], torch.tensor([0.5])))
-    expected = length * length
-    if in_blocks:
-        starts = range(0, length, 256)
-        blocks = [(start, min(start + 256, length)) for start in starts]
-        expected = sum(
-            (stop - start) * (min(length, stop + reach) - max(0, start - reach))
-            for start, stop in blocks
-        )
-    assert looked_at == expected
 
 
 def test_off_the_cpu_the_bias_is_made_for_the_kernel(monkeypatch):

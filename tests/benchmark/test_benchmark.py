@@ -165,7 +165,7 @@ def test_a_protocol_of_ones_own(reads, vectors, monkeypatch):
 def test_processes_change_nothing():
     sets = {"demo": load_demo_reads()}
     embedders = {"raw": KmerEmbedder(2, method="raw"), "canonical": KmerEmbedder(2)}
-    options = {"protocols": ["clustering", "few_shot"], "shots": [1, 5]}
+    options = {"protocols": ["clustering"], "n_repeats": 2}
     serial, parallel = (benchmark(sets, embedders, **options, n_jobs=n) for n in (1, 2))
     assert scores(serial) == scores(parallel)
 
@@ -336,17 +336,10 @@ def test_files(result, tmp_path):
 
 
 def test_bars_and_few_shot_curves():
-    drawn = BenchmarkResult(
-        [
-            record("a", "x", "clustering ari", 0.2),
-            record("a", "x", "clustering ari", 0.4, seed=1),
-            record("b", "x", "clustering ari", 0.5),
-            record("b", "y", "clustering ari", 0.6),
-            record("a", "x", "few_shot f1@1", 0.1),
-            record("a", "x", "few_shot f1@10", 0.3),
-            record("b", "x", "few_shot f1@1", 0.7),
-        ]
-    )
+    ari, shots = "clustering ari", "few_shot f1@"
+    rows = [("a", "x", ari, 0.2), ("a", "x", ari, 0.4, 1), ("b", "x", ari, 0.5)]
+    rows += [("b", "y", ari, 0.6), ("a", "x", f"{shots}1", 0.1), ("a", "x", f"{shots}10", 0.3)]
+    drawn = BenchmarkResult([record(*row) for row in [*rows, ("b", "x", f"{shots}1", 0.7)]])
     ax = plot_bars(drawn, "clustering ari")
     assert [p.get_height() for p in ax.patches] == pytest.approx([0.3, 0.5, 0.6])
     assert [t.get_text() for t in ax.get_xticklabels()] == ["x", "y"]

@@ -10,11 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import normalize
 
-from dnaembed.benchmark import (
-    binning_scores,
-    clustering_scores,
-    few_shot_scores,
-)
+from dnaembed.benchmark import binning_scores, clustering_scores, few_shot_scores
 
 GOLDEN = Path(__file__).parents[1] / "data" / "binning.npz"
 THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]

@@ -27,6 +27,7 @@ from dnaembed.training import LOSSES, ContrastiveFineTuner, TrainingConfig
 from dnaembed.training._recipe import DEFAULTS
 from tests.helpers.commands import fails, fasta, species_like
 from tests.helpers.dna import random_dna
+from tests.helpers.processes import run_python
 
 ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
 COMMANDS = [
@@ -47,19 +48,13 @@ def test_all_take_the_shared_options():
     commands = parser().commands
     assert list(commands) == COMMANDS
     for shared, names in {
-        "--quiet -q --debug": COMMANDS,
-        "--model --device --strand --seed": ("embed", "cluster", "bin", "classify", "demo"),
-        "--jobs -j --threads -t": ("embed", "cluster", "bin", "classify", "demo", "benchmark"),
-        "--skip-empty --allow-duplicate-ids": (
-            "embed",
-            "cluster",
-            "classify",
-            "benchmark",
-            "adapt",
-        ),
-        "--skip-empty --prefix": ("bin",),  # its contigs need names of their own
+        "--quiet -q --debug": " ".join(COMMANDS),
+        "--model --device --strand --seed": "embed cluster bin classify demo",
+        "--jobs -j --threads -t": "embed cluster bin classify demo benchmark",
+        "--skip-empty --allow-duplicate-ids": "embed cluster classify benchmark adapt",
+        "--skip-empty --prefix": "bin",  # its contigs need names of their own
     }.items():
-        for name in names:
+        for name in names.split():
             options = {option for parameter in commands[name].params for option in parameter.opts}
             assert set(shared.split()) <= options
 
@@ -77,13 +72,17 @@ def test_choices_are_what_is_registered(capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "defaults"),
+    ("command", "group", "defaults"),
     [
-        ("train", {**asdict(TrainingConfig()), **DEFAULTS["training"]}),
-        ("adapt", ContrastiveFineTuner().get_params()),
+        ("train", Training, {**asdict(TrainingConfig()), **DEFAULTS["training"]}),
+        ("adapt", Tuning, ContrastiveFineTuner().get_params()),
     ],
 )
-def test_defaults_in_the_help_are_those_of_the_library(command, defaults, capsys, monkeypatch):
+def test_options_and_their_defaults_are_those_of_the_library(
+    command, group, defaults, capsys, monkeypatch
+):
+    assert {field.name for field in fields(group)} <= set(defaults)
+    assert {field.name for field in fields(Binning)} <= set(SpeciesClusterer().get_params())
     monkeypatch.setenv("COLUMNS", "200")
     assert main([command, "--help"]) == 0
     said = re.findall(r"--([a-z-]+) .*\(default: ([\w.]+)", capsys.readouterr().out)
@@ -97,18 +96,6 @@ def test_defaults_in_the_help_are_those_of_the_library(command, defaults, capsys
     assert {"steps", "batch_size", "learning_rate", "mixed_precision"} <= set(numbers)
 
 
-@pytest.mark.parametrize(
-    ("group", "meant"),
-    [
-        (Tuning, ContrastiveFineTuner().get_params()),
-        (Training, asdict(TrainingConfig())),
-        (Binning, SpeciesClusterer().get_params()),
-    ],
-)
-def test_options_are_parameters_of_the_library(group, meant):
-    assert {field.name for field in fields(group)} <= set(meant)
-
-
 def test_help_version_and_no_arguments(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -119,18 +106,11 @@ def test_help_version_and_no_arguments(capsys):
     assert capsys.readouterr().out.startswith("dnaembed ")
 
 
-@pytest.mark.parametrize(
-    ("argv", "heavy"),
-    [
-        (["bin", "--help"], {"torch", "transformers", "sklearn", "pandas", "numba", "numpy"}),
-        (["info"], {"transformers", "sklearn", "pandas"}),
-    ],
-)
-def test_imports_nothing_heavy_without_need(argv, heavy):
-    code = f"import sys; from dnaembed.cli import main; main({argv}); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "typer" in done.stdout.split()
-    assert not heavy & set(done.stdout.split())
+def test_help_imports_nothing_heavy():
+    code = "import sys; from dnaembed.cli import main; main(['bin', '--help']); print(*sys.modules)"
+    loaded = set(run_python("-c", code).split())
+    assert "typer" in loaded
+    assert not loaded & {"torch", "transformers", "sklearn", "pandas", "numba", "numpy"}
 
 
 @pytest.mark.parametrize(
@@ -169,9 +149,6 @@ def test_wrong_arguments(words, said, capsys):
     assert line.startswith(f"{command}: error: ")
     line = line.replace("'", "")  # versions of typer differ in them
     assert [text for text in said if text.replace("'", "") not in line] == []
-
-
-# embed
 
 
 def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnabert_folder):
@@ -233,23 +210,12 @@ def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monke
     assert (tmp_path / "x.npy").read_text() == (tmp_path / "x.ids.txt").read_text() == "old"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "holds no sequence"),
-        (b"hello\n", "neither FASTA nor FASTQ"),
-        (b">p\nMKVLE\n", "Is this a protein sequence?"),
-        (gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9], "is truncated"),
-        (b"@a\nACGT\n+\nIII\n", "line 4: not valid FASTQ"),
-    ],
-)
 @pytest.mark.parametrize("command", ["embed", "cluster", "bin"])
-def test_bad_files(tmp_path, content, message, command, capsys):
+def test_bad_files(tmp_path, command, capsys):
     path = tmp_path / "reads.fa"
-    path.write_bytes(content)
+    path.write_bytes(gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9])
     line = fails(capsys, command, str(path), "-o", str(tmp_path / "x.npy"))
-    assert line.startswith(f"dnaembed {command}: error: {path}")
-    assert message in line
+    assert line.startswith(f"dnaembed {command}: error: {path} is truncated")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -257,9 +223,7 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
     absent, good = str(tmp_path / "absent.fa"), str(tmp_path / "x.npy")
     for reads, output, more, said in (
         (absent, good, (), f"{absent}: No such file or directory"),
-        (str(tmp_path), good, (), "Is a directory"),
         (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv or .parquet"),
-        (reads_file, str(tmp_path / "no" / "x.npy"), (), "there is no folder"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
         (reads_file, good, ("--shard", "3/2"), "I/N with I from 1 to N, as 3/64; got '3/2'"),
@@ -301,9 +265,6 @@ def test_messages_quiet_and_in_a_thread(reads_file, tmp_path, model, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-# merge
-
-
 def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     reads = fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(150)], random_dna(150))
     whole, merged = tmp_path / "whole.npy", tmp_path / "merged.npy"
@@ -317,9 +278,6 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     capsys.readouterr()
     line = fails(capsys, "merge", str(merged), parts[0])
     assert "Of 2 shards, number 1 is missing (1 given, the first is " in line
-
-
-# cluster
 
 
 def test_cluster(tmp_path, reads_file, model):
@@ -339,9 +297,6 @@ def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, capsys
     said = "sequence of 2500 bp or more is expected, but the longest of 24 has 3"
     assert said in fails(capsys, "bin", *more)
     assert not (tmp_path / "x").exists()
-
-
-# bin
 
 
 def bin_arguments(tmp_path, reads_file, model, *more):
@@ -365,20 +320,11 @@ def test_bin(tmp_path, reads_file, model):
             assert assignment[identifier] == path.stem.removeprefix("bin_")
 
 
-def test_bin_with_a_bad_abundance_table(tmp_path, reads_file, model, capsys):
-    table = tmp_path / "coverage.tsv"
-    table.write_text("contig\tone\nr0\t1\n")
-    line = fails(capsys, *bin_arguments(tmp_path, reads_file, model, "--abundance", str(table)))
-    assert f"{table}: no line for 23 of 24 sequences: 'r1', 'r2', 'r3', ..." in line
-
-
 def test_bin_refuses_a_folder_with_files(tmp_path, reads_file, model, capsys):
     argv = bin_arguments(tmp_path, reads_file, model)
     assert main(argv) == 0
     assert re.search("holds bins already.*--force", fails(capsys, *argv))
     assert main([*argv, "--force"]) == 0
-    (tmp_path / "bins" / "mine.txt").write_text("")
-    assert "other files than bins (mine.txt" in fails(capsys, *argv, "--force")
 
 
 def test_bin_writes_records_as_they_are(tmp_path, model):
@@ -414,9 +360,6 @@ def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
     assert list(found) == ids
     header = (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[0]
     assert header.endswith("\tcoverage one\tcoverage two")
-
-
-# classify
 
 
 @pytest.fixture
@@ -479,11 +422,6 @@ def test_classify_bad_labels(tmp_path, reads_file, labelled, model, capsys):
     assert f"{labelled}: no label for 22 of 24 sequences: 'r2', 'r3', 'r4', ..." in run()
     Path(labelled).write_text("".join(f"r{i}\tA\n" for i in range(24)))
     assert "at least 2 species are needed, got 'A' alone" in run()
-    Path(labelled).write_text("r0 A\n")
-    assert f"{labelled}, line 1: expected 2 columns" in run()
-
-
-# processes
 
 
 def test_process_reads_standard_input_and_reports_its_status(tmp_path, model):
@@ -517,7 +455,8 @@ def test_reader_of_the_output_may_leave(tmp_path, tiny_dnabert_folder):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
-@pytest.mark.parametrize("number", [15, 1])  # of SIGTERM and SIGHUP
+# Of SIGTERM and SIGHUP.
+@pytest.mark.parametrize("number", [15, pytest.param(1, marks=pytest.mark.slow)])
 def test_terminated_process_leaves_nothing(tmp_path, model, number):
     reader, writer = os.pipe()
     process = subprocess.Popen(

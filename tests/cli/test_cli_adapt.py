@@ -47,12 +47,7 @@ def test_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):
 
     assert adapt(reads, tiny_dnabert_folder, output) == 1
     assert "None of the 8 reads can make a pair" in line()
-    assert adapt(reads, tiny_dnabert_folder, output, "--learning-rate", "-1") == 1
-    assert "'learning_rate' parameter" in line()
     (tmp_path / "labels.tsv").write_text("other\tx\n")
     assert adapt(reads, tiny_dnabert_folder, output, "--labels", str(tmp_path / "labels.tsv")) == 1
     assert "none of the 8 reads has a label" in line()
     assert not output.exists()
-    output.mkdir()
-    assert adapt(reads, tiny_dnabert_folder, output) == 1
-    assert "exists; a new folder is expected" in line()

@@ -70,7 +70,6 @@ def test_chosen_embedders_and_training(files, tmp_path, capsys, tiny_dnabert_fol
     [
         (["--embedder", "lda"], "lda learns from labelled reads: give --training."),
         (["--embedder", "tnf-k", "--embedder", "tnf-k"], "Two embedders have the name 'TNF-K'."),
-        (["--embedder", "no/such/model/here"], "model 'no/such/model/here' not found"),
     ],
 )
 def test_wrong_embedders(files, tmp_path, capsys, options, message):

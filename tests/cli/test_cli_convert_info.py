@@ -6,23 +6,19 @@ import re
 import pytest
 import torch
 
-from dnaembed.backbones import _load, load_backbone, train_bpe_tokenizer
+from dnaembed.backbones import _load, load_backbone
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
-from tests.helpers.dna import random_dna
-from tests.helpers.random_models import random_dnabert
 
 
 @pytest.fixture
-def source(tmp_path):
-    tokenizer = train_bpe_tokenizer(random_dna(20), vocab_size=30)
-    backbone = random_dnabert(tokenizer)
+def source(tmp_path, tiny_dnabert):
     folder = tmp_path / "source"
-    backbone.save(folder)
+    tiny_dnabert.save(folder)
     fields = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(fields | {"model_type": "bert"}))
     (folder / "model.safetensors").unlink()
-    torch.save(backbone.model.state_dict(), folder / "pytorch_model.bin")
+    torch.save(tiny_dnabert.model.state_dict(), folder / "pytorch_model.bin")
     return folder
 
 

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.datasets._genomes import pack_sequences, unpack
@@ -58,7 +58,6 @@ def test_sequences_come_back(folder, tmp_path):
 
 
 @given(st.lists(st.text("ACGTN", min_size=1, max_size=30), min_size=1, max_size=6), st.data())
-@settings(deadline=None)
 def test_packing_is_reversible_anywhere(sequences, data):
     packed, gaps, offsets = pack_sequences(sequences)
     text = "".join(sequences)

@@ -2,7 +2,7 @@ from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.training import ErrorModel, add_errors
@@ -10,7 +10,6 @@ from tests.helpers.dna import random_sequence
 
 
 @given(st.text("ACGTN", min_size=1, max_size=200), st.floats(0, 0.5), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_reads_stay_reads(sequence, rate, seed):
     (noisy,) = add_errors([sequence], rate, random_state=seed)
     assert 1 <= len(noisy) <= 2 * len(sequence) + 1
@@ -43,8 +42,7 @@ def test_bad_parameters(function, arguments, message):
 
 
 @pytest.mark.parametrize(
-    ("model", "longer"),
-    [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)],
+    ("model", "longer"), [(ErrorModel(0, 1, 0), True), (ErrorModel(0, 0, 1), False)]
 )
 def test_rate_and_kind_of_indels(model, longer):
     sequence = random_sequence(200_000)

@@ -103,12 +103,6 @@ def test_small_genomes_give_fewer_reads_or_none(make):
         make(length=(9000, 9000), min_reads=100)
 
 
-def test_same_seed_same_reads(make):
-    first, again, other = (make(length=(200, 600), random_state=seed) for seed in (1, 1, 2))
-    assert first.sequences == again.sequences
-    assert first.sequences != other.sequences
-
-
 def test_errors_keep_place_and_strand(make):
     options = {"length": (500, 500), "n_reads": 20}
     clean, noisy = make(**options), make(**options, error_rate=0.05)

@@ -1,17 +1,13 @@
-import logging
 import pickle
-import sys
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
-from tqdm.auto import tqdm
 
 from dnaembed import DNABertSEmbedder, clear_memory_cache, reverse_complement
 from dnaembed.backbones import DnaBertBackbone
-from dnaembed.utils import _progress
 from dnaembed.utils.estimator_checks import check_sequence_transformer
 
 
@@ -131,22 +127,6 @@ def test_another_fine_tuner_or_none(tiny_dnabert_folder, reads):
     rows = embedder.set_params(fine_tuner=None).fit_transform(reads)
     assert (rows == DNABertSEmbedder(tiny_dnabert_folder).fit_transform(reads)).all()
     assert not hasattr(embedder, "fine_tuner_")
-
-
-@pytest.mark.parametrize("level", [logging.WARNING, logging.INFO])
-def test_progress_follows_the_log_level(tiny_dnabert_folder, reads, level, caplog, monkeypatch):
-    bars = []
-
-    class Recorded(tqdm):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            bars.append(bool(self.disable))  # closing a bar disables it
-
-    monkeypatch.setattr(_progress, "tqdm", Recorded)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with caplog.at_level(level, logger="dnaembed"):
-        DNABertSEmbedder(tiny_dnabert_folder, cache=None).fit_transform(reads)
-    assert bars == [level == logging.WARNING]
 
 
 @pytest.mark.parametrize(

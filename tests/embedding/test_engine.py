@@ -14,7 +14,6 @@ from dnaembed.embedding._engine import (
     EmbedOptions,
     budget_batches,
     embed_sequences,
-    pool_windows,
     split_windows,
 )
 from dnaembed.utils._chunks import iter_chunks
@@ -137,11 +136,3 @@ def test_windows_cover_the_sequence_evenly(sequence, window_size):
     assert max(lengths) - min(lengths) <= 1
     assert len(windows) == -(-len(sequence) // window_size)
     assert split_windows(sequence, None) == [sequence]
-
-
-def test_pooling_is_the_length_weighted_mean_and_leaves_single_windows_alone():
-    rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    pooled = pool_windows(rows, [7, 10, 5, 9], np.array([0, 1, 1, 2]), 3)
-    assert pooled.dtype == np.float32
-    assert (pooled[[0, 2]] == rows[[0, 3]]).all()
-    assert pooled[1] == pytest.approx((10 * rows[1] + 5 * rows[2]) / 15, abs=1e-6)

@@ -45,6 +45,7 @@ from dnaembed.io import (
 from dnaembed.io._embeddings import manifest_path
 from dnaembed.io._parts import PartedEmbeddings
 from tests.helpers import naive, strategies, zstd
+from tests.helpers.random_models import random_dnabert, random_profile
 
 CORPUS = Path(__file__).parent / "corpus"
 _LONGEST_MESSAGE = 1000
@@ -260,17 +261,12 @@ def kmers(data):
 @cache
 def _model_files():
     """Return the files of two small models by kind: k-mer profiles, and a transformer."""
-    models = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        sizes = {"hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1}
-        config = nets.KmerProfileConfig(k=[2], deep_size=3, **sizes)
-        models["kmer"] = nets.KmerProfileBackbone(nets.KmerProfileModel(config).eval())
-        tokenizer = nets.train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
-        config = nets.DnaBertConfig(vocab_size=11, num_attention_heads=2, **sizes)
-        models["bert"] = nets.DnaBertBackbone(nets.DnaBertModel(config).eval(), tokenizer)
+    sizes = {"hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1}
+    tokenizer = nets.train_bpe_tokenizer(["ACGACGACGTTT", "ACGACG"], vocab_size=11)
+    profile = random_profile(k=[2], deep_size=3, **sizes)
+    transformer = random_dnabert(tokenizer, num_attention_heads=2, **sizes)
     files = {}
-    for kind, backbone in models.items():
+    for kind, backbone in (("kmer", profile), ("bert", transformer)):
         folder = _folder() / f"good-{kind}"
         backbone.save(folder)
         torch.save(backbone.model.state_dict(), folder / "pytorch_model.bin")
@@ -466,11 +462,7 @@ def _cli_seed(words, reads, table=b"r1\ta\nr2\tb\n"):
 
 
 def _cli_seeds():
-    seeds = [
-        _cli_seed("embed reads -o out.tsv --model model --skip-empty", FASTQ),
-        _cli_seed("bin reads -o out --abundance table --model model", FASTA, b"r1\t1\nr2\t2\n"),
-    ]
-    for words in (
+    plain = (
         "embed reads -o out.npy --model model",
         "cluster reads -o out -k 2 --model model",
         "bin reads -o out --model model",
@@ -478,9 +470,12 @@ def _cli_seeds():
         "info model",
         "convert model out",
         "embed --help",
-    ):
-        seeds.append(_cli_seed(words, FASTA))
-    return seeds
+    )
+    return [
+        _cli_seed("embed reads -o out.tsv --model model --skip-empty", FASTQ),
+        _cli_seed("bin reads -o out --abundance table --model model", FASTA, b"r1\t1\nr2\t2\n"),
+        *(_cli_seed(words, FASTA) for words in plain),
+    ]
 
 
 @target(_cli_seeds, runs=2_000)

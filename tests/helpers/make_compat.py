@@ -26,15 +26,8 @@ from dnaembed.species._saved import EmbeddingSource, save_clusters
 from dnaembed.training import ContrastiveTrainer, ReadPairs, TrainingConfig
 from tests.helpers.seeded_jobs import READS, Y, fine_tuner, tiny_profile, tiny_transformer
 
-TRAINING = {
-    "n_steps": 6,
-    "batch_size": 8,
-    "log_every": 1,
-    "checkpoint_every": 3,
-    "ema_decay": 0.9,
-    "anchor": 0.1,
-    "head_size": 8,
-}
+TRAINING = {"n_steps": 6, "batch_size": 8, "log_every": 1, "checkpoint_every": 3}
+TRAINING |= {"ema_decay": 0.9, "anchor": 0.1, "head_size": 8}
 
 
 def trainer(folder):

@@ -1,8 +1,15 @@
-"""Small transformers with random weights, made on the spot."""
+"""Small models with random weights, made on the spot."""
 
 import torch
 
-from dnaembed.backbones import DnaBertBackbone, DnaBertConfig, DnaBertModel
+from dnaembed.backbones import (
+    DnaBertBackbone,
+    DnaBertConfig,
+    DnaBertModel,
+    KmerProfileBackbone,
+    KmerProfileConfig,
+    KmerProfileModel,
+)
 
 SIZES = {
     "hidden_size": 32,
@@ -13,13 +20,21 @@ SIZES = {
 }
 
 
-def random_dnabert(tokenizer, **config):
+def random_dnabert(tokenizer, seed=0, **config):
     """Return a backbone of these sizes, the same at every call, in evaluation mode."""
     config = DnaBertConfig(**{"vocab_size": tokenizer.get_vocab_size(), **SIZES, **config})
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(seed)
         model = DnaBertModel(config)
     return DnaBertBackbone(model.eval(), tokenizer)
+
+
+def random_profile(seed=0, **config):
+    """Return a k-mer network of these sizes, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = KmerProfileModel(KmerProfileConfig(**config))
+    return KmerProfileBackbone(model.eval())
 
 
 def embed(backbone, sequences, mixing=None):

@@ -13,18 +13,8 @@ import numpy as np
 import torch
 from joblib import hash as digest
 
-from dnaembed import (
-    DNABertSEmbedder,
-    FewShotSpeciesClassifier,
-    KmerEmbedder,
-    SpeciesClusterer,
-)
-from dnaembed.backbones import (
-    KmerProfileBackbone,
-    KmerProfileConfig,
-    KmerProfileModel,
-    train_bpe_tokenizer,
-)
+from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
+from dnaembed.backbones import train_bpe_tokenizer
 from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.datasets import make_species_dataset
 from dnaembed.training import (
@@ -37,7 +27,7 @@ from dnaembed.training import (
     add_errors,
     list_genomes,
 )
-from tests.helpers.random_models import random_dnabert
+from tests.helpers.random_models import random_dnabert, random_profile
 
 SPECIES = [[0.5, 0.2, 0.2, 0.1], [0.1, 0.2, 0.2, 0.5], [0.1, 0.4, 0.4, 0.1]]
 Y = np.repeat(np.arange(3), 20)
@@ -59,12 +49,8 @@ def tiny_transformer(**options):
 
 def tiny_profile():
     """Return a k-mer network of random weights, with dropout."""
-    config = KmerProfileConfig(
-        k=[4], hidden_size=32, intermediate_size=32, deep_size=16, num_hidden_layers=2, dropout=0.2
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        return KmerProfileBackbone(KmerProfileModel(config).eval())
+    sizes = {"k": [4], "hidden_size": 32, "intermediate_size": 32, "deep_size": 16}
+    return random_profile(**sizes, num_hidden_layers=2, dropout=0.2)
 
 
 def fine_tuner(**options):

@@ -9,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.cli import main
-from dnaembed.io import (
-    SequenceFileError,
-    labels_of,
-    read_abundance,
-    read_labels,
-    write_labels,
-)
+from dnaembed.io import SequenceFileError, labels_of, read_abundance, read_labels, write_labels
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 from dnaembed import KmerEmbedder, SpeciesClusterer
 from dnaembed.species import bin_confidence, bin_contigs
 from dnaembed.species._bins import reasons_of
+from tests.helpers.processes import run_python
 
 CONTIGS = ["ACGGC" * 60, "AC", "ATTAT" * 60, "CCGGA" * 70, "TTATA" * 60, "ACGT"]
 LONG = [0, 2, 3, 4]
@@ -134,14 +132,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("n_threads", ["1", "2"])
-def test_bins_after_an_upgrade(n_threads):
+def test_bins_after_an_upgrade():
     """To be written anew only where better bins are meant: ``COMMUNITY.write_text(output)``."""
-    done = subprocess.run(
-        [sys.executable, "-c", BIN_IT],
-        env=os.environ | {"OMP_NUM_THREADS": n_threads},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == json.loads(COMMUNITY.read_text())
+    output = run_python("-c", BIN_IT, OMP_NUM_THREADS="2")
+    assert json.loads(output) == json.loads(COMMUNITY.read_text())

@@ -64,7 +64,7 @@ def test_bins_of_the_reference(case, block_bytes, monkeypatch):
     assert len(bins.centers) == len(np.unique(golden[f"{case}_labels"])) - 1
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_species=st.integers(1, 8),
@@ -88,7 +88,7 @@ def test_equals_the_dense_definition(
         np.testing.assert_allclose(center, X[bins.labels == number].mean(axis=0), atol=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     X=arrays(
         np.float32, st.tuples(st.integers(1, 25), st.integers(1, 3)), elements=st.integers(-2, 2)

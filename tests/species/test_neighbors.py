@@ -26,7 +26,7 @@ def recall(found, exact):
 
 
 # Small whole numbers have exact products, and many ties.
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     X=arrays(
         st.sampled_from([np.float32, np.float64]),
@@ -49,7 +49,7 @@ def test_neighbors_are_the_first_of_the_most_similar(X, n_neighbors, tile):
     assert similarities.dtype == X.dtype
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 40),

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed.backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from dnaembed.training import ReadPairs, add_linear_part, fit_profile_statistics
 from dnaembed.training._fit_profile import discriminants
+from tests.helpers.random_models import random_profile
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,7 @@ def source():
 
 
 def make(**options):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = KmerProfileConfig(**{"k": [2, 3], "hidden_size": 8, "deep_size": 4} | options)
-        return KmerProfileBackbone(KmerProfileModel(config).eval())
+    return random_profile(**{"k": [2, 3], "hidden_size": 8, "deep_size": 4} | options)
 
 
 def profiles(backbone, source):

@@ -173,12 +173,8 @@ def test_without_negatives_there_is_nothing_to_learn(n):
     assert all((g == 0).all() for g in gradients)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    n=st.integers(2, 9),
-    seed=st.integers(0, 1000),
-    data=st.data(),
-)
+@settings(max_examples=30)
+@given(n=st.integers(2, 9), seed=st.integers(0, 1000), data=st.data())
 def test_losses_do_not_depend_on_the_order_of_pairs(n, seed, data):
     z1, z2 = views(n, seed=seed)
     labels = torch.tensor(data.draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n)))

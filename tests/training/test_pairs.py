@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
-from dnaembed.training import (
-    GenomePairs,
-    GenomeRecord,
-    GenomeStore,
-    PairSource,
-    ReadPairs,
-)
+from dnaembed.training import GenomePairs, GenomeRecord, GenomeStore, PairSource, ReadPairs
 from tests.helpers.dna import random_sequence
 
 
@@ -102,7 +96,7 @@ def test_labels_are_drawn_evenly_or_by_domain(store):
 
 
 @given(st.integers(0, 2**31), st.integers(30, 5000), st.integers(0, 5000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_any_lengths_fit_any_genome(store, seed, low, more):
     source = clean(store, min_length=low, max_length=low + more, seed=seed)
     batch = source.sample(0, 4)

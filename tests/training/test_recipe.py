@@ -1,9 +1,6 @@
 """`train_model` and ``dnaembed train``: from genomes to a model, with interruptions."""
 
 import json
-import os
-import subprocess
-import sys
 from itertools import product
 
 import numpy as np
@@ -15,6 +12,7 @@ from dnaembed.backbones import load_backbone
 from dnaembed.cli import main
 from dnaembed.training import ContrastiveTrainer, TrainingConfig, train_model
 from dnaembed.training._recipe import DEFAULTS, merge_recipes, read_recipe
+from tests.helpers.processes import run_python
 from tests.helpers.toys import ToySource
 
 RECIPE = """
@@ -179,13 +177,6 @@ def test_linear_part_and_precision_of_the_result(tmp_path, genomes, recipe):
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
 
 
-def test_labels_in_place_of_a_catalogue(tmp_path, genomes, recipe):
-    table = tmp_path / "labels.tsv"
-    table.write_text("s0_0.fa\ta\ns1_0.fa\tb\n" + "".join(f"s{i}_1.fa\tc{i}\n" for i in range(5)))
-    run_of(genomes, tmp_path / "run", recipe, labels=table)
-    assert labels_of(tmp_path / "run") == ["a", "b", *(f"c{i}" for i in range(5))]
-
-
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_values(tmp_path, genomes, recipe):
     run = tmp_path / "run"
     run_of(genomes, run, recipe)
@@ -211,7 +202,6 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_values(tmp_path, ge
     ("section", "values", "message"),
     [
         ("model", {"architecture": "lstm"}, "architecture must be one of dnabert, kmer_profile"),
-        ("model", {"architecture": "bert"}, "architecture must be one of dnabert, kmer_profile"),
         ("model", {"layers": 3}, r"Unknown parameters of the model \['layers'\]; there are"),
         ("model", {"path": "x", "size": 3}, r"A model that exists takes no sizes, got \['size'\]"),
         ("pairs", {"length": 3}, r"Unknown parameters of pairs \['length'\]; there are"),
@@ -275,16 +265,9 @@ def test_torchrun_trains_what_one_process_trains(tmp_path, genomes, recipe):
     options = ["--config", str(recipe), "--device", "cpu", "--validation-split", "dev"]
     options += ["--split", "train", "--eval-every", "3", "--seed", "4"]
     assert train(genomes, tmp_path / "one", *options) == 0
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = ["-m", "dnaembed", "train", str(genomes), "-o", str(tmp_path / "two"), *options]
-    done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *command],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "dnaembed", "train", genomes, "-o", tmp_path / "two", *options]
+    run_python(*torchrun, *command, OMP_NUM_THREADS="1")
     # One wrote, and the model is that of one process but for rounding.
     runs = [tmp_path / name for name in ("one", "two")]
     names = [sorted(path.name for path in run.iterdir()) for run in runs]

@@ -84,15 +84,8 @@ def test_log_has_a_row_a_step(tmp_path):
     assert TrainingConfig.from_dict(content["config"]) == trainer.config
 
 
-RESUMABLE = {
-    "n_steps": 12,
-    "dropout": 0.2,
-    "ema_decay": 0.9,
-    "anchor": 0.5,
-    "eval_every": 3,
-    "checkpoint_every": 4,
-    "budget": 900,
-}
+RESUMABLE = {"n_steps": 12, "dropout": 0.2, "ema_decay": 0.9, "anchor": 0.5}
+RESUMABLE |= {"eval_every": 3, "checkpoint_every": 4, "budget": 900}
 
 
 class DrawError(Exception):

@@ -21,6 +21,7 @@ from dnaembed.utils._atomic import (
     written_beside,
 )
 from tests.helpers.dna import random_dna
+from tests.helpers.processes import run_python
 
 
 def test_output_appears_at_the_end_and_failure_leaves_the_old_one(tmp_path):
@@ -142,15 +143,12 @@ CLASSIFY = "classify --train s.fa --labels known.tsv"
     [
         "cluster s.fa -k 2 -o s.fa",
         "cluster s.fa -k 2 -o link.fa",
-        "cluster link.fa -k 2 -o s.fa",
         "cluster s.fa -k 2 -o hard.fa",
         "cluster s.fa -k 2 -o ./bin/../s.fa",
-        "cluster s.fa -k 2 -o x --save x",
         "cluster s.fa -k 2 -o x --save X",
         "cluster s.fa -k 2 -o x.tsv --save s.fa",
         "cluster s.fa --assign rows.npy -o rows.npy",
         "cluster --embeddings rows.npy -k 2 -o rows.npy",
-        "cluster --embeddings rows.npy -k 2 -o rows.ids.txt",
         "cluster --embeddings rows.npy -k 2 -o x --save rows.manifest.json",
         "cluster s.fa -k 2 -o rows.npy --save rows.ids.txt",
         "embed rows.ids.txt -o rows.npy",
@@ -161,12 +159,9 @@ CLASSIFY = "classify --train s.fa --labels known.tsv"
         "bin bins/bin_0.fasta -o bins --force",
         "bin s.fa -o bins --force --save bins/saved",
         "bin s.fa -o .",
-        "bin s.fa -o .. --force",
         "bin s.fa --abundance known.tsv -o x --save known.tsv",
         "convert bins bins",
         "adapt s.fa -o s.fa",
-        "cluster s.fa -k 2 -o no/x",
-        "bin s.fa -o no/x",
         "demo -o no/x",
     ],
 )
@@ -241,10 +236,9 @@ def test_standard_output_is_written_straight_down(tmp_path, name, into):
 
 @needs_pipes
 def test_embeddings_go_down_a_pipe_as_a_table(work):
-    argv = [sys.executable, "-m", "dnaembed", "embed", "s.fa", "-o", "-"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("id\tembedding_000\t")
-    assert len(done.stdout.splitlines()) == 21
+    output = run_python("-m", "dnaembed", "embed", "s.fa", "-o", "-")
+    assert output.startswith("id\tembedding_000\t")
+    assert len(output.splitlines()) == 21
     os.mkfifo("pipe.npy")
     with pytest.raises(ValueError, match="is not a regular file"):
         embed("s.fa", "pipe.npy")
@@ -254,7 +248,6 @@ def test_embeddings_go_down_a_pipe_as_a_table(work):
 @pytest.mark.parametrize(
     ("words", "closed", "status", "said"),
     [
-        ("cluster s.fa -k 2 -o x.tsv", ">&-", 0, ""),
         ("info", ">&-", 0, ""),
         ("cluster s.fa -k 2 -o x.tsv", "2>&-", 0, ""),
         ("cluster s.fa -k 2 -o -", ">&-", 1, "-: it is closed"),

@@ -6,11 +6,7 @@ from hypothesis import strategies as st
 from dnaembed.utils._chunks import iter_chunks
 
 
-@given(
-    st.lists(st.integers(0, 50), max_size=60),
-    st.integers(1, 80),
-    st.none() | st.integers(1, 9),
-)
+@given(st.lists(st.integers(0, 50), max_size=60), st.integers(1, 80), st.none() | st.integers(1, 9))
 def test_chunks_keep_the_order_are_bounded_and_no_smaller_than_need_be(sizes, most, most_items):
     chunks = list(iter_chunks(iter(sizes), int, most, most_items))
     assert [size for chunk in chunks for size in chunk] == sizes

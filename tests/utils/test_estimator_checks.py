@@ -128,16 +128,6 @@ class Unpicklable(Tiny):
     fit = remember("_function", lambda *_: lambda: None)
 
 
-class PickleForgets(Tiny):
-    fit = remember("_scale", lambda *_: 2.0)
-
-    def transform(self, X):
-        return super().transform(X) * getattr(self, "_scale", 1.0)
-
-    def __getstate__(self):
-        return {k: v for k, v in super().__getstate__().items() if k != "_scale"}
-
-
 class WorksInInit(Tiny):
     def __init__(self, k=1):
         self.k = k
@@ -185,11 +175,8 @@ BROKEN = {
             "transform": lambda self, X: Tiny.transform(self, X) * max(map(len, check_sequences(X)))
         },
         "needs two": {"fit": refuse(lambda X: len(X) < 2)},
-        "drops duplicates": {
-            "transform": lambda self, X: Tiny.transform(self, [*dict.fromkeys(check_sequences(X))])
-        },
     },
-    "check_sequence_pickle": {"unpicklable": Unpicklable, "forgets": PickleForgets},
+    "check_sequence_pickle": {"unpicklable": Unpicklable},
     "check_sequence_input_unchanged": {"writes to its input": {"transform": write_to_input}},
     "check_sequence_refused_inputs": {
         "accepts nothing": {

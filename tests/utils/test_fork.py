@@ -1,12 +1,11 @@
 """Children that are forked from a process that computes: they compute as well, and never hang."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from dnaembed.utils._fork import ForkedLock
+from tests.helpers.processes import run_python
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -60,18 +59,11 @@ with joblib.parallel_config(backend="multiprocessing"):
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    "state", ["used", *(pytest.param(s, marks=pytest.mark.slow) for s in STATES if s != "used")]
+)
 def test_forked_children_work(state):
-    done = subprocess.run(
-        [sys.executable, "-c", START + STATES[state]],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python("-c", START + STATES[state], OMP_NUM_THREADS="2")
 
 
 @pytest.mark.parametrize("held_by_the_one_that_forks", [True, False])

@@ -25,8 +25,8 @@ from tests.helpers.seeded_jobs import (
 )
 
 ROOT = Path(__file__).parents[1]
-# As docs/guide/reproducibility.rst states them: the length of the difference of two embeddings over that
-# of the embedding.
+# As docs/guide/reproducibility.rst states them: the length of the difference of two embeddings
+# over that of the embedding.
 
 TRANSFORMER, PROFILE = 1e-5, 1e-6
 SEQUENCES = [*READS[::3], "A", "N", "ACGTN" * 3, "A" * 500, "N" * 300, "AC" * 300]

@@ -62,6 +62,7 @@ def adapt(
     from ..backbones import load_backbone
     from ..backbones._device import resolve_device
     from ..io import read_labels
+    from ..io._tables import by_first_word
     from ..training import ContrastiveFineTuner
 
     if Path(output).exists():
@@ -70,6 +71,7 @@ def adapt(
     ids, sequences = reading.read(reads)
     y = None
     if table is not None:
+        table = by_first_word(ids, table)
         numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
         y = [numbers[table[i]] if i in table else -1 for i in ids]
         known = sum(number >= 0 for number in y)
@@ -80,7 +82,10 @@ def adapt(
     tuner = ContrastiveFineTuner(**given(tuning))
     backbone = load_backbone(model.model)
     backbone.model.to(resolve_device(model.device))
-    tuned = tuner.fine_tune(backbone, sequences, y, random_state=model.seed)
+    try:
+        tuned = tuner.fine_tune(backbone, sequences, y, random_state=model.seed)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"model {model.model!r}: {error}") from None
     tuned.model.to("cpu")
     tuned.save(output)
     logger.info("Wrote %s.", output)

@@ -123,10 +123,7 @@ def in_order_of(
     ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
 ) -> list[Value]:
     """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
-    if not all(identifier in table for identifier in ids):
-        words = {first_word(key): value for key, value in table.items()}
-        if len(words) == len(table):
-            table = words | dict(table)
+    table = by_first_word(ids, table)
     missing = [identifier for identifier in ids if identifier not in table]
     if missing:
         shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
@@ -135,6 +132,14 @@ def in_order_of(
             f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}{there}"
         )
     return [table[identifier] for identifier in ids]
+
+
+def by_first_word(ids: Sequence[str], table: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Let a table of whole headers answer for identifiers, where its first words all differ."""
+    if all(identifier in table for identifier in ids):
+        return table
+    words = {first_word(key): value for key, value in table.items()}
+    return words | dict(table) if len(words) == len(table) else table
 
 
 def first_word(field: str) -> str:

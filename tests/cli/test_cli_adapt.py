@@ -35,6 +35,12 @@ def test_with_labels(tmp_path, reads, tiny_dnabert_folder):
     assert adapt(reads, tiny_dnabert_folder, tmp_path / "out", "--labels", str(table)) == 0
     tuned = load_backbone(tmp_path / "out")
     assert tuned.fingerprint() != load_backbone(tiny_dnabert_folder).fingerprint()
+    # Whole headers name the same reads.
+    table.write_text(
+        "id\tspecies\n" + "".join(f">r{i} whole header\ts{i // 4}\n" for i in range(6))
+    )
+    assert adapt(reads, tiny_dnabert_folder, tmp_path / "again", "--labels", str(table)) == 0
+    assert load_backbone(tmp_path / "again").fingerprint() == tuned.fingerprint()
 
 
 def test_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):
@@ -50,4 +56,7 @@ def test_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):
     (tmp_path / "labels.tsv").write_text("other\tx\n")
     assert adapt(reads, tiny_dnabert_folder, output, "--labels", str(tmp_path / "labels.tsv")) == 1
     assert "none of the 8 reads has a label" in line()
+    options = ["--min-read-length", "200", "--learning-rate", "1e30"]
+    assert adapt(reads, tiny_dnabert_folder, output, *options) == 1
+    assert f"model {str(tiny_dnabert_folder)!r}: The loss is nan at step " in line()
     assert not output.exists()

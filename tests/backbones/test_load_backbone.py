@@ -170,6 +170,19 @@ def test_bundled_models_need_no_transformers():
     assert not heavy & set(run_python("-c", code).split())
 
 
+@pytest.mark.parametrize(
+    ("name", "n_columns", "fingerprint"),
+    [
+        ("kmer-profile-1", 136, "14ff504741c153207a0f31006b0f9e09e5c8a630"),
+        ("kmer-profile-2", 2728, "9efee4619508ee15bf0293d866ef1201b60353c1"),
+    ],
+)
+def test_a_name_stays_the_same_model(name, n_columns, fingerprint):
+    backbone = load_backbone(name)
+    assert backbone.fingerprint() == fingerprint
+    assert (backbone.model.config.n_columns, backbone.embedding_size) == (n_columns, 384)
+
+
 def test_a_changed_folder_is_read_again(saved, make_backbone):
     first = shared_backbone(saved)
     other = make_backbone(seed=9)

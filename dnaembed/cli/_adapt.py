@@ -71,9 +71,9 @@ def adapt(
     ids, sequences = reading.read(reads)
     y = None
     if table is not None:
-        table = by_first_word(ids, table)
+        told = by_first_word(ids, table)
         numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
-        y = [numbers[table[i]] if i in table else -1 for i in ids]
+        y = [numbers[told[i]] if i in told else -1 for i in ids]
         known = sum(number >= 0 for number in y)
         if not known:
             raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")

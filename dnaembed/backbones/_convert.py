@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from ._checkpoint import file_sha256, weights_file
-from ._load import PUBLISHED_WEIGHTS, find_folder, load_folder
+from ._load import find_folder, load_folder, published_name
 from .dnabert import DnaBertBackbone
 
 
@@ -50,7 +50,7 @@ def convert_checkpoint(
 
 def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
-    name = next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
+    name = published_name(sha256)
     origin = f"`{source}`" if source else "a local checkpoint"
     known = "It is not that of a published checkpoint that dnaembed knows."
     if name is not None:

@@ -188,6 +188,11 @@ def _known_digest(name_or_path: str | PathLike[str]) -> str | None:
     return PUBLISHED_WEIGHTS.get(name_or_path) if isinstance(name_or_path, str) else None
 
 
+def published_name(sha256: str) -> str | None:
+    """Return the name under which weights of this digest were published, if they were."""
+    return next((name for name, known in PUBLISHED_WEIGHTS.items() if known == sha256), None)
+
+
 def _find_at_hub(
     name_or_path: str | PathLike[str],
     revision: str | None,

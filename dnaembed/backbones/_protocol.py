@@ -102,6 +102,11 @@ class Backbone(ABC):
         """Columns of the embedding."""
 
     @property
+    def n_parameters(self) -> int:
+        """Numbers in the weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
     def n_mixing_layers(self) -> int:
         """Layers whose input can be mixed, counted from 0; one, the input, without a network."""
         return max(1, self.model.config.num_hidden_layers)
@@ -232,9 +237,8 @@ class Backbone(ABC):
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         sizes = _config_fields(self.model.config)
         if card is None:
-            n_parameters = sum(tensor.numel() for tensor in self.model.parameters())
             lines = (f"- {name}: {value}" for name, value in sizes.items())
-            about = (sizes["model_type"], n_parameters, self.embedding_size, "\n".join(lines))
+            about = (sizes["model_type"], self.n_parameters, self.embedding_size, "\n".join(lines))
             card = _CARD.format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = sizes | {

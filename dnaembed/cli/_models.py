@@ -54,26 +54,25 @@ def info(
     Also shows whether its weights are published ones.
     """
     from ..backbones._checkpoint import file_sha256, weights_file
-    from ..backbones._load import PUBLISHED_WEIGHTS, find_folder, load_folder
+    from ..backbones._load import find_folder, load_folder, published_name
 
     folder = find_folder(model, **hub.settings)
     backbone = load_folder(folder)
     window, file = backbone.window_size, weights_file(folder)
-    n_parameters = sum(parameter.numel() for parameter in backbone.model.parameters())
     sha256 = file_sha256(file)
-    known = [f" (published {name})" for name, own in PUBLISHED_WEIGHTS.items() if own == sha256]
+    name = published_name(sha256)
     rows = {
         "folder": folder,
         "architecture": backbone.model.config.model_type,
-        "parameters": f"{n_parameters:,}",
+        "parameters": f"{backbone.n_parameters:,}",
         "embedding size": f"{backbone.embedding_size:,}",
         "hidden layers": backbone.n_mixing_layers,
         "window": "any length" if window is None else f"{window:,} bp",
         "same for both strands": "yes" if backbone.strand_invariant else "no",
         "fingerprint": backbone.fingerprint(),
         "weights": f"{file.name}, {file.stat().st_size:,} bytes",
-        "sha256": sha256 + "".join(known),
+        "sha256": sha256 + (f" (published {name})" if name else ""),
     }
     width = max(map(len, rows))
-    for name, value in rows.items():
-        print(f"{name:<{width}}  {value}")
+    for what, value in rows.items():
+        print(f"{what:<{width}}  {value}")

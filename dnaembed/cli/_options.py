@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 if TYPE_CHECKING:
     from .. import DNABertSEmbedder
-    from ..species._saved import EmbeddingSource
+    from ..embedding._mixin import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
 
@@ -124,7 +124,7 @@ class Embedding(Jobs, Model):
 
     def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
         """Describe what a fitted embedder makes of sequences."""
-        from ..species._saved import EmbeddingSource
+        from ..embedding._mixin import EmbeddingSource
 
         model, both = embedder.backbone_, self.strand == "both"
         return EmbeddingSource(model.fingerprint(), model.window_size, both, self.model)

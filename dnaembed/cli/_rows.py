@@ -11,7 +11,7 @@ from ._options import OUTPUT_FILE, group, option
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..species._saved import EmbeddingSource
+    from ..embedding._mixin import EmbeddingSource
 
 logger = logging.getLogger("dnaembed")
 

@@ -77,6 +77,9 @@ class DiskCache:
     def __init__(self, folder: str | PathLike[str]) -> None:
         self._path = Path(folder) / "embeddings.sqlite"
 
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=30)
+
     def _complain(self, reason: object) -> None:
         if self._path not in self._complained:
             self._complained.add(self._path)
@@ -90,7 +93,7 @@ class DiskCache:
         try:
             if not self._path.exists():
                 return found
-            with closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            with closing(self._connect()) as connection:
                 for start in range(0, len(keys), _SQL_VARIABLES):
                     part = keys[start : start + _SQL_VARIABLES]
                     marks = ",".join("?" * len(part))
@@ -113,7 +116,7 @@ class DiskCache:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
+            with closing(self._connect()) as connection, connection:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
                     " WITHOUT ROWID"

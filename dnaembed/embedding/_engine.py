@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -90,12 +90,10 @@ def embed_sequences(
     most_bases = _ONE_THREAD_BASES if alone else _chunk_bases(sequences, n_workers)
     chunks = list(_chunks(sequences, order, most_bases))
     model: Backbone | ModelReference = backbone
-    n_threads = 1 if alone else None
+    n_here = min(n_workers, len(chunks))  # chunks at a time that share the cores of this machine
     if not getattr(backend, "supports_sharedmem", False):
-        model = refer(backbone, name, device)
-    elif not alone and min(n_workers, len(chunks)) > 1:
-        # Chunks in flight share the cores: each with all of them would be slower.
-        n_threads = max(1, torch.get_num_threads() // min(n_workers, len(chunks)))
+        model, n_here = refer(backbone, name, device), 1
+    n_threads = threads_of_a_chunk(backbone, n_here)
     ordered = "generator" if backend.supports_return_generator else "list"
     # A chunk is a task: joblib would put some together, into messages of unknown size.
     results = Parallel(
@@ -123,6 +121,13 @@ def computes_in_one_thread(backbone: Backbone) -> bool:
     return not backbone.shares_operations and backbone.model.device.type == "cpu"
 
 
+def threads_of_a_chunk(backbone: Backbone, n_chunks: int) -> int | None:
+    """Share the cores between chunks at a time, as each with all of them would be slower."""
+    if computes_in_one_thread(backbone):
+        return 1
+    return max(1, torch.get_num_threads() // n_chunks) if n_chunks > 1 else None
+
+
 def _chunk_bases(sequences: Sequence[str], n_workers: int) -> int:
     if n_workers == 1:
         return _CHUNK_BASES
@@ -141,7 +146,7 @@ def _embed_task(
     n_threads: int | None,
 ) -> np.ndarray:
     backbone = model.open() if isinstance(model, ModelReference) else model
-    with nullcontext() if n_threads is None else limit_threads(n_threads):
+    with limit_threads(n_threads):
         return embed_strands(backbone, sequences, options)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from joblib.parallel import ThreadingBackend
 from sklearn.preprocessing import normalize
 
@@ -23,7 +22,13 @@ from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import available_cores, limit_threads
-from ._engine import EmbedOptions, check_finite, computes_in_one_thread, embed_strands
+from ._engine import (
+    EmbedOptions,
+    check_finite,
+    computes_in_one_thread,
+    embed_strands,
+    threads_of_a_chunk,
+)
 
 logger = logging.getLogger("dnaembed")
 
@@ -64,11 +69,10 @@ def embed_file(
         "shard": str(ours),
     }
     # Always threads of this machine, whatever joblib's backend: shards are for other machines.
-    alone = computes_in_one_thread(backbone)
     if n_jobs is None:
-        n_jobs = available_cores() if alone else 1
+        n_jobs = available_cores() if computes_in_one_thread(backbone) else 1
     n_workers = ThreadingBackend().effective_n_jobs(n_jobs)
-    n_threads = 1 if alone else max(1, torch.get_num_threads() // n_workers)
+    n_threads = threads_of_a_chunk(backbone, n_workers)
     writer = PartedEmbeddings(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
@@ -82,7 +86,7 @@ def embed_file(
         part = writer.find(number, checksum)
         if part is not None:
             return number, checksum, part, None, None
-        with limit_threads(n_threads) if alone or n_workers > 1 else nullcontext():
+        with limit_threads(n_threads):
             rows = embed_strands(backbone, list(sequences), options)
         check_finite(rows, ids, backbone.model.dtype, options)
         return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows

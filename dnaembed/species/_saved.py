@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..embedding._mixin import EmbeddingSource as EmbeddingSource
+from ..embedding._mixin import EmbeddingSource
 from ..io._embeddings import manifest_path
 from ..io._errors import SequenceFileError
 from ..io._parts import Finished

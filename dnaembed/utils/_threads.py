@@ -18,12 +18,16 @@ def available_cores() -> int:
 
 
 @contextmanager
-def limit_threads(n_threads: int) -> Iterator[None]:
+def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Let torch use at most `n_threads` cores in the calling thread; others notice nothing.
 
     `torch.set_num_threads` would change the whole process. OpenMP has a limit for each thread, and
-    so has MKL, whose wins once anybody called that. A smaller limit in force stays.
+    so has MKL, whose wins once anybody called that. A smaller limit in force stays. With
+    None there is no limit.
     """
+    if n_threads is None:
+        yield
+        return
     # A thread's first call into torch sets its limits; later than here, it would undo ours.
     n_threads = min(n_threads, torch.get_num_threads())
     with _controller().limit(limits=n_threads):

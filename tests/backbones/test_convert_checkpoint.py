@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dnaembed.backbones import convert_checkpoint, load_backbone
+from dnaembed.backbones import _load, convert_checkpoint, load_backbone
 from dnaembed.backbones._checkpoint import file_sha256
 from tests.helpers.random_models import embed
 
@@ -46,9 +46,7 @@ def test_the_card_tells_the_source(published, tmp_path, monkeypatch):
     assert "not that of a published checkpoint" in card
     assert "Apache License 2.0" in card
     assert str(tmp_path) not in card
-    monkeypatch.setitem(
-        convert_checkpoint.__globals__["PUBLISHED_WEIGHTS"], "zhihan1996/DNABERT-S", sha256
-    )
+    monkeypatch.setitem(_load.PUBLISHED_WEIGHTS, "zhihan1996/DNABERT-S", sha256)
     convert_checkpoint(source, tmp_path / "two")
     card = (tmp_path / "two" / "README.md").read_text()
     assert card.startswith("---\nlicense: apache-2.0\n")

@@ -20,6 +20,20 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def threads_seen(monkeypatch):
+    """How many threads torch had before each pass of a model."""
+    seen = []
+    to_device = _engine.to_device
+
+    def spy(*args):
+        seen.append(torch.get_num_threads())
+        return to_device(*args)
+
+    monkeypatch.setattr(_engine, "to_device", spy)
+    return seen
+
+
 def mkl_limit():
     before = _limit_mkl(0)
     _limit_mkl(before)
@@ -58,36 +72,25 @@ def test_the_limit_ends_with_an_error_and_never_rises(two_threads):
     assert torch.get_num_threads() == 2
 
 
-def test_chunks_embedded_at_a_time_share_the_cores(two_threads, tiny_dnabert, reads, monkeypatch):
-    seen = []
-    to_device = _engine.to_device  # called before each pass
-
-    def spy(*args):
-        seen.append(torch.get_num_threads())
-        return to_device(*args)
-
-    monkeypatch.setattr(_engine, "to_device", spy)
+def test_chunks_embedded_at_a_time_share_the_cores(
+    two_threads, tiny_dnabert, reads, threads_seen, monkeypatch
+):
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)  # a single chunk
-    assert set(seen) == {2}
+    assert set(threads_seen) == {2}
     monkeypatch.setattr(_engine, "_LEAST_CHUNK_BASES", 700)
-    seen.clear()
+    threads_seen.clear()
     embed_sequences(tiny_dnabert, reads, EmbedOptions(), n_jobs=2)
-    assert set(seen) == {1}
+    assert set(threads_seen) == {1}
     assert torch.get_num_threads() == 2
 
 
-def test_a_kmer_model_computes_each_chunk_in_one_thread(two_threads, monkeypatch):
+def test_a_kmer_model_computes_each_chunk_in_one_thread(two_threads, threads_seen, monkeypatch):
     """Whatever the number of chunks at a time, which by default is that of the cores."""
-    seen = []
-    to_device = _engine.to_device
-    monkeypatch.setattr(
-        _engine, "to_device", lambda *args: seen.append(torch.get_num_threads()) or to_device(*args)
-    )
     reads = random_dna(40, 300, 900)
     monkeypatch.setattr(_engine, "_ONE_THREAD_BASES", 4000)
     rows = [
         DNABertSEmbedder(n_jobs=n_jobs, cache=None).fit_transform(reads) for n_jobs in (None, 1, 2)
     ]
-    assert set(seen) == {1}
+    assert set(threads_seen) == {1}
     assert (rows[0] == rows[1]).all()
     assert (rows[0] == rows[2]).all()

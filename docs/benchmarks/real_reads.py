@@ -26,7 +26,8 @@ from dnaembed.training import add_errors, list_genomes
 _K = 16
 _LEAST_READS = 20  # of a species
 _SHOTS = (1, 2, 5, 10)
-_SCORES = ["ari", *(f"f1@{n}" for n in _SHOTS)]
+_SCORES = {"ari": "K-means ARI"} | {f"f1@{n}": f"F1, {n} read{'s' * (n > 1)}" for n in _SHOTS}
+COLUMNS = ("set", "embedder", "reads", *_SCORES.values())
 
 
 def kmers(sequence: str) -> set[str]:
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets["all technologies"] = sorted(groups)
     embedders = {"raw TNF": KmerEmbedder(method="raw"), "canonical TNF": KmerEmbedder()}
     embedders["bundled model"] = "default"
-    rows = []
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
     for variant, held in variants.items():
         bunches = {
             name: Bunch(
@@ -109,11 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = benchmark(
             bunches, embedders, protocols=["clustering", "few_shot"], shots=_SHOTS, n_repeats=5
         )
-        for row in result.to_frame(summary=True).to_dict("records"):
-            if row["score"] in _SCORES:
-                rows.append({"reads": variant} | row | {"mean": f"{row['mean']:.3f}"})
-    columns = ["set", "reads", "embedder", "score", "mean"]
-    write_rows(args.output, columns, [{name: row[name] for name in columns} for row in rows])
+        for one in result.to_frame(summary=True).to_dict("records"):
+            key = (one["set"], one["embedder"], variant)
+            if one["score"] in _SCORES:
+                row = rows.setdefault(key, dict(zip(COLUMNS, key, strict=False)))
+                row[_SCORES[one["score"]]] = f"{one['mean']:.3f}"
+    write_rows(args.output, COLUMNS, [rows[key] for key in sorted(rows)])
     return 0
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -25,8 +26,7 @@ from ._checkpoint import latest_checkpoint, write_checkpoint
 from ._config import FREE, TrainingConfig
 from ._losses import LOSSES, alignment, uniformity
 from ._pairs import PairSource
-from ._prepare import PreparedStep, prepare_step
-from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
+from ._step import ContrastiveStep, PreparedStep, ProjectionHead, StepOutput, join_processes
 
 logger = logging.getLogger("dnaembed")
 
@@ -178,8 +178,8 @@ class ContrastiveTrainer:
 
     def _run(self) -> None:
         config, n_ahead = self.config, self.config.n_workers
-        numbers = range(self.step, config.n_steps)
-        steps = ahead(numbers, self._prepare, n_threads=n_ahead, depth=n_ahead)
+        prepare = partial(self._compute.prepare, self.source)
+        steps = ahead(range(self.step, config.n_steps), prepare, n_threads=n_ahead, depth=n_ahead)
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._both.train()
@@ -199,19 +199,6 @@ class ContrastiveTrainer:
                     self._validate()
                 if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
                     self._save()
-
-    def _prepare(
-        self, step: int, source: PairSource | None = None, loss: str | None = None
-    ) -> PreparedStep:
-        return prepare_step(
-            self.backbone,
-            source or self.source,
-            self.config,
-            step,
-            loss=loss or self.config.loss_at(step),
-            process=self._process,
-            n_processes=self._n_processes,
-        )
 
     def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
         config = self.config
@@ -278,7 +265,7 @@ class ContrastiveTrainer:
         phases = LOSSES[self.config.loss].phases or (self.config.loss,)
         loss = next((name for name in phases if not LOSSES[name].mixed_layers), "weighted_simclr")
         for step in range(_VALIDATION_STEPS):
-            output = self._compute.evaluate(self._prepare(step, source, loss))
+            output = self._compute.evaluate(self._compute.prepare(source, step, loss))
             near, spread = alignment(output.z1, output.z2), uniformity(output.z2)
             sums += torch.stack([output.loss, near, spread]).cpu()
         names = ("validation_loss", "validation_alignment", "validation_uniformity")

@@ -140,7 +140,7 @@ def make_trainer(
 def gradients(trainer, step):
     """Return the output of a step and the gradients of all weights."""
     trainer._both.train()
-    output = trainer._compute.gradients(trainer._prepare(step), step)
+    output = trainer._compute.gradients(trainer._compute.prepare(trainer.source, step), step)
     return output, [p.grad.clone() for p in trainer._weights]
 
 

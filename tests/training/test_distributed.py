@@ -41,7 +41,7 @@ def run(name, seed=0, folder=None):
     trainer.head.double()
     trainer._kept["average"] = [tensor.double() for tensor in trainer._kept["average"]]
     trainer._both.train()
-    trainer._compute.gradients(trainer._prepare(0), 0)
+    trainer._compute.gradients(trainer._compute.prepare(trainer.source, 0), 0)
     gradients = [p.grad.clone() for p in trainer._weights]
     trainer._optimizer.zero_grad()
     trainer.train()

@@ -28,7 +28,7 @@ def test_training_lowers_the_validation_loss_of_other_reads():
 def test_gradients_are_clipped():
     trainer = make_trainer(temperature=0.01)
     trainer._both.train()
-    _, norm = trainer._update(trainer._prepare(0))
+    _, norm = trainer._update(trainer._compute.prepare(trainer.source, 0))
     assert norm > 2
     clipped = sum(p.grad.square().sum() for p in trainer._weights).sqrt().item()
     assert clipped == pytest.approx(1.0, rel=1e-3)

@@ -200,9 +200,9 @@ def _run(
     with _naming(name):
         rows, cost = embed(embedder, is_fitted, *key)
     found = {p: score(f, p, rows, reads, seed, options, _FORMAT) for p, f in protocols.items()}
-    keys = ("embedder", "set", "protocol", "score", "seed", "value")
+    same = {"embedder": name, "set": set_name}
     return [
-        dict(zip(keys, (name, set_name, protocol, score_name, seed, value), strict=True))
+        same | {"protocol": protocol, "score": score_name, "seed": seed, "value": value}
         for protocol, scores in (found | {"embedding": cost}).items()
         for score_name, value in scores.items()
     ]

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline, make_union
 
+from ..embedding._embedder import DNABertSEmbedder
 from ..embedding._kmer_embedder import KmerEmbedder
 
 logger = logging.getLogger("dnaembed")
@@ -60,19 +61,13 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
         lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3)
         embedders["LDA of 4+5-mers"] = make_pipeline(clone(profiles), lda)
     if model is not None:
-        embedders[model_name(model)] = _of_model(model)
+        embedders[model_name(model)] = DNABertSEmbedder(model, cache=None)
     return embedders
 
 
 def model_name(model: str) -> str:
     """Return what tables and pictures call a model."""
     return "bundled model" if model == "default" else model
-
-
-def _of_model(model: str) -> Any:
-    from ..embedding._embedder import DNABertSEmbedder
-
-    return DNABertSEmbedder(model, cache=None)
 
 
 def check_embedders(
@@ -97,7 +92,7 @@ def check_embedders(
         if name in checked:
             raise ValueError(f"Two embedders have the name {name!r}.")
         if isinstance(embedder, str):
-            embedder = _of_model(embedder)
+            embedder = DNABertSEmbedder(embedder, cache=None)
         if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
             expected = "must be the name of a model or have fit and transform"
             raise TypeError(f"Embedder {name!r} {expected}, got {embedder!r}.")
@@ -109,8 +104,6 @@ def check_embedders(
 
 def identity(embedder: Any) -> str:
     """Hash what an embedder is before it is fitted: parameters, and weights of models."""
-    from ..embedding._embedder import DNABertSEmbedder
-
     inner = embedder.get_params() if hasattr(embedder, "get_params") else {}
     parts = [embedder, *(inner[name] for name in sorted(inner))]
     models = [part for part in parts if isinstance(part, DNABertSEmbedder)]

@@ -158,11 +158,7 @@ def few_shot_scores(
 
 
 def binning_scores(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    *,
-    min_similarity: float,
-    min_bin_size: int = 10,
+    embeddings: np.ndarray, labels: np.ndarray, *, min_similarity: float, min_bin_size: int = 10
 ) -> dict[str, dict[float, int]]:
     """Count the species that the modified K-medoid finds.
 

@@ -46,8 +46,7 @@ def convert(
 
 @command(_INFO_EXAMPLES)
 def info(
-    hub: Hub,
-    model: Annotated[str, Argument(metavar="MODEL", help=MODEL_HELP)] = "default",
+    hub: Hub, model: Annotated[str, Argument(metavar="MODEL", help=MODEL_HELP)] = "default"
 ) -> None:
     """Show what a model is: architecture, sizes, checksums.
 

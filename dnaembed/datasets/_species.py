@@ -187,11 +187,7 @@ def _place(
 
 
 def load_dnabert_s_tsv(
-    path: Source,
-    *,
-    min_length: int = 1,
-    max_length: int | None = None,
-    min_reads: int = 1,
+    path: Source, *, min_length: int = 1, max_length: int | None = None, min_reads: int = 1
 ) -> Bunch:
     r"""Load an evaluation file of the DNABERT-S paper.
 

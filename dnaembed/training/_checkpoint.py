@@ -37,9 +37,7 @@ def write_checkpoint(
         shutil.rmtree(old)
 
 
-def latest_checkpoint(
-    folder: Path,
-) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
+def latest_checkpoint(folder: Path) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
     """Read step, tensors and state of the newest checkpoint of a folder; None if there is none."""
     found = _checkpoints(folder)
     if not found:

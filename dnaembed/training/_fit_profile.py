@@ -137,10 +137,7 @@ def _set_linear(
 
 
 def discriminants(
-    within: NDArray[np.float64],
-    between: NDArray[np.float64],
-    n_directions: int,
-    shrinkage: float,
+    within: NDArray[np.float64], between: NDArray[np.float64], n_directions: int, shrinkage: float
 ) -> NDArray[np.float64]:
     """Return the directions of the largest ratio of two covariances, best first, in columns."""
     size = len(within)

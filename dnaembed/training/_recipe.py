@@ -18,7 +18,6 @@ from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
-from ..io import read_labels
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
@@ -51,8 +50,6 @@ def train_model(
     recipe: Mapping[str, Mapping[str, Any]] | None = None,
     output: str | os.PathLike[str] = "run",
     *,
-    catalog: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
     split: str | None = None,
     validation_split: str | None = None,
     resume: bool = False,
@@ -71,9 +68,6 @@ def train_model(
     output : path-like, default="run"
         New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
         the course of the loss.
-    catalog, labels : path-like, default=None
-        Of a single folder: its table of genomes, ``catalog.tsv`` in it if None, or in its place a
-        table with path and species of each genome.
     split, validation_split : str, default=None
         Train on this split of the catalogue only; measure the loss on that, of other species.
     resume : bool, default=False
@@ -124,17 +118,14 @@ def train_model(
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
     if not process:
-        names = None if labels is None else read_labels(labels)
         records = {
-            name: list_genomes(folders, catalog=catalog, split=one, labels=names)
+            name: list_genomes(folders, split=one)
             for name, one in splits.items()
             if not (run / name).exists()
         }
         places = [str(Path(folder).resolve()) for folder in folders]
         given = {
             "genomes": places[0] if len(places) == 1 else places,
-            "catalog": catalog and os.fspath(catalog),
-            "labels": labels and os.fspath(labels),
             "split": split,
             "validation_split": validation_split,
             "seed": seed,

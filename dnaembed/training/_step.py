@@ -272,10 +272,7 @@ def draw_mixing(n_pairs: int, n_layers: int, *, seed: int, step: int) -> Mixing:
 
 
 def plan_chunks(
-    numbers: Sequence[int],
-    partner: dict[int, int],
-    costs: dict[int, int],
-    budget: int | None,
+    numbers: Sequence[int], partner: dict[int, int], costs: dict[int, int], budget: int | None
 ) -> list[tuple[list[int], list[int]]]:
     """Divide rows into chunks that fit a budget together with the partners that they mix with.
 

@@ -35,7 +35,7 @@ def test_a_circle_of_both_strands_loses_nothing(sequence):
 
 
 def test_the_basis_does_not_depend_on_the_rotation_that_linear_algebra_returns():
-    from dnaembed.composition._tnfk import _settle
+    from dnaembed.composition._counting import _settle
 
     basis = tnf_k_basis(3)
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(basis.shape[1],) * 2))

@@ -207,7 +207,6 @@ def test_any_reads_give_finite_weights_or_a_clear_error(reads, data):
     [
         ({"n_steps": 0}, "The 'n_steps' parameter of ContrastiveFineTuner must be"),
         ({"batch_size": 1}, "'batch_size' parameter"),
-        ({"loss": "triplet"}, "loss must be one of"),
         ({"learning_rate": -1.0}, "'learning_rate' parameter"),
         ({"min_length": 500, "max_length": 100}, "min_length=500 is greater than max_length=100"),
         ({"y": [0, 1]}, "inconsistent numbers of samples"),

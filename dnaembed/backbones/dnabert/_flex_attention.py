@@ -136,11 +136,7 @@ def _kernel(
 
     # Symmetric, so the lists for the keys, of which a backward pass would ask, are the same.
     mask = BlockMask(
-        (n_tokens, n_tokens),
-        *blocks,
-        *blocks,
-        BLOCK_SIZE=(_BLOCK, _BLOCK),
-        mask_mod=one_sequence,
+        (n_tokens, n_tokens), *blocks, *blocks, BLOCK_SIZE=(_BLOCK, _BLOCK), mask_mod=one_sequence
     )
     return flex_attention(query, key, value, score_mod=alibi, block_mask=mask)
 

@@ -5,8 +5,6 @@ completeness `completeness_score`, its ARI `adjusted_rand_score` and its NMI
 `normalized_mutual_info_score`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -104,8 +102,8 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
 
     Returns
     -------
-    f1, recall : ndarray of shape (n_species,), float64
-        One value for each of ``np.unique(y_true)``; 0 for a species without a bin.
+    tuple of two ndarray of shape (n_species,), float64
+        F1 and recall of each of ``np.unique(y_true)``; 0 for a species without a bin.
 
     Examples
     --------

@@ -1,7 +1,5 @@
 """Find a model by name, folder or hub id; load or convert it without running any of its code."""
 
-from __future__ import annotations
-
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -113,10 +111,8 @@ def shared_backbone(
     ----------
     name_or_path, revision, cache_dir, local_files_only : optional
         As in `load_backbone`.
-    device : torch.device or str, default="cpu"
-        Where to compute.
-    dtype : torch.dtype, default=torch.float32
-        Precision of the weights.
+    device, dtype : torch.device or str, and torch.dtype, default="cpu", torch.float32
+        Where to compute, and the precision of the weights.
 
     Returns
     -------

@@ -1,7 +1,5 @@
 """`benchmark`: embedders x sets x protocols, kept on disk as they are done."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -71,13 +69,11 @@ def benchmark(
 
     Notes
     -----
-    "clustering" gives ``ari``, ``purity``, ``completeness`` and ``nmi``; "few_shot" macro
-    ``f1@1`` and so on; "binning" ``f1>0.1`` ... ``recall>0.9`` (numbers of species) and
-    the scores of `genome_recovery_scores`; "retrieval" the share of ``species`` that the nearest
-    neighbour shares, and their ``silhouette``; "lineage" for each known rank the ARI of as many
-    clusters as there are names, and the share of sequences whose nearest neighbour of another
-    species shares the name. "embedding", always there, gives seconds, Mb per second, columns.
-    Binning takes, for each half of the species, the threshold of the other.
+    "clustering", "few_shot" and "binning" give the scores of the functions of these names,
+    "binning" also those of `genome_recovery_scores`, each half of the species with the threshold of
+    the other; "retrieval" `retrieval_score` and `species_silhouette`; "lineage" for each known rank
+    the ARI of clusters and names, and `retrieval_score` among other species. "embedding", always
+    there, gives seconds, Mb per second and columns.
 
     Examples
     --------

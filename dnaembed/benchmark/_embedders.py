@@ -1,7 +1,5 @@
 """The embedders that are compared by default, and how one is told from another."""
 
-from __future__ import annotations
-
 import logging
 import pickle
 import secrets

@@ -4,8 +4,6 @@ Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware D
 Bioinformatics 41 (2025), i255, and the authors' evaluation code.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

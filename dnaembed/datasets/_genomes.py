@@ -293,14 +293,8 @@ def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
     for i in range(start, stop):
         out[i - start] = (packed[i >> 2] >> np.uint8(2 * (i & 3))) & np.uint8(3)
-    low, high = 0, gaps.shape[0]
-    while low < high:  # the first gap that ends after start
-        middle = (low + high) // 2
-        if gaps[middle, 1] <= start:
-            low = middle + 1
-        else:
-            high = middle
-    while low < gaps.shape[0] and gaps[low, 0] < stop:
-        for i in range(max(start, gaps[low, 0]), min(stop, gaps[low, 1])):
+    gap = np.searchsorted(gaps[:, 1], start, side="right")  # the first that ends after start
+    while gap < gaps.shape[0] and gaps[gap, 0] < stop:
+        for i in range(max(start, gaps[gap, 0]), min(stop, gaps[gap, 1])):
             out[i - start] = 4
-        low += 1
+        gap += 1

@@ -1,7 +1,5 @@
 """What a run leaves behind: checkpoints, complete or not there."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

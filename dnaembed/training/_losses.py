@@ -1,7 +1,5 @@
 """Contrastive losses on unit vectors, in log space, and how embeddings lie under them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Recipes, and `train_model`: from folders of genomes to a model."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -21,7 +19,7 @@ from ..datasets._genomes import GenomeStore, list_genomes
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
-from ._fit_profile import add_linear_part, fit_profile_statistics
+from ._fit_profile import UNUSED_STEP, add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
 from ._step import join_processes, wait_for_all
 from ._trainer import ContrastiveTrainer
@@ -39,8 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 _NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source", "store"})
 
-# Pieces from which a tokenizer is trained: from steps that no training reaches.
-_FIRST_STEP = 2**40
+# Pieces from which a tokenizer is trained.
 _TOKENIZER_BATCHES = 16
 _TOKENIZER_PAIRS = 256
 
@@ -239,7 +236,7 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
     parameters = config_parameters(kind.model_class.config_class)
     check_names(values, parameters, "parameters of the model")
-    steps = range(_FIRST_STEP, _FIRST_STEP + _TOKENIZER_BATCHES)
+    steps = range(UNUSED_STEP, UNUSED_STEP + _TOKENIZER_BATCHES)
     batches = (source.sample(step, _TOKENIZER_PAIRS) for step in steps)
     pieces = (view for batch in batches for view in (*batch.view1, *batch.view2))
     backbone = kind.create(values, pieces, seed=derive_seed(seed))

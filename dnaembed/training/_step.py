@@ -3,8 +3,6 @@
 Work is divided into chunks that fit a budget, and over processes.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,16 +47,13 @@ class ProjectionHead(nn.Sequential):
     """
 
     def __init__(self, embedding_size: int, size: int | None = 128, *, seed: int = 0) -> None:
+        layers: list[nn.Module] = []
         # Layers draw their weights from the global generator: lend them one of our own.
         with seeded(seed, torch.device("cpu")):
-            if size is None:
-                super().__init__()
-            else:
-                super().__init__(
-                    nn.Linear(embedding_size, embedding_size, bias=False),
-                    nn.ReLU(),
-                    nn.Linear(embedding_size, size, bias=False),
-                )
+            if size is not None:
+                layers += [nn.Linear(embedding_size, embedding_size, bias=False), nn.ReLU()]
+                layers.append(nn.Linear(embedding_size, size, bias=False))
+        super().__init__(*layers)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Return unit vectors, in float32 at least, of shape (n, size)."""

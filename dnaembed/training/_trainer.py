@@ -1,7 +1,5 @@
 """`ContrastiveTrainer`: curriculum contrastive learning of any backbone, from any pairs."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -354,10 +352,8 @@ def freeze_first_layers(
     model: torch.nn.Module, n_layers: int, n_trainable: int
 ) -> list[torch.nn.Parameter]:
     """Freeze what comes before the last of the layers, one ``ModuleList``; return what it is."""
-    stack = next(
-        (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == n_layers),
-        None,
-    )
+    lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    stack = next((modules for modules in lists if len(modules) == n_layers), None)
     if stack is None:
         raise ValueError(
             f"n_trainable_layers needs a model whose {n_layers} hidden layers are one ModuleList; "

@@ -19,8 +19,6 @@ from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
 from tests.helpers.random_models import random_profile
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
 
 @pytest.fixture
 def transformer(backbone, tmp_path):
@@ -69,25 +67,6 @@ def test_links_within_the_folder_and_to_the_folder_are_followed(profile, tmp_pat
     (profile / "model.safetensors").symlink_to("weights")
     (tmp_path / "alias").symlink_to(profile)
     assert load_backbone(tmp_path / "alias").embedding_size == 3
-
-
-def test_the_download_cache_keeps_its_links(profile, tmp_path):
-    repository = tmp_path / "cache" / "models--owner--model"
-    snapshot = repository / "snapshots" / COMMIT
-    snapshot.mkdir(parents=True)
-    (repository / "blobs").mkdir()
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    for file in profile.iterdir():
-        blob = repository / "blobs" / file_sha256(file)
-        file.rename(blob)
-        (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
-    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
-    assert load_backbone("owner/model", **here).embedding_size == 3
-    (snapshot / "config.json").unlink()
-    (snapshot / "config.json").symlink_to("/etc/hostname")
-    with pytest.raises((ValueError, FileNotFoundError), match=r"link that leads out|not found"):
-        load_backbone("owner/model", **here)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

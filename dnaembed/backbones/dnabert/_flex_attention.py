@@ -4,8 +4,6 @@ Of what torch offers, flex attention alone fits: variable-length attention has n
 `scaled_dot_product_attention` wants the bias as a tensor of (heads, length, length).
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Attention with ALiBi inside each of several sequences that lie one after the other."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby

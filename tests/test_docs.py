@@ -2,12 +2,13 @@
 
 import doctest
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+
+from tests.helpers.benchmarks import load
 
 DOCS = Path(__file__).parent.parent / "docs"
 MODULES = [
@@ -57,9 +58,7 @@ def test_docstrings_are_valid_numpydoc(name):
 
 
 def test_page_of_the_command_line_has_every_option():
-    spec = importlib.util.spec_from_file_location("commands", DOCS / "_commands.py")
-    commands = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(commands)
+    commands = load(DOCS / "_commands.py")
     page = commands.page()
     for name, command in commands.parser().commands.items():
         assert f"\ndnaembed {name}\n---" in page

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch, check_consistent_length
 from .._sequences import check_sequences
 from ..utils._progress import progress
 from ._embedders import Embedder, check_embedders, identity
-from ._protocols import PROTOCOLS, Options, Protocol, check_protocols
+from ._protocols import PROTOCOLS, Options, Protocol
 from ._results import BenchmarkResult, versions
 
 logger = logging.getLogger("dnaembed")
@@ -88,7 +88,10 @@ def benchmark(
     >>> result.embedders, result.mean("canonical", "demo", "clustering ari") > 0.5
     (['TNF', 'canonical'], True)
     """
-    names = check_protocols(protocols)
+    given = [protocols] if isinstance(protocols, str) else protocols
+    names = list(PROTOCOLS if given is None else given)
+    if not names or not set(names) <= set(PROTOCOLS):
+        raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
     draws = _check_sets(sets)
     fitted_on = None
     if training is not None:

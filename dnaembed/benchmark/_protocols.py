@@ -277,12 +277,3 @@ PROTOCOLS: dict[str, Protocol] = {
     "retrieval": _retrieval,
     "lineage": _lineage,
 }
-
-
-def check_protocols(protocols: Sequence[str] | None) -> list[str]:
-    """Return the names of protocols; all of them for None."""
-    given = [protocols] if isinstance(protocols, str) else protocols
-    names = list(PROTOCOLS if given is None else given)
-    if not names or not set(names) <= set(PROTOCOLS):
-        raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
-    return names

@@ -1,19 +1,14 @@
 """``dnaembed benchmark``: which embedder to use on these reads, and how good it is."""
 
-from __future__ import annotations
-
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from ._app import command
 from ._options import Jobs, Reading, flag, group, option
-
-if TYPE_CHECKING:
-    from sklearn.utils import Bunch
 
 logger = logging.getLogger("dnaembed")
 
@@ -126,7 +121,7 @@ def _check_folder(output: str, force: bool) -> Path:
     return folder
 
 
-def _labelled(reading: Reading, reads: str, labels: str) -> Bunch:
+def _labelled(reading: Reading, reads: str, labels: str) -> Any:
     import numpy as np
     from sklearn.utils import Bunch
 

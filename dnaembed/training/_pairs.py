@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -65,18 +65,14 @@ class _PiecePairs:
 
     def __init__(
         self,
-        packed: NDArray[np.uint8],
-        gaps: NDArray[np.int64],
-        piece_offsets: NDArray[np.int64],
-        source_pieces: NDArray[np.int64],
-        source_labels: NDArray[np.int64],
-        *,
+        sources: Sequence[NDArray[Any]],
         label_weights: NDArray[np.float64],
+        *,
         min_length: int,
         max_length: int,
         seed: int,
     ) -> None:
-        """Take sequences in two bits per base, grouped by source (a genome, a read) and label."""
+        """Take bases, gaps, offsets, pieces and labels as of a `GenomeStore`, be it of reads."""
         if not 1 <= min_length <= max_length:
             raise ValueError(
                 f"1 <= min_length <= max_length is required, got {min_length} and {max_length}."
@@ -86,6 +82,7 @@ class _PiecePairs:
         self.min_length = min_length
         self.max_length = max_length
         self.seed = seed
+        packed, gaps, piece_offsets, source_pieces, source_labels = sources
         self._cumulative = np.cumsum(label_weights) / label_weights.sum()
         by_label = np.argsort(source_labels, kind="stable")
         first = np.searchsorted(source_labels[by_label], np.arange(len(label_weights) + 1))
@@ -205,17 +202,9 @@ class GenomePairs(_PiecePairs):
         shares = np.array([weights.get(domain, 1.0) for domain in store.domains])
         if shares.min() < 0 or shares.sum() <= 0:
             raise ValueError("domain_weights must not be negative, and one must be positive.")
-        super().__init__(
-            store.packed,
-            store.gaps,
-            store.piece_offsets,
-            store.genome_pieces,
-            store.genome_labels,
-            label_weights=shares,
-            min_length=min_length,
-            max_length=max_length,
-            seed=seed,
-        )
+        bases = store.packed, store.gaps, store.piece_offsets
+        sources = *bases, store.genome_pieces, store.genome_labels
+        super().__init__(sources, shares, min_length=min_length, max_length=max_length, seed=seed)
         self.error_rate = error_rate
         self.virtual_share = virtual_share
         self.virtual_divergence = virtual_divergence
@@ -264,15 +253,9 @@ class ReadPairs(_PiecePairs):
         numbers = number_labels(labels, len(reads))
         unknown = numbers < 0  # a number of its own for each
         numbers[unknown] = numbers.max(initial=-1) + 1 + np.arange(unknown.sum())
-        super().__init__(
-            *pack_sequences(reads),
-            np.arange(len(reads) + 1),
-            numbers,
-            label_weights=np.ones(int(numbers.max()) + 1),
-            min_length=min_length,
-            max_length=max_length,
-            seed=seed,
-        )
+        sources = *pack_sequences(reads), np.arange(len(reads) + 1), numbers
+        even = np.ones(int(numbers.max()) + 1)
+        super().__init__(sources, even, min_length=min_length, max_length=max_length, seed=seed)
 
 
 def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:

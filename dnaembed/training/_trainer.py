@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -13,14 +14,14 @@ from typing import Any
 
 import pandas as pd
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 
 from ..backbones import Backbone
 from ..utils._ahead import ahead
-from ..utils._atomic import atomic_folder, atomic_output
+from ..utils._atomic import atomic_folder, atomic_output, flush_to_disk
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import latest_checkpoint, write_checkpoint
 from ._config import FREE, TrainingConfig
 from ._losses import LOSSES, alignment, uniformity
 from ._pairs import PairSource
@@ -29,6 +30,7 @@ from ._step import ContrastiveStep, PreparedStep, ProjectionHead, StepOutput, jo
 logger = logging.getLogger("dnaembed")
 
 _MAX_NORM = 1.0  # longer gradients are shortened to this
+_N_KEPT = 2  # newest checkpoints that stay
 _VALIDATION_STEPS = 4  # of the validation source, the same each time
 _SHOWN = ("loss", "alignment", "uniformity")
 
@@ -386,3 +388,38 @@ def move_towards(parameters: Sequence[Tensor], targets: Sequence[Tensor], share:
     """Move parameters by a share of the way to their targets."""
     if parameters:
         torch._foreach_lerp_(list(parameters), list(targets), share)
+
+
+def write_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
+    """Write ``step-...`` beside and rename it into `folder`, then drop all but the newest two.
+
+    Tensors may be anywhere and share memory (tied weights); there is no pickle in a checkpoint.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(folder / f"step-{step:09d}") as beside:
+        save_file(
+            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()},
+            beside / "state.safetensors",
+        )
+        content = json.dumps({"step": step} | dict(state), indent=1)
+        (beside / "state.json").write_text(content, encoding="utf-8")
+        for file in beside.iterdir():
+            flush_to_disk(file)
+    for old in _checkpoints(folder)[:-_N_KEPT]:
+        shutil.rmtree(old)
+
+
+def latest_checkpoint(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """Read step, tensors and state of the newest checkpoint of a folder; None if there is none."""
+    found = _checkpoints(folder)
+    if not found:
+        return None
+    state = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+    return state.pop("step"), load_file(found[-1] / "state.safetensors"), state
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    found = folder.glob("step-*")
+    return sorted(path for path in found if path.name.removeprefix("step-").isdecimal())

@@ -68,10 +68,6 @@ def test_hub_id_from_the_cache(saved, published, backbone, hub_cache, layout):
     message = r"no folder of this name exists, and looking on this machine only, .*'owner/other'"
     with pytest.raises(FileNotFoundError, match=message):
         load_backbone("owner/other", **here)
-    (snapshot / "config.json").unlink()
-    (snapshot / "config.json").symlink_to("/etc/hostname")
-    with pytest.raises((ValueError, FileNotFoundError), match=r"link that leads out|not found"):
-        load_backbone("owner/model", **here)
 
 
 def test_only_data_is_downloaded(published, tmp_path, monkeypatch):

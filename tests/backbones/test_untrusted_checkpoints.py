@@ -69,6 +69,15 @@ def test_links_within_the_folder_and_to_the_folder_are_followed(profile, tmp_pat
     assert load_backbone(tmp_path / "alias").embedding_size == 3
 
 
+def test_the_download_cache_keeps_its_links(profile, hub_cache):
+    snapshot, here = hub_cache("owner/model", profile)
+    assert load_backbone("owner/model", **here).embedding_size == 3
+    (snapshot / "config.json").unlink()
+    (snapshot / "config.json").symlink_to("/etc/hostname")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"link that leads out|not found"):
+        load_backbone("owner/model", **here)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_a_pipe_is_no_file(transformer, name):

@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from dnaembed.training import TrainingConfig
-from dnaembed.training._checkpoint import latest_checkpoint, write_checkpoint
-from dnaembed.training._trainer import freeze_first_layers
+from dnaembed.training._trainer import freeze_first_layers, latest_checkpoint, write_checkpoint
 from tests.helpers.toys import ToyBackbone, ToySource, make_trainer, read_rows, same, weights
 
 
@@ -201,7 +200,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 def test_half_a_checkpoint_is_none(tmp_path, monkeypatch):
     write_checkpoint(tmp_path, 1, {"a": torch.ones(2)}, {})
     monkeypatch.setattr(
-        "dnaembed.training._checkpoint.save_file",
+        "dnaembed.training._trainer.save_file",
         lambda *a: (_ for _ in ()).throw(OSError("disk full")),
     )
     with pytest.raises(OSError, match="disk full"):

@@ -70,7 +70,7 @@ def benchmark(
     """
     folder = _check_folder(output, comparing.force)
     from ..benchmark import benchmark
-    from ..benchmark._embedders import check_embedders
+    from ..benchmark._benchmark import check_embedders
     from ..benchmark._pictures import save_pictures
     from ..utils._atomic import atomic_output
 
@@ -136,7 +136,7 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
     if not names:
         return None
     from ..benchmark import default_embedders
-    from ..benchmark._embedders import model_name
+    from ..benchmark._benchmark import model_name
 
     known = default_embedders(model=None)
     chosen: list[tuple[str, Any]] = []

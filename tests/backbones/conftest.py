@@ -43,6 +43,12 @@ def backbone(make_backbone):
 
 
 @pytest.fixture
+def saved(backbone, tmp_path):
+    backbone.save(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+@pytest.fixture
 def hub_cache(tmp_path):
     """Lay a folder out as the hub's download cache does; return it, and how to load from there."""
 

@@ -13,12 +13,6 @@ from dnaembed.backbones import load_backbone, shared_backbone
 from tests.helpers.processes import run_python
 
 
-@pytest.fixture
-def saved(backbone, tmp_path):
-    backbone.save(tmp_path / "saved")
-    return tmp_path / "saved"
-
-
 @pytest.fixture(autouse=True)
 def _nothing_shared(monkeypatch):
     monkeypatch.setattr(module, "_shared", type(module._shared)())

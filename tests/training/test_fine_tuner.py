@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.training import ContrastiveFineTuner, ReadPairs, weighted_simclr
-from tests.helpers.random_models import random_profile
+from tests.helpers.random_models import embed, random_profile
 from tests.helpers.toys import ToyBackbone, ToySource
 
 READS = ToySource(length=(1000, 1500), n_species=6).sample(0, 24)
@@ -33,11 +33,6 @@ def tune(X=X, y=None, *, random_state=0, backbone=None, **parameters):
     return tuner(**parameters).fine_tune(
         backbone or ToyBackbone(dropout=0.1), X, y, random_state=random_state
     )
-
-
-def embed(backbone, sequences):
-    with torch.inference_mode():
-        return backbone.embed(backbone.collate(backbone.featurize(sequences))).numpy()
 
 
 def test_the_given_model_is_left_alone():
@@ -71,10 +66,7 @@ def test_reads_without_labels_teach_which_parts_belong_together():
     others = ReadPairs(unseen, min_length=400).sample(0, 40)
 
     def loss(backbone):
-        z1, z2 = (
-            normalize(torch.from_numpy(embed(backbone, view)), dim=1)
-            for view in (others.view1, others.view2)
-        )
+        z1, z2 = (normalize(embed(backbone, view), dim=1) for view in (others.view1, others.view2))
         labels = torch.from_numpy(others.labels)
         return weighted_simclr(z1, z2, temperature=0.05, labels=labels).item()
 

@@ -5,8 +5,6 @@ completeness `completeness_score`, its ARI `adjusted_rand_score` and its NMI
 `normalized_mutual_info_score`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -104,10 +102,8 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
 
     Returns
     -------
-    f1 : ndarray of shape (n_species,), float64
-        One value for each of ``np.unique(y_true)``; 0 for a species without a bin.
-    recall : ndarray of shape (n_species,), float64
-        The same for the recall.
+    tuple of two ndarray of shape (n_species,), float64
+        F1 and recall of each of ``np.unique(y_true)``; 0 for a species without a bin.
 
     Examples
     --------
@@ -154,14 +150,13 @@ def count_above(scores: Any, thresholds: Sequence[float] = THRESHOLDS) -> np.nda
     >>> count_above([0.3, 0.95, 0.5], thresholds=[0.1, 0.5, 0.9])
     array([3, 1, 1])
     """
-    scores = np.asarray(scores, dtype=np.float64)
-    return np.count_nonzero(scores[:, None] > np.asarray(thresholds), axis=0)
+    return np.count_nonzero(np.asarray(scores)[:, None] > np.asarray(thresholds), axis=0)
 
 
 def genome_recovery_scores(
     labels: np.ndarray, bins: np.ndarray, lengths: np.ndarray
 ) -> dict[str, float]:
-    """Score bins in base pairs, as AMBER does [1]_.
+    """Score bins in base pairs, as AMBER does (Meyer et al., GigaScience 7 (2018), giy069).
 
     A bin stands for the genome that most of its base pairs are of. Its completeness is the share
     of that genome's base pairs that it holds, its contamination the share of its own base pairs
@@ -181,10 +176,6 @@ def genome_recovery_scores(
         genome that no bin stands for (CAMI 1); ``binned_bp``: share of the base pairs in bins;
         ``genomes>50%<10%`` and so on: number of bins of more than 50 (70, 90) % completeness and
         less than 10 (5) % contamination. Purities are nan without a bin.
-
-    References
-    ----------
-    .. [1] Meyer et al., "AMBER: Assessment of Metagenome BinnERs", GigaScience 7 (2018), giy069.
 
     Examples
     --------
@@ -275,9 +266,7 @@ def retrieval_score(
 
 
 def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """Compute the mean silhouette of species in cosine distance.
-
-    That of `sklearn.metrics.silhouette_score`, without the distances of all pairs.
+    """Compute `sklearn.metrics.silhouette_score` in cosine distance, without all pairs of rows.
 
     Parameters
     ----------

@@ -11,8 +11,11 @@ import tempfile
 import venv
 import zipfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from tests.helpers import processes
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("build", reason="building needs the extra 'dist'")
@@ -52,12 +55,9 @@ assert len(load_demo_reads().sequences) > 100
 
 def run(*command, cwd):
     # Not the checkout, nor what pytest put on the path.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV"))}
-    environment["OMP_NUM_THREADS"] = "1"
-    words, options = list(map(str, command)), {"capture_output": True, "text": True}
-    done = subprocess.run(words, cwd=cwd, env=environment, check=False, **options)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV"))}
+    with patch.dict(os.environ, outside, clear=True):
+        return processes.run(*command, cwd=cwd, OMP_NUM_THREADS="1").stdout
 
 
 @pytest.fixture(scope="module")

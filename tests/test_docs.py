@@ -1,12 +1,14 @@
 """The reference lists every public name; every public name is documented."""
 
+import doctest
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
+
+from tests.helpers.benchmarks import load
 
 DOCS = Path(__file__).parent.parent / "docs"
 MODULES = [
@@ -56,11 +58,25 @@ def test_docstrings_are_valid_numpydoc(name):
 
 
 def test_page_of_the_command_line_has_every_option():
-    spec = importlib.util.spec_from_file_location("commands", DOCS / "_commands.py")
-    commands = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(commands)
+    commands = load(DOCS / "_commands.py")
     page = commands.page()
     for name, command in commands.parser().commands.items():
         assert f"\ndnaembed {name}\n---" in page
         for parameter in command.params:
             assert all(option in page for option in parameter.opts if option.startswith("-"))
+
+
+# Classes that say they live in their package, where pytest does not look for examples.
+PUBLIC = [getattr(importlib.import_module(module), n) for module in MODULES for n in listed(module)]
+CLASSES = [p for p in PUBLIC if isinstance(p, type) and p.__module__ in MODULES]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_examples_of_classes(cls):
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner = doctest.DocTestRunner(optionflags=options)
+    examples = doctest.DocTestFinder().find(cls, cls.__name__, module=False, globs={})
+    for example in examples:
+        runner.run(example)
+    assert runner.summarize().attempted > 0
+    assert runner.summarize().failed == 0

@@ -17,12 +17,7 @@ import pytest
 from dnaembed.backbones._protocol import _BACKBONES
 from dnaembed.benchmark import PROTOCOLS
 from dnaembed.training import LOSSES
-from tests.helpers.docs_code import (
-    blocks_of_markdown,
-    blocks_of_rst,
-    commands_of,
-    run_page,
-)
+from tests.helpers.docs_code import blocks_of_markdown, blocks_of_rst, commands_of, run_page
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -1,7 +1,6 @@
 """Pictures and facts of the documentation that are made from the code are as the code is now."""
 
 import csv
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -14,41 +13,35 @@ from matplotlib import rc_context
 from matplotlib.text import Text
 
 import dnaembed
+from tests.helpers.benchmarks import load
 
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "figures"
 CONDA = ROOT / "docs" / "recipes" / "conda" / "meta.yaml"
 
 
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, FIGURES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+ARCHITECTURE = load(FIGURES / "architecture.py")
 
 
 def test_diagram_of_the_architecture_shows_the_imports():
-    architecture = script("architecture")
     drawn = (FIGURES / "architecture.svg").read_text(encoding="utf-8")
-    assert drawn == architecture.svg(architecture.imports()), (
+    assert drawn == ARCHITECTURE.svg(ARCHITECTURE.imports()), (
         "imports between parts of the package have changed: python docs/figures/architecture.py"
     )
 
 
 def test_nothing_imports_what_stands_above_it():
-    architecture = script("architecture")
-    order = architecture.layers()
-    edges = architecture.imports()
+    order, edges = ARCHITECTURE.layers(), ARCHITECTURE.imports()
     rooms = {path.name if path.is_dir() else path.stem for path in (ROOT / "dnaembed").iterdir()}
     assert rooms - {"__init__", "__main__", "__pycache__", "models", "py.typed", "py"} == set(order)
     assert ("species", "embedding") in edges
     assert [(a, b) for a, b in edges if order.index(a) >= order.index(b)] == []
 
 
-GUIDE = script("guide")
+GUIDE, METHOD = load(FIGURES / "guide.py"), load(FIGURES / "method.py")
 PICTURES = {f"guide/{picture.__name__}": picture for picture in GUIDE.PICTURES}
-PICTURES |= {"weighted_simclr": script("method").draw_weighted_simclr}
-PICTURES |= {"mi_mix": script("method").draw_mi_mix, "species_map": script("species_map").draw}
+PICTURES |= {"weighted_simclr": METHOD.draw_weighted_simclr, "mi_mix": METHOD.draw_mi_mix}
+PICTURES |= {"species_map": load(FIGURES / "species_map.py").draw}
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ built here, the gallery's pictures left out.
 
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from functools import partial
@@ -16,6 +15,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from tests.helpers.processes import run
 
 DOCS = Path(__file__).parent.parent / "docs"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -57,11 +58,7 @@ def html(tmp_path_factory):
         (source / name).symlink_to(DOCS.parent / name)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
     command += ["-D", "sphinx_gallery_conf.plot_gallery=False", "docs", str(folder)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg"}
-    done = subprocess.run(
-        command, cwd=source, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run(*command, cwd=source, timeout=None, HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
     return folder
 
 

@@ -2,13 +2,13 @@
 
 import ast
 import csv
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.processes import run
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*/plot_*.py"))
@@ -45,16 +45,7 @@ def test_figures_of_adapting_are_those_of_the_results():
 @parametrize
 def test_runs_without_a_warning(path, tmp_path):
     pytest.importorskip("matplotlib")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
-        env=os.environ | {"MPLBACKEND": "Agg"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    result = run(sys.executable, "-W", "error", path, cwd=tmp_path, MPLBACKEND="Agg")
     # A warning while an object is thrown away is printed, and does not change the status.
     assert "Warning" not in result.stderr
     assert not list(tmp_path.iterdir())

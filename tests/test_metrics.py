@@ -68,11 +68,6 @@ def test_unassigned_are_left_out_before_scoring():
     assert f1.tolist() == recall.tolist() == [0, 0]
 
 
-def test_count_above_is_strict():
-    assert count_above([0.5, 0.9, 1.0], [0.5, 0.9]).tolist() == [2, 1]
-    assert count_above([]).tolist() == [0] * 9
-
-
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, max_size=60))
 def test_no_other_naming_of_the_bins_puts_more_sequences_right(pairs):
     y, labels = np.array(pairs).T

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from dnaembed import DNABertSEmbedder
 from dnaembed.datasets import load_demo_reads
 from dnaembed.io import read_embeddings
+from tests.helpers import processes
 
 RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
 pytestmark = pytest.mark.slow
@@ -46,18 +46,8 @@ shell = pytest.mark.skipif(
 
 
 def run(command, **variables):
-    environment = os.environ | {
-        "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        [str(part) for part in command],
-        env=environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+    processes.run(*command, PATH=path, OMP_NUM_THREADS="1", **variables)
 
 
 def check(path, expected):

@@ -7,11 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-from ._load import load_backbone, shared_backbone
+from ._load import convert_checkpoint, load_backbone, shared_backbone
 from ._protocol import Backbone, Mixing, register_backbone
 
 if TYPE_CHECKING:
-    from ._convert import convert_checkpoint
     from .dnabert import (
         DnaBertBackbone,
         DnaBertConfig,
@@ -42,5 +41,4 @@ def __getattr__(name: str) -> Any:
     # Loaded on first use: transformers takes seconds, and the k-mer models do not need it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "._convert" if name == "convert_checkpoint" else ".dnabert"
-    return getattr(import_module(module, __name__), name)
+    return getattr(import_module(".dnabert", __name__), name)

@@ -4,8 +4,6 @@ Nothing in a folder is run, no link out of it is followed, and a tensor is only 
 after its name and shape were found to be those that the model needs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -1,7 +1,5 @@
 """Where and in which precision to compute, and what to do when memory runs out."""
 
-from __future__ import annotations
-
 import torch
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

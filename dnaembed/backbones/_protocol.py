@@ -1,7 +1,5 @@
 """What the embedder and the trainer need of a model, and what all models do alike."""
 
-from __future__ import annotations
-
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence

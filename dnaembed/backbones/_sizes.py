@@ -3,8 +3,6 @@
 A folder from somebody else can neither take forever nor fill the memory.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

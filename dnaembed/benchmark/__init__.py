@@ -1,8 +1,7 @@
 """How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
 from ..metrics import genome_recovery_scores, retrieval_score, species_silhouette
-from ._benchmark import benchmark
-from ._embedders import default_embedders
+from ._benchmark import benchmark, default_embedders
 from ._pictures import plot_bars, plot_few_shot, plot_similarities
 from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
 from ._results import BenchmarkResult

@@ -1,9 +1,9 @@
-"""`benchmark`: embedders x sets x protocols, kept on disk as they are done."""
-
-from __future__ import annotations
+"""`benchmark`: embedders x sets x protocols, kept on disk as they are done; what is compared."""
 
 import logging
 import os
+import pickle
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,19 +13,29 @@ from typing import Any
 import joblib
 import numpy as np
 from joblib import Memory, Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils import Bunch, check_consistent_length
 
 from .._sequences import check_sequences
+from ..embedding._embedder import DNABertSEmbedder
+from ..embedding._kmer_embedder import KmerEmbedder
 from ..utils._progress import progress
-from ._embedders import Embedder, check_embedders, identity
-from ._protocols import PROTOCOLS, Options, Protocol, check_protocols
+from ._protocols import PROTOCOLS, Options, Protocol
 from ._results import BenchmarkResult, versions
 
 logger = logging.getLogger("dnaembed")
 
 # Version of what is cached: raised when a protocol, or how costs are measured, changes.
 _FORMAT = 4
+
+_PCA = "PCA of 4+5-mers"
+_N_COMPONENTS = 64
+
+#: An embedder, or the name, folder or hub id of a model.
+Embedder = Any
 
 
 def benchmark(
@@ -71,13 +81,11 @@ def benchmark(
 
     Notes
     -----
-    "clustering" gives ``ari``, ``purity``, ``completeness`` and ``nmi``; "few_shot" macro
-    ``f1@1`` and so on; "binning" ``f1>0.1`` ... ``recall>0.9`` (numbers of species) and
-    the scores of `genome_recovery_scores`; "retrieval" the share of ``species`` that the nearest
-    neighbour shares, and their ``silhouette``; "lineage" for each known rank the ARI of as many
-    clusters as there are names, and the share of sequences whose nearest neighbour of another
-    species shares the name. "embedding", always there, gives seconds, Mb per second, columns.
-    Binning takes, for each half of the species, the threshold of the other.
+    "clustering", "few_shot" and "binning" give the scores of the functions of these names,
+    "binning" also those of `genome_recovery_scores`, each half of the species with the threshold of
+    the other; "retrieval" `retrieval_score` and `species_silhouette`; "lineage" for each known rank
+    the ARI of clusters and names, and `retrieval_score` among other species. "embedding", always
+    there, gives seconds, Mb per second and columns.
 
     Examples
     --------
@@ -92,7 +100,10 @@ def benchmark(
     >>> result.embedders, result.mean("canonical", "demo", "clustering ari") > 0.5
     (['TNF', 'canonical'], True)
     """
-    names = check_protocols(protocols)
+    given = [protocols] if isinstance(protocols, str) else protocols
+    names = list(PROTOCOLS if given is None else given)
+    if not names or not set(names) <= set(PROTOCOLS):
+        raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
     draws = _check_sets(sets)
     fitted_on = None
     if training is not None:
@@ -200,9 +211,9 @@ def _run(
     with _naming(name):
         rows, cost = embed(embedder, is_fitted, *key)
     found = {p: score(f, p, rows, reads, seed, options, _FORMAT) for p, f in protocols.items()}
-    keys = ("embedder", "set", "protocol", "score", "seed", "value")
+    same = {"embedder": name, "set": set_name}
     return [
-        dict(zip(keys, (name, set_name, protocol, score_name, seed, value), strict=True))
+        same | {"protocol": protocol, "score": score_name, "seed": seed, "value": value}
         for protocol, scores in (found | {"embedding": cost}).items()
         for score_name, value in scores.items()
     ]
@@ -238,3 +249,91 @@ def _score(
 ) -> dict[str, float]:
     """Return the scores of a protocol; its name stands for the function."""
     return dict(function(rows, reads, seed, options))
+
+
+def default_embedders(*, supervised: bool = True, model: str | None = "default") -> dict[str, Any]:
+    """Return the embedders that a model should be compared with, and the model.
+
+    Parameters
+    ----------
+    supervised : bool, default=True
+        Include those that have to be fitted on labelled reads.
+    model : str or None, default="default"
+        Model for `DNABertSEmbedder`; None leaves it out.
+
+    Returns
+    -------
+    dict of str to estimator
+        ``raw TNF`` (tetranucleotide frequencies of the given strand, the paper's baseline),
+        ``TNF-K`` and ``canonical TNF`` (see `KmerEmbedder`), ``PCA of 4+5-mers`` (64 components),
+        ``LDA of 4+5-mers`` (their shrunken discriminants; `supervised` only), and ``bundled model``
+        or the name of `model`.
+
+    Examples
+    --------
+    >>> from dnaembed.benchmark import default_embedders
+    >>> list(default_embedders(supervised=False, model=None))
+    ['raw TNF', 'TNF-K', 'canonical TNF', 'PCA of 4+5-mers']
+    """
+    profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
+    embedders = {
+        "raw TNF": KmerEmbedder(method="raw"),
+        "TNF-K": KmerEmbedder(method="tnf-k"),
+        "canonical TNF": KmerEmbedder(),
+        _PCA: make_pipeline(profiles, PCA(_N_COMPONENTS, random_state=0)),
+    }
+    if supervised:
+        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3)
+        embedders["LDA of 4+5-mers"] = make_pipeline(clone(profiles), lda)
+    if model is not None:
+        embedders[model_name(model)] = DNABertSEmbedder(model, cache=None)
+    return embedders
+
+
+def model_name(model: str) -> str:
+    """Return what tables and pictures call a model."""
+    return "bundled model" if model == "default" else model
+
+
+def check_embedders(
+    embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool, n_reads: int
+) -> dict[str, Any]:
+    """Return embedders by name, which will be fitted on at least `n_reads` reads."""
+    if embedders is None:
+        checked = default_embedders(supervised=supervised)
+        if n_reads < _N_COMPONENTS:
+            logger.info("%s is left out: %d reads are too few.", _PCA, n_reads)
+            del checked[_PCA]
+        return checked
+    if isinstance(embedders, str | BaseEstimator):
+        embedders = [embedders]
+    items = list(embedders.items()) if isinstance(embedders, Mapping) else []
+    for item in () if items else embedders:
+        if not isinstance(item, tuple):
+            item = (model_name(item) if isinstance(item, str) else type(item).__name__, item)
+        items.append(item)
+    checked = {}
+    for name, embedder in items:
+        if name in checked:
+            raise ValueError(f"Two embedders have the name {name!r}.")
+        if isinstance(embedder, str):
+            embedder = DNABertSEmbedder(embedder, cache=None)
+        if not (hasattr(embedder, "fit") and hasattr(embedder, "transform")):
+            expected = "must be the name of a model or have fit and transform"
+            raise TypeError(f"Embedder {name!r} {expected}, got {embedder!r}.")
+        checked[str(name)] = embedder
+    if not checked:
+        raise ValueError("At least one embedder is required.")
+    return checked
+
+
+def identity(embedder: Any) -> str:
+    """Hash what an embedder is before it is fitted: parameters, and weights of models."""
+    inner = embedder.get_params() if hasattr(embedder, "get_params") else {}
+    parts = [embedder, *(inner[name] for name in sorted(inner))]
+    models = [part for part in parts if isinstance(part, DNABertSEmbedder)]
+    try:
+        content = joblib.hash(clone(embedder))
+    except pickle.PicklingError:
+        content = secrets.token_hex()  # of a class or function that only this run knows
+    return str(joblib.hash([content, *(model._backbone().fingerprint() for model in models)]))

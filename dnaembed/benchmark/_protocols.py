@@ -4,8 +4,6 @@ Zhou et al., "DNABERT-S: pioneering species differentiation with species-aware D
 Bioinformatics 41 (2025), i255, and the authors' evaluation code.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -158,11 +156,7 @@ def few_shot_scores(
 
 
 def binning_scores(
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    *,
-    min_similarity: float,
-    min_bin_size: int = 10,
+    embeddings: np.ndarray, labels: np.ndarray, *, min_similarity: float, min_bin_size: int = 10
 ) -> dict[str, dict[float, int]]:
     """Count the species that the modified K-medoid finds.
 
@@ -283,12 +277,3 @@ PROTOCOLS: dict[str, Protocol] = {
     "retrieval": _retrieval,
     "lineage": _lineage,
 }
-
-
-def check_protocols(protocols: Sequence[str] | None) -> list[str]:
-    """Return the names of protocols; all of them for None."""
-    given = [protocols] if isinstance(protocols, str) else protocols
-    names = list(PROTOCOLS if given is None else given)
-    if not names or not set(names) <= set(PROTOCOLS):
-        raise ValueError(f"protocols must be some of {list(PROTOCOLS)}, got {protocols!r}.")
-    return names

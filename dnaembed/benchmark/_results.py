@@ -1,7 +1,5 @@
 """`BenchmarkResult`: tidy scores, their summary, and the files that they go into."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,19 +1,14 @@
 """``dnaembed benchmark``: which embedder to use on these reads, and how good it is."""
 
-from __future__ import annotations
-
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from ._app import command
 from ._options import Jobs, Reading, flag, group, option
-
-if TYPE_CHECKING:
-    from sklearn.utils import Bunch
 
 logger = logging.getLogger("dnaembed")
 
@@ -75,7 +70,7 @@ def benchmark(
     """
     folder = _check_folder(output, comparing.force)
     from ..benchmark import benchmark
-    from ..benchmark._embedders import check_embedders
+    from ..benchmark._benchmark import check_embedders
     from ..benchmark._pictures import save_pictures
     from ..utils._atomic import atomic_output
 
@@ -126,7 +121,7 @@ def _check_folder(output: str, force: bool) -> Path:
     return folder
 
 
-def _labelled(reading: Reading, reads: str, labels: str) -> Bunch:
+def _labelled(reading: Reading, reads: str, labels: str) -> Any:
     import numpy as np
     from sklearn.utils import Bunch
 
@@ -141,7 +136,7 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
     if not names:
         return None
     from ..benchmark import default_embedders
-    from ..benchmark._embedders import model_name
+    from ..benchmark._benchmark import model_name
 
     known = default_embedders(model=None)
     chosen: list[tuple[str, Any]] = []

@@ -59,7 +59,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     import pandas as pd
 
     from .. import KmerEmbedder
-    from ..benchmark._embedders import model_name
+    from ..benchmark._benchmark import model_name
     from ..datasets import load_demo_reads, save_demo_reads
     from ..plotting import new_figure, plot_species, project
     from ..utils._atomic import open_output

@@ -1,7 +1,5 @@
 """``dnaembed convert`` and ``info``: published checkpoints as safetensors, and what a model is."""
 
-from __future__ import annotations
-
 import logging
 from typing import Annotated
 
@@ -46,8 +44,7 @@ def convert(
 
 @command(_INFO_EXAMPLES)
 def info(
-    hub: Hub,
-    model: Annotated[str, Argument(metavar="MODEL", help=MODEL_HELP)] = "default",
+    hub: Hub, model: Annotated[str, Argument(metavar="MODEL", help=MODEL_HELP)] = "default"
 ) -> None:
     """Show what a model is: architecture, sizes, checksums.
 

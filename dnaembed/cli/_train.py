@@ -1,7 +1,5 @@
 """``dnaembed train``: a model from folders of genomes."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
@@ -18,9 +16,9 @@ _EXAMPLES = """\
   torchrun --nproc-per-node 8 -m dnaembed train ...    several GPUs
 
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
-if there are such, domain and split) or --labels says which genomes are of one
-species. Genomes that are too short are left out and counted. run/model is the result,
-to be used as --model; run/best the best so far, run/log.csv the course of the loss.
+if there are such, domain and split) says which genomes are of one species. Genomes
+that are too short are left out and counted. run/model is the result, to be used as
+--model; run/best the best so far, run/log.csv the course of the loss.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
 [output]; options win over it.
@@ -31,8 +29,6 @@ A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] 
 class Genomes:
     """Which genomes."""
 
-    catalog: str | None = option("Default: catalog.tsv in GENOMES.", "TSV")
-    labels: str | None = option("Path in GENOMES, tab, species; in place of a catalogue.", "TSV")
     split: str | None = option("Train on this split of the catalogue.", "NAME")
     validation_split: str | None = option("Measure the loss on this split.", "NAME")
 

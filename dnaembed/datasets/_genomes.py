@@ -57,27 +57,19 @@ class GenomeRecord:
 
 
 def list_genomes(
-    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    *,
-    catalog: str | os.PathLike[str] | None = None,
-    split: str | None = None,
-    labels: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, split: str | None = None
 ) -> list[GenomeRecord]:
     """List the genomes of one or several folders with their labels.
 
     Parameters
     ----------
     folder : path, or sequence of paths
-        Folder with one FASTA file per genome, maybe compressed, in sub-folders or not.
-    catalog : path, default=None
-        Tab-separated table with the columns ``path`` (relative to `folder`), ``label`` and, where
-        known, ``domain``, ``split`` and ranks. None: ``catalog.tsv`` in `folder`, if it is there
-        and `labels` is None.
+        Folder with one FASTA file per genome, maybe compressed, in sub-folders or not, and
+        ``catalog.tsv``, a table with the columns ``path`` (relative to the folder), ``label`` and,
+        where known, ``domain``, ``split`` and ranks. Without it, each file is a species of its own,
+        and its domain is the name of the sub-folder that it lies in.
     split : str, default=None
         Take only the rows of the catalogue with this value in column ``split``.
-    labels : mapping of str to str, default=None
-        Label by path relative to `folder`, in place of a catalogue. With neither, each file is a
-        species of its own, and its domain is the name of the sub-folder that it lies in.
 
     Returns
     -------
@@ -85,25 +77,20 @@ def list_genomes(
         In the order of the catalogue, or of the sorted paths; at least one.
     """
     folders = [folder] if isinstance(folder, str | os.PathLike) else list(folder)
-    if len(folders) > 1 and (catalog is not None or labels is not None):
-        raise ValueError("A catalog or labels are for one folder; put a catalog.tsv into each.")
-    if catalog is not None and labels is not None:
-        raise ValueError("Give a catalog or labels, not both.")
     records: list[GenomeRecord] = []
     for root in map(Path, folders):
         if not root.is_dir():
             raise FileNotFoundError(f"{root}: folder not found; a folder of genomes is expected.")
-        table = Path(catalog or root / "catalog.tsv")
-        if catalog is not None or (labels is None and table.is_file()):
-            records += _read_catalog(root, table, split)
+        if (root / "catalog.tsv").is_file():
+            records += _read_catalog(root, root / "catalog.tsv", split)
             continue
         if split is not None:
             raise ValueError("A split can only be chosen with a catalog.")
         paths = sorted(path for path in root.rglob("*") if path.name.endswith(_ENDINGS))
-        names = [path.relative_to(root).as_posix() for path in paths]
-        for name, label in (labels or dict(zip(names, names, strict=True))).items():
+        for path in paths:
+            name = path.relative_to(root).as_posix()
             domain = name.rpartition("/")[0].split("/")[0]
-            records.append(GenomeRecord(str(root / name), label, domain))
+            records.append(GenomeRecord(str(path), name, domain))
     if not records:
         chosen = "" if split is None else f" with split {split!r}"
         raise ValueError(f"No genomes found in {', '.join(map(str, folders))}{chosen}.")
@@ -181,11 +168,7 @@ class GenomeStore:
         return int(self.piece_offsets[-1])
 
     @classmethod
-    def build(
-        cls,
-        genomes: Iterable[GenomeRecord],
-        folder: str | os.PathLike[str],
-    ) -> GenomeStore:
+    def build(cls, genomes: Iterable[GenomeRecord], folder: str | os.PathLike[str]) -> GenomeStore:
         """Read genomes, one at a time, and write a new store, which is complete or absent.
 
         Sequences shorter than 500 bases are left out; a warning counts the genomes that have no
@@ -310,14 +293,8 @@ def unpack(packed, gaps, start, stop, out):  # type: ignore[no-untyped-def]
     """Write the codes (A, C, G, T, N are 0..4) of the bases from `start` to `stop` to `out`."""
     for i in range(start, stop):
         out[i - start] = (packed[i >> 2] >> np.uint8(2 * (i & 3))) & np.uint8(3)
-    low, high = 0, gaps.shape[0]
-    while low < high:  # the first gap that ends after start
-        middle = (low + high) // 2
-        if gaps[middle, 1] <= start:
-            low = middle + 1
-        else:
-            high = middle
-    while low < gaps.shape[0] and gaps[low, 0] < stop:
-        for i in range(max(start, gaps[low, 0]), min(stop, gaps[low, 1])):
+    gap = np.searchsorted(gaps[:, 1], start, side="right")  # the first that ends after start
+    while gap < gaps.shape[0] and gaps[gap, 0] < stop:
+        for i in range(max(start, gaps[gap, 0]), min(stop, gaps[gap, 1])):
             out[i - start] = 4
-        low += 1
+        gap += 1

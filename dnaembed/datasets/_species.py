@@ -1,7 +1,5 @@
 """Labelled reads out of a folder of genomes, and the data files of the DNABERT-S paper."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -145,8 +143,7 @@ def read_genomes(
     folder: str | os.PathLike[str], *, split: str | None = None, min_piece: int = 2
 ) -> list[Genome]:
     """Read the genomes of a folder that have a piece of `min_piece` bases into memory."""
-    records = list_genomes(folder, split=split)
-    genomes = []
+    records, genomes = list_genomes(folder, split=split), []
     for record in progress(records, total=len(records), description="Genomes", unit="genome"):
         path = Path(record.path).relative_to(folder).as_posix()
         if pieces := read_pieces(record.path, min_piece):
@@ -187,11 +184,7 @@ def _place(
 
 
 def load_dnabert_s_tsv(
-    path: Source,
-    *,
-    min_length: int = 1,
-    max_length: int | None = None,
-    min_reads: int = 1,
+    path: Source, *, min_length: int = 1, max_length: int | None = None, min_reads: int = 1
 ) -> Bunch:
     r"""Load an evaluation file of the DNABERT-S paper.
 

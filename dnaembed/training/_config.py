@@ -1,7 +1,5 @@
 """The hyperparameters of a training run, in one immutable and serialisable object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches

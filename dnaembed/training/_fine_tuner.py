@@ -25,7 +25,8 @@ class ContrastiveFineTuner(BaseEstimator):
     """Fine-tune a pretrained model on reads, as part of `DNABertSEmbedder`.
 
     With labels, pairs are pieces of reads of one label, and pairs of one label are never pushed
-    apart. Without, they are two parts of one read that do not overlap.
+    apart. Without, they are two parts of one read that do not overlap. The loss is Weighted SimCLR
+    on the embedding itself.
 
     Parameters
     ----------
@@ -35,8 +36,6 @@ class ContrastiveFineTuner(BaseEstimator):
         Highest learning rate; it rises over the first tenth of the steps and falls with a cosine.
         ``"auto"`` is what measured best with k-mer models (5e-4 without labels, 3e-5 with them),
         and 1e-5 for transformers.
-    loss, temperature : str and float, default="weighted_simclr" and 0.05
-        A name in `LOSSES`, and its temperature. It acts on the embedding itself.
     anchor, n_trainable_layers : float and int, default=0.0 and None
         As in `TrainingConfig`: two means against forgetting.
     min_length, max_length : int, default=800, 10000
@@ -70,8 +69,6 @@ class ContrastiveFineTuner(BaseEstimator):
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "loss": [str],  # `TrainingConfig` knows which
-        "temperature": [Interval(Real, 0, None, closed="neither")],
         "anchor": [Interval(Real, 0, None, closed="left")],
         "n_trainable_layers": [Interval(Integral, 0, None, closed="left"), None],
         "min_length": [Interval(Integral, 1, None, closed="left")],
@@ -88,8 +85,6 @@ class ContrastiveFineTuner(BaseEstimator):
         n_steps: int = 300,
         batch_size: int = 128,
         learning_rate: float | str = "auto",
-        loss: str = "weighted_simclr",
-        temperature: float = 0.05,
         anchor: float = 0.0,
         n_trainable_layers: int | None = None,
         min_length: int = 800,
@@ -102,8 +97,6 @@ class ContrastiveFineTuner(BaseEstimator):
         self.n_steps = n_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.loss = loss
-        self.temperature = temperature
         self.anchor = anchor
         self.n_trainable_layers = n_trainable_layers
         self.min_length = min_length
@@ -137,7 +130,7 @@ class ContrastiveFineTuner(BaseEstimator):
         """
         self.n_steps_ = 0
         self.history_: list[dict[str, Any]] = []
-        return self._run(backbone, X, y, random_state)
+        return self.partial_fine_tune(backbone, X, y, random_state=random_state)
 
     def partial_fine_tune(
         self, backbone: Backbone, X: Any, y: ArrayLike | None = None, *, random_state: Any = None
@@ -145,9 +138,6 @@ class ContrastiveFineTuner(BaseEstimator):
         """Continue from a fine-tuned model with more reads; it is also the anchor."""
         if not hasattr(self, "n_steps_"):
             return self.fine_tune(backbone, X, y, random_state=random_state)
-        return self._run(backbone, X, y, random_state)
-
-    def _run(self, backbone: Backbone, X: Any, y: ArrayLike | None, random_state: Any) -> Backbone:
         self._validate_params()
         if self.min_length > self.max_length:
             raise ValueError(
@@ -170,10 +160,9 @@ class ContrastiveFineTuner(BaseEstimator):
         seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
         kept = numbers[usable]
         labelled = bool((kept >= 0).any())
-        least = self.min_reads
+        obstacle, least = "", self.min_reads
         if isinstance(least, str):
             least = 300 if labelled else 2000
-        obstacle = ""
         if len(np.unique(kept[kept >= 0])) + (kept < 0).sum() < 2:
             obstacle = (
                 "Nothing to fine-tune on: the reads are of one label, and a contrastive loss needs "
@@ -193,6 +182,7 @@ class ContrastiveFineTuner(BaseEstimator):
         config = TrainingConfig(
             **{name: getattr(self, name) for name in own - {"learning_rate"}},
             learning_rate=backbone.fine_tuning_rate(labelled) if isinstance(rate, str) else rate,
+            loss="weighted_simclr",
             head_size=None,
             warmup=0.1,
             weight_decay=0.0,

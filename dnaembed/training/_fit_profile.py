@@ -1,7 +1,5 @@
 """Statistics of a k-mer profile model, in closed form: mean, scale, and linear discriminants."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ from ..backbones._protocol import config_parameters
 from ..utils._progress import progress
 from ._pairs import PairSource
 
-_FIRST_STEP = 2**40  # of the source: steps that no training uses
+UNUSED_STEP = 2**40  # of the source: from here on no training uses them
 _SHRINKAGE = 0.3  # share of the diagonal in the covariance within species
 _RIDGE = 1e-3
 
@@ -103,7 +101,7 @@ def _moments(
     products = np.zeros((len(total), len(total)))
     sums: dict[int, NDArray[np.float64]] = {}
     sizes: dict[int, int] = {}
-    steps = range(_FIRST_STEP, _FIRST_STEP + n_batches)
+    steps = range(UNUSED_STEP, UNUSED_STEP + n_batches)
     for step in progress(steps, description="Statistics", unit="batch"):
         batch = source.sample(step, n_pairs)
         counts = backbone.collate(backbone.featurize([*batch.view1, *batch.view2]))["counts"]
@@ -137,10 +135,7 @@ def _set_linear(
 
 
 def discriminants(
-    within: NDArray[np.float64],
-    between: NDArray[np.float64],
-    n_directions: int,
-    shrinkage: float,
+    within: NDArray[np.float64], between: NDArray[np.float64], n_directions: int, shrinkage: float
 ) -> NDArray[np.float64]:
     """Return the directions of the largest ratio of two covariances, best first, in columns."""
     size = len(within)

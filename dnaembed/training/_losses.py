@@ -1,7 +1,5 @@
 """Contrastive losses on unit vectors, in log space, and how embeddings lie under them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +18,9 @@ def weighted_simclr(
 ) -> Tensor:
     r"""Compute the Weighted SimCLR loss, which counts the hard negatives more.
 
-    For the ``2 n`` views, each anchor :math:`i` has a partner :math:`p(i)`, similarities
-    :math:`s_{ij} = z_i \cdot z_j / \tau` and negatives :math:`\mathcal N_i`:
+    (Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.) For the ``2 n`` views, each anchor
+    :math:`i` has a partner :math:`p(i)`, similarities :math:`s_{ij} = z_i \cdot z_j / \tau` and
+    negatives :math:`\mathcal N_i`:
 
     .. math::
 
@@ -45,10 +44,6 @@ def weighted_simclr(
     -------
     Tensor
         A scalar, 0 where no anchor has a negative; in float32 at least, as of all losses.
-
-    References
-    ----------
-    Zhou et al., "DNABERT-S", Bioinformatics 41 (2025), i255.
 
     Examples
     --------
@@ -80,8 +75,9 @@ def mi_mix(
 ) -> Tensor:
     r"""Compute the Manifold Instance Mixup loss of mixed anchors against unmixed candidates.
 
-    Anchor :math:`i` was mixed, somewhere in the model (``"i_mix"``: at its input), from
-    :math:`\lambda_i` of itself and :math:`1 - \lambda_i` of row :math:`\pi(i)`. With
+    (Zhou et al., as above; ``"i_mix"``: Lee et al., "i-Mix", ICLR 2021.) Anchor :math:`i` was
+    mixed, somewhere in the model (``"i_mix"``: at its input), from :math:`\lambda_i` of itself and
+    :math:`1 - \lambda_i` of row :math:`\pi(i)`. With
     :math:`s_{ij} = z^{(1)}_i \cdot z^{(2)}_j / \tau` and the weights of `weighted_simclr`:
 
     .. math::
@@ -108,10 +104,6 @@ def mi_mix(
     -------
     Tensor
         A scalar.
-
-    References
-    ----------
-    Zhou et al. (as above); ``"i_mix"``: Lee et al., "i-Mix", ICLR 2021.
 
     Examples
     --------
@@ -146,6 +138,8 @@ def mi_mix(
 def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None = None) -> Tensor:
     r"""Compute the supervised contrastive loss: every view of a label is a positive.
 
+    The form ``L_out`` of Khosla et al., "Supervised contrastive learning", NeurIPS 2020:
+
     .. math::
 
         \ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log
@@ -163,10 +157,6 @@ def supcon(z1: Tensor, z2: Tensor, *, temperature: float, labels: Tensor | None 
     -------
     Tensor
         A scalar.
-
-    References
-    ----------
-    Khosla et al., "Supervised contrastive learning", NeurIPS 2020 (the form ``L_out``).
 
     Examples
     --------
@@ -239,8 +229,7 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        A scalar (Wang and Isola, "Understanding contrastive representation learning through
-        alignment and uniformity on the hypersphere", ICML 2020).
+        A scalar (Wang and Isola, ICML 2020, arXiv:2005.10242).
 
     Examples
     --------

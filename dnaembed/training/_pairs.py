@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
-from ..datasets._genomes import GenomeStore, pack_sequences
-from ..datasets._read_errors import ErrorModel, check_rates
-from ._pieces import place_pieces, read_pieces
+from ..datasets._genomes import GenomeStore, pack_sequences, unpack
+from ..datasets._read_errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
+from ..utils._compile import compiled
 
 _ERRORS = ErrorModel().as_array()
 # A context is a base between its neighbours, as a number in base 4; a kind of substitution is the
@@ -65,18 +65,14 @@ class _PiecePairs:
 
     def __init__(
         self,
-        packed: NDArray[np.uint8],
-        gaps: NDArray[np.int64],
-        piece_offsets: NDArray[np.int64],
-        source_pieces: NDArray[np.int64],
-        source_labels: NDArray[np.int64],
-        *,
+        sources: Sequence[NDArray[Any]],
         label_weights: NDArray[np.float64],
+        *,
         min_length: int,
         max_length: int,
         seed: int,
     ) -> None:
-        """Take sequences in two bits per base, grouped by source (a genome, a read) and label."""
+        """Take bases, gaps, offsets, pieces and labels as of a `GenomeStore`, be it of reads."""
         if not 1 <= min_length <= max_length:
             raise ValueError(
                 f"1 <= min_length <= max_length is required, got {min_length} and {max_length}."
@@ -86,6 +82,7 @@ class _PiecePairs:
         self.min_length = min_length
         self.max_length = max_length
         self.seed = seed
+        packed, gaps, piece_offsets, source_pieces, source_labels = sources
         self._cumulative = np.cumsum(label_weights) / label_weights.sum()
         by_label = np.argsort(source_labels, kind="stable")
         first = np.searchsorted(source_labels[by_label], np.arange(len(label_weights) + 1))
@@ -107,14 +104,14 @@ class _PiecePairs:
         labels = np.searchsorted(self._cumulative, rng.random(n_pairs), side="right")
         labels = np.minimum(labels, len(self._cumulative) - 1).astype(np.int64)
         spans = np.empty((2 * n_pairs, 2), dtype=np.int64)
-        place_pieces(labels, *self._places, lengths, uniforms, spans)
+        _place_pieces(labels, *self._places, lengths, uniforms, spans)
         tables, virtual = self._virtual_species(rng, n_pairs)
         labels = np.where(virtual, len(self._cumulative) + np.arange(n_pairs), labels)
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
         strands = (uniforms[:, 6:8] < 0.5).T.ravel()
         rates = rates.T.ravel()
-        used = read_pieces(
+        used = _read_pieces(
             *self._packed, spans, strands, rates, _ERRORS, seeds, tables, virtual, letters, read
         )
         text = letters[:used].tobytes().decode("ascii")
@@ -205,17 +202,9 @@ class GenomePairs(_PiecePairs):
         shares = np.array([weights.get(domain, 1.0) for domain in store.domains])
         if shares.min() < 0 or shares.sum() <= 0:
             raise ValueError("domain_weights must not be negative, and one must be positive.")
-        super().__init__(
-            store.packed,
-            store.gaps,
-            store.piece_offsets,
-            store.genome_pieces,
-            store.genome_labels,
-            label_weights=shares,
-            min_length=min_length,
-            max_length=max_length,
-            seed=seed,
-        )
+        bases = store.packed, store.gaps, store.piece_offsets
+        sources = *bases, store.genome_pieces, store.genome_labels
+        super().__init__(sources, shares, min_length=min_length, max_length=max_length, seed=seed)
         self.error_rate = error_rate
         self.virtual_share = virtual_share
         self.virtual_divergence = virtual_divergence
@@ -264,15 +253,9 @@ class ReadPairs(_PiecePairs):
         numbers = number_labels(labels, len(reads))
         unknown = numbers < 0  # a number of its own for each
         numbers[unknown] = numbers.max(initial=-1) + 1 + np.arange(unknown.sum())
-        super().__init__(
-            *pack_sequences(reads),
-            np.arange(len(reads) + 1),
-            numbers,
-            label_weights=np.ones(int(numbers.max()) + 1),
-            min_length=min_length,
-            max_length=max_length,
-            seed=seed,
-        )
+        sources = *pack_sequences(reads), np.arange(len(reads) + 1), numbers
+        even = np.ones(int(numbers.max()) + 1)
+        super().__init__(sources, even, min_length=min_length, max_length=max_length, seed=seed)
 
 
 def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
@@ -287,3 +270,96 @@ def number_labels(labels: ArrayLike | None, n_reads: int) -> NDArray[np.int64]:
     known = values >= 0 if signed else np.ones(n_reads, dtype=bool)
     numbers[known] = np.unique(values[known], return_inverse=True)[1]
     return numbers
+
+
+@compiled
+def _place_pieces(  # type: ignore[no-untyped-def]
+    labels, by_label, first, genome_pieces, piece_offsets, lengths, uniforms, spans
+):
+    """Choose genome, sequence and place of both views of each pair."""
+    n = labels.size
+    for i in range(n):
+        label = labels[i]
+        n_genomes = first[label + 1] - first[label]
+        pieces = np.empty(2, dtype=np.int64)
+        for view in range(2):
+            genome = by_label[first[label] + int(uniforms[i, view] * n_genomes)]
+            low, high = genome_pieces[genome], genome_pieces[genome + 1]
+            # A base of the genome, so that its sequences are drawn by length.
+            begin, end = piece_offsets[low], piece_offsets[high]
+            base = begin + int(uniforms[i, 2 + view] * (end - begin))
+            pieces[view] = (
+                np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
+            )
+        begin1, end1 = piece_offsets[pieces[0]], piece_offsets[pieces[0] + 1]
+        begin2, end2 = piece_offsets[pieces[1]], piece_offsets[pieces[1] + 1]
+        length1, length2 = lengths[i, 0], lengths[i, 1]
+        u1, u2 = uniforms[i, 4], uniforms[i, 5]
+        span1, span2 = spans[i], spans[n + i]
+        if pieces[0] != pieces[1]:
+            length1 = min(length1, end1 - begin1)
+            length2 = min(length2, end2 - begin2)
+            span1[0] = begin1 + int(u1 * (end1 - begin1 - length1 + 1))
+            span2[0] = begin2 + int(u2 * (end2 - begin2 - length2 + 1))
+        else:  # two that do not overlap
+            size = end1 - begin1
+            if length1 + length2 > size:  # both shrink alike
+                length1 = max(1, min(size - 1, length1 * size // (length1 + length2)))
+                length2 = size - length1
+            # Two sorted places in what is free; which view comes first is drawn by their order.
+            free = size - length1 - length2
+            a, b = int(u1 * (free + 1)), int(u2 * (free + 1))
+            if u1 <= u2:
+                span1[0], span2[0] = begin1 + a, begin1 + b + length1
+            else:
+                span2[0], span1[0] = begin1 + b, begin1 + a + length2
+        span1[1] = span1[0] + length1
+        span2[1] = span2[0] + length2
+
+
+@compiled
+def _evolve(codes, n, table, state):  # type: ignore[no-untyped-def]
+    """Substitute bases in place at rates that depend on both neighbours in the original."""
+    previous = codes[0]
+    for j in range(1, n - 1):
+        base = codes[j]
+        if previous < 4 and base < 4 and codes[j + 1] < 4:
+            context = 16 * previous + 4 * base + codes[j + 1]
+            u = (random_bits(state) >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+            if u < table[context, 2]:
+                kind = 1
+                while u >= table[context, kind - 1]:
+                    kind += 1
+                codes[j] = (base + kind) & 3
+        previous = base
+
+
+@compiled
+def _read_pieces(  # type: ignore[no-untyped-def]
+    packed, gaps, spans, strands, rates, model, seeds, tables, virtual, out, lengths
+):
+    """Unpack, turn, corrupt and write out pieces; return the number of letters."""
+    used = 0
+    longest = 1
+    for i in range(spans.shape[0]):
+        longest = max(longest, spans[i, 1] - spans[i, 0])
+    codes = np.empty(longest, dtype=np.uint8)
+    state = np.empty(1, dtype=np.uint64)
+    for i in range(spans.shape[0]):
+        n = spans[i, 1] - spans[i, 0]
+        unpack(packed, gaps, spans[i, 0], spans[i, 1], codes)
+        state[0] = seeds[i]
+        if virtual[i % virtual.size]:
+            _evolve(codes, n, tables[i % virtual.size], state)
+        if strands[i]:
+            for j in range(n // 2):
+                codes[j], codes[n - 1 - j] = codes[n - 1 - j], codes[j]
+            for j in range(n):
+                if codes[j] < 4:
+                    codes[j] = 3 - codes[j]
+        m = corrupt(codes, n, rates[i], model, state, out[used:])
+        for j in range(used, used + m):
+            out[j] = LETTERS[out[j]]
+        lengths[i] = m
+        used += m
+    return used

@@ -1,7 +1,5 @@
 """Recipes, and `train_model`: from folders of genomes to a model."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -18,11 +16,10 @@ from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
 from ..datasets._genomes import GenomeStore, list_genomes
-from ..io import read_labels
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
-from ._fit_profile import add_linear_part, fit_profile_statistics
+from ._fit_profile import UNUSED_STEP, add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
 from ._step import join_processes, wait_for_all
 from ._trainer import ContrastiveTrainer
@@ -40,8 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 _NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source", "store"})
 
-# Pieces from which a tokenizer is trained: from steps that no training reaches.
-_FIRST_STEP = 2**40
+# Pieces from which a tokenizer is trained.
 _TOKENIZER_BATCHES = 16
 _TOKENIZER_PAIRS = 256
 
@@ -51,8 +47,6 @@ def train_model(
     recipe: Mapping[str, Mapping[str, Any]] | None = None,
     output: str | os.PathLike[str] = "run",
     *,
-    catalog: str | os.PathLike[str] | None = None,
-    labels: str | os.PathLike[str] | None = None,
     split: str | None = None,
     validation_split: str | None = None,
     resume: bool = False,
@@ -71,9 +65,6 @@ def train_model(
     output : path-like, default="run"
         New folder of the run: ``model`` is the result, ``best`` the best model so far, ``log.csv``
         the course of the loss.
-    catalog, labels : path-like, default=None
-        Of a single folder: its table of genomes, ``catalog.tsv`` in it if None, or in its place a
-        table with path and species of each genome.
     split, validation_split : str, default=None
         Train on this split of the catalogue only; measure the loss on that, of other species.
     resume : bool, default=False
@@ -124,17 +115,14 @@ def train_model(
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
     if not process:
-        names = None if labels is None else read_labels(labels)
         records = {
-            name: list_genomes(folders, catalog=catalog, split=one, labels=names)
+            name: list_genomes(folders, split=one)
             for name, one in splits.items()
             if not (run / name).exists()
         }
         places = [str(Path(folder).resolve()) for folder in folders]
         given = {
             "genomes": places[0] if len(places) == 1 else places,
-            "catalog": catalog and os.fspath(catalog),
-            "labels": labels and os.fspath(labels),
             "split": split,
             "validation_split": validation_split,
             "seed": seed,
@@ -248,7 +236,7 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
     parameters = config_parameters(kind.model_class.config_class)
     check_names(values, parameters, "parameters of the model")
-    steps = range(_FIRST_STEP, _FIRST_STEP + _TOKENIZER_BATCHES)
+    steps = range(UNUSED_STEP, UNUSED_STEP + _TOKENIZER_BATCHES)
     batches = (source.sample(step, _TOKENIZER_PAIRS) for step in steps)
     pieces = (view for batch in batches for view in (*batch.view1, *batch.view2))
     backbone = kind.create(values, pieces, seed=derive_seed(seed))

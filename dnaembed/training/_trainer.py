@@ -1,12 +1,12 @@
 """`ContrastiveTrainer`: curriculum contrastive learning of any backbone, from any pairs."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -14,23 +14,23 @@ from typing import Any
 
 import pandas as pd
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, distributed
 
 from ..backbones import Backbone
 from ..utils._ahead import ahead
-from ..utils._atomic import atomic_folder, atomic_output
+from ..utils._atomic import atomic_folder, atomic_output, flush_to_disk
 from ..utils._progress import progress
 from ..utils._randomness import derive_seed
-from ._checkpoint import latest_checkpoint, write_checkpoint
 from ._config import FREE, TrainingConfig
 from ._losses import LOSSES, alignment, uniformity
 from ._pairs import PairSource
-from ._prepare import PreparedStep, prepare_step
-from ._step import ContrastiveStep, ProjectionHead, StepOutput, join_processes
+from ._step import ContrastiveStep, PreparedStep, ProjectionHead, StepOutput, join_processes
 
 logger = logging.getLogger("dnaembed")
 
 _MAX_NORM = 1.0  # longer gradients are shortened to this
+_N_KEPT = 2  # newest checkpoints that stay
 _VALIDATION_STEPS = 4  # of the validation source, the same each time
 _SHOWN = ("loss", "alignment", "uniformity")
 
@@ -178,8 +178,8 @@ class ContrastiveTrainer:
 
     def _run(self) -> None:
         config, n_ahead = self.config, self.config.n_workers
-        numbers = range(self.step, config.n_steps)
-        steps = ahead(numbers, self._prepare, n_threads=n_ahead, depth=n_ahead)
+        prepare = partial(self._compute.prepare, self.source)
+        steps = ahead(range(self.step, config.n_steps), prepare, n_threads=n_ahead, depth=n_ahead)
         bar = progress(total=config.n_steps, description="training", unit="step", initial=self.step)
         start = perf_counter()
         self._both.train()
@@ -199,19 +199,6 @@ class ContrastiveTrainer:
                     self._validate()
                 if config.checkpoint_every and (self.step % config.checkpoint_every == 0 or last):
                     self._save()
-
-    def _prepare(
-        self, step: int, source: PairSource | None = None, loss: str | None = None
-    ) -> PreparedStep:
-        return prepare_step(
-            self.backbone,
-            source or self.source,
-            self.config,
-            step,
-            loss=loss or self.config.loss_at(step),
-            process=self._process,
-            n_processes=self._n_processes,
-        )
 
     def _update(self, prepared: PreparedStep) -> tuple[StepOutput, Tensor]:
         config = self.config
@@ -278,7 +265,7 @@ class ContrastiveTrainer:
         phases = LOSSES[self.config.loss].phases or (self.config.loss,)
         loss = next((name for name in phases if not LOSSES[name].mixed_layers), "weighted_simclr")
         for step in range(_VALIDATION_STEPS):
-            output = self._compute.evaluate(self._prepare(step, source, loss))
+            output = self._compute.evaluate(self._compute.prepare(source, step, loss))
             near, spread = alignment(output.z1, output.z2), uniformity(output.z2)
             sums += torch.stack([output.loss, near, spread]).cpu()
         names = ("validation_loss", "validation_alignment", "validation_uniformity")
@@ -367,10 +354,8 @@ def freeze_first_layers(
     model: torch.nn.Module, n_layers: int, n_trainable: int
 ) -> list[torch.nn.Parameter]:
     """Freeze what comes before the last of the layers, one ``ModuleList``; return what it is."""
-    stack = next(
-        (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == n_layers),
-        None,
-    )
+    lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
+    stack = next((modules for modules in lists if len(modules) == n_layers), None)
     if stack is None:
         raise ValueError(
             f"n_trainable_layers needs a model whose {n_layers} hidden layers are one ModuleList; "
@@ -403,3 +388,38 @@ def move_towards(parameters: Sequence[Tensor], targets: Sequence[Tensor], share:
     """Move parameters by a share of the way to their targets."""
     if parameters:
         torch._foreach_lerp_(list(parameters), list(targets), share)
+
+
+def write_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
+    """Write ``step-...`` beside and rename it into `folder`, then drop all but the newest two.
+
+    Tensors may be anywhere and share memory (tied weights); there is no pickle in a checkpoint.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(folder / f"step-{step:09d}") as beside:
+        save_file(
+            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()},
+            beside / "state.safetensors",
+        )
+        content = json.dumps({"step": step} | dict(state), indent=1)
+        (beside / "state.json").write_text(content, encoding="utf-8")
+        for file in beside.iterdir():
+            flush_to_disk(file)
+    for old in _checkpoints(folder)[:-_N_KEPT]:
+        shutil.rmtree(old)
+
+
+def latest_checkpoint(folder: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+    """Read step, tensors and state of the newest checkpoint of a folder; None if there is none."""
+    found = _checkpoints(folder)
+    if not found:
+        return None
+    state = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+    return state.pop("step"), load_file(found[-1] / "state.safetensors"), state
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    found = folder.glob("step-*")
+    return sorted(path for path in found if path.name.removeprefix("step-").isdecimal())

@@ -8,8 +8,6 @@ An estimator that caches should be checked with its cache switched off as well: 
 that it would depend on the other sequences of its batch.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -49,11 +47,9 @@ def sequence_transformer_checks(estimator: Any) -> Iterator[tuple[Any, Callable[
 
     Yields
     ------
-    estimator : transformer
-        The one given.
-    check : callable
-        ``check(estimator)`` raises if something is wrong, and `unittest.SkipTest` if it needs
-        a package that is not installed.
+    tuple of (transformer, callable)
+        The one given, and a check: ``check(estimator)`` raises if something is wrong, and
+        `unittest.SkipTest` if it needs a package that is not installed.
 
     Examples
     --------

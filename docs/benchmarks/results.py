@@ -28,7 +28,7 @@ from dnaembed.benchmark import (
     plot_bars,
     plot_few_shot,
 )
-from dnaembed.benchmark._embedders import model_name
+from dnaembed.benchmark._benchmark import model_name
 from dnaembed.benchmark._pictures import save_pictures
 from dnaembed.datasets._species import make_species_dataset, read_genomes
 from dnaembed.plotting import new_figure

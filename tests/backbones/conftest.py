@@ -1,6 +1,7 @@
 """A tiny DNABERT, and folders laid out like the published checkpoints."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from dnaembed.backbones import train_bpe_tokenizer
+from dnaembed.backbones._checkpoint import file_sha256
 from tests.helpers.random_models import random_dnabert
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -29,7 +31,7 @@ def tokenizer():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_backbone(tokenizer):
     """Build a small backbone with random weights."""
     return lambda **options: random_dnabert(tokenizer, **SIZES | options)
@@ -38,6 +40,30 @@ def make_backbone(tokenizer):
 @pytest.fixture
 def backbone(make_backbone):
     return make_backbone()
+
+
+@pytest.fixture
+def saved(backbone, tmp_path):
+    backbone.save(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def hub_cache(tmp_path):
+    """Lay a folder out as the hub's download cache does; return it, and how to load from there."""
+
+    def lay_out(name, folder):
+        repository = tmp_path / "cache" / f"models--{name.replace('/', '--')}"
+        snapshot = repository / "snapshots" / ("0123456789" * 4)
+        for part in (snapshot, repository / "blobs", repository / "refs"):
+            part.mkdir(parents=True)
+        (repository / "refs" / "main").write_text(snapshot.name)
+        for file in folder.iterdir():
+            blob = shutil.copyfile(file, repository / "blobs" / file_sha256(file))
+            (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
+        return snapshot, {"cache_dir": tmp_path / "cache", "local_files_only": True}
+
+    return lay_out
 
 
 @pytest.fixture

@@ -12,17 +12,16 @@ from tokenizers.models import BPE
 from transformers import AutoTokenizer
 
 from dnaembed.backbones import DnaBertBackbone, Mixing, load_backbone, train_bpe_tokenizer
-from tests.helpers.random_models import embed, random_dnabert
+from tests.helpers.random_models import embed
 
 TOLERANCE = 1e-5
 dna = st.text("ACGTN", min_size=1, max_size=120)
 
 
 @pytest.fixture(scope="module")
-def shared(tokenizer):
+def shared(make_backbone):
     """One backbone for all examples of a property."""
-    sizes = {"hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 6}
-    return random_dnabert(tokenizer, intermediate_size=64, **sizes)
+    return make_backbone()
 
 
 def embed_packed(backbone, sequences):

@@ -14,7 +14,7 @@ from dnaembed.backbones.dnabert._flex_attention import (
     flex_is_usable,
 )
 from dnaembed.backbones.dnabert._packed_attention import reach_of_heads
-from tests.helpers.plain_attention import attend_plainly, weights
+from tests.helpers.plain_attention import attend_plainly, random_tokens, weights
 
 # Without a compiler flex attention says so at its first call; here it is called so on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -22,17 +22,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without to
 # Largest difference from plain attention in float64, values being normally distributed. Measured:
 # 1.1e-6, 1.2e-3 and 1.0e-2; rounding the inputs to the precision is not part of it.
 BOUNDS = {torch.float32: 5e-6, torch.float16: 4e-3, torch.bfloat16: 3e-2}
-
-
-def packed(lengths, heads=4, head_size=16, dtype=torch.float32, scale=1.0, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    shape = (3, sum(lengths), heads, head_size)
-    query, key, value = torch.randn(shape, generator=generator)
-    return (query * scale).to(dtype), key.to(dtype), value.to(dtype)
-
-
-def plain(query, key, value, lengths, slopes):
-    return attend_plainly(*(x.double() for x in (query, key, value)), lengths, slopes.double())
 
 
 def reach_in_blocks(query, key, slopes):
@@ -58,14 +47,14 @@ lengths_of_sequences = st.lists(st.integers(1, 300), min_size=1, max_size=6)
 @settings(max_examples=15)
 @given(lengths_of_sequences, st.sampled_from(list(BOUNDS)))
 def test_attention_is_plain_attention_in_each_sequence(lengths, dtype):
-    query, key, value = packed(lengths, dtype=dtype)
+    query, key, value = random_tokens(lengths, head_size=16, dtype=dtype)
     slopes = alibi_slopes(4)
     with torch.inference_mode():
         attend = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
         context = attend(query, key, value)
     assert context.dtype == dtype
     assert context.shape == value.shape
-    expected = plain(query, key, value, lengths, slopes)
+    expected = attend_plainly(query, key, value, lengths, slopes)
     assert (context - expected).abs().max() < BOUNDS[dtype]
 
 
@@ -89,7 +78,8 @@ def test_blocks_cover_each_sequence_and_nothing_else(lengths):
 @pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
 def test_what_is_skipped_has_no_weight(scale):
     lengths = [700, 1500]
-    query, key, _ = packed(lengths, scale=scale)
+    query, key, _ = random_tokens(lengths, head_size=16)
+    query = query * scale
     slopes = alibi_slopes(4)
     attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
     partial, full = block_mask(attention, reach_in_blocks(query, key, slopes))
@@ -106,7 +96,7 @@ def test_what_is_skipped_has_no_weight(scale):
 
 
 def test_nothing_is_skipped_where_the_scores_are_not_numbers():
-    query, key, _ = packed([2000])
+    query, key, _ = random_tokens([2000], head_size=16)
     slopes = alibi_slopes(4)
     attention = FlexAttention(torch.tensor([2000]), slopes, 2000, query.device)
     reach = reach_in_blocks(query, key, slopes)
@@ -153,12 +143,12 @@ def test_compiled_is_plain_and_compiled_once_for_all_sizes():
     graphs = []
     # Not as many blocks as heads at first: dynamo takes sizes that are equal for the same size.
     for lengths in ([5, 1, 300, 229], [128, 256], [1500], [10, 20, 30, 900]):
-        query, key, value = packed(lengths)
+        query, key, value = random_tokens(lengths, head_size=16)
         with torch.inference_mode():
             attention = FlexAttention(torch.tensor(lengths), slopes, sum(lengths), query.device)
             attention.kernel = compiled_kernel()
             context = attention(query, key, value)
-        expected = plain(query, key, value, lengths, slopes)
+        expected = attend_plainly(query, key, value, lengths, slopes)
         assert (context - expected).abs().max() < BOUNDS[torch.float32]
         graphs.append(counters["stats"]["unique_graphs"])
     assert graphs[0] == graphs[-1]

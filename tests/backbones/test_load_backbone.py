@@ -12,26 +12,10 @@ from dnaembed.backbones import _load as module
 from dnaembed.backbones import load_backbone, shared_backbone
 from tests.helpers.processes import run_python
 
-COMMIT = "0123456789" * 4
-
-
-@pytest.fixture
-def saved(backbone, tmp_path):
-    backbone.save(tmp_path / "saved")
-    return tmp_path / "saved"
-
 
 @pytest.fixture(autouse=True)
 def _nothing_shared(monkeypatch):
     monkeypatch.setattr(module, "_shared", type(module._shared)())
-
-
-def hub_cache(cache, name, folder, revision="main"):
-    """Lay a folder out as the hub's download cache does."""
-    repository = cache / f"models--{name.replace('/', '--')}"
-    shutil.copytree(folder, repository / "snapshots" / COMMIT)
-    (repository / "refs").mkdir()
-    (repository / "refs" / revision).write_text(COMMIT)
 
 
 def test_folder_as_string_or_path(saved, backbone, monkeypatch):
@@ -68,10 +52,9 @@ def test_folders_without_a_model_files_and_revisions_of_folders(saved, tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["ours", "published"])
-def test_hub_id_from_the_cache(saved, published, backbone, tmp_path, layout):
-    hub_cache(tmp_path / "cache", "owner/model", saved if layout == "ours" else published())
-    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
-    for revision in (None, "main", COMMIT):
+def test_hub_id_from_the_cache(saved, published, backbone, hub_cache, layout):
+    snapshot, here = hub_cache("owner/model", saved if layout == "ours" else published())
+    for revision in (None, "main", snapshot.name):
         again = load_backbone("owner/model", revision=revision, **here)
         assert again.fingerprint() == backbone.fingerprint()
     with pytest.raises(FileNotFoundError, match=r"'owner/model' could not be loaded"):
@@ -104,14 +87,13 @@ def test_only_data_is_downloaded(published, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["hub", "folder"])
-def test_published_names_are_verified(published, tmp_path, monkeypatch, place):
+def test_published_names_are_verified(published, hub_cache, tmp_path, monkeypatch, place):
     """Also where a folder of the name lies in the working directory."""
     name = "zhihan1996/DNABERT-S"
     folder = published()
     here = {}
     if place == "hub":
-        hub_cache(tmp_path / "cache", name, folder)
-        here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+        _, here = hub_cache(name, folder)
         assert load_backbone(name, revision="main", **here).embedding_size == 48
     else:
         monkeypatch.chdir(tmp_path)

@@ -10,21 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dnaembed.backbones.dnabert import _flex_attention, _modeling, _packed_attention, alibi_slopes
 from dnaembed.backbones.dnabert._backbone import choose_attention, encode_packed
 from dnaembed.backbones.dnabert._packed_attention import attend, reach_of_heads
-from tests.helpers.plain_attention import attend_plainly, weights
+from tests.helpers.plain_attention import attend_plainly, random_tokens, weights
 
 UNIT_ROUNDOFF = 2.0**-24
-
-
-def tokens(lengths, n_heads=4, head_size=8, seed=0, scale=1.0, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(seed)
-    shape = (3, sum(lengths), n_heads, head_size)
-    query, key, value = (torch.randn(shape, generator=generator) * scale).to(dtype).unbind(0)
-    return query, key, value
-
-
-def exactly(query, key, value, lengths, slopes):
-    query, key, value = (x.double() for x in (query, key, value))
-    return attend_plainly(query, key, value, lengths, slopes.double())
 
 
 def rounded_reach(query, key, slopes):
@@ -39,9 +27,9 @@ def rounded_reach(query, key, slopes):
     st.sampled_from([0.1, 1.0, 5.0]),
 )
 def test_blocks_are_the_plain_operations(lengths, n_heads, seed, scale):
-    q, k, v = tokens(lengths, n_heads, seed=seed, scale=scale)
+    q, k, v = random_tokens(lengths, n_heads, seed=seed, scale=scale)
     slopes = alibi_slopes(n_heads)
-    exact = exactly(q, k, v, lengths, slopes)
+    exact = attend_plainly(q, k, v, lengths, slopes)
     # Scores grow with the square of the scale, and so does what rounding them does to a value.
     torch.testing.assert_close(
         attend(q, k, v, lengths, slopes).double(), exact, atol=1e-5 * max(1, scale**3), rtol=0
@@ -51,12 +39,12 @@ def test_blocks_are_the_plain_operations(lengths, n_heads, seed, scale):
 @pytest.mark.parametrize("n_heads", [8, 12])
 @pytest.mark.parametrize("lengths", [[900], [513, 513, 512], [1, 700, 1, 30]])
 def test_what_is_skipped_in_long_sequences_does_not_show(lengths, n_heads):
-    q, k, v = tokens(lengths, n_heads, head_size=16)
+    q, k, v = random_tokens(lengths, n_heads, head_size=16)
     slopes = alibi_slopes(n_heads)
     skipped = count_keys(lambda: attend(q, k, v, lengths, slopes))
     all_keys = n_heads * sum(n * n for n in lengths)
     assert skipped < 0.96 * all_keys
-    exact = exactly(q, k, v, lengths, slopes)
+    exact = attend_plainly(q, k, v, lengths, slopes)
     got = attend(q, k, v, lengths, slopes).double()
     torch.testing.assert_close(got, exact, rtol=0, atol=5e-6)
 
@@ -81,7 +69,7 @@ def count_keys(run):
 @given(st.integers(2, 200), st.integers(0, 99), st.sampled_from([0.1, 1.0, 3.0]))
 def test_the_weight_beyond_the_reach_is_below_rounding(length, seed, scale):
     slopes = alibi_slopes(8)
-    q, k, _ = tokens([length], 8, seed=seed, scale=scale)
+    q, k, _ = random_tokens([length], 8, seed=seed, scale=scale)
     k = k + 5  # what all keys share must not matter
     reach = rounded_reach(*(x.transpose(0, 1)[None] for x in (q, k)), slopes)
     place = torch.arange(length)
@@ -99,7 +87,7 @@ def test_off_the_cpu_the_bias_is_made_for_the_kernel(monkeypatch):
         return query
 
     monkeypatch.setattr(_packed_attention, "scaled_dot_product_attention", remember)
-    q, k, v = (x.to("meta") for x in tokens([20, 20, 30], dtype=torch.bfloat16))
+    q, k, v = (x.to("meta") for x in random_tokens([20, 20, 30], dtype=torch.bfloat16))
     context = attend(q, k, v, [20, 20, 30], alibi_slopes(4).to("meta"))
     assert (context.shape, context.dtype, context.device.type) == (q.shape, q.dtype, "meta")
     assert [mask.shape[1:] for mask in masks] == [(4, 20, 20), (4, 30, 30)]
@@ -110,7 +98,7 @@ def test_off_the_cpu_the_bias_is_made_for_the_kernel(monkeypatch):
 
 
 def test_reach_falls_with_the_slope_and_rises_with_the_scores():
-    q, k, _ = (x.transpose(0, 1)[None] for x in tokens([2000], 8))
+    q, k, _ = (x.transpose(0, 1)[None] for x in random_tokens([2000], 8))
     slopes = alibi_slopes(8)
     reach = rounded_reach(q, k, slopes)
     assert reach == sorted(reach)
@@ -123,11 +111,11 @@ def test_reach_falls_with_the_slope_and_rises_with_the_scores():
 
 @pytest.mark.parametrize("place", [0, 299, 599])
 def test_a_far_key_that_outweighs_its_distance_is_not_skipped(place):
-    q, k, v = tokens([600], 1, scale=0.01)
+    q, k, v = random_tokens([600], 1, scale=0.01)
     slopes = torch.tensor([0.5])
     k[place] += 1000 * q[150]
     q[150] *= 1000
-    expected = exactly(q, k, v, [600], slopes)
+    expected = attend_plainly(q, k, v, [600], slopes)
     assert weights(q, k, slopes)[0, 150, place] > 0.99
     torch.testing.assert_close(attend(q, k, v, [600], slopes).double(), expected, atol=1e-4, rtol=0)
 
@@ -135,11 +123,11 @@ def test_a_far_key_that_outweighs_its_distance_is_not_skipped(place):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype):
     lengths = [600, 600, 20]
-    q, k, v = tokens(lengths, 8, dtype=dtype)
+    q, k, v = random_tokens(lengths, 8, dtype=dtype)
     slopes = alibi_slopes(8)
     got = attend(q, k, v, lengths, slopes)
     assert got.dtype == dtype
-    exact = exactly(q, k, v, lengths, slopes)
+    exact = attend_plainly(q, k, v, lengths, slopes)
     torch.testing.assert_close(got.double(), exact, atol=2e-2, rtol=0)
 
 
@@ -161,7 +149,7 @@ class LargestTensor(TorchDispatchMode):
 def test_no_tensor_grows_by_the_square_of_the_length(slopes):
     largest = []
     for length in (1000, 2000, 4000):
-        q, k, v = tokens([length])
+        q, k, v = random_tokens([length])
         with torch.inference_mode(), LargestTensor() as mode:
             attend(q, k, v, [length], slopes)
         largest.append(mode.n_bytes)
@@ -171,7 +159,7 @@ def test_no_tensor_grows_by_the_square_of_the_length(slopes):
 
 @pytest.mark.parametrize("lengths", [[3, 4], [9, -1], [8, 0], []])
 def test_lengths_that_do_not_fit(lengths):
-    q, k, v = tokens([8])
+    q, k, v = random_tokens([8])
     with pytest.raises(ValueError, match="add up to 8 tokens"):
         attend(q, k, v, lengths, alibi_slopes(4))
 

@@ -19,15 +19,6 @@ from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
 from tests.helpers.random_models import random_profile
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture
-def transformer(backbone, tmp_path):
-    folder = tmp_path / "transformer"
-    backbone.save(folder)
-    return folder
-
 
 @pytest.fixture
 def profile(tmp_path):
@@ -52,15 +43,15 @@ def refused(folder, message):
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_link_out_of_the_folder_is_not_followed(transformer, tmp_path, name):
-    (transformer / name).rename(tmp_path / "secret")
+def test_a_link_out_of_the_folder_is_not_followed(saved, tmp_path, name):
+    (saved / name).rename(tmp_path / "secret")
     for content in (None, "PASSWORD"):
         if content:
             (tmp_path / "secret").write_text(content)
-        (transformer / name).unlink(missing_ok=True)
-        (transformer / name).symlink_to("../secret")
+        (saved / name).unlink(missing_ok=True)
+        (saved / name).symlink_to("../secret")
         with pytest.raises(ValueError, match=rf"{name}: a link that leads out") as caught:
-            load_backbone(transformer)
+            load_backbone(saved)
         assert "PASSWORD" not in str(caught.value)
 
 
@@ -71,18 +62,8 @@ def test_links_within_the_folder_and_to_the_folder_are_followed(profile, tmp_pat
     assert load_backbone(tmp_path / "alias").embedding_size == 3
 
 
-def test_the_download_cache_keeps_its_links(profile, tmp_path):
-    repository = tmp_path / "cache" / "models--owner--model"
-    snapshot = repository / "snapshots" / COMMIT
-    snapshot.mkdir(parents=True)
-    (repository / "blobs").mkdir()
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    for file in profile.iterdir():
-        blob = repository / "blobs" / file_sha256(file)
-        file.rename(blob)
-        (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
-    here = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+def test_the_download_cache_keeps_its_links(profile, hub_cache):
+    snapshot, here = hub_cache("owner/model", profile)
     assert load_backbone("owner/model", **here).embedding_size == 3
     (snapshot / "config.json").unlink()
     (snapshot / "config.json").symlink_to("/etc/hostname")
@@ -92,11 +73,11 @@ def test_the_download_cache_keeps_its_links(profile, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_pipe_is_no_file(transformer, name):
-    (transformer / name).unlink()
-    os.mkfifo(transformer / name)  # reading it would wait forever
+def test_a_pipe_is_no_file(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)  # reading it would wait forever
     with pytest.raises(FileNotFoundError, match=r"file not found|no weights found"):
-        load_backbone(transformer)
+        load_backbone(saved)
 
 
 # Sizes
@@ -147,9 +128,9 @@ def test_what_a_profile_model_cannot_ask_for(profile, changes, message):
         ({"layer_norm_eps": "1" * 10_000}, r"layer_norm_eps must be a number .*\.\.\."),
     ],
 )
-def test_what_a_transformer_cannot_ask_for(transformer, changes, message):
-    edit_json(transformer / "config.json", **changes)
-    refused(transformer, message)
+def test_what_a_transformer_cannot_ask_for(saved, changes, message):
+    edit_json(saved / "config.json", **changes)
+    refused(saved, message)
 
 
 # Pickles
@@ -304,13 +285,13 @@ def test_names_cannot_speak_to_a_terminal(profile, capsys):
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
-def test_json_of_any_depth_and_length(transformer, name):
+def test_json_of_any_depth_and_length(saved, name):
     for content in ("[" * 1_000_000, '{"a":' * 1_000_000, "9" * 1_000_000):
-        (transformer / name).write_text(content)
-        refused(transformer, name)
-    with (transformer / name).open("wb") as file:
+        (saved / name).write_text(content)
+        refused(saved, name)
+    with (saved / name).open("wb") as file:
         file.truncate(1 << 40)  # a file with a hole: it takes no room
-    refused(transformer, rf"{name}: at most 16,000,000 bytes are expected")
+    refused(saved, rf"{name}: at most 16,000,000 bytes are expected")
 
 
 # Tokenizers
@@ -340,13 +321,13 @@ BACKTRACK = {
         {"type": ["BPE"]},
     ],
 )
-def test_steps_and_options_of_a_tokenizer_are_never_read(transformer, backbone, changes):
-    file = transformer / "tokenizer.json"
+def test_steps_and_options_of_a_tokenizer_are_never_read(saved, backbone, changes):
+    file = saved / "tokenizer.json"
     content = json.loads(file.read_text())
     part = content if next(iter(changes)) in content else content["model"]
     part |= changes
     file.write_text(json.dumps(content))
-    again = load_backbone(transformer)
+    again = load_backbone(saved)
     assert again.fingerprint() == backbone.fingerprint()
     assert again.tokenizer.to_str() == backbone.tokenizer.to_str()
 
@@ -363,25 +344,25 @@ def test_steps_and_options_of_a_tokenizer_are_never_read(transformer, backbone, 
         ({"merges": ["AC"]}, "not a valid tokenizer"),
     ],
 )
-def test_models_of_a_tokenizer(transformer, changes, message):
-    file = transformer / "tokenizer.json"
+def test_models_of_a_tokenizer(saved, changes, message):
+    file = saved / "tokenizer.json"
     edit_json(file, model=json.loads(file.read_text())["model"] | changes)
-    refused(transformer, message)
+    refused(saved, message)
 
 
 @pytest.mark.parametrize("number", [-1, 60, 10**100, 2.0, "7", None, True])
-def test_numbers_of_tokens(transformer, number):
-    file = transformer / "tokenizer.json"
+def test_numbers_of_tokens(saved, number):
+    file = saved / "tokenizer.json"
     model = json.loads(file.read_text())["model"]
     model["vocab"]["T\x1b" * 1000] = number
     edit_json(file, model=model)
-    refused(transformer, "has the number .*, but the model's vocab_size is 60")
+    refused(saved, "has the number .*, but the model's vocab_size is 60")
 
 
 # Checksums
 
 
-def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
+def test_weights_are_compared_with_a_digest(profile, saved, tmp_path):
     digest = file_sha256(profile / "model.safetensors")
     other = np.random.default_rng(0).bytes(32).hex()
     for given in (digest, digest.upper(), [digest], [other, digest]):
@@ -390,7 +371,7 @@ def test_weights_are_compared_with_a_digest(profile, transformer, tmp_path):
         with pytest.raises(ValueError, match="sha256 must be of 64 hexadecimal digits"):
             load_backbone(profile, sha256=wrong)
     with pytest.raises(ValueError, match=r"model\.safetensors: its sha256 is .*, which is not one"):
-        convert_checkpoint(transformer, tmp_path / "out", sha256=digest)
+        convert_checkpoint(saved, tmp_path / "out", sha256=digest)
     assert not (tmp_path / "out").exists()
 
 
@@ -400,9 +381,9 @@ def test_the_digest_is_compared_before_anything_is_read(published, monkeypatch):
         load_backbone(published(), sha256="0" * 64)
 
 
-def test_the_command_line_compares_digests(transformer, tmp_path, capsys):
-    digest = file_sha256(transformer / "model.safetensors")
-    convert = ["convert", str(transformer), str(tmp_path / "out"), "--sha256"]
+def test_the_command_line_compares_digests(saved, tmp_path, capsys):
+    digest = file_sha256(saved / "model.safetensors")
+    convert = ["convert", str(saved), str(tmp_path / "out"), "--sha256"]
     assert main([*convert, "0" * 64]) == 1
     assert f"its sha256 is {digest}" in capsys.readouterr().err
-    assert main([*convert, digest]) == main(["info", str(transformer), "--sha256", digest]) == 0
+    assert main([*convert, digest]) == main(["info", str(saved), "--sha256", digest]) == 0

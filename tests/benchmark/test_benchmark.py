@@ -22,7 +22,7 @@ from dnaembed.benchmark import (
     plot_few_shot,
     plot_similarities,
 )
-from dnaembed.benchmark._embedders import check_embedders, identity
+from dnaembed.benchmark._benchmark import check_embedders, identity
 from dnaembed.datasets import load_demo_reads
 
 N_SPECIES, N_EACH = 12, 40

@@ -4,7 +4,7 @@ import pytest
 
 from dnaembed.backbones import load_backbone
 from dnaembed.cli import main
-from tests.helpers.commands import fasta, species_like
+from tests.helpers.commands import fails, fasta, species_like
 
 
 @pytest.fixture
@@ -12,9 +12,13 @@ def reads(tmp_path):
     return fasta(tmp_path / "reads.fa", [f"r{i}" for i in range(8)], species_like(4))
 
 
-def adapt(reads, model, output, *options):
+def command(reads, model, output, *options):
     fixed = ["--device", "cpu", "-q", "--steps", "2", "--batch-size", "4", "--min-reads", "2"]
-    return main(["adapt", reads, "--model", model, "-o", str(output), *fixed, *options])
+    return ["adapt", reads, "--model", model, "-o", str(output), *fixed, *options]
+
+
+def adapt(*arguments):
+    return main(command(*arguments))
 
 
 def test_without_labels(tmp_path, reads, tiny_dnabert_folder):
@@ -44,19 +48,13 @@ def test_with_labels(tmp_path, reads, tiny_dnabert_folder):
 
 
 def test_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):
-    output = tmp_path / "out"
-
-    def line():
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert len(lines) == 1
-        return lines[0]
-
-    assert adapt(reads, tiny_dnabert_folder, output) == 1
-    assert "None of the 8 reads can make a pair" in line()
     (tmp_path / "labels.tsv").write_text("other\tx\n")
-    assert adapt(reads, tiny_dnabert_folder, output, "--labels", str(tmp_path / "labels.tsv")) == 1
-    assert "none of the 8 reads has a label" in line()
-    options = ["--min-read-length", "200", "--learning-rate", "1e30"]
-    assert adapt(reads, tiny_dnabert_folder, output, *options) == 1
-    assert f"model {str(tiny_dnabert_folder)!r}: The loss is nan at step " in line()
-    assert not output.exists()
+    for options, message in (
+        ([], "None of the 8 reads can make a pair"),
+        (["--labels", str(tmp_path / "labels.tsv")], "none of the 8 reads has a label"),
+        (["--min-read-length", "200", "--learning-rate", "1e30"], "The loss is nan at step "),
+    ):
+        line = fails(capsys, *command(reads, tiny_dnabert_folder, tmp_path / "out", *options))
+        assert message in line
+    assert f"model {str(tiny_dnabert_folder)!r}: " in line
+    assert not (tmp_path / "out").exists()

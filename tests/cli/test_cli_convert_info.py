@@ -9,6 +9,7 @@ import torch
 from dnaembed.backbones import _load, load_backbone
 from dnaembed.backbones._checkpoint import file_sha256
 from dnaembed.cli import main
+from tests.helpers.commands import fails
 
 
 @pytest.fixture
@@ -54,8 +55,6 @@ def test_info(source, capsys, monkeypatch):
 def test_an_unknown_model_ends_in_one_line(command, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rest = ["out"] if command == ["convert"] else []
-    assert main([*command, "owner/model", *rest, "--offline", "--cache-dir", "cache"]) == 1
-    error = capsys.readouterr().err.strip()
-    assert error.startswith(f"dnaembed {command[0]}: error: model 'owner/model' not found")
-    assert len(error.splitlines()) == 1
+    line = fails(capsys, *command, "owner/model", *rest, "--offline", "--cache-dir", "cache")
+    assert line.startswith(f"dnaembed {command[0]}: error: model 'owner/model' not found")
     assert not (tmp_path / "out").exists()

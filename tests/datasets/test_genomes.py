@@ -77,7 +77,6 @@ def test_which_genomes_are_listed(folder):
     catalogued = [("A", "bacteria"), ("A", "bacteria"), ("V", "virus")]
     assert described(folder) == catalogued
     assert described(folder, split="dev") == [("V", "virus")]
-    assert described(folder, labels={"virus/v.fa": "phage"}) == [("phage", "virus")]
     catalog = folder / "catalog.tsv"
     catalog.write_text(catalog.read_text().replace("\n", "\n\n") + "  \n")
     assert described(folder) == catalogued
@@ -89,24 +88,18 @@ def test_which_genomes_are_listed(folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "catalog", "message"),
+    ("catalog", "message"),
     [
-        ({"split": "test"}, None, "No genomes"),
-        ({"labels": {"none.fa": "x"}}, None, r"none\.fa does not exist"),
-        ({"labels": {}, "catalog": "catalog.tsv"}, None, "not both"),
-        ({}, "path\tspecies\nx\ty\n", "no column 'label'"),
-        ({}, "path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
-        ({}, "path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
-        ({}, "path\tlabel\nnone.fa\tx\n", r"none\.fa does not exist"),
+        ("path\tspecies\nx\ty\n", "no column 'label'"),
+        ("path\tlabel\nbacteria/a.fna\n", "line 2: expected 2 columns, got 1"),
+        ("path\tlabel\nbacteria/a.fna\t\n", "line 2: bacteria/a.fna has no label"),
+        ("path\tlabel\nnone.fa\tx\n", r"none\.fa does not exist"),
     ],
 )
-def test_what_cannot_be_listed(folder, options, catalog, message):
-    if catalog is not None:
-        (folder / "catalog.tsv").write_text(catalog)
+def test_what_cannot_be_listed(folder, catalog, message):
+    (folder / "catalog.tsv").write_text(catalog)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        list_genomes(folder, **options)
-    with pytest.raises(FileNotFoundError, match="folder not found"):
-        list_genomes(folder / "none")
+        list_genomes(folder)
 
 
 def test_bad_genomes_name_file_and_record(folder, tmp_path):

@@ -166,15 +166,6 @@ def test_layout(sizes, n_reads, low, more, seed):
     assert all(d.max() <= 1 for d in depth)
 
 
-def test_folder_without_catalog(tmp_path):
-    for domain, name in (("phage", "a"), ("phage", "b"), ("plasmid", "c")):
-        (tmp_path / domain).mkdir(exist_ok=True)
-        (tmp_path / domain / f"{name}.fa").write_text(f">x\n{random_sequence(2000, ord(name))}\n")
-    reads = make_species_dataset(tmp_path, length=(100, 200))
-    assert set(reads.labels.tolist()) == {"phage/a.fa", "phage/b.fa", "plasmid/c.fa"}
-    assert reads.lineage == {}
-
-
 def test_authors_files_load_as_they_are(tmp_path):
     text = b"sequence\tlabel\nACGTACGTAC\t7\nacgtn\t7\nGGGG\t12\n"
     path = tmp_path / "x.tsv.gz"

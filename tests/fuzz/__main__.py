@@ -22,7 +22,7 @@ _COMPILED = (
     "composition._counting",
     "datasets._read_errors",
     "datasets._genomes",
-    "training._pieces",
+    "training._pairs",
 )
 
 

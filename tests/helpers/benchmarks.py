@@ -1,4 +1,4 @@
-"""Modules of docs/benchmarks, which no package holds."""
+"""Modules of docs, which no package holds."""
 
 import importlib
 import sys
@@ -7,11 +7,15 @@ from pathlib import Path
 BENCHMARKS = Path(__file__).parents[2] / "docs" / "benchmarks"
 
 
+def load(path):
+    """Import a script, or a module that scripts share, as they import each other."""
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    return importlib.import_module(path.stem)
+
+
 def load_benchmark(name):
-    """Import a script, or the module that they share, as they import each other."""
-    if str(BENCHMARKS) not in sys.path:
-        sys.path.append(str(BENCHMARKS))
-    return importlib.import_module(name)
+    return load(BENCHMARKS / f"{name}.py")
 
 
 def embedding_mixture(*args, **kwargs):

@@ -14,6 +14,15 @@ def weights(query, key, slopes):
 
 
 def attend_plainly(query, key, value, lengths, slopes):
-    """Attend within each of several chained sequences, with all scores in memory."""
-    parts = zip(*(x.split(list(lengths)) for x in (query, key, value)), strict=True)
-    return torch.cat([torch.einsum("hij,jhd->ihd", weights(q, k, slopes), v) for q, k, v in parts])
+    """Attend within each of several chained sequences, in float64, with all scores in memory."""
+    parts = zip(*(x.double().split(list(lengths)) for x in (query, key, value)), strict=True)
+    return torch.cat(
+        [torch.einsum("hij,jhd->ihd", weights(q, k, slopes.double()), v) for q, k, v in parts]
+    )
+
+
+def random_tokens(lengths, n_heads=4, head_size=8, seed=0, scale=1.0, dtype=torch.float32):
+    """Return queries, keys and values of chained sequences."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (3, sum(lengths), n_heads, head_size)
+    return (torch.randn(shape, generator=generator) * scale).to(dtype).unbind(0)

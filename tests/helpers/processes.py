@@ -1,19 +1,25 @@
-"""Other processes of this Python."""
+"""Other processes."""
 
 import os
 import subprocess
 import sys
 
 
-def run_python(*arguments, **environment):
-    """Run Python with these arguments, and more in the environment; return what it prints."""
+def run(*command, cwd=None, timeout=600, **environment):
+    """Run a command that must not fail, with more in the environment."""
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [*map(str, command)],
+        cwd=cwd,
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    return done
+
+
+def run_python(*arguments, **environment):
+    """Run this Python; return what it prints."""
+    return run(sys.executable, *arguments, **environment).stdout

@@ -2,14 +2,7 @@
 
 import torch
 
-from dnaembed.backbones import (
-    DnaBertBackbone,
-    DnaBertConfig,
-    DnaBertModel,
-    KmerProfileBackbone,
-    KmerProfileConfig,
-    KmerProfileModel,
-)
+from dnaembed.backbones import DnaBertBackbone, KmerProfileBackbone
 
 SIZES = {
     "hidden_size": 32,
@@ -22,19 +15,13 @@ SIZES = {
 
 def random_dnabert(tokenizer, seed=0, **config):
     """Return a backbone of these sizes, the same at every call, in evaluation mode."""
-    config = DnaBertConfig(**{"vocab_size": tokenizer.get_vocab_size(), **SIZES, **config})
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = DnaBertModel(config)
-    return DnaBertBackbone(model.eval(), tokenizer)
+    sizes = {"vocab_size": tokenizer.get_vocab_size(), **SIZES, **config}
+    return DnaBertBackbone(DnaBertBackbone._random_model(sizes, seed), tokenizer)
 
 
 def random_profile(seed=0, **config):
     """Return a k-mer network of these sizes, in evaluation mode."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = KmerProfileModel(KmerProfileConfig(**config))
-    return KmerProfileBackbone(model.eval())
+    return KmerProfileBackbone.create(config, [], seed=seed)
 
 
 def embed(backbone, sequences, mixing=None):

@@ -59,9 +59,9 @@ def fine_tuner(**options):
     return ContrastiveFineTuner(n_steps=4, batch_size=8, learning_rate=1e-3, **sizes, **options)
 
 
-def fine_tuned(backbone, seed, **options):
+def fine_tuned(backbone, seed, y=Y, **options):
     """Return the weights of a model after fine-tuning."""
-    return weights(fine_tuner(**options).fine_tune(backbone, READS, Y, random_state=seed).model)
+    return weights(fine_tuner(**options).fine_tune(backbone, READS, y, random_state=seed).model)
 
 
 def weights(model):
@@ -102,11 +102,9 @@ def _species_dataset(seed):
     return data.sequences, data.labels.tolist()
 
 
-def trained(seed, n_workers=1, backbone=None, **options):
+def trained(seed, backbone=None, **options):
     """Return the weights of a model and its head after contrastive training, and the log."""
-    config = TrainingConfig(
-        n_steps=6, batch_size=8, log_every=1, n_workers=n_workers, seed=seed, **options
-    )
+    config = TrainingConfig(n_steps=6, batch_size=8, log_every=1, seed=seed, **options)
     trainer = ContrastiveTrainer(
         backbone or tiny_profile(),
         ReadPairs(READS, Y, min_length=50, max_length=200, seed=seed),
@@ -165,6 +163,7 @@ JOBS = {
         KmerEmbedder(k=3).fit_transform(READS), Y, shots=[2], n_test=9, n_repeats=2, first_seed=seed
     ),
     "train_bpe_tokenizer": lambda seed: train_bpe_tokenizer(READS, vocab_size=64).to_str(),
+    "tiny profile, without labels": lambda seed: fine_tuned(tiny_profile(), seed, y=None),
     "tiny transformer, in pieces": lambda seed: fine_tuned(tiny_transformer(), seed, budget=200),
     "ReadPairs": lambda seed: _batches(
         ReadPairs(READS, Y, min_length=50, max_length=99, seed=seed)

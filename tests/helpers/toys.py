@@ -1,46 +1,45 @@
 """A tiny backbone and a tiny pair source: what the trainer needs and nothing else."""
 
 import csv
-import hashlib
 from bisect import bisect_left
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
 
 from dnaembed.backbones import Backbone
 from dnaembed.training import ContrastiveTrainer, PairBatch, TrainingConfig
 
 
-class ToyConfig(PretrainedConfig):
-    model_type = "toy"
-
-    def __init__(self, hidden_size=16, num_hidden_layers=3, dropout=0.0, **kwargs):
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.dropout = dropout
-        super().__init__(**kwargs)
+@dataclass
+class ToyConfig:
+    hidden_size: int = 16
+    num_hidden_layers: int = 3
+    dropout: float = 0.0
+    model_type: ClassVar[str] = "toy"
 
 
-class ToyModel(PreTrainedModel):
-    config_class = ToyConfig
+class ToyModel(nn.Module):
+    config_class, dtype = ToyConfig, property(lambda self: self.last.weight.dtype)
+    device = torch.device("cpu")
 
     def __init__(self, config):
-        super().__init__(config)
-        size = config.hidden_size
+        super().__init__()
+        self.config, size = config, config.hidden_size
         self.first = nn.Linear(16, size)
         self.blocks = nn.ModuleList(nn.Linear(size, size) for _ in range(config.num_hidden_layers))
         self.dropout = nn.Dropout(config.dropout)
         self.last = nn.Linear(size, 8)
-        self.post_init()
+        for weight in self.parameters():
+            nn.init.normal_(weight, std=0.02 if weight.ndim > 1 else 0)
 
     def forward(self, counts, mixing=None):
         hidden = self.first(counts)
         for number, block in enumerate(self.blocks):
             if mixing is not None and mixing.layer == number:
-                share = mixing.coefficients[:, None].to(hidden.dtype)
-                hidden = share * hidden + (1 - share) * hidden[mixing.permutation]
+                hidden = mixing.mix(hidden)
             hidden = hidden + self.dropout(torch.tanh(block(hidden)))
         return self.last(hidden)
 
@@ -48,16 +47,10 @@ class ToyModel(PreTrainedModel):
 class ToyBackbone(Backbone):
     """A residual network on dinucleotide frequencies; the cost of a read is its length."""
 
-    default_budget = 1000
+    default_budget, embedding_size, model_class = 1000, 8, ToyModel
 
     def __init__(self, *, seed=0, **config):
-        with torch.random.fork_rng():
-            torch.default_generator.manual_seed(seed)
-            self.model = ToyModel(ToyConfig(**config)).eval()
-
-    embedding_size = 8
-    strand_invariant = False
-    window_size = None
+        super().__init__(self._random_model(config, seed))
 
     @property
     def n_mixing_layers(self):
@@ -81,15 +74,6 @@ class ToyBackbone(Backbone):
 
     def embed(self, batch, mixing=None):
         return self.model(batch["counts"].to(self.model.dtype), mixing)
-
-    def fingerprint(self):
-        digest = hashlib.sha256()
-        for tensor in self.model.state_dict().values():
-            digest.update(tensor.numpy().tobytes())
-        return digest.hexdigest()
-
-    def save(self, folder):
-        self.model.save_pretrained(folder)
 
 
 class ToySource:
@@ -123,12 +107,12 @@ def weights(trainer):
 
 
 def make_trainer(
-    tmp_path=None, *, dropout=0.0, source=None, n_layers=3, validation_source=None, **config
+    tmp_path=None, *, seed=0, dropout=0.0, source=None, n_layers=3, validation_source=None, **config
 ):
     """Return a trainer of toys that makes a few large steps."""
     config = {"n_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1} | config
     return ContrastiveTrainer(
-        ToyBackbone(dropout=dropout, num_hidden_layers=n_layers),
+        ToyBackbone(seed=seed, dropout=dropout, num_hidden_layers=n_layers),
         source or ToySource(),
         TrainingConfig(**config),
         validation_source=validation_source,
@@ -140,7 +124,7 @@ def make_trainer(
 def gradients(trainer, step):
     """Return the output of a step and the gradients of all weights."""
     trainer._both.train()
-    output = trainer._compute.gradients(trainer._prepare(step), step)
+    output = trainer._compute.gradients(trainer._compute.prepare(trainer.source, step), step)
     return output, [p.grad.clone() for p in trainer._weights]
 
 

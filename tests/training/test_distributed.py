@@ -8,8 +8,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import distributed
 
-from dnaembed.training import ContrastiveTrainer, TrainingConfig
-from tests.helpers.toys import ToyBackbone, ToySource, weights
+from tests.helpers.toys import ToySource, gradients, make_trainer, weights
 
 CONFIGS = {
     "c2lr": {"loss": "c2lr", "batch_size": 12, "n_steps": 4, "phase_split": 0.5},
@@ -20,33 +19,18 @@ CONFIGS = {
 
 def run(name, seed=0, folder=None):
     """Return gradients of the first step, the losses of all and the weights after the last."""
-    config = TrainingConfig(
-        **CONFIGS[name],
-        log_every=1,
-        learning_rate=1e-2,
-        ema_decay=0.5,
-        eval_every=2,
-        checkpoint_every=2 if folder else None,
-    )
-    trainer = ContrastiveTrainer(
-        ToyBackbone(seed=seed),
-        ToySource(),
-        config,
-        validation_source=ToySource(seed=4),
-        output_dir=folder,
-        device="cpu",
-    )
+    config = CONFIGS[name] | {"ema_decay": 0.5, "eval_every": 2}
+    config["checkpoint_every"] = 2 if folder else None
+    trainer = make_trainer(folder, seed=seed, validation_source=ToySource(seed=4), **config)
     # In float64: what remains is not rounding.
     trainer.backbone.model.double()
     trainer.head.double()
     trainer._kept["average"] = [tensor.double() for tensor in trainer._kept["average"]]
-    trainer._both.train()
-    trainer._compute.gradients(trainer._prepare(0), 0)
-    gradients = [p.grad.clone() for p in trainer._weights]
+    _, first = gradients(trainer, 0)
     trainer._optimizer.zero_grad()
     trainer.train()
     return {
-        "gradients": gradients,
+        "gradients": first,
         "losses": [row["loss"] for row in trainer.history],
         "validation": [row["validation_loss"] for row in trainer.validations],
         "weights": weights(trainer),
@@ -69,7 +53,7 @@ def work(rank, folder, port):
     torch.save(results, folder / f"{rank}.pt")
     assert distributed.get_world_size() == 2
     try:
-        ContrastiveTrainer(ToyBackbone(), ToySource(), TrainingConfig(batch_size=5), device="cpu")
+        make_trainer(batch_size=5)
     except ValueError as error:
         (folder / f"{rank}.txt").write_text(str(error))
     distributed.barrier()

@@ -7,7 +7,7 @@ import torch
 
 from dnaembed.training import ReadPairs, add_linear_part, fit_profile_statistics
 from dnaembed.training._fit_profile import discriminants
-from tests.helpers.random_models import random_profile
+from tests.helpers.random_models import embed, random_profile
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_constant_columns_stay_finite():
     backbone = make(linear_size=0)
     source = ReadPairs(["A" * 100, "A" * 90], min_length=10, max_length=50)
     fit_profile_statistics(backbone, source, n_batches=1, n_pairs=4)
-    assert torch.isfinite(backbone.embed(backbone.collate(backbone.featurize(["ACGT"])))).all()
+    assert embed(backbone, ["ACGT"]).isfinite().all()
 
 
 def test_linear_part_tells_species_apart_better_than_the_profile(source):
@@ -65,9 +65,7 @@ def test_a_linear_part_leaves_the_network_as_it_is(source):
     backbone = make(linear_size=0)
     fit_profile_statistics(backbone, source, n_batches=2, n_pairs=50)
     both = add_linear_part(backbone, source, size=3, weight=0.5, n_batches=2, n_pairs=50)
-    features = backbone.collate(backbone.featurize(["ACGTTGACCA" * 20, "NNNN"]))
-    with torch.inference_mode():
-        deep, combined = backbone.embed(features), both.embed(features)
+    deep, combined = (embed(model, ["ACGTTGACCA" * 20, "NNNN"]) for model in (backbone, both))
     torch.testing.assert_close(combined[:, :4], torch.nn.functional.normalize(deep, dim=1))
     assert combined.shape == (2, 7)
     np.testing.assert_allclose(combined[:, 4:].norm(dim=1).numpy(), 0.5, rtol=1e-5)

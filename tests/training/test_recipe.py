@@ -137,8 +137,6 @@ def test_several_folders_with_a_catalogue_each(tmp_path, genomes, recipe):
     with pytest.warns(UserWarning, match="1 of 19 genomes"):
         assert train(genomes, tmp_path / "two", str(more), *options) == 0
     assert labels_of(tmp_path / "two")[-1] == "new"
-    with pytest.raises(ValueError, match="A catalog or labels are for one folder"):
-        run_of([genomes, more], tmp_path / "x", recipe, catalog=genomes / "catalog.tsv")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe):

@@ -1,14 +1,76 @@
-"""Loss and gradients of a step, whole and in chunks, of toys and real models."""
+"""Steps: what is drawn and collated ahead, loss and gradients, whole and in chunks."""
 
+import itertools
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
 from dnaembed.training import ContrastiveTrainer, TrainingConfig, weighted_simclr
 from dnaembed.training._recipe import make_backbone
+from dnaembed.training._step import draw_mixing, plan_chunks
 from dnaembed.utils._randomness import derive_seed
-from tests.helpers.toys import ToySource, gradients, make_trainer
+from tests.helpers.random_models import embed
+from tests.helpers.toys import ToySource, gradients, make_trainer, same, weights
+
+
+@pytest.mark.parametrize("loss", ["weighted_simclr", "mi_mix", "i_mix", "supcon"])
+def test_ablation_uses_one_loss(loss):
+    trainer = make_trainer(loss=loss, n_steps=4)
+    layers = {
+        chunk.mixing.layer
+        for step in range(20)
+        for chunk in trainer._compute.prepare(trainer.source, step).chunks
+        if chunk.mixing is not None
+    }
+    assert layers == {"mi_mix": {0, 1, 2}, "i_mix": {0}}.get(loss, set())
+    before = weights(trainer)
+    trainer.train()
+    assert {row["phase"] for row in trainer.history} == {loss}
+    assert not same(before, weights(trainer))
+
+
+def test_chunks_keep_each_row_once_with_its_partner_within_the_budget():
+    rng = np.random.default_rng(0)
+    numbers = list(range(40))
+    costs = {i: int(c) for i, c in enumerate(rng.integers(1, 50, 60))}
+    partner = {i: int(p) for i, p in enumerate(rng.integers(0, 60, 20))}
+    chunks = plan_chunks(numbers, partner, costs, 200)
+    assert sorted(itertools.chain(*(kept for kept, _ in chunks))) == numbers
+    for kept, extra in chunks:
+        present = kept + extra
+        assert len(set(present)) == len(present)
+        assert {partner.get(i, i) for i in kept} <= set(present)
+        assert len(present) * max(costs[i] for i in present) <= 200
+    assert plan_chunks(numbers, {}, costs, None) == [(numbers, [])]
+
+
+def test_a_source_that_gives_too_little_is_an_error():
+    class Short(ToySource):
+        def sample(self, step, n_pairs):
+            return super().sample(step, n_pairs - 1)
+
+    with pytest.raises(ValueError, match="gave 7 and 7 views and 7 labels at step 0; 8 of each"):
+        make_trainer(source=Short()).train()
+
+
+def test_permutations_cover_the_batch_and_coefficients_are_folded():
+    draws = [draw_mixing(7, 4, seed=0, step=step) for step in range(2000)]
+    other = draw_mixing(7, 4, seed=1, step=0)
+    assert (draws[0].coefficients != other.coefficients).all()
+    assert all(sorted(d.permutation.tolist()) == list(range(7)) for d in draws)
+    shares = torch.cat([d.coefficients for d in draws]).numpy()
+    # max(c, 1 - c) of a uniform c is uniform from 0.5 to 1.
+    assert shares.min() >= 0.5
+    assert abs(shares.mean() - 0.75) < 0.01
+    assert abs((shares < 0.6).mean() - 0.2) < 0.02
+    layers = np.bincount([d.layer for d in draws], minlength=4) / len(draws)
+    assert layers.shape == (4,)
+    assert np.abs(layers - 0.25).max() < 0.05
+    # Each row meets each other (and itself) equally often.
+    partners = np.bincount([int(d.permutation[0]) for d in draws], minlength=7) / len(draws)
+    assert np.abs(partners - 1 / 7).max() < 0.04
 
 
 def test_a_step_is_the_loss_of_its_batch():
@@ -39,7 +101,7 @@ def test_cached_gradients_are_those_of_the_whole_batch(loss, budget, dtype, temp
         trainer.backbone.model.to(dtype)
         trainer.head.to(dtype)
     for step in range(3):
-        assert len(chunked._prepare(step).chunks) > 1
+        assert len(chunked._compute.prepare(chunked.source, step).chunks) > 1
         one, expected = gradients(whole, step)
         two, found = gradients(chunked, step)
         assert one.z1.dtype == dtype
@@ -56,7 +118,7 @@ def test_cached_gradients_replay_the_dropout():
     trainer = make_trainer(loss="mi_mix", dropout=0.5, budget=900)
     trainer.backbone.model.double()
     trainer.head.double()
-    prepared = trainer._prepare(2)
+    prepared = trainer._compute.prepare(trainer.source, 2)
     assert len(prepared.chunks) > 2
     output, found = gradients(trainer, 2)
     parts = [
@@ -121,9 +183,7 @@ def test_real_models_learn(real_backbone, config):
     ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
     assert backbone.fingerprint() != real_backbone.fingerprint()
     assert all(p.isfinite().all() for p in backbone.model.parameters())
-    batch = backbone.collate(backbone.featurize(["ACGT" * 30, "GGCA" * 30]))
-    with torch.inference_mode():
-        assert backbone.embed(batch).isfinite().all()
+    assert embed(backbone, ["ACGT" * 30, "GGCA" * 30]).isfinite().all()
 
 
 def test_cached_gradients_of_a_transformer(real_backbone):
@@ -140,20 +200,12 @@ def test_cached_gradients_of_a_transformer(real_backbone):
             budget=budget and budget // scale(backbone),
         )
         trainer = ContrastiveTrainer(backbone, ToySource(), config, device="cpu")
-        assert (len(trainer._prepare(1).chunks) > 1) == (budget is not None)
-        found.append(gradients_of(trainer, 1))
-    largest = max(float(b.abs().max()) for b in found[0].values())
-    assert found[0].keys() == found[1].keys()
-    for name, gradient in found[0].items():
-        assert (gradient - found[1][name]).abs().max() < 1e-5 * largest
+        assert (len(trainer._compute.prepare(trainer.source, 1).chunks) > 1) == (budget is not None)
+        found.append(gradients(trainer, 1)[1])
+    largest = max(float(gradient.abs().max()) for gradient in found[0])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-5 * largest
 
 
 def scale(backbone):
     return 100 if backbone.default_budget == 512 else 1  # rows rather than tokens
-
-
-def gradients_of(trainer, step):
-    trainer._both.train()
-    trainer._compute.gradients(trainer._prepare(step), step)
-    named = trainer.backbone.model.named_parameters()
-    return {name: p.grad.clone() for name, p in named if p.grad is not None}

@@ -1,13 +1,13 @@
-"""`ContrastiveTrainer`: curriculum, validation, logs, resuming."""
+"""`ContrastiveTrainer`: curriculum, weights, validation, logs, checkpoints, resuming."""
 
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from dnaembed.training import TrainingConfig
-from dnaembed.training._checkpoint import latest_checkpoint
-from dnaembed.training._trainer import freeze_first_layers
+from dnaembed.training._trainer import freeze_first_layers, latest_checkpoint, write_checkpoint
 from tests.helpers.toys import ToyBackbone, ToySource, make_trainer, read_rows, same, weights
 
 
@@ -28,7 +28,7 @@ def test_training_lowers_the_validation_loss_of_other_reads():
 def test_gradients_are_clipped():
     trainer = make_trainer(temperature=0.01)
     trainer._both.train()
-    _, norm = trainer._update(trainer._prepare(0))
+    _, norm = trainer._update(trainer._compute.prepare(trainer.source, 0))
     assert norm > 2
     clipped = sum(p.grad.square().sum() for p in trainer._weights).sqrt().item()
     assert clipped == pytest.approx(1.0, rel=1e-3)
@@ -88,23 +88,6 @@ RESUMABLE = {"n_steps": 12, "dropout": 0.2, "ema_decay": 0.9, "anchor": 0.5}
 RESUMABLE |= {"eval_every": 3, "checkpoint_every": 4, "budget": 900}
 
 
-class DrawError(Exception):
-    pass
-
-
-class InterruptedSource(ToySource):
-    """Fails when the pairs of a step are drawn."""
-
-    def __init__(self, at, **kwargs):
-        super().__init__(**kwargs)
-        self.at = at
-
-    def sample(self, step, n_pairs):
-        if step == self.at:
-            raise DrawError
-        return super().sample(step, n_pairs)
-
-
 def test_interrupted_and_resumed_is_bit_identical(tmp_path):
     def trainer(folder, **options):
         validation = ToySource(seed=8)
@@ -112,8 +95,11 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path):
 
     whole = trainer("whole")
     whole.train()
-    with pytest.raises(DrawError):
-        trainer("parts", source=InterruptedSource(10)).train()
+    first = trainer("parts")
+    draw = first.source.sample
+    first.source.sample = lambda step, n_pairs: draw(step, n_pairs if step < 10 else 0)
+    with pytest.raises(ValueError, match="gave 0 and 0 views"):
+        first.train()
     assert latest_checkpoint(tmp_path / "parts" / "checkpoints")[0] == 8
     second = trainer("parts", n_workers=2)
     second.train(resume=True)
@@ -154,3 +140,71 @@ def test_wrong_combinations():
         make_trainer(n_layers=0)
     with pytest.raises(ValueError, match=r"whose 2 hidden layers are one ModuleList; ToyModel has"):
         freeze_first_layers(ToyBackbone(num_hidden_layers=3).model, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"n_trainable_layers": 1, "head_size": None}, {"blocks.2", "last"}),
+        ({"n_trainable_layers": 0}, {"last", "head.0", "head.2"}),
+    ],
+)
+def test_which_weights_move(config, expected):
+    trainer = make_trainer(n_steps=2, **config)
+    before = weights(trainer)
+    trainer.train()
+    after = weights(trainer)
+    moved = {name.rpartition(".")[0] for name in before if not before[name].equal(after[name])}
+    assert moved == expected
+    assert all(p.requires_grad for p in trainer.backbone.model.parameters())
+
+
+def test_anchor_holds_the_weights():
+    def distance(anchor):
+        trainer = make_trainer(anchor=anchor, n_steps=20)
+        before = weights(trainer)
+        after = weights(trainer) if trainer.train() else {}
+        encoder = [name for name in before if not name.startswith("head.")]
+        return sum((after[n] - before[n]).square().sum().item() for n in encoder) ** 0.5
+
+    assert distance(50.0) < 0.6 * distance(0.0)
+    assert distance(1e6) < 1e-6  # all the way back after each step
+
+
+def test_average_follows_its_recurrence_and_is_what_is_validated_and_returned(tmp_path):
+    trainer = make_trainer(tmp_path, ema_decay=0.5, n_steps=4, validation_source=ToySource(seed=1))
+    expected = [p.detach().clone() for p in trainer._weights]
+    update = trainer._update
+
+    def follow(prepared):
+        result = update(prepared)
+        decay = min(0.5, (1 + trainer.step) / (10 + trainer.step))
+        for i, p in enumerate(trainer._weights):
+            expected[i] = decay * expected[i] + (1 - decay) * p.detach()
+        return result
+
+    trainer._update = follow
+    trainer.train()
+    for p, e in zip(trainer._encoder_weights, expected, strict=False):
+        torch.testing.assert_close(p.detach(), e)
+    saved = load_file(tmp_path / "best" / "model" / "model.safetensors")
+    assert same(saved, trainer.backbone.model.state_dict())
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    make_trainer(tmp_path, checkpoint_every=1).train()
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000000005", "step-000000006"]
+
+
+def test_half_a_checkpoint_is_none(tmp_path, monkeypatch):
+    write_checkpoint(tmp_path, 1, {"a": torch.ones(2)}, {})
+    monkeypatch.setattr(
+        "dnaembed.training._trainer.save_file",
+        lambda *a: (_ for _ in ()).throw(OSError("disk full")),
+    )
+    with pytest.raises(OSError, match="disk full"):
+        write_checkpoint(tmp_path, 2, {"a": torch.ones(2)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+    assert latest_checkpoint(tmp_path)[0] == 1
+    assert latest_checkpoint(tmp_path / "nowhere") is None

@@ -1,7 +1,5 @@
 """The DNABERT-2 / DNABERT-S encoder as a `Backbone`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike

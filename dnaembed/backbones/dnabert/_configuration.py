@@ -1,7 +1,5 @@
 """Configuration of the DNABERT-2 / DNABERT-S encoder."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig

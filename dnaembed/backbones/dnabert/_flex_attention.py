@@ -4,8 +4,6 @@ Of what torch offers, flex attention alone fits: variable-length attention has n
 `scaled_dot_product_attention` wants the bias as a tensor of (heads, length, length).
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 from collections.abc import Callable
@@ -136,11 +134,7 @@ def _kernel(
 
     # Symmetric, so the lists for the keys, of which a backward pass would ask, are the same.
     mask = BlockMask(
-        (n_tokens, n_tokens),
-        *blocks,
-        *blocks,
-        BLOCK_SIZE=(_BLOCK, _BLOCK),
-        mask_mod=one_sequence,
+        (n_tokens, n_tokens), *blocks, *blocks, BLOCK_SIZE=(_BLOCK, _BLOCK), mask_mod=one_sequence
     )
     return flex_attention(query, key, value, score_mod=alibi, block_mask=mask)
 

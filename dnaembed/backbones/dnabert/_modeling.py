@@ -1,7 +1,5 @@
 """The DNABERT-2 / DNABERT-S encoder: a BERT with ALiBi instead of positions, and gated MLPs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """Attention with ALiBi inside each of several sequences that lie one after the other."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -33,9 +31,10 @@ def attend(
         raise ValueError(f"lengths must be positive and add up to {len(query)} tokens.")
     context = torch.empty(query.shape, dtype=query.dtype, device=query.device)
     # With the keys backwards, a bias depends on the sum of its row and its column, so that all
-    # biases are views, with strides of one, of a single line per head.
+    # biases are views, with strides of one, of a single line per head: -slope |x| for each x.
     backward_key, backward_value = key.flip(0), value.flip(0)
-    line = _bias_line(slopes, max(lengths, default=1))
+    longest = max(lengths, default=1)
+    line = -slopes[:, None] * torch.arange(1 - longest, longest, device=slopes.device).abs()
     stop = 0
     for first, last, length in _runs(lengths):
         count = last - first
@@ -82,12 +81,6 @@ def _attend_within(
         out[:, :, start:stop] = scaled_dot_product_attention(
             query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last], attn_mask=bias
         )
-
-
-def _bias_line(slopes: torch.Tensor, length: int) -> torch.Tensor:
-    """Return ``-slope |x|`` for x from -(length - 1) to length - 1, one row per head."""
-    distance = torch.arange(1 - length, length, device=slopes.device).abs()
-    return -slopes[:, None] * distance
 
 
 def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:

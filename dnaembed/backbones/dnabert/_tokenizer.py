@@ -1,7 +1,5 @@
 """Byte-pair tokens of DNA: load a tokenizer, or train one of the same kind."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

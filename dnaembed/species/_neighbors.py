@@ -26,7 +26,7 @@ def find_neighbors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the rows with the largest dot products, from the most similar."""
     exact = how == "exact" or (how == "auto" and len(X) <= EXACT_ROWS)
-    # Few rows take no time, and descent may not find enough among them.
+    # Few rows take no time, and cells of them may hold too few.
     if exact or len(X) <= _TILE:
         return nearest_neighbors(X, n_neighbors)
     return approximate_neighbors(X, n_neighbors, random_state)

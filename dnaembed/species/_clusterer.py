@@ -59,8 +59,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
     n_neighbors : int, default=15
         Neighbours that a read is linked to; only for the graph.
     neighbors : {"auto", "exact", "approximate"}, default="auto"
-        How the graph finds them: ``"exact"`` compares all pairs, ``"approximate"`` is
-        nearest-neighbour descent, ``"auto"`` is exact up to 200,000 reads.
+        How the graph finds them: ``"exact"`` compares all pairs, ``"approximate"`` those of
+        cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
     resolution : float or "auto", default="auto"
         Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
         reads, at least 1, halved while the bins do not stand out from each other.

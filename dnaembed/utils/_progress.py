@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ def progress(
 ) -> tqdm:
     """Return a bar on standard error, which appears after two seconds if the logger shows INFO."""
     # None: unless standard error is a terminal, so that logs of batch jobs have no bars.
-    disable = None if logger.isEnabledFor(logging.INFO) else True
+    shown = logger.isEnabledFor(logging.INFO) and sys.stderr is not None  # which may be closed
+    disable = None if shown else True
     settings = {"unit_scale": True, "delay": 2, "disable": disable, **settings}
     return tqdm(iterable, desc=description, **settings)

@@ -68,7 +68,6 @@ def test_sums_do_not_depend_on_tiles(seed, n, min_similarity, tile, dtype):
     np.testing.assert_allclose(similarity_sums(X, X, min_similarity), expected, atol=1e-5)
 
 
-@pytest.mark.slow  # pynndescent compiles itself
 def test_approximate_neighbors_are_nearly_the_exact_ones():
     X, y = embedding_mixture(3000, 64, 20, seed=1)
     exact, similarities = nearest_neighbors(X, 15)
@@ -89,7 +88,6 @@ def test_approximate_neighbors_are_nearly_the_exact_ones():
     assert scores[0] == pytest.approx(scores[1], abs=0.05)
 
 
-@pytest.mark.slow  # pynndescent compiles itself
 @pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(30), np.repeat(np.eye(9), 20, axis=0)])
 def test_approximate_neighbors_of_odd_rows(X):
     n_neighbors = min(5, len(X) - 1)

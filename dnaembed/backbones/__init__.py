@@ -6,12 +6,12 @@ A *backbone* is the part of an embedder that computes: a model with what turns D
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ._load import load_backbone, shared_backbone
 from ._protocol import Backbone, Mixing, register_backbone
 
 if TYPE_CHECKING:
     from ._convert import convert_checkpoint
+    from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
     from .dnabert import (
         DnaBertBackbone,
         DnaBertConfig,
@@ -39,8 +39,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: transformers takes seconds, and the k-mer models do not need it.
+    # Loaded on first use: torch and transformers take seconds.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "._convert" if name == "convert_checkpoint" else ".dnabert"
+    module = "._kmer_profile" if name.startswith("Kmer") else ".dnabert"
+    module = "._convert" if name == "convert_checkpoint" else module
     return getattr(import_module(module, __name__), name)

@@ -6,7 +6,6 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.linalg import null_space
 
 from .._sequences import reverse_complement
 
@@ -37,6 +36,8 @@ def tnf_k_basis(k: int = 4) -> np.ndarray:
     >>> tnf_k_basis(4).shape
     (256, 103)
     """
+    from scipy.linalg import null_space  # takes a while to import
+
     kmers = ["".join(letters) for letters in product("ACGT", repeat=k)]
     column = {kmer: i for i, kmer in enumerate(kmers)}
     n = len(kmers)

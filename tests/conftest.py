@@ -10,13 +10,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from hypothesis import settings
 
-from dnaembed.backbones import train_bpe_tokenizer
+from dnaembed.backbones import _device, train_bpe_tokenizer
 from tests.helpers.dna import random_dna
 from tests.helpers.random_models import random_dnabert
 
 # Compilation and shared machines make single examples slow; no test asserts a time.
 settings.register_profile("dnaembed", deadline=None)
 settings.load_profile("dnaembed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processors_alike():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_device, "cpu_multiplies_bfloat16", lambda: False)
+        yield
 
 
 @pytest.fixture

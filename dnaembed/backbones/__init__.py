@@ -6,11 +6,11 @@ A *backbone* is the part of an embedder that computes: a model with what turns D
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
 from ._load import convert_checkpoint, load_backbone, shared_backbone
 from ._protocol import Backbone, Mixing, register_backbone
 
 if TYPE_CHECKING:
+    from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
     from .dnabert import (
         DnaBertBackbone,
         DnaBertConfig,
@@ -38,7 +38,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: transformers takes seconds, and the k-mer models do not need it.
+    # Loaded on first use: torch and transformers take seconds.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".dnabert", __name__), name)
+    module = "._kmer_profile" if name.startswith("Kmer") else ".dnabert"
+    return getattr(import_module(module, __name__), name)

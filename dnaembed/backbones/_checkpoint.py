@@ -4,6 +4,8 @@ Nothing in a folder is run, no link out of it is followed, and a tensor is only 
 after its name and shape were found to be those that the model needs.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
@@ -11,13 +13,15 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+import numpy as np
 
 from ..utils._messages import printable
+from ..utils._torch import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # In the order of preference.
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -65,6 +69,8 @@ def weights_file(folder: Path) -> Path:
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """Map the tensors of a safetensors or torch file; numbers are read when they are used."""
+    from safetensors.torch import load_file
+
     safe = file.suffix == ".safetensors"
     try:
         if safe:  # the library compares shapes and sizes with the length of the file
@@ -146,6 +152,8 @@ def load_weights(
 
 def write_weights(model: nn.Module, folder: Path) -> None:
     """Write ``model.safetensors``."""
+    from safetensors.torch import save_file
+
     file = folder / "model.safetensors"
     state = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, file, metadata={"format": "pt"})
@@ -164,15 +172,20 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def content_digest(description: Mapping[str, Any], text: str, model: nn.Module) -> str:
+def numbers(model: nn.Module) -> dict[str, np.ndarray]:
+    """Return the weights by name, floating ones as float32."""
+    tensors = ((name, t.detach().to("cpu")) for name, t in model.state_dict().items())
+    return {n: (t.float() if t.is_floating_point() else t).numpy() for n, t in tensors}
+
+
+def content_digest(
+    description: Mapping[str, Any], text: str, weights: Mapping[str, np.ndarray]
+) -> str:
     """Digest of what decides an embedding: sizes, a text for a tokenizer, weights as float32."""
     digest = hashlib.blake2b(digest_size=20)
     digest.update(json.dumps(description, sort_keys=True).encode() + b"\0" + text.encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"\0{name} {tuple(tensor.shape)}".encode())
-        plain = tensor.detach().to("cpu").contiguous()
-        plain = plain.float() if plain.is_floating_point() else plain
-        digest.update(plain.reshape(-1).view(torch.uint8).numpy())
+    for name, array in sorted(weights.items()):
+        digest.update(f"\0{name} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
 

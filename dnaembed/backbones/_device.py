@@ -1,12 +1,19 @@
 """Where and in which precision to compute, and what to do when memory runs out."""
 
-import torch
+from __future__ import annotations
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+from ..utils._torch import torch
+
+DTYPES = ("float32", "float16", "bfloat16")
 
 
-def resolve_device(device: str) -> torch.device:
-    """Turn ``"auto"`` into the best device of this machine; refuse one that is not there."""
+def resolve_device(device: str, is_light: bool = False) -> torch.device:
+    """Turn ``"auto"`` into the best device of this machine; refuse one that is not there.
+
+    For a model that `is_light` the CPU is good enough, and its rows are the same on every machine.
+    """
+    if device == "auto" and is_light:
+        return torch.device("cpu")
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -27,13 +34,21 @@ def resolve_device(device: str) -> torch.device:
     return resolved
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """Turn ``"auto"`` into bfloat16 where the GPU computes in it, float32 elsewhere."""
+def resolve_dtype(dtype: str, device: torch.device, is_light: bool = False) -> torch.dtype:
+    """Turn ``"auto"`` into bfloat16 where the device multiplies it, float32 elsewhere."""
     if dtype != "auto":
-        return DTYPES[dtype]
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return torch.float32
+        return getattr(torch, dtype)  # type: ignore[no-any-return]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and not is_light and cpu_multiplies_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products of bfloat16: AVX512-BF16 or AMX."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in all versions of torch
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from ._sizes import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 
 _LARGEST = 16_384
 _MAX_LENGTHS = 8
+_LIGHT = 512  # columns of a network that takes no more time than counting
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
 
@@ -227,6 +228,23 @@ class KmerProfileBackbone(Backbone):
     def embedding_size(self) -> int:
         """Columns of the embedding."""
         return self.model.config.embedding_size
+
+    @property
+    def is_light(self) -> bool:  # type: ignore[override]
+        """Whether a GPU or a lower precision would hardly make it faster."""
+        return self.model.config.hidden_size <= _LIGHT
+
+    def embed_plainly(self, sequences: Sequence[str], n_rows: int) -> np.ndarray | None:
+        """Embed on a CPU, some rows at a time that stay in its cache."""
+        if self.device_type != "cpu":
+            return None
+        rows = np.empty((len(sequences), self.embedding_size), dtype=np.float32)
+        for start in range(0, len(sequences), n_rows):
+            part = slice(start, start + n_rows)
+            counts = torch.from_numpy(kmer_counts(sequences[part], self.model.config.k))
+            with torch.inference_mode():
+                rows[part] = self.embed({"counts": counts.float()}).numpy()
+        return rows
 
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Count the canonical k-mers of each sequence; (n_columns,), uint32."""

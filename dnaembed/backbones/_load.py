@@ -1,22 +1,28 @@
 """Find a model by name, folder or hub id; load or convert it without running any of its code."""
 
+from __future__ import annotations
+
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from ..utils._fork import ForkedLock
 from ..utils._messages import printable
 from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weights_file
+from ._device import resolve_device, resolve_dtype
 from ._protocol import Backbone, backbone_class, registered_backbones
+
+if TYPE_CHECKING:
+    import torch
 
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
 DEFAULT_MODEL = "kmer-profile-1"
+# One that there is in numpy, too.
+_LIGHT_MODEL = "kmer-profile-1"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -100,7 +106,7 @@ def shared_backbone(
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = "float32",
 ) -> Backbone:
     """Load a model for inference, once for all that ask for it in this process.
 
@@ -111,8 +117,10 @@ def shared_backbone(
     ----------
     name_or_path, revision, cache_dir, local_files_only : optional
         As in `load_backbone`.
-    device, dtype : torch.device or str, and torch.dtype, default="cpu", torch.float32
-        Where to compute, and the precision of the weights.
+    device : torch.device or str, default="cpu"
+        Where to compute; ``"auto"`` as for `dnaembed.DNABertSEmbedder`.
+    dtype : torch.dtype or str, default="float32"
+        Precision of the weights; ``"auto"`` as there.
 
     Returns
     -------
@@ -129,11 +137,19 @@ def shared_backbone(
             here = local.resolve(), *((name, s.st_mtime_ns, s.st_size) for name, s in files)
         # The folder of a published name is verified, and is not when it is named by a path.
         name = str(name_or_path) if local is None or _known_digest(name_or_path) else ""
-        key = (name, *here, *map(str, hub.values()), str(device), dtype)
+        device, dtype = str(device), str(dtype).removeprefix("torch.")
+        key = (name, *here, *map(str, hub.values()), device, dtype)
         if key not in _shared:
-            backbone = load_backbone(name_or_path, **hub)  # type: ignore[arg-type]
-            backbone.model.requires_grad_(False).to(device=device, dtype=dtype)
-            _shared[key] = backbone
+            if local == _MODELS / _LIGHT_MODEL and {device, dtype} <= {"auto", "cpu", "float32"}:
+                from ._bundled import BundledProfile
+
+                _shared[key] = BundledProfile(local)  # type: ignore[assignment]
+            else:
+                backbone = load_backbone(name_or_path, **hub)  # type: ignore[arg-type]
+                where = resolve_device(device, backbone.is_light)
+                precision = resolve_dtype(dtype, where, backbone.is_light)
+                backbone.model.requires_grad_(False).to(device=where, dtype=precision)
+                _shared[key] = backbone
             while len(_shared) > _SHARED_MODELS:
                 _shared.popitem(last=False)
         _shared.move_to_end(key)

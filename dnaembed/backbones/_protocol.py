@@ -1,22 +1,24 @@
 """What the embedder and the trainer need of a model, and what all models do alike."""
 
+from __future__ import annotations
+
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
 from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
+from ..utils._torch import torch
 from ._checkpoint import (
     content_digest,
     load_weights,
+    numbers,
     read_json,
     weights_file,
     weights_state,
@@ -24,6 +26,9 @@ from ._checkpoint import (
     write_weights,
 )
 from ._sizes import MAX_PARAMETERS
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Backbone(ABC):
     pads: ClassVar[bool] = True
     #: Whether an operation on a batch is large enough to be worth more than one thread of a CPU.
     shares_operations: ClassVar[bool] = True
+    #: Whether a GPU or a lower precision would hardly make it faster.
+    is_light = False
     model: Any
     _fingerprint: tuple[Any, str] | None = None
 
@@ -103,6 +110,16 @@ class Backbone(ABC):
     def n_parameters(self) -> int:
         """Numbers in the weights."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def precision(self) -> str:
+        """Name of the type of the weights, such as ``"float32"``."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def device_type(self) -> str:
+        """Where the model lies: ``"cpu"``, ``"cuda"`` or others."""
+        return str(self.model.device.type)
 
     @property
     def n_mixing_layers(self) -> int:
@@ -139,6 +156,10 @@ class Backbone(ABC):
         The batch is as `collate` makes it, or as `pack` does: then without gradients and mixing.
         Whatever the precision of the model, rows are float32, and not normalised.
         """
+
+    def embed_plainly(self, sequences: Sequence[str], n_rows: int) -> np.ndarray | None:
+        """Embed normalised sequences, `n_rows` at a time; None to do it in batches."""
+        return None
 
     def check_mixing(self, mixing: Mixing | None) -> None:
         """Raise if rows are to be mixed at a layer that does not exist."""
@@ -223,7 +244,10 @@ class Backbone(ABC):
             config = self.model.config
             left_out = getattr(config, "training_fields", ())
             fields = {n: v for n, v in _config_fields(config).items() if n not in left_out}
-            self._fingerprint = state, content_digest(fields, self.others_text(), self.model)
+            self._fingerprint = (
+                state,
+                content_digest(fields, self.others_text(), numbers(self.model)),
+            )
         return self._fingerprint[1]
 
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
@@ -241,7 +265,7 @@ class Backbone(ABC):
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = sizes | {
                 "architectures": [type(self.model).__name__],
-                "dtype": str(self.model.dtype).removeprefix("torch."),
+                "dtype": self.precision,
             }
             write_json(temporary / "config.json", dict(sorted(fields.items())))
             write_weights(self.model, temporary)
@@ -282,8 +306,8 @@ def register_backbone(backbone: _B) -> _B:
 
 def registered_backbones() -> dict[str, type[Backbone]]:
     """Return the classes of models by the ``model_type`` of the folders that they read."""
-    # Registers itself. Not imported earlier, because transformers takes seconds to import.
-    from . import dnabert  # noqa: F401
+    # They register themselves. Not earlier, because torch and transformers take seconds to import.
+    from . import _kmer_profile, dnabert  # noqa: F401
 
     return dict(_BACKBONES)
 
@@ -292,6 +316,8 @@ def backbone_class(model_type: Any) -> type[Backbone] | None:
     """Return the class of models that reads a ``model_type``, if there is one."""
     if not isinstance(model_type, str):
         return None
+    from . import _kmer_profile  # noqa: F401, without transformers
+
     return _BACKBONES.get(model_type) or registered_backbones().get(model_type)
 
 

@@ -79,7 +79,7 @@ def adapt(
         logger.info("%d of %d reads have labels, of %d species.", known, len(ids), n_species)
     tuner = ContrastiveFineTuner(**given(tuning))
     backbone = load_backbone(model.model)
-    backbone.model.to(resolve_device(model.device))
+    backbone.model.to(resolve_device(model.device, backbone.is_light))
     try:
         tuned = tuner.fine_tune(backbone, sequences, y, random_state=model.seed)
     except FloatingPointError as error:

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 from typer import Argument
 
 from ._app import command
-from ._options import OUTPUT_FILE, REQUIRED, Embedding, Reading, Reads, flag, group, option
+from ._options import (
+    OUTPUT_FILE,
+    REQUIRED,
+    Embedding,
+    Reading,
+    Reads,
+    flag,
+    group,
+    naming,
+    option,
+)
 
 logger = logging.getLogger("dnaembed")
 
@@ -55,24 +65,37 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
     given again.
     """
     output = file.output
-    if Path(output).suffix.lower() == ".npy":
-        how: Any = {"dtype": file.dtype, "shard": file.shard, "resume": not file.restart}
-        embedding.embedder().embed_file(reads, output, **how, **reading.settings)
-        return
-    if file.shard is not None or file.dtype != "float32":
+    is_array = Path(output).suffix.lower() == ".npy"
+    if not is_array and (file.shard is not None or file.dtype != "float32"):
         raise ValueError(f"--shard and --dtype need an output that ends in .npy, not {output}.")
+    for path in reads:
+        if path != "-":
+            Path(path).stat()  # raises, before anything heavy is imported
+    # What the embedder does, without scikit-learn, which takes a second or two to import.
+    from ..backbones import shared_backbone
+    from ..embedding._engine import EmbedOptions, embed_sequences
+    from ..embedding._files import embed_file
+    from ..embedding._workers import ModelName
     from ..io import open_embeddings
 
-    n_rows = n_columns = 0
+    name, device = ModelName(embedding.model), embedding.device
+    backbone = shared_backbone(**vars(name), device=device, dtype="auto")
+    both = embedding.strand == "both"
+    options = EmbedOptions(backbone.window_size, both, model=embedding.model)
+    if is_array:
+        how: Any = {"dtype": file.dtype, "shard": file.shard, "resume": not file.restart}
+        how |= reading.settings | {"scale_rows": False, "n_jobs": embedding.jobs}
+        embed_file(backbone, reads, output, options, **how)
+        return
+    n_rows = 0
     with open_embeddings(output) as writer:
-        embedder = embedding.embedder()
         for ids, sequences in reading.chunks(reads):
-            embeddings = embedding.rows(embedder, ids, sequences)
-            writer.write(ids, embeddings)
+            with naming(ids):
+                where: Any = {"n_jobs": embedding.jobs, "name": name, "device": device}
+                writer.write(ids, embed_sequences(backbone, sequences, options, **where))
             n_rows += len(ids)
-            n_columns = embeddings.shape[1]
             logger.info("%s sequences embedded.", f"{n_rows:,}")
-    logger.info("Wrote %s: %d x %d.", Path(output), n_rows, n_columns)
+    logger.info("Wrote %s: %d x %d.", Path(output), n_rows, backbone.embedding_size)
 
 
 @command(_MERGE_EXAMPLES)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
+from .. import __version__
 from ._app import UsageError, app, say
 
 _COMMANDS = (
@@ -58,7 +58,7 @@ def _dnaembed(
 ) -> None:
     """Species-aware embeddings of DNA reads and contigs."""
     if show_version:
-        print(f"dnaembed {version('dnaembed')}")
+        print(f"dnaembed {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())

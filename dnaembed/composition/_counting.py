@@ -9,7 +9,6 @@ from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import null_space
 
 from .._sequences import reverse_complement
 from ..utils._chunks import iter_chunks
@@ -207,6 +206,8 @@ def tnf_k_basis(k: int = 4) -> np.ndarray:
     >>> tnf_k_basis(4).shape
     (256, 103)
     """
+    from scipy.linalg import null_space  # takes a while to import
+
     kmers = ["".join(letters) for letters in product("ACGT", repeat=k)]
     column = {kmer: i for i, kmer in enumerate(kmers)}
     n = len(kmers)

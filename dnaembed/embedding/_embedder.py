@@ -9,7 +9,6 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.preprocessing import normalize
 from sklearn.utils import check_random_state
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sequences import check_sequences
 from ..backbones import Backbone, load_backbone, shared_backbone
 from ..backbones._device import DTYPES, resolve_device, resolve_dtype
+from ..utils._torch import torch
 from ._cache import embed_through_cache, open_cache
 from ._engine import EmbedOptions, embed_sequences
 from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
@@ -50,10 +50,12 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         Tokens (transformers) or sequences (k-mer models) in a batch; halved, with a warning, when
         memory runs out.
     device : str, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best of them.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes the best of them, and the
+        CPU for a k-mer model of at most 512 hidden columns, such as the default.
     dtype : {"auto", "float32", "float16", "bfloat16"}, default="auto"
-        Precision of the model; ``"auto"`` is bfloat16 on a GPU that computes in it, else float32.
-        Embeddings are returned as float32.
+        Precision of the model; ``"auto"`` is bfloat16 on a GPU or a CPU that multiplies it
+        (AVX512-BF16, AMX), else, and for small k-mer models on a CPU, float32. Embeddings are
+        returned as float32.
     cache : str, path-like or None, default="memory"
         Keep the embedding of each distinct sequence: ``"memory"`` shares up to 1 GB between all
         estimators of the process, a folder keeps them across runs, None keeps nothing.
@@ -196,8 +198,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         check_is_fitted(self)
         backbone = self._backbone()
         options = self._options(backbone)
-        model = backbone.model
-        context = f"{backbone.fingerprint()} {model.dtype} {model.device.type} "
+        context = f"{backbone.fingerprint()} torch.{backbone.precision} {backbone.device_type} "
         context += f"window={options.window_size} both={options.both_strands}"
         embeddings = embed_through_cache(
             check_sequences(X),
@@ -294,20 +295,19 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     def _backbone(self) -> Backbone:
         """Return the model; raise if it is not what an earlier fit found under its name."""
-        device = resolve_device(self.device)
         backbone: Backbone | None = getattr(self, "_tuned_backbone", None)
         if backbone is not None:
-            backbone.model.to(device)
+            backbone.model.to(resolve_device(self.device, backbone.is_light))
         else:
-            backbone = shared_backbone(
-                **vars(self._name()), device=device, dtype=resolve_dtype(self.dtype, device)
-            )
+            where: Any = {"device": self.device, "dtype": self.dtype}
+            backbone = shared_backbone(**vars(self._name()), **where)
         if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
             meant = backbone
-            if backbone.model.dtype != self._precision and self.dtype == "auto":
+            precision = str(self._precision).removeprefix("torch.")
+            if backbone.precision != precision and self.dtype == "auto":
                 # On another device "auto" is another precision, in which weights are rounded.
                 meant = load_backbone(**vars(self._name()))
-                meant.model.to(self._precision)
+                meant.model.to(getattr(torch, precision))
             check_made_by(self, self._made_by, self._source(meant))
         return backbone
 
@@ -327,24 +327,25 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         else:
             # An own copy in full precision: fine-tuning must not touch the shared model.
             backbone = load_backbone(**vars(self._name()))
-            backbone.model.to(resolve_device(self.device))
+            backbone.model.to(resolve_device(self.device, backbone.is_light))
             self.fine_tuner_ = clone(self.fine_tuner)
             self._random_state = check_random_state(self.random_state)
             self._fine_tune(self.fine_tuner_.fine_tune, backbone, sequences, y)
 
     def _keep(self, backbone: Backbone) -> None:
         self._n_features_out = backbone.embedding_size
-        self._made_by, self._precision = self._source(backbone), backbone.model.dtype
+        self._made_by, self._precision = self._source(backbone), backbone.precision
 
     def _fine_tune(
         self, tune: Callable[..., Backbone], backbone: Backbone, sequences: list[str], y: Any
     ) -> None:
         """Set the tuned model: computed in full precision, kept in that of the embedder."""
-        if backbone.model.dtype != torch.float32:
+        if backbone.precision != "float32":
             backbone = deepcopy(backbone)
             backbone.model.to(torch.float32)
         tuned = tune(backbone, sequences, y, random_state=self._random_state)
-        tuned.model.eval().to(resolve_dtype(self.dtype, resolve_device(self.device)))
+        device = resolve_device(self.device, tuned.is_light)
+        tuned.model.eval().to(resolve_dtype(self.dtype, device, tuned.is_light))
         self._tuned_backbone = tuned
         self._keep(tuned)
 
@@ -367,7 +368,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         # and travel on the CPU, so that the pickle loads where there is no GPU.
         state = super().__getstate__().copy()
         tuned = state.get("_tuned_backbone")
-        if tuned is not None and tuned.model.device.type != "cpu":
+        if tuned is not None and tuned.device_type != "cpu":
             state["_tuned_backbone"] = deepcopy(tuned)
             state["_tuned_backbone"].model.to("cpu")
         return state

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
@@ -23,6 +22,7 @@ from ..utils._chunks import iter_chunks
 from ..utils._messages import printable
 from ..utils._progress import progress
 from ..utils._threads import available_cores, limit_threads
+from ..utils._torch import torch
 from ._workers import ModelName, ModelReference, refer
 
 logger = logging.getLogger("dnaembed")
@@ -106,7 +106,7 @@ def embed_sequences(
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
         for chunk, rows in zip(chunks, results, strict=True):
             which = chunk if places is None else [places[i] for i in chunk]
-            check_finite(rows, which, backbone.model.dtype, options)
+            check_finite(rows, which, backbone.precision, options)
             embeddings[chunk] = rows
             bar.update(len(chunk))
     return embeddings
@@ -118,7 +118,7 @@ def computes_in_one_thread(backbone: Backbone) -> bool:
     Threads within small operations spin while they wait for each other: on a machine that does
     other work they cost six times the processor time.
     """
-    return not backbone.shares_operations and backbone.model.device.type == "cpu"
+    return not backbone.shares_operations and backbone.device_type == "cpu"
 
 
 def threads_of_a_chunk(backbone: Backbone, n_chunks: int) -> int | None:
@@ -209,6 +209,9 @@ class _Batch(NamedTuple):
 
 
 def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.ndarray:
+    plain = backbone.embed_plainly(windows, budget)
+    if plain is not None:
+        return plain
     device = backbone.model.device
     ready = _batches(backbone, windows, budget)
     if _is_beside(device):
@@ -251,12 +254,11 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
 
 
 def check_finite(
-    rows: np.ndarray, which: Sequence[int | str], dtype: torch.dtype, options: EmbedOptions
+    rows: np.ndarray, which: Sequence[int | str], precision: str, options: EmbedOptions
 ) -> None:
     """Raise if an embedding is not finite, and name its sequence and the model."""
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
-        precision = str(dtype).removeprefix("torch.")
         advice = "" if precision == "float32" else "; set dtype='float32'"
         raise NotFiniteError(
             f"the model {printable(options.model)!r} gives NaN or infinity in {precision}{advice}.",

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from joblib.parallel import ThreadingBackend
-from sklearn.preprocessing import normalize
 
 from ..backbones import Backbone
 from ..io._parts import Part, PartedEmbeddings, Shard
@@ -60,7 +59,7 @@ def embed_file(
     check_outputs([output], sources)
     settings = {
         "model": backbone.fingerprint(),
-        "model_dtype": str(backbone.model.dtype).removeprefix("torch."),
+        "model_dtype": backbone.precision,
         "window_size": options.window_size,
         "both_strands": options.both_strands,
         "normalize": scale_rows,
@@ -77,6 +76,13 @@ def embed_file(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
 
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        if scale_rows:
+            from sklearn.preprocessing import normalize  # takes a second to import
+
+            normalize(rows, copy=False)
+        return rows
+
     def embed(chunk: tuple[int, list[tuple[str, str]]]) -> tuple[Any, ...]:
         number, records = chunk
         ids, sequences = zip(*records, strict=True)
@@ -88,8 +94,8 @@ def embed_file(
             return number, checksum, part, None, None
         with limit_threads(n_threads):
             rows = embed_strands(backbone, list(sequences), options)
-        check_finite(rows, ids, backbone.model.dtype, options)
-        return number, checksum, None, ids, normalize(rows, copy=False) if scale_rows else rows
+        check_finite(rows, ids, backbone.precision, options)
+        return number, checksum, None, ids, scaled(rows)
 
     places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]
     are_files = len(places) == len(sources) and all(place.is_file() for place in places)

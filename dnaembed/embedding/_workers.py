@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-import torch
-
 from ..backbones import Backbone, shared_backbone
-from ..backbones._device import resolve_device
 from ..backbones._load import bundled_models
 
 
@@ -40,14 +37,12 @@ class ModelReference:
 
     name: ModelName
     device: str
-    dtype: torch.dtype
+    dtype: str
     fingerprint: str
 
     def open(self) -> Backbone:
         """Return the model, loaded once in each process; raise if the name means another here."""
-        backbone = shared_backbone(
-            **vars(self.name), device=resolve_device(self.device), dtype=self.dtype
-        )
+        backbone = shared_backbone(**vars(self.name), device=self.device, dtype=self.dtype)
         if backbone.fingerprint() != self.fingerprint:
             raise ValueError(
                 f"model {str(self.name.name_or_path)!r} is another one on the worker "
@@ -65,4 +60,4 @@ def refer(backbone: Backbone, name: ModelName | None, device: str) -> ModelRefer
             "one only. Write it to a folder that all of them see (save_model), and give that "
             "folder as model; or set n_jobs=1 to embed in this process."
         )
-    return ModelReference(name.anywhere(), device, backbone.model.dtype, backbone.fingerprint())
+    return ModelReference(name.anywhere(), device, backbone.precision, backbone.fingerprint())

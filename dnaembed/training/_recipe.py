@@ -153,7 +153,7 @@ def train_model(
         if merged["linear"] and isinstance(backbone, KmerProfileBackbone):
             real = make_pairs(store, merged["pairs"] | {"virtual_share": 0.0}, seed=seed)
             backbone = add_linear_part(backbone, real, **merged["linear"])
-        backbone.model.to(dtype=DTYPES[dtype])
+        backbone.model.to(dtype=getattr(torch, dtype))
         backbone.save(run / "model")
         logger.info("Wrote %s.", run / "model")
     return backbone

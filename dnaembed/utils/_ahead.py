@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from itertools import count, islice
 from typing import Any, TypeVar
 
-import torch
+from ._torch import torch
 
 T = TypeVar("T")
 

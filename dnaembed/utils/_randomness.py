@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 from ._fork import ForkedLock
+from ._torch import torch
 
 # Dropout can only draw from the generators that all threads of the process share. Held by whoever
 # has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw

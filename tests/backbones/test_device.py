@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from dnaembed.backbones import _device
 from dnaembed.backbones._device import is_out_of_memory, resolve_device, resolve_dtype
 
 
@@ -39,8 +40,10 @@ def test_a_gpu_is_there_or_not(monkeypatch):
 
 
 @pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_is_bfloat16_where_a_gpu_computes_in_it(supported, dtype, monkeypatch):
+def test_auto_is_bfloat16_where_the_device_multiplies_it(supported, dtype, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
     assert resolve_dtype("auto", torch.device("cuda")) == dtype
-    assert resolve_dtype("auto", torch.device("cpu")) == torch.float32
+    monkeypatch.setattr(_device, "cpu_multiplies_bfloat16", lambda: supported)
+    assert resolve_dtype("auto", torch.device("cpu")) == dtype
+    assert resolve_dtype("auto", torch.device("cpu"), is_light=True) == torch.float32
     assert resolve_dtype("bfloat16", torch.device("cpu")) == torch.bfloat16

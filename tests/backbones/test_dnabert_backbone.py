@@ -152,7 +152,7 @@ def test_save_takes_a_card_and_never_overwrites(backbone, tmp_path, monkeypatch)
     with pytest.raises(FileExistsError, match="is a file; the name of a folder is expected"):
         backbone.save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
-    monkeypatch.delattr("dnaembed.backbones._checkpoint.save_file")
+    monkeypatch.delattr("dnaembed.backbones._protocol.write_weights")
     with pytest.raises(NameError):
         backbone.save(tmp_path / "broken")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "own"]

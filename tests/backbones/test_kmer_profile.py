@@ -4,9 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaembed import reverse_complement
+from dnaembed import DNABertSEmbedder, reverse_complement
 from dnaembed.backbones import KmerProfileBackbone, Mixing, load_backbone
 from dnaembed.composition import kmer_counts
+from dnaembed.datasets import load_demo_reads
 from tests.helpers.random_models import embed, random_profile
 
 
@@ -111,6 +112,16 @@ def test_half_precision_gives_nearly_the_same():
     result = embed(backbone, SEQUENCES)
     assert result.dtype == torch.float32
     assert torch.nn.functional.cosine_similarity(result, exact).min() > 0.98
+
+
+@pytest.mark.parametrize("model", ["kmer-profile-1", "kmer-profile-2"])
+def test_bfloat16_hardly_moves_an_embedding(model):
+    reads = load_demo_reads().sequences[::8]
+    rows = [
+        DNABertSEmbedder(model, dtype=dtype, normalize=True, cache=None).fit_transform(reads)
+        for dtype in ("float32", "bfloat16")
+    ]
+    assert np.einsum("ij,ij->i", *rows).min() > 0.9999
 
 
 def test_fingerprint_follows_weights_and_sizes():

@@ -5,12 +5,20 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+import dnaembed
 from dnaembed.backbones import _load as module
 from dnaembed.backbones import load_backbone, shared_backbone
+from dnaembed.backbones._bundled import BundledProfile
 from tests.helpers.processes import run_python
+
+ROOT = Path(dnaembed.__file__).parents[1]
+DEMO = str(ROOT / "dnaembed/datasets/data/demo_reads.fasta.gz")
 
 
 @pytest.fixture(autouse=True)
@@ -139,17 +147,40 @@ def test_shared_models_are_loaded_once_also_by_threads(saved, loads):
     assert len(loads) == 2
 
 
-def test_bundled_models_need_no_transformers():
-    """It loads, embeds, tells its fingerprint, and `info` of it, without slow or heavy imports."""
-    code = (
-        "import sys; from dnaembed.backbones import shared_backbone;"
-        "from dnaembed.cli import main; main(['info']);"
-        "backbone = shared_backbone('default'); backbone.fingerprint();"
-        "backbone.embed(backbone.collate(backbone.featurize(['ACGTACGT'])));"
-        "print(*sys.modules)"
+_HEAVY = {"transformers", "tokenizers", "huggingface_hub", "accelerate", "matplotlib", "umap"}
+_HEAVY |= {"torch", "sklearn", "pandas", "scipy", "numba"}
+_LEARN = {"sklearn", "pandas", "scipy"}  # the first of these imports the others
+_EMBED = "from dnaembed.cli import main; main(['embed', {!r}, '-o', 'rows.{}', '-q'])"
+
+
+@pytest.mark.parametrize(
+    ("code", "needed"),
+    [
+        ("import dnaembed", set()),
+        ("from dnaembed import DNABertSEmbedder; DNABertSEmbedder()", _LEARN),
+        ("from dnaembed.cli import main; main(['--help'])", set()),
+        (_EMBED.format("missing.fa", "npy"), set()),
+        (_EMBED.format(DEMO, "npy"), {"numba", "scipy"}),  # compiled code brings a part of scipy
+        (_EMBED.format(DEMO, "tsv"), {"numba", "scipy"}),
+        ("from dnaembed.cli import main; main(['info'])", {"torch", "scipy", "numba"}),
+    ],
+)
+def test_nothing_is_imported_before_it_is_needed(code, needed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}; print(*sys.modules)"
+    assert _HEAVY & set(run_python("-c", here).split()) <= needed
+    assert (tmp_path / "rows.npy").exists() == (DEMO in code and "npy" in code)
+
+
+@given(st.lists(st.text("ACGTN", min_size=1, max_size=400), min_size=1, max_size=5))
+def test_the_bundled_model_in_numpy_is_the_one_in_torch(sequences):
+    fast, whole = shared_backbone("default", device="auto", dtype="auto"), load_backbone("default")
+    assert type(fast) is BundledProfile
+    assert fast.fingerprint() == whole.fingerprint()
+    np.testing.assert_allclose(
+        fast.embed_plainly(sequences, 2), whole.embed_plainly(sequences, 512), rtol=0, atol=1e-6
     )
-    heavy = {"transformers", "tokenizers", "huggingface_hub", "pandas", "sklearn", "matplotlib"}
-    assert not heavy & set(run_python("-c", code).split())
+    assert fast.n_parameters == whole.n_parameters  # and all else that a backbone has
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from dnaembed.cli._adapt import Tuning
 from dnaembed.cli._bin import Binning
 from dnaembed.cli._main import parser
 from dnaembed.cli._train import Training
+from dnaembed.embedding import _engine, _files
 from dnaembed.io import read_embeddings, read_labels, read_sequences
 from dnaembed.training import LOSSES, ContrastiveFineTuner, TrainingConfig
 from dnaembed.training._recipe import DEFAULTS
@@ -165,13 +166,13 @@ def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnab
 def test_embed_streams_chunks_of_bounded_size(tmp_path, reads_file, model, monkeypatch):
     assert main(["embed", reads_file, "-o", str(tmp_path / "whole.tsv"), *model]) == 0
     sizes = []
-    transform = DNABertSEmbedder.transform
+    embed_sequences = _engine.embed_sequences
 
-    def counted(self, X):
-        sizes.append((len(X), sum(map(len, X))))
-        return transform(self, X)
+    def counted(backbone, sequences, *args, **how):
+        sizes.append((len(sequences), sum(map(len, sequences))))
+        return embed_sequences(backbone, sequences, *args, **how)
 
-    monkeypatch.setattr(DNABertSEmbedder, "transform", counted)
+    monkeypatch.setattr(_engine, "embed_sequences", counted)
     monkeypatch.setattr(options, "CHUNK_SEQUENCES", 5)
     monkeypatch.setattr(options, "CHUNK_BASES", 1500)
     assert main(["embed", reads_file, "-o", str(tmp_path / "pieces.tsv"), *model]) == 0
@@ -248,7 +249,7 @@ def test_interruption(tmp_path, reads_file, model, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(DNABertSEmbedder, "embed_file", interrupted)
+    monkeypatch.setattr(_files, "embed_file", interrupted)
     assert main(["embed", reads_file, "-o", str(tmp_path / "x.npy"), *model]) == 130
     assert capsys.readouterr().err.endswith("dnaembed embed: interrupted\n")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reads.fa"]

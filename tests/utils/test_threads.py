@@ -24,13 +24,13 @@ def two_threads():
 def threads_seen(monkeypatch):
     """How many threads torch had before each pass of a model."""
     seen = []
-    to_device = _engine.to_device
+    embed = _engine.embed_strands
 
     def spy(*args):
         seen.append(torch.get_num_threads())
-        return to_device(*args)
+        return embed(*args)
 
-    monkeypatch.setattr(_engine, "to_device", spy)
+    monkeypatch.setattr(_engine, "embed_strands", spy)
     return seen
 
 

@@ -25,9 +25,9 @@ logger = logging.getLogger("dnaembed")
 _ROWS_PER_RESOLUTION, _MOST_RESOLUTION, _OTHER_ROWS_PER_RESOLUTION = 125, 400, 500
 _LEAST_RESOLUTION = 1 / 32  # does not cut two species of thousands of rows
 # Pieces of large species have mean separations up to 0.25, bins of similar species from 0.28, of
-# few species from 0.46. Joining pieces raises it by more than 0.08, joining species by less
+# few species from 0.46. Joining pieces raises it by more than 0.1, joining species by less
 # (docs/benchmarks/binning_resolution.py).
-_LEAST_SEPARATION, _CLEAR_SEPARATION, _RISE = 0.25, 0.45, 0.08
+_LEAST_SEPARATION, _CLEAR_SEPARATION, _RISE = 0.25, 0.45, 0.1
 # Far out, as in Tukey's box plots: three times the middle half of the bin below it.
 _FENCE = 3.0
 _LEIDEN_ITERATIONS = 2  # the second raises modularity a little, the third hardly

@@ -67,7 +67,7 @@ class Binning:
         "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
     )
     resolution: str | None = option(
-        "Of the graph: larger gives more bins; auto: 1 per 500 contigs.", "X", parser=_POSITIVE
+        "Of the graph: larger gives more bins; auto: fits the data.", "X", parser=_POSITIVE
     )
     min_similarity: float | None = option(
         "Of a contig to the centre of its bin, for the K-medoid.", "X", min=0, max=1
@@ -127,7 +127,7 @@ def bin_(
     from .. import SpeciesClusterer
     from ..io import abundance_of, read_abundance, write_bins
     from ..io._bins import check_bins_folder, circular_contigs, read_contigs
-    from ..species._bins import bin_confidence, bin_contigs, long_enough, reasons_of
+    from ..species._bins import bin_confidence, bin_contigs, long_enough, model_of, reasons_of
     from ..species._saved import check_source, load_clusters, save_clusters
 
     check_bins_folder(output, overwrite=own.force)  # now, not after the work
@@ -171,8 +171,9 @@ def bin_(
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
     confidence = np.full(len(lengths), np.nan)
-    n_profiles = 0 if coverage is None else coverage.shape[1]
-    confidence[kept] = bin_confidence(rows, labels[kept], lengths[kept], n_profiles=n_profiles)
+    n = 0 if coverage is None else coverage.shape[1]
+    how: Any = {"n_profiles": n, "model": model_of(source)}
+    confidence[kept] = bin_confidence(rows, labels[kept], lengths[kept], **how)
     if coverage is not None:
         coverage = coverage.set_axis(kept).reindex(range(len(lengths)))
     about: Any = {"headers": found.headers, "confidence": confidence, "abundance": coverage}

@@ -172,8 +172,9 @@ def write_bins(
                 row += [f"{mean:.4f}", f"{np.sqrt(spread):.4f}"]
                 row += ["yes" if rings[own].all() else "no", _shown(sure)]
                 write_rows([row + [f"{depth:.4g}" for depth in depths]])
-        columns = ["id", "bin", "confidence", "reason"]
-        with open_table(beside / "contigs.tsv", columns) as write_rows:
+        with open_table(
+            beside / "contigs.tsv", ["id", "bin", "confidence", "reason"]
+        ) as write_rows:
             shown, why = map(_shown, confidence), [""] * n if reasons is None else reasons
             write_rows(zip(ids, numbers.tolist(), shown, why, strict=True))
         binned = np.flatnonzero(numbers >= 0).tolist()

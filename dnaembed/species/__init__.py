@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._bins import bin_confidence, bin_contigs
+    from ._bins import bin_confidence, bin_contigs, same_species_probability
 
-__all__ = ["bin_confidence", "bin_contigs"]
+__all__ = ["bin_confidence", "bin_contigs", "same_species_probability"]
 
 
 def __getattr__(name: str) -> Any:

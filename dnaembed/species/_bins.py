@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
@@ -18,12 +18,10 @@ from ._inputs import default_embedder
 
 logger = logging.getLogger("dnaembed")
 
-# Logistic regression on contigs of communities of the bundled model's training genomes, calibrated
-# on other genomes (docs/benchmarks/binning_confidence.py). Of the cosine to the rest of the bin,
-# logarithms of the lengths of contig and rest, the product of the first two, the cosine to the next
-# bin, and the logarithm of the number of samples plus 1.
-_CONFIDENCE = np.array([32.27, -0.05, -0.48, -0.32, -22.06, 3.18])
-_CONFIDENCE_AT_0 = 0.77
+# Logistic regression on training genomes (docs/benchmarks/binning_confidence.py) of the log-odds of
+# one species with the rest of the bin and with the next bin, and of log(number of samples + 1).
+_CONFIDENCE, _PER_SAMPLE, _CONFIDENCE_AT_0 = np.array([0.79, -0.41]), 2.85, -0.98
+_SHORTEST, _LONGEST = 500, 50_000  # lengths that the numbers of models were fitted to
 
 
 def bin_contigs(
@@ -85,8 +83,7 @@ def bin_contigs(
     places = long_enough(lengths, min_length, None if abundance is None else min_recruit_length)
     labels = np.full(len(contigs), -1)
     X = contigs if embeddings is None else embeddings
-    if clusterer is None:
-        clusterer = SpeciesClusterer(random_state=0)
+    clusterer = SpeciesClusterer(random_state=0) if clusterer is None else clusterer
     if hasattr(clusterer, "cluster_centers_"):
         rows = _rows_at(X, places)
         if embeddings is None and not hasattr(clusterer, "embedder_"):
@@ -142,11 +139,81 @@ def reasons_of(labels: np.ndarray, kept: np.ndarray, abundance: Any) -> list[str
     return reasons.tolist()
 
 
-def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int = 0) -> np.ndarray:
+def numbers_of(model: Any) -> dict[str, Any]:
+    """Read the numbers of a model, of as many pairs of one species as of two."""
+    from ..backbones._checkpoint import read_json
+    from ..backbones._load import find_folder
+
+    file = find_folder(model, local_files_only=True) / "same_species.json"
+    if not file.exists():
+        raise ValueError(f"What similarities of {str(model)!r} mean is not known: no file {file}.")
+    return read_json(file)
+
+
+def model_of(source: Any) -> str:
+    """Return the bundled model that made embeddings, by its fingerprint, or say that none did."""
+    from ..backbones._load import bundled_models
+
+    for model in bundled_models():
+        if source is None or source.fingerprint == numbers_of(model)["fingerprint"]:
+            return model
+    logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
+    return "default"
+
+
+def log_odds(numbers: dict[str, Any], similarities: Any, *lengths: Any) -> Any:
+    """Return the logarithm of the odds of one species, for arrays that broadcast."""
+    a, b = (np.clip(bases, _SHORTEST, _LONGEST) for bases in lengths)
+    size = np.log(2 / (1 / a + 1 / b) / 5000)
+    return numbers["at_zero"] + numbers["cosine"] * similarities + numbers["log_length"] * size
+
+
+def same_species_probability(
+    similarities: Any, lengths_a: Any, lengths_b: Any, *, model: Any = "default", prior: float = 0.5
+) -> np.ndarray:
+    """Estimate how likely two sequences are of one species, from their similarity and lengths.
+
+    The logarithm of the odds is linear in the similarity and in that of the harmonic mean length.
+
+    Parameters
+    ----------
+    similarities : array-like
+        Cosine similarities of embeddings, from -1 to 1.
+    lengths_a, lengths_b : array-like
+        Bases of the sequences, from 500 to 50,000 (others count as these); they broadcast.
+    model : str or path-like, default="default"
+        Which made the embeddings. ValueError if it has no ``same_species.json``; bundled ones do.
+    prior : float, default=0.5
+        Share of such pairs that are of one species: of any two contigs of 50 species, about 0.02.
+
+    Returns
+    -------
+    ndarray
+        From 0 to 1. :doc:`/guide/embeddings` says how it was fitted, and how well it holds.
+
+    Examples
+    --------
+    >>> from dnaembed.species import same_species_probability
+    >>> same_species_probability([0.75, 0.75, 0.9], [1000, 20_000, 20_000], 20_000).round(2)
+    array([0.77, 0.17, 0.95])
+    """
+    arrays = {"similarities": similarities, "lengths_a": lengths_a, "lengths_b": lengths_b}
+    for name, values in (arrays | {"prior": prior}).items():
+        array = arrays[name] = np.asarray(values, dtype=np.float64)
+        low, high = {"similarities": (-1, 1), "prior": (0, 1)}.get(name, (1, np.inf))
+        if (bad := np.flatnonzero(~((array > low - 1e-5) & (array < high + 1e-5)))).size:
+            found = array.flat[bad[0]]
+            raise ValueError(f"{name} must be from {low} to {high}, got {found} at {bad[0]}.")
+    prior_odds = logit(np.clip(arrays.pop("prior"), 0, 1))
+    return expit(log_odds(numbers_of(model), *arrays.values()) + prior_odds)
+
+
+def bin_confidence(
+    embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int = 0, model: Any = "default"
+) -> np.ndarray:
     """Estimate how likely each contig is of the species that most of its bin is of.
 
-    A logistic function of similarities to the rest of the bin and to the next bin, of lengths, and
-    of the number of samples, fitted to embeddings of the bundled model; others are only ranked.
+    From `same_species_probability` of it and the rest of its bin, and of it and the next bin.
 
     Parameters
     ----------
@@ -158,6 +225,8 @@ def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int 
         Bases of each contig.
     n_profiles : int, default=0
         Number of samples whose coverages the bins were made with.
+    model : str or path-like, default="default"
+        Which made the embeddings, as for `same_species_probability`.
 
     Returns
     -------
@@ -174,14 +243,14 @@ def bin_confidence(embeddings: Any, bins: Any, lengths: Any, *, n_profiles: int 
     bins = np.asarray(bins)
     confidence = np.full(len(bins), np.nan)
     alone = np.bincount(bins[bins >= 0], minlength=1) == 1
-    for block, parts in confidence_features(embeddings, bins, lengths, n_profiles):
-        found = expit(parts @ _CONFIDENCE + _CONFIDENCE_AT_0)
-        confidence[block] = np.where(alone[bins[block]], 1, found)
+    base = _CONFIDENCE_AT_0 + _PER_SAMPLE * np.log1p(n_profiles)
+    for block, odds in confidence_features(embeddings, bins, lengths, model):
+        confidence[block] = np.where(alone[bins[block]], 1, expit(odds @ _CONFIDENCE + base))
     return confidence
 
 
 def confidence_features(
-    embeddings: Any, bins: np.ndarray, lengths: Any, n_profiles: int
+    embeddings: Any, bins: np.ndarray, lengths: Any, model: Any
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield places of binned contigs, a block at a time, and what their confidence is made of."""
     rows, lengths = np.asanyarray(embeddings), np.asarray(lengths, dtype=np.float64)
@@ -193,14 +262,12 @@ def confidence_features(
     blocks = [binned[b] for b in row_blocks(len(binned), 8 * max(sums.shape))]
     for block in blocks:
         np.add.at(sums, bins[block], unit_length(rows[block]))
-    centers = unit_length(sums)
+    centers, numbers = unit_length(sums), numbers_of(model)
     for block in blocks:
         unit, own = unit_length(rows[block]), bins[block]
-        similar = np.einsum("ij,ij->i", unit, unit_length(sums[own] - unit)) - 0.85
-        others = unit @ centers.T
-        others[np.arange(len(block)), own] = 0
-        size = np.log(lengths[block] / 5000)
-        rest = np.log(np.maximum(bases[own] - lengths[block], 1) / 1e6)
-        samples = np.full(len(block), np.log1p(n_profiles))
-        next_bin = others.max(axis=1) - 0.8
-        yield block, np.stack([similar, size, rest, similar * size, next_bin, samples], axis=1)
+        others, size = unit @ centers.T, lengths[block]
+        others[np.arange(len(block)), own] = -1
+        similar = np.einsum("ij,ij->i", unit, unit_length(sums[own] - unit))
+        odds = [log_odds(numbers, similar, size, np.maximum(bases[own] - size, 1))]
+        odds += [log_odds(numbers, others.max(axis=1), size, bases[others.argmax(axis=1)])]
+        yield block, np.clip(odds, -10, 10).T  # beyond, too few pairs were seen

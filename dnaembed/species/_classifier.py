@@ -237,8 +237,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             At least 0; reads above 1 are called `unknown`. If `fit` was given a single read per
             species, plain cosine distances.
         """
-        rows = self._rows(X)
-        return self.novelty_.scores(rows)
+        return self.novelty_.scores(self._rows(X))
 
     @available_if(_classifier_has("predict_proba"))
     def confidence(self, X: Any) -> np.ndarray:
@@ -252,9 +251,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             as novel.
         """
         rows = self._rows(X)
-        shares = self.novelty_.p_values(self.novelty_.scores(rows))
-        most: np.ndarray = self._probabilities(rows).max(axis=1)
-        return most * np.minimum(1, shares / self.false_unknown_rate)
+        shares = self.novelty_.p_values(self.novelty_.scores(rows)) / self.false_unknown_rate
+        return self._probabilities(rows).max(axis=1) * np.minimum(1, shares)
 
     @available_if(_classifier_has("predict_proba"))
     def consensus(self, X: Any, *, window_size: int = 5000, min_agreement: float = 0.7) -> Bunch:
@@ -339,13 +337,11 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     @available_if(_classifier_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Give the classifier's own scores of each species for each read, given as to `predict`."""
-        rows = self._rows(X)
-        return self.classifier_.decision_function(rows)
+        return self.classifier_.decision_function(self._rows(X))
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        rows: np.ndarray = self._check_inputs(X).astype(np.float64, copy=False)
-        return rows
+        return self._check_inputs(X).astype(np.float64, copy=False)
 
     def _probabilities(self, rows: np.ndarray) -> np.ndarray:
         if getattr(self, "_calibrated", None) is not None:

@@ -62,8 +62,8 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         How the graph finds them: ``"exact"`` compares all pairs, ``"approximate"`` those of
         cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
     resolution : float or "auto", default="auto"
-        Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 500
-        reads, at least 1, halved while the bins do not stand out from each other.
+        Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 125
+        reads, 500 with `abundance`, halved while bins are pieces that do not stand out.
     abundance_weight : float or "auto", default="auto"
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
         "auto": 0.1 for one sample, 0.3 for three, 0.5 from ten on.
@@ -217,8 +217,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
             lengths = list(map(len, X := check_sequences(X)))
         embeddings = self._fit_inputs(X)
         for name in ("min_similarity_", "bin_limits_", "_abundance_scale", "abundance_names_"):
-            if hasattr(self, name):
-                delattr(self, name)  # of an earlier fit
+            self.__dict__.pop(name, None)  # of an earlier fit
         if abundance is not None:
             if names := names_of_profiles(abundance):
                 self.abundance_names_ = names

@@ -10,6 +10,9 @@ import graspologic_native
 import numpy as np
 from scipy import sparse
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from sklearn.metrics import silhouette_score
+from sklearn.metrics.pairwise import cosine_distances
 from sklearn.utils import column_or_1d
 
 from ._neighbors import find_neighbors
@@ -17,11 +20,14 @@ from ._neighbors import find_neighbors
 logger = logging.getLogger("dnaembed")
 
 # A graph of nearest neighbours has no scale of its own: modularity prefers bins whose size grows
-# with the data. Rows per unit of resolution at which bins of 10 to 300 rows came out best, on 8,
-# 20 and 78 species, even and skewed.
-_ROWS_PER_RESOLUTION = 500
-# Real species have mean separations of 0.2 and more; pieces of one shapeless cloud 0.1 and less.
-_LEAST_SEPARATION = 0.15
+# with the data. The search for a resolution starts where bins of 10 rows stay apart, but not with
+# more pieces than Leiden soon finds; with coverage, which parts small bins by itself, at the other.
+_ROWS_PER_RESOLUTION, _MOST_RESOLUTION, _OTHER_ROWS_PER_RESOLUTION = 125, 400, 500
+_LEAST_RESOLUTION = 1 / 32  # does not cut two species of thousands of rows
+# Pieces of large species have mean separations up to 0.25, bins of similar species from 0.28, of
+# few species from 0.46. Joining pieces raises it by more than 0.1, joining species by less
+# (docs/benchmarks/binning_resolution.py).
+_LEAST_SEPARATION, _CLEAR_SEPARATION, _RISE = 0.25, 0.45, 0.1
 # Far out, as in Tukey's box plots: three times the middle half of the bin below it.
 _FENCE = 3.0
 _LEIDEN_ITERATIONS = 2  # the second raises modularity a little, the third hardly
@@ -84,8 +90,7 @@ class Sizes:
         kept = order[self.are_large(labels, min_rows)[order]]
         names = np.full(len(order) + 1, -1)  # the last is of label -1
         names[kept] = np.arange(len(kept))
-        ranked: np.ndarray = names[labels]
-        return ranked
+        return names[labels]
 
     def are_large(self, labels: np.ndarray, min_rows: int | None = None) -> np.ndarray:
         """Tell which bins are large enough."""
@@ -121,8 +126,10 @@ def graph_bins(
     found = find_neighbors(rows, n_neighbors, how=neighbors, random_state=random_state)
     graph = neighbor_graph(*found)
     auto = resolution == "auto"
-    chosen = max(1.0, len(rows) / _ROWS_PER_RESOLUTION) if auto else float(resolution)
+    fine = 0 if share > 0 else min(len(rows) / _ROWS_PER_RESOLUTION, _MOST_RESOLUTION)
+    chosen = max(1.0, fine, len(rows) / _OTHER_ROWS_PER_RESOLUTION) if auto else float(resolution)
     seed = int(random_state.randint(2**31 - 1))
+    kept: tuple[np.ndarray, float] | None = None
     # Too large a resolution cuts large species into pieces, which resemble each other; too small a
     # one merges species without a sign of it. So start high, and halve while there are pieces.
     while True:
@@ -130,15 +137,22 @@ def graph_bins(
         if auto and share > 0:
             labels = join_pieces(X, sizes.ranked(labels, min_rows=2), 1 - _ALIKE_PER_SHARE * share)
         labels = sizes.ranked(labels)
-        # Who sets a resolution gets the bins of that resolution.
-        if not auto or labels.max() < 1 or separation_of_bins(X, labels) >= _LEAST_SEPARATION:
+        if not auto:  # who sets a resolution gets the bins of that resolution
             break
-        if chosen == 1:
+        separation = separation_of_bins(X, labels)
+        stand_out = separation >= (_LEAST_SEPARATION if chosen >= 1 else _CLEAR_SEPARATION)
+        if kept is not None and not (stand_out and separation > kept[1] + _RISE):
+            labels = kept[0]
+            break
+        if labels.max() < 1 or separation >= _CLEAR_SEPARATION:
+            break
+        kept = (labels.copy(), separation) if stand_out else None
+        if chosen <= _LEAST_RESOLUTION:
             # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
             logger.info("Bins do not stand out from each other; rows are kept together.")
             labels[present] = 0
             break
-        chosen = max(1.0, chosen / 2)
+        chosen = max(1.0, chosen / 2) if chosen > 1 else chosen / 2
     return without_strays(X, labels, sizes)
 
 
@@ -147,23 +161,15 @@ def tree_bins(X: np.ndarray) -> np.ndarray:
     best, labels = _LEAST_SILHOUETTE, np.zeros(len(X), dtype=int)
     if len(X) < 3:
         return labels
-    tree = linkage(X.astype(np.float64), "average", metric="cosine")
+    distances = cosine_distances(X)
+    tree = linkage(squareform(distances, checks=False), "average")
     for n_bins in range(2, len(X) // 2 + 1):
         found = fcluster(tree, n_bins, "maxclust") - 1
-        if found.max() == 0:
+        if not 0 < found.max() < len(X) - 1:
             continue  # rows that are equal
-        sizes = np.bincount(found)
-        sums = np.stack([X[found == i].sum(axis=0) for i in range(len(sizes))])
-        similar = X @ sums.T
-        own = np.arange(len(X)), found
-        within = 1 - (similar[own] - 1) / np.maximum(sizes[found] - 1, 1)
-        distances = 1 - similar / sizes
-        distances[own] = np.inf
-        between = distances.min(axis=1)
-        silhouettes = (between - within) / np.maximum(np.maximum(between, within), 1e-9)
-        silhouettes[sizes[found] == 1] = 0  # of a row alone
-        if silhouettes.mean() > best:
-            best, labels = silhouettes.mean(), found
+        score = silhouette_score(distances, found, metric="precomputed")
+        if score > best:
+            best, labels = score, found
     return labels
 
 
@@ -218,8 +224,7 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
 
     def alike(i: int) -> np.ndarray:
         within = np.maximum((np.diag(products) - sizes) / (sizes * (sizes - 1)), 1e-9)
-        between = products[i] / (sizes[i] * sizes)
-        values: np.ndarray = between / np.sqrt(within[i] * within)
+        values: np.ndarray = products[i] / (sizes[i] * sizes) / np.sqrt(within[i] * within)
         values[~alive] = values[i] = -np.inf
         return values
 

@@ -21,8 +21,7 @@ class SequencesOrEmbeddingsMixin:
     def _fit_inputs(self, X: Any, y: Any = None) -> np.ndarray:
         """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
         for name in ("embedder_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):  # of an earlier fit, perhaps on the other kind of input
-                delattr(self, name)
+            self.__dict__.pop(name, None)  # of an earlier fit, perhaps on the other kind of input
         X = as_container(X)
         if not holds_sequences(X):
             X = validate_data(self, _in_single(X), dtype=[np.float64, np.float32])

@@ -22,11 +22,8 @@ class Bins(NamedTuple):
 def modified_kmedoid(
     X: np.ndarray, min_similarity: float, *, min_bin_size: int, max_iter: int
 ) -> Bins:
-    """Bin rows around the densest ones, one bin per round.
+    """Bin rows around the densest ones, one bin per round, as `SpeciesClusterer` describes.
 
-    The density of a row is the sum of its similarities (dot products) of at least `min_similarity`
-    to the rows that have no bin yet. A round starts at the densest row; three times it takes the
-    rows without a bin that are similar enough to the centre, and moves the centre to their mean.
     Rows of smaller bins, and those left after `max_iter` rounds, have label -1.
     """
     min_similarity = float(min_similarity)
@@ -63,5 +60,4 @@ def modified_kmedoid(
         if 2 * np.count_nonzero(is_open) < len(rows):
             open_rows, rows, density = open_rows[is_open], rows[is_open], density[is_open]
             is_open = np.ones(len(rows), dtype=bool)
-    no_centers = np.empty((0, X.shape[1]), dtype=X.dtype)
-    return Bins(labels, np.stack(centers) if centers else no_centers, n_rounds)
+    return Bins(labels, np.array(centers, dtype=X.dtype).reshape(-1, X.shape[1]), n_rounds)

@@ -144,8 +144,6 @@ def _restore(
     )
     clusterer._validate_params()
     columns = clusterer.n_features_in_ = int(settings["n_features"])
-    if "abundance_low" in tensors:
-        raise ValueError("its abundances are of a version before the first release: bin again")
     if "abundance_means" in tensors:
         clusterer._abundance_scale = scale = AbundanceScale(
             tensors["abundance_means"], tensors["abundance_widths"]

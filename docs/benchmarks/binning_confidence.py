@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from _shared import arguments, write_rows
 from binning_coverage import community, coverages
+from decisions import calibration_error
 from sklearn.linear_model import LogisticRegression
 
 from dnaembed import DNABertSEmbedder, SpeciesClusterer
@@ -24,7 +25,7 @@ _NOISES = (0.0, 0.25)
 _EDGES = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01)
 
 
-def contigs_of(genomes, split, seeds):
+def contigs_of(genomes, split, seeds, model):
     """Return features of binned contigs, and whether each is of the main species of its bin."""
     records = [r for r in list_genomes(genomes, split=split) if r.domain == "bacteria"]
     features, right = [], []
@@ -32,7 +33,7 @@ def contigs_of(genomes, split, seeds):
         rng = np.random.default_rng(seed)
         contigs, truth = community(records, 60, rng)
         lengths = np.array([len(contig) for contig in contigs])
-        rows = DNABertSEmbedder(cache=None).fit_transform(contigs)
+        rows = DNABertSEmbedder(model, cache=None).fit_transform(contigs)
         table = coverages(truth, lengths, 10, rng)
         codes = np.unique(truth, return_inverse=True)[1]
         for noise in _NOISES:
@@ -47,8 +48,8 @@ def contigs_of(genomes, split, seeds):
                 bases = np.zeros((bins.max() + 1, codes.max() + 1))
                 binned = np.flatnonzero(bins >= 0)
                 np.add.at(bases, (bins[binned], codes[binned]), lengths[binned])
-                for block, parts in confidence_features(rows, bins, lengths, n):
-                    features.append(parts)
+                for block, odds in confidence_features(rows, bins, lengths, model):
+                    features.append(np.column_stack([odds, np.full(len(block), np.log1p(n))]))
                     right.append(codes[block] == bases.argmax(axis=1)[bins[block]])
     return np.concatenate(features), np.concatenate(right)
 
@@ -60,13 +61,15 @@ def main(argv=None):
         ("genomes", {"help": "folder of genomes with a catalogue"}),
         ("-o --output", {"default": "docs/results/binning_confidence.csv", "help": "CSV file"}),
         ("--seeds", {"type": int, "nargs": "+", "default": [0, 1, 2]}),
+        ("--model", {"default": "default", "help": "a bundled model"}),
     )
     args = parser.parse_args(argv)
-    model = LogisticRegression(C=1e4, max_iter=1000)
-    model.fit(*contigs_of(args.genomes, "train", args.seeds))
-    print("weights", model.coef_[0].round(2).tolist(), "at 0", round(model.intercept_[0], 2))
-    features, right = contigs_of(args.genomes, "dev", args.seeds)
-    confidence = model.predict_proba(features)[:, 1]
+    fit = LogisticRegression(C=1e4, max_iter=1000)
+    fit.fit(*contigs_of(args.genomes, "train", args.seeds, args.model))
+    print("weights", fit.coef_[0].round(2).tolist(), "at 0", round(fit.intercept_[0], 2))
+    features, right = contigs_of(args.genomes, "dev", args.seeds, args.model)
+    confidence = fit.predict_proba(features)[:, 1]
+    print("calibration error", round(calibration_error(confidence, right), 3))
     rows = []
     for low, high in pairwise(_EDGES):
         some = (confidence >= low) & (confidence < high)

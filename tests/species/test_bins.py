@@ -4,10 +4,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
-from dnaembed.species import bin_confidence, bin_contigs
-from dnaembed.species._bins import reasons_of
+from dnaembed.backbones import shared_backbone
+from dnaembed.backbones._load import bundled_models
+from dnaembed.species import bin_confidence, bin_contigs, same_species_probability
+from dnaembed.species._bins import numbers_of, reasons_of
 from tests.helpers.processes import run_python
 
 CONTIGS = ["ACGGC" * 60, "AC", "ATTAT" * 60, "CCGGA" * 70, "TTATA" * 60, "ACGT"]
@@ -100,6 +104,27 @@ def test_confidence():
     assert (bin_confidence(rows, bins, lengths, n_profiles=5)[:5] > confidence[:5]).all()
     assert np.isnan(bin_confidence(rows, np.full(60, -1), lengths)).all()
     assert bin_confidence(rows[:1], [0], [5000]).tolist() == [1]
+
+
+SIMILARITY, LENGTH = st.floats(-1, 1), st.integers(1, 10**6)
+
+
+@given(SIMILARITY, SIMILARITY, LENGTH, LENGTH, st.floats(0, 1), st.sampled_from(bundled_models()))
+def test_same_species_probability(a, b, m, n, prior, model):
+    low, high = same_species_probability(sorted([a, b]), m, n, model=model, prior=prior)
+    assert 0 <= low <= high <= 1
+    assert same_species_probability(max(a, b), [n], m, model=model, prior=prior) == [high]
+
+
+def test_models_whose_similarities_mean_something(tmp_path):
+    for name in bundled_models():
+        assert numbers_of(name)["fingerprint"] == shared_backbone(name).fingerprint()
+    with pytest.raises(ValueError, match=r"lengths_b must be from 1 to inf, got 0.0 at 1\."):
+        same_species_probability([0.1, 0.2], 9, [5, 0])
+    with pytest.raises(ValueError, match="similarities must be from -1 to 1, got nan at 0"):
+        same_species_probability(np.nan, 9, 9)
+    with pytest.raises(ValueError, match="is not known: no file"):
+        bin_confidence(np.eye(2), [0, 0], [9, 9], model=tmp_path)
 
 
 def test_reasons_of_having_no_bin():

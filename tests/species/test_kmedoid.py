@@ -100,27 +100,16 @@ def test_any_rows_give_consecutive_bins_of_the_size_asked_for(X, min_similarity,
     bins = modified_kmedoid(normalize(X), min_similarity, min_bin_size=min_bin_size, max_iter=1000)
     assert bins.labels.shape == (len(X),)
     assert np.isfinite(bins.centers).all()
+    assert (bins.centers.dtype, bins.centers.shape[1]) == (X.dtype, X.shape[1])
     assert set(bins.labels) - {-1} == set(range(len(bins.centers)))
     sizes = np.bincount(bins.labels[bins.labels >= 0])
     assert (sizes >= min_bin_size).all()
     assert 1 <= bins.n_rounds <= len(X)
 
 
-@pytest.mark.parametrize(("min_bin_size", "n_bins"), [(1, 3), (2, 0)])
-def test_centers_have_the_type_and_width_of_rows(min_bin_size, n_bins):
-    X = np.eye(3, dtype=np.float32)
-    bins = modified_kmedoid(X, 0.5, min_bin_size=min_bin_size, max_iter=9)
-    assert bins.labels.max() == n_bins - 1
-    assert bins.centers.shape == (n_bins, 3)
-    assert bins.centers.dtype == np.float32
-
-
-def test_the_threshold_itself_is_similar_enough():
+def test_the_threshold_itself_is_similar_enough_and_rows_of_zeros_each_are_a_round():
     X = np.array([[1.0, 0], [0.6, 0.8]])
     assert modified_kmedoid(X, 0.6, min_bin_size=1, max_iter=9).labels.tolist() == [0, 0]
-
-
-def test_rows_of_zeros_each_are_a_round():
     X = np.array([[0.0, 0], [1, 0], [0, 0], [0, 1], [0, 0]])
     bins = modified_kmedoid(X, 0.5, min_bin_size=1, max_iter=9)
     assert bins.labels.tolist() == [-1, 0, -1, 1, -1]

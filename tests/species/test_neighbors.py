@@ -97,19 +97,13 @@ def test_approximate_neighbors_of_odd_rows(X):
     assert np.isfinite(similarities).all()
 
 
-@pytest.mark.parametrize("X", [np.ones((30, 4)), np.eye(20), np.eye(2), np.ones((3, 1))])
-def test_approximate_is_exact_for_few_rows(X):
-    bins = [
-        SpeciesClusterer(neighbors=how, min_bin_size=2, random_state=0).fit_predict(X)
-        for how in ("exact", "approximate")
-    ]
-    np.testing.assert_array_equal(*bins)
-
-
 @pytest.mark.parametrize(
     ("n", "how", "expected"),
-    [(10, "auto", "exact"), (11, "auto", "few"), (11, "exact", "exact"), (9, "approximate", "few")],
-)
+    [
+        (10, "auto", "exact"), (11, "auto", "few"), (11, "exact", "exact"),
+        (9, "approximate", "few"), (5, "approximate", "exact"),
+    ],
+)  # fmt: skip
 def test_auto_is_exact_up_to_a_size(n, how, expected, monkeypatch):
     monkeypatch.setattr(_neighbors, "EXACT_ROWS", 10)
     monkeypatch.setattr(_neighbors, "_TILE", 5)

@@ -148,7 +148,6 @@ def test_missing_file_and_weights_of_a_model(tmp_path):
         ({"n_features": 16 - 128}, coverage(np.zeros(2)), "scales that are not positive"),
         ({"abundance_names": ["a"]}, coverage(np.ones(2)), "names of the samples do not fit"),
         ({}, coverage(np.ones(3)), r"abundances of shape \(3,\)"),
-        ({}, {"abundance_low": np.ones(2)}, "of a version before the first release"),
     ],
 )
 def test_contents_that_make_no_sense(tmp_path, saved, changes, tensors, message):

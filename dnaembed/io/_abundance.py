@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils._messages import shorten
+from ..utils._messages import listed, shorten
 from ._errors import SequenceFileError, import_optional
 from ._readers import as_sources
 from ._streams import Source, name_of
@@ -88,7 +89,7 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     if len(tables) == 1:
         return tables[0]
     joined = Abundances([sample for table in tables for sample in table.samples])
-    twice = sorted({sample for sample in joined.samples if joined.samples.count(sample) > 1})
+    twice = [sample for sample, n in Counter(joined.samples).items() if n > 1]
     if twice:
         raise SequenceFileError(f"Two tables of coverage have a sample {shorten(twice[0])!r}.")
     for source, table in zip(sources, tables, strict=True):
@@ -155,10 +156,9 @@ def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int
     if len(depths) == 1 and known == len(names):
         return {depths[0]: _stem(path)}
     if others:
-        shown = ", ".join(repr(shorten(text, 30)) for text in names.values())
         raise SequenceFileError(
-            f"{where}: not all columns are mean coverages of samples: {shown}. Keep the "
-            "identifiers and the mean coverages only."
+            f"{where}: not all columns are mean coverages of samples: {listed(names.values())}. "
+            "Keep the identifiers and the mean coverages only."
         )
     return names
 

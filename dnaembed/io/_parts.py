@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..utils._atomic import atomic_folder, check_output, check_outputs, companions, written_beside
-from ..utils._messages import printable
+from ..utils._messages import printable, shorten
 from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
 
@@ -165,7 +165,7 @@ class PartedEmbeddings:
             values = np.ascontiguousarray(rows, dtype=self._dtype)
         if not (finite := np.isfinite(values).all(axis=1)).all():
             raise ValueError(
-                f"The embedding of {ids[int(finite.argmin())]!r} has a value that "
+                f"The embedding of {shorten(ids[int(finite.argmin())])!r} has a value that "
                 f"{self._dtype.name} cannot hold."
             )
         text = "".join(f"{identifier}\n" for identifier in ids).encode()

@@ -205,16 +205,14 @@ def _records(
                         )
                     yield record.name, record.sequence
         except dnaio.FileFormatError as error:
-            while file.read(1 << 17):
-                pass
-            if text.form == "fastq" and text.n_lines <= 4 * number:
-                return  # nothing but blank lines follows the last record
-            line = "" if error.line is None else f", line {error.line + 1 + text.n_blank}"
+            line = "" if error.line is None else f", line {text.line_in_file(error.line)}"
             message = printable(str(error.message).replace(NOT_ASCII, "?"), 200).rstrip(".")
-            hint = " FASTQ with several lines per sequence is not read." * ("with '+'" in message)
+            if "with '+'" in message:
+                message += ". FASTQ with several lines per sequence"
+                message += ", or blank lines in a record, is not read"
             raise SequenceFileError(
                 f"{name}{line}: not valid {text.form.upper()} after {number} good records: "
-                f"{message}.{hint}"
+                f"{message}."
             ) from None
 
 

@@ -10,6 +10,8 @@ import os
 import re
 import sys
 import zlib
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -30,11 +32,13 @@ logger = logging.getLogger("dnaembed")
 
 Source = str | os.PathLike[str] | BinaryIO
 
+_HEAD = 262  # bytes that tell one form from all others
 _UTF8_BOM = b"\xef\xbb\xbf"
 # A byte that is in no sequence file: marks where a non-ASCII byte was, for the reader to refuse or
 # (in the free text after an identifier) to ignore.
 NOT_ASCII = "\x1a"
 _TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
+_SPACE_BEFORE_LINE = re.compile(rb"\n\s")
 _OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
@@ -88,13 +92,13 @@ def open_decompressed(
                 raise SequenceFileError("standard input is closed.")
             raw = sys.stdin.buffer
         elif isinstance(source, str | os.PathLike):
-            raw = io.BufferedReader(stack.enter_context(_File(os.fspath(source), on_read)), 1 << 17)
+            raw = stack.enter_context(_File(os.fspath(source), on_read))
         else:
-            # Wrapped only to look ahead; given back open to whoever opened it.
-            raw = io.BufferedReader(source)  # type: ignore[arg-type]
-            stack.callback(raw.detach)
+            raw = source
+        # Only looked into: it is given back open to whoever opened it.
+        raw = io.BufferedReader(_WithHead(raw), 1 << 17)
         if form := _form_of(raw, name):
-            raw = io.BufferedReader(_Decompressed(raw, name, form), 1 << 17)  # type: ignore[type-var]
+            raw = io.BufferedReader(_WithHead(_Decompressed(raw, name, form)), 1 << 17)
             if _form_of(raw, name):
                 raise SequenceFileError(f"{name} is compressed twice; decompress it once.")
         yield raw
@@ -102,7 +106,7 @@ def open_decompressed(
 
 def _form_of(stream: Any, name: str) -> str:
     """Return how a stream is compressed, or ""; raise if it is an archive."""
-    head = stream.peek(262)[:262]
+    head = stream.peek(_HEAD)[:_HEAD]
     for archive, magic in _ARCHIVES.items():
         if head.startswith(magic):
             raise SequenceFileError(f"{name} is a {archive} file; unpack it first.")
@@ -118,11 +122,11 @@ class _File(io.FileIO):
         super().__init__(path)
         self._on_read = on_read
 
-    def readinto(self, buffer: Any) -> int:
-        n = super().readinto(buffer)
+    def read(self, size: int | None = -1) -> bytes:
+        data: bytes = super().read(size)
         if self._on_read is not None:
-            self._on_read(n)
-        return n
+            self._on_read(len(data))
+        return data
 
 
 class _Transformed(io.RawIOBase):
@@ -138,6 +142,26 @@ class _Transformed(io.RawIOBase):
 
     def _read(self, size: int) -> bytes:
         raise NotImplementedError
+
+
+class _WithHead(_Transformed):
+    """A stream whose first piece tells what it is, however little a pipe gives at a time."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw, self._missing = raw, _HEAD
+
+    def _read(self, size: int) -> bytes:
+        data = piece = self._raw.read(size)
+        if data is None:
+            raise BlockingIOError("The input has nothing to read yet, and does not wait for it.")
+        if not isinstance(data, bytes):
+            raise TypeError(
+                f"A file opened as binary is expected, got one of {type(data).__name__}."
+            )
+        while piece and len(data) < self._missing:
+            data += (piece := self._raw.read(size - len(data)))
+        self._missing = 0
+        return data
 
 
 class _Decompressed(_Transformed):
@@ -198,14 +222,15 @@ class _Decompressed(_Transformed):
 class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
-    A byte order mark and `n_blank` blank lines at the start are dropped; other bytes outside ASCII
-    become `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
+    A byte order mark and white space before a record are dropped; other bytes outside ASCII become
+    `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
-        self.n_blank = self._n_ends = self.n_lines = 0
-        self._last = b"\n"
+        self._last, self._n_lines = b"\n", 0
+        # Lines before which blank ones were dropped, and how many were dropped up to there.
+        self._gaps, self._n_dropped = array("Q", [0]), array("Q", [0])
         if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
         if stream.peek(3).startswith(_UTF8_BOM):
@@ -213,7 +238,7 @@ class AsciiStream(_Transformed):
         start = b""
         while not start and (head := stream.peek(1)):
             start = head.lstrip()
-            self.n_blank += stream.read(len(head) - len(start)).count(b"\n")
+            self._n_dropped[0] += stream.read(len(head) - len(start)).count(b"\n")
         if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t", b"BAM\x01")):
             kind = "BAM" if start.startswith(b"BAM") else "SAM"
             raise SequenceFileError(f"{name} is {kind}; convert it first: samtools fastq.")
@@ -225,14 +250,37 @@ class AsciiStream(_Transformed):
                 "expected."
             )
 
+    def line_in_file(self, line: int) -> int:
+        """Return the number of a line of the parser, which counts from 0 without dropped lines."""
+        return line + 1 + self._n_dropped[bisect_right(self._gaps, line) - 1]
+
     def _read(self, size: int) -> bytes:
-        data: bytes = self._stream.read(size)
-        if not data.isascii():
-            data = data.translate(_TO_ASCII)
-        if self.form == "fasta" and b";" in data:
-            data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
-        if text := data.rstrip():
-            self.n_lines = self._n_ends + text.count(b"\n") + 1
-        self._n_ends += data.count(b"\n")
-        self._last = data[-1:]
+        data = b""
+        while not data and (data := self._stream.read(size)):
+            if not data.isascii():
+                data = data.translate(_TO_ASCII)
+            if self.form == "fastq" and _SPACE_BEFORE_LINE.search(self._last + data):
+                data = b"".join(map(self._without_space, io.BytesIO(data)))
+                continue
+            if self.form == "fasta" and b";" in data:
+                data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
+            self._n_lines += data.count(b"\n")
+            self._last = data[-1:]
         return data
+
+    def _without_space(self, line: bytes) -> bytes:
+        """Return a line of FASTQ, or a piece of one; without white space before a record.
+
+        All records have four lines. Blank ones among these are a sequence without a base.
+        """
+        if self._last == b"\n" and self._n_lines % 4 == 0:
+            text = line.lstrip()
+            if not text and line.endswith(b"\n"):
+                if self._gaps[-1] < self._n_lines:
+                    self._gaps.append(self._n_lines)
+                    self._n_dropped.append(self._n_dropped[-1])
+                self._n_dropped[-1] += 1
+            line = text
+        self._n_lines += line.endswith(b"\n")
+        self._last = line[-1:] or self._last
+        return line

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.utils import check_array
 
+from ..utils._messages import listed
 from ..utils._rows import unit_length
 from ._neighbors import nearest_neighbors
 
@@ -100,7 +101,8 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
     if names and given:
         if sorted(given) != sorted(names):
             raise ValueError(
-                f"abundance has the samples {given}, but the clusters were made with {names}."
+                f"abundance has the samples {listed(given)}, but the clusters were made with "
+                f"{listed(names)}."
             )
         abundance = abundance[names]
     array = check_abundance(abundance, n_samples)

@@ -99,7 +99,12 @@ def _folder():
 
 
 class _Named(io.BytesIO):
+    """A file that gives a few bytes at a time."""
+
     name = "reads"
+
+    def read(self, size=-1):
+        return super().read(min(size, 7))
 
 
 # Sequence files
@@ -109,6 +114,7 @@ FASTQ = b"@r1 first\nACGTACGT\n+\nIIIIIIII\n@r2\nGGG\n+r2\nIII\n"
 _FILES = [
     FASTA, FASTQ, FASTA.replace(b"\n", b"\r\n"), FASTQ.replace(b"\n", b"\r\n"),
     FASTA.replace(b"\n", b"\r"), b"\xef\xbb\xbf" + FASTA, b"\n \n" + FASTQ, b"# comment\n" + FASTA,
+    FASTQ[:30] + b"\r\n \n" + FASTQ[30:],
     FASTA + FASTQ, FASTQ + FASTA, FASTQ[:-5], b">a\n\n>b\nACG*\n", b">a\nA\n>a\nC\n",
     b">caf\xe9 \xc3\xa9\nAC\x00\n", b"@a\nAC\n+\nI\xff\n", b"@HD\tVN:1.6\n", b"BAM\x01",
     ">a\nACGT\n".encode("utf-16"), b"",

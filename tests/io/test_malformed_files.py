@@ -65,8 +65,10 @@ CONTENTS = {
         "FASTA, then FASTQ": FASTA + b"@r3\n",
         "FASTQ, then FASTA": FASTQ + FASTA,
         "FASTQ with several lines per sequence": b"@r1\nAC\nGT\n+\nIIII\n",
-        "blank lines at the start or end of FASTQ": b"\n \n" + FASTQ + b"\n\n",
-        "blank lines between records of FASTQ": FASTQ + b"\n" + FASTQ,
+        "blank lines before, between or after records of FASTQ": (
+            b"\n \n" + FASTQ[:16] + b"\r\n\n" + FASTQ[16:] + b"\n\n"
+        ),
+        "blank lines within a record of FASTQ": FASTQ + b"\n@r3\nACGT\n\n+\nIIII\n",
         "comments that begin with a semicolon": b"; old\n" + FASTA,
         "quality line too short": b"@r1\nACGT\n+\nIII\n",
         "FASTQ cut within a record": FASTQ[:-6],

@@ -60,7 +60,7 @@ def test_samples_are_matched_by_name(tmp_path):
         with pytest.raises(ValueError, match="was fitted with abundance, got none"):
             found.predict(X)
         other = coverage.rename(columns={"c": "d"})
-        with pytest.raises(ValueError, match=r"samples \['a', 'b', 'd'\], but .* 'b', 'c'\]"):
+        with pytest.raises(ValueError, match=r"samples 'a', 'b', 'd', but .* 'b', 'c'"):
             found.predict(X, abundance=other)
     assert not hasattr(clusterer.fit(X, abundance=coverage.to_numpy()), "abundance_names_")
 

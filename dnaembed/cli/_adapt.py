@@ -1,7 +1,5 @@
 """``dnaembed adapt``: a model that knows the reads at hand."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``dnaembed convert`` and ``info``: published checkpoints as safetensors, and what a model is."""
 
-from __future__ import annotations
-
 import logging
 from typing import Annotated
 

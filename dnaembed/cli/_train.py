@@ -1,7 +1,5 @@
 """``dnaembed train``: a model from folders of genomes."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from typer import Argument, Option

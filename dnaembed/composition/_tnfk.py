@@ -1,7 +1,5 @@
 """TNF-K: k-mer frequencies without the directions in which they cannot vary."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from itertools import product
 

@@ -1,7 +1,5 @@
 """Labelled reads out of a folder of genomes, and the data files of the DNABERT-S paper."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`DNABertSEmbedder`: DNA in, species-aware vectors out, as a scikit-learn transformer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from copy import deepcopy
 from numbers import Integral

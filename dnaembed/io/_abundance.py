@@ -1,7 +1,5 @@
 """Tables of abundances: one line per contig, one column per sequenced sample."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -113,6 +111,9 @@ def _read_table(path: Source) -> Abundances:
         rows = chain([(where, fields)], rows)
     else:
         columns = _sample_columns(header, path, where)
+    twice = [sample for sample, n in Counter(columns.values()).items() if n > 1]
+    if twice:
+        raise SequenceFileError(f"{where}: two columns are of a sample {shorten(twice[0])!r}.")
     found = Abundances(list(columns.values()))
     for where, fields in rows:
         identifier = first_word(fields[0].strip())

@@ -1,7 +1,5 @@
 """Tab-separated tables: labels in; labels, calls and bins out."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

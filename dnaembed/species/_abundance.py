@@ -1,7 +1,5 @@
 """Abundances in several samples, as columns beside an embedding."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Work ahead in threads: read, prepare or compute what comes next while this is in use."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Text from files, made fit for a message."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 _LONGEST = 100

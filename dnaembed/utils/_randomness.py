@@ -1,7 +1,5 @@
 """Torch randomness that leaves the global generators as they were."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Divide the cores between threads that compute at the same time."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager

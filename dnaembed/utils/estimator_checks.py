@@ -8,8 +8,6 @@ An estimator that caches should be checked with its cache switched off as well: 
 that it would depend on the other sequences of its batch.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,6 @@ A command is a function. Its parameters become arguments and options, and a para
 a `group` stands for the options that are its fields.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 import os

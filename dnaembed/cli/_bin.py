@@ -1,7 +1,5 @@
 """``dnaembed bin``: contigs into one FASTA file per species."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """``dnaembed classify``: species of reads from a few labelled ones."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Iterable

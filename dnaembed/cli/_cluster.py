@@ -1,7 +1,5 @@
 """``dnaembed cluster``: a label for each sequence."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from typing import Annotated, Any

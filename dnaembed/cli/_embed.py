@@ -1,7 +1,5 @@
 """``dnaembed embed`` and ``merge``: sequences in, numbers out, in bounded memory."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal

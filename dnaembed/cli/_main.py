@@ -1,7 +1,5 @@
 """From arguments to an exit status."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from importlib import import_module

@@ -44,6 +44,7 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
 
     from ..io import SequenceFileError, read_embeddings
     from ..species._saved import source_of_file
+    from ..utils._messages import shorten
     from ..utils._rows import row_blocks
 
     ids, rows = read_embeddings(path, mmap_mode="r")
@@ -51,7 +52,7 @@ def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]
         finite = np.isfinite(rows[block]).all(axis=1)
         if not finite.all():
             row = block.start + int(finite.argmin())
-            which = f"the embedding of {ids[row]!r} (row {row + 1})"
+            which = f"the embedding of {shorten(ids[row])!r} (row {row + 1})"
             raise SequenceFileError(f"{path}: {which} is not finite.")
     logger.info("%s embeddings of %d columns.", f"{len(rows):,}", rows.shape[1])
     return ids, rows, source_of_file(path, rows)

@@ -1,7 +1,5 @@
 """Count k-mers: one pass over the bases, compiled, for several lengths at once; and TNF-K."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product

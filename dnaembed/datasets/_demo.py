@@ -1,7 +1,5 @@
 """The reads that come with the package."""
 
-from __future__ import annotations
-
 import gzip
 import os
 from importlib.resources import as_file, files

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dnaio
 import numpy as np
 from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
+from ..io._readers import raw_records
 from ..io._tables import named_rows
 from ..utils._atomic import atomic_folder
 from ..utils._compile import compiled
+from ..utils._messages import shorten
 from ..utils._progress import progress
 from ._read_errors import LETTERS
 
@@ -114,6 +115,17 @@ def _read_catalog(folder: Path, catalog: Path, split: str | None) -> list[Genome
     return records
 
 
+def domain_of_labels(genomes: Iterable[GenomeRecord]) -> dict[str, str]:
+    """Return the domain of each label; raise if one has two."""
+    domains: dict[str, str] = {}
+    for genome in genomes:
+        domain = domains.setdefault(genome.label, genome.domain)
+        if domain != genome.domain:
+            label, *both = (repr(shorten(x)) for x in (genome.label, domain, genome.domain))
+            raise ValueError(f"Label {label} has genomes of two domains: {' and '.join(both)}.")
+    return domains
+
+
 class GenomeStore:
     """Genomes in two bits per base, memory-mapped from disk.
 
@@ -202,7 +214,7 @@ class GenomeStore:
 
 def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     labels: dict[str, int] = {}
-    domains: dict[str, str] = {}  # of each label
+    domains = domain_of_labels(genomes)
     too_short = []
     genome_labels, genome_pieces, offsets, gaps = [], [0], [0], []
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
@@ -214,12 +226,6 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
             if not pieces:
                 too_short.append(genome.path)
                 continue
-            domain = domains.setdefault(genome.label, genome.domain)
-            if domain != genome.domain:
-                raise ValueError(
-                    f"Label {genome.label!r} has genomes of two domains: {domain!r} and "
-                    f"{genome.domain!r}."
-                )
             for codes in pieces:
                 gaps.append(_runs_of_n(codes) + offsets[-1])
                 offsets.append(offsets[-1] + codes.size)
@@ -247,7 +253,11 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
         "gaps": np.concatenate(gaps),
     }
     np.savez(folder / "index.npz", **arrays)  # type: ignore[arg-type]
-    index = {"format": _FORMAT, "labels": list(labels), "domains": list(domains.values())}
+    index = {
+        "format": _FORMAT,
+        "labels": list(labels),
+        "domains": [domains[name] for name in labels],
+    }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     logger.info(
         "Packed %d genomes of %d labels, %d bases.", len(genome_labels), len(labels), offsets[-1]
@@ -257,14 +267,13 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
 def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:
     """Read the sequences of a genome that have `min_piece` bases, as codes."""
     pieces = []
-    with dnaio.open(path) as reader:
-        for number, record in enumerate(reader, start=1):
-            if len(record.sequence) < min_piece:
-                continue
-            where = f"{path}, record {record.name.split()[0]!r} (number {number})"
-            text = normalize_sequence(record.sequence, where=where).encode("ascii")
-            if len(text) >= min_piece:
-                pieces.append(BASE_CODES[np.frombuffer(text, dtype=np.uint8)])
+    for number, (header, sequence) in enumerate(raw_records(path), start=1):
+        if len(sequence) < min_piece:
+            continue
+        where = f"{path}, record {shorten(header)!r} (number {number})"
+        text = normalize_sequence(sequence, where=where).encode("ascii")
+        if len(text) >= min_piece:
+            pieces.append(BASE_CODES[np.frombuffer(text, dtype=np.uint8)])
     return pieces
 
 

@@ -1,7 +1,5 @@
 """Sequencing errors of long reads: substitutions, insertions, deletions, more of them in runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose

@@ -4,8 +4,6 @@ A key is a digest of everything that an embedding depends on. Caching a whole `t
 ``Pipeline(memory=...)`` does) misses as soon as one read of a fold differs.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import sqlite3

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -80,13 +80,11 @@ def embed_sequences(
     by its `name`, None for one that they cannot get, onto `device`.
     """
     require = "sharedmem" if name is None and n_jobs == 1 else None
-    backend, active_n_jobs = get_active_backend(prefer="threads", require=require)
-    alone = computes_in_one_thread(backbone)
-    if n_jobs is None and alone and active_n_jobs == 1 and not backend.nesting_level:
-        n_jobs = available_cores()
-    n_workers = backend.effective_n_jobs(active_n_jobs if n_jobs is None else n_jobs)
+    backend, n_jobs = chunks_at_a_time(backbone, n_jobs, require)
+    n_workers = backend.effective_n_jobs(n_jobs)
     # Like lengths share chunks, and so batches; the longest first, to meet a lack of memory early.
     order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    alone = computes_in_one_thread(backbone)
     most_bases = _ONE_THREAD_BASES if alone else _chunk_bases(sequences, n_workers)
     chunks = list(_chunks(sequences, order, most_bases))
     model: Backbone | ModelReference = backbone
@@ -110,6 +108,20 @@ def embed_sequences(
             embeddings[chunk] = rows
             bar.update(len(chunk))
     return embeddings
+
+
+def chunks_at_a_time(
+    backbone: Backbone, n_jobs: int | None, require: str | None = None
+) -> tuple[Any, int]:
+    """Return joblib's backend and the number of jobs: None is what joblib was told, or a default.
+
+    That is a core per chunk of models that compute in one thread, where joblib does not share out
+    the cores already.
+    """
+    backend, told = get_active_backend(prefer="threads", require=require)
+    if n_jobs is None and computes_in_one_thread(backbone) and told == 1:
+        n_jobs = None if backend.nesting_level else available_cores()
+    return backend, told if n_jobs is None else n_jobs
 
 
 def computes_in_one_thread(backbone: Backbone) -> bool:

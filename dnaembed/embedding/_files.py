@@ -1,7 +1,5 @@
 """Embed files of any size: read a part, skip or embed it, write it; then join the parts."""
 
-from __future__ import annotations
-
 import logging
 import os
 import time
@@ -20,11 +18,11 @@ from ..utils._ahead import ahead
 from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
-from ..utils._threads import available_cores, limit_threads
+from ..utils._threads import limit_threads
 from ._engine import (
     EmbedOptions,
     check_finite,
-    computes_in_one_thread,
+    chunks_at_a_time,
     embed_strands,
     threads_of_a_chunk,
 )
@@ -68,9 +66,7 @@ def embed_file(
         "shard": str(ours),
     }
     # Always threads of this machine, whatever joblib's backend: shards are for other machines.
-    if n_jobs is None:
-        n_jobs = available_cores() if computes_in_one_thread(backbone) else 1
-    n_workers = ThreadingBackend().effective_n_jobs(n_jobs)
+    n_workers = ThreadingBackend().effective_n_jobs(chunks_at_a_time(backbone, n_jobs)[1])
     n_threads = threads_of_a_chunk(backbone, n_workers)
     writer = PartedEmbeddings(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume

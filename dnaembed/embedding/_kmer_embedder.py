@@ -1,7 +1,5 @@
 """`KmerEmbedder`: k-mer frequencies, the baselines that every trained model must beat."""
 
-from __future__ import annotations
-
 from itertools import product
 from numbers import Integral
 from typing import Any, ClassVar, Self

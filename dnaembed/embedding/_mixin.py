@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -23,6 +24,11 @@ class EmbeddingSource:
     both_strands: bool
     model: str | None = field(default=None, compare=False)
     others: str = ""
+
+    def __post_init__(self) -> None:
+        kinds: Any = (str, Integral | None, bool, str | None, str)
+        if not all(map(isinstance, vars(self).values(), kinds)):
+            raise TypeError("what the embeddings were made by is not text and numbers")
 
     def __str__(self) -> str:
         name = "a model" if self.model is None else f"the model {printable(self.model)!r}"

@@ -1,9 +1,8 @@
 """Tables of abundances: one line per contig, one column per sequenced sample."""
 
-from __future__ import annotations
-
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils._messages import shorten
+from ..utils._messages import listed, shorten
 from ._errors import SequenceFileError, import_optional
 from ._readers import as_sources
 from ._streams import Source, name_of
@@ -88,7 +87,7 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     if len(tables) == 1:
         return tables[0]
     joined = Abundances([sample for table in tables for sample in table.samples])
-    twice = sorted({sample for sample in joined.samples if joined.samples.count(sample) > 1})
+    twice = [sample for sample, n in Counter(joined.samples).items() if n > 1]
     if twice:
         raise SequenceFileError(f"Two tables of coverage have a sample {shorten(twice[0])!r}.")
     for source, table in zip(sources, tables, strict=True):
@@ -112,6 +111,9 @@ def _read_table(path: Source) -> Abundances:
         rows = chain([(where, fields)], rows)
     else:
         columns = _sample_columns(header, path, where)
+    twice = [sample for sample, n in Counter(columns.values()).items() if n > 1]
+    if twice:
+        raise SequenceFileError(f"{where}: two columns are of a sample {shorten(twice[0])!r}.")
     found = Abundances(list(columns.values()))
     for where, fields in rows:
         identifier = first_word(fields[0].strip())
@@ -155,10 +157,9 @@ def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int
     if len(depths) == 1 and known == len(names):
         return {depths[0]: _stem(path)}
     if others:
-        shown = ", ".join(repr(shorten(text, 30)) for text in names.values())
         raise SequenceFileError(
-            f"{where}: not all columns are mean coverages of samples: {shown}. Keep the "
-            "identifiers and the mean coverages only."
+            f"{where}: not all columns are mean coverages of samples: {listed(names.values())}. "
+            "Keep the identifiers and the mean coverages only."
         )
     return names
 

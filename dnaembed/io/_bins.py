@@ -1,7 +1,5 @@
 """Contigs as they are in files, and their bins as FASTA files and tables."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import Counter
@@ -137,7 +135,6 @@ def write_bins(
         )
     if n and not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(f"Bin labels must be integers, got {numbers.dtype}.")
-    check_bins_folder(folder, overwrite=overwrite)
     numbers = np.maximum(numbers, -1)
     headers = ids if headers is None else headers
     coverage = np.empty((n, 0)) if abundance is None else np.asarray(abundance)
@@ -153,7 +150,7 @@ def write_bins(
     names = {number: f"bin_{number:0{width}d}" for number in bins} | {-1: "unbinned"}
     columns = ["bin", "file", "sequences", "bases", "n50", "gc", "gc_sd", "circular", "confidence"]
     columns += [f"coverage {sample}" for sample in samples]
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder, overwrite=overwrite, check=check_bins_folder) as beside:
         with open_table(beside / "bins.tsv", columns) as write_rows:
             for number, name in names.items():
                 own = np.flatnonzero(numbers == number)
@@ -186,8 +183,8 @@ def write_bins(
             write_rows([["@@SEQUENCEID", "BINID", "_LENGTH"], *in_bins])
 
 
-def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Raise if `write_bins` would refuse the folder: to be known before the work, not after it."""
+def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """Return where a folder of bins leads to; raise if `write_bins` would refuse it."""
     target = check_folder(folder)
     present = sorted(target.iterdir()) if target.is_dir() else []
     for entry in present:
@@ -199,6 +196,7 @@ def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Non
     if present and not overwrite:
         error = FileExistsError(f"{folder} holds bins already; choose another folder.")
         raise with_advice(error, "Use {} to replace them.", "overwrite=True")
+    return target
 
 
 def write_fasta(path: Path, ids: Iterable[str], sequences: Iterable[str]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..utils._atomic import (
+    alone_in,
+    check_companions,
     check_outputs,
     companions,
     descriptor_of,
@@ -224,6 +226,8 @@ def _write_npy(
             temporary = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
             folder = Path(stack.enter_context(temporary))
         array, ids, description = (folder / name for name in ("rows", "ids", "description"))
+        for file in (array, ids, description):
+            file.unlink(missing_ok=True)  # never written through: it may have another name, too
         with (
             array.open("wb") as array_file,
             ids.open("w", encoding="utf-8", newline="\n") as ids_file,
@@ -234,16 +238,19 @@ def _write_npy(
             write_header()
         description.write_text(json.dumps(manifest), encoding="utf-8")
         files = dict(zip((ids, description, array), [*companions(target)[:2], target], strict=True))
-        for file, place in files.items():
-            keep_mode(file, place)
+        for file in files:
             flush_to_disk(file)
-        # The array is named last: it never lies beside identifiers of something else.
-        target.unlink(missing_ok=True)
-        for file, place in files.items():
-            if file == description and manifest is None:
-                place.unlink(missing_ok=True)
-            else:
-                file.replace(place)
+        with alone_in(target.parent):
+            check_companions(target)
+            for file, place in files.items():
+                keep_mode(file, place)
+            # The array is named last: it never lies beside identifiers of something else.
+            target.unlink(missing_ok=True)
+            for file, place in files.items():
+                if file == description and manifest is None:
+                    place.unlink(missing_ok=True)
+                else:
+                    file.replace(place)
 
 
 def _column_names(n_columns: int) -> list[str]:
@@ -281,12 +288,16 @@ def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iter
 
 
 def _read_npy(path: Path, mmap_mode: Any) -> tuple[list[str], np.ndarray]:
+    before = path.stat()
     embeddings = read_npy(path, mmap_mode)
     place = companions(path)[0]
     try:
         text = place.read_text(encoding="utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
         raise SequenceFileError(f"{place}: not UTF-8 text.") from error
+    after = path.stat()
+    if (before.st_ino, before.st_mtime_ns) != (after.st_ino, after.st_mtime_ns):
+        raise SequenceFileError(f"{path} was written while it was read; read it again.")
     # Before there is a list, which would be eight times as large as a file of line ends.
     framed = f"\n{text}\n"
     if "\n\n" in framed:

@@ -1,7 +1,5 @@
 """What goes wrong in files, as one exception that says where."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar

@@ -5,8 +5,6 @@ decide the rows, and one file per part of the input. Resuming skips the parts th
 shard skips those of other shards; both end in joining parts.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -21,8 +19,15 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..utils._atomic import atomic_folder, check_output, check_outputs, companions, written_beside
-from ..utils._messages import printable
+from ..utils._atomic import (
+    alone_in,
+    check_output,
+    check_outputs,
+    companions,
+    holds_mount,
+    written_beside,
+)
+from ..utils._messages import printable, shorten
 from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
 
@@ -34,9 +39,8 @@ _ADVICE = (
     "Give the same as before to continue, choose another output, or start again with {}, which "
     "deletes the parts in that folder."
 )
-_OURS = re.compile(
-    r"manifest\.json|lock|rows|ids|description|\d{8}\.part|\.dnaembed\.[0-9a-f]{8}\.tmp"
-)
+_TEMPORARY = re.compile(r"\.dnaembed\.[0-9a-f]{8}\.tmp")
+_OURS = re.compile(rf"manifest\.json|lock|rows|ids|description|\d{{8}}\.part|{_TEMPORARY.pattern}")
 
 
 @dataclass(frozen=True)
@@ -112,22 +116,23 @@ class PartedEmbeddings:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        is_new = not os.path.lexists(self.folder)
-        if self.folder.is_dir() and not self.folder.is_symlink():
-            is_new = not any(self.folder.iterdir())  # as a kill at the very end leaves it
+        is_new = False
         try:
-            with self._stack:
+            with alone_in(self.path.parent), self._stack:
+                is_new = not os.path.lexists(self.folder)
+                if self.folder.is_dir() and not self.folder.is_symlink():
+                    # A kill at the very start or end leaves nothing else.
+                    is_new = all(_TEMPORARY.fullmatch(p.name) for p in self.folder.iterdir())
                 if is_new:
-                    with atomic_folder(self.folder, overwrite=False) as beside:
-                        (beside / "manifest.json").write_text(self._text, "utf-8")
+                    self.folder.mkdir(exist_ok=True)
+                    self._describe()
                 self._check_folder()
                 self._lock()
                 if self._resume:
                     self._check_settings()
                 else:
                     self._remove(keep="lock")
-                    with written_beside(self._manifest) as beside:
-                        beside.write_text(self._text, "utf-8")
+                    self._describe()
                 self._stack = self._stack.pop_all()
         except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
             if is_new and self.folder.exists() and not self._numbers():
@@ -137,7 +142,7 @@ class PartedEmbeddings:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._stack:
+        with self._stack, alone_in(self.path.parent):
             n_parts = len(self._numbers())
             if kind is None or not n_parts:
                 self._remove()
@@ -145,6 +150,10 @@ class PartedEmbeddings:
             else:
                 message = "%s parts are kept in %s; the same call continues from there."
                 logger.warning(message, f"{n_parts:,}", self.folder)
+
+    def _describe(self) -> None:
+        with written_beside(self._manifest) as beside:
+            beside.write_text(self._text, "utf-8")
 
     def find(self, number: int, input_checksum: str) -> Part | None:
         """Return a part of earlier work, None if there is none; raise if its input was another."""
@@ -165,7 +174,7 @@ class PartedEmbeddings:
             values = np.ascontiguousarray(rows, dtype=self._dtype)
         if not (finite := np.isfinite(values).all(axis=1)).all():
             raise ValueError(
-                f"The embedding of {ids[int(finite.argmin())]!r} has a value that "
+                f"The embedding of {shorten(ids[int(finite.argmin())])!r} has a value that "
                 f"{self._dtype.name} cannot hold."
             )
         text = "".join(f"{identifier}\n" for identifier in ids).encode()
@@ -222,11 +231,12 @@ class PartedEmbeddings:
     def _check_folder(self) -> None:
         """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
         foreign = "" if self._manifest.exists() else "no manifest.json"
-        if self.folder.is_symlink() or not self.folder.is_dir():
-            foreign = "a link or a file"
+        if self.folder.is_symlink() or not self.folder.is_dir() or holds_mount(self.folder):
+            foreign = "a link, a file or a mount point"
         else:
             for path in sorted(self.folder.iterdir()):
-                if not _OURS.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+                is_file = path.is_file() or not path.exists()  # not any more: others are at work
+                if not _OURS.fullmatch(path.name) or path.is_symlink() or not is_file:
                     foreign = path.name
         if foreign:
             raise FileExistsError(
@@ -252,9 +262,10 @@ class PartedEmbeddings:
         with suppress(ImportError):  # Windows
             import fcntl
 
-            file = self._stack.enter_context((self.folder / "lock").open("w"))
+            file = self._stack.enter_context((self.folder / "lock").open("a"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._stack.callback(fcntl.flock, file, fcntl.LOCK_UN)  # also for forked children
             except BlockingIOError as error:
                 raise BlockingIOError(f"Another process is writing {self.path}.") from error
 
@@ -298,6 +309,8 @@ class Finished(NamedTuple):
             shard = Shard.parse({name: manifest[name] for name in _DESCRIBED}["settings"]["shard"])
             parts = [Part(**part) for part in manifest["parts"]]
             expected = (sum(part.rows for part in parts), manifest["n_columns"])
+            if manifest["dtype"] not in ("float16", "float32", "float64"):
+                raise ValueError("its rows are of no type that is written")
             dtype = np.dtype(manifest["dtype"])
             if manifest["rows"] != expected[0] or not isinstance(manifest["input_checksum"], str):
                 raise ValueError("its parts do not add up to its rows")
@@ -316,9 +329,9 @@ class Finished(NamedTuple):
             )
         return cls(path, shard, manifest, parts)
 
-    def pieces(self) -> Generator[tuple[np.ndarray, bytes]]:
-        """Yield rows and identifiers of each part, checked by the manifest."""
-        array = read_npy(self.path, mmap_mode="r")
+    def pieces(self, array: np.ndarray | None = None) -> Generator[tuple[np.ndarray, bytes]]:
+        """Yield rows (of an array read before) and identifiers of each part, once checked."""
+        array = read_npy(self.path, mmap_mode="r") if array is None else array
         start = 0
         with companions(self.path)[0].open("rb") as lines:
             for part in self.parts:

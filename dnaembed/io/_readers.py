@@ -1,7 +1,5 @@
 """Read FASTA and FASTQ into identifiers and sequences."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os
@@ -117,7 +115,7 @@ def iter_records(
     on_read: Callable[[int], object] | None = None,
     keep: Callable[[str, str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Do as `iter_sequences`; `on_read` is told the bytes taken from a path, still compressed.
+    """Do as `iter_sequences`; `on_read` is told how many bytes are taken, still compressed.
 
     `keep` is given the header and the sequence of each record as they are in the file.
     """
@@ -128,7 +126,7 @@ def iter_records(
     for source in sources:
         name = name_of(source)
         number = n_empty = 0
-        for number, (header, raw) in enumerate(_records(source, on_read), 1):
+        for number, (header, raw) in enumerate(raw_records(source, on_read), 1):
             identifier = _first_word(header)
             if duplicate_ids == "error":
                 seen.add(identifier or f" {name} {number}")
@@ -182,7 +180,7 @@ def _hint(sequence: str) -> str:
     return " Does the file mix FASTA and FASTQ?" if "@" in sequence or "+" in sequence else ""
 
 
-def _records(
+def raw_records(
     source: Source, on_read: Callable[[int], object] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield header and sequence as they stand in the file."""
@@ -205,16 +203,14 @@ def _records(
                         )
                     yield record.name, record.sequence
         except dnaio.FileFormatError as error:
-            while file.read(1 << 17):
-                pass
-            if text.form == "fastq" and text.n_lines <= 4 * number:
-                return  # nothing but blank lines follows the last record
-            line = "" if error.line is None else f", line {error.line + 1 + text.n_blank}"
+            line = "" if error.line is None else f", line {text.line_in_file(error.line)}"
             message = printable(str(error.message).replace(NOT_ASCII, "?"), 200).rstrip(".")
-            hint = " FASTQ with several lines per sequence is not read." * ("with '+'" in message)
+            if "with '+'" in message:
+                message += ". FASTQ with several lines per sequence"
+                message += ", or blank lines in a record, is not read"
             raise SequenceFileError(
                 f"{name}{line}: not valid {text.form.upper()} after {number} good records: "
-                f"{message}.{hint}"
+                f"{message}."
             ) from None
 
 
@@ -264,5 +260,5 @@ class _SeenIds:
         source = self._sources[file]
         identifier = ""
         if isinstance(source, str | os.PathLike) and Path(source).is_file():
-            identifier = _first_word(next(islice(_records(source), index, None))[0])
+            identifier = _first_word(next(islice(raw_records(source), index, None))[0])
         return name_of(source), index + 1, identifier

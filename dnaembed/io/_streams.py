@@ -1,7 +1,5 @@
 """Open a file for reading: decompress by content, and hand plain ASCII to the parser."""
 
-from __future__ import annotations
-
 import bz2
 import io
 import logging
@@ -10,6 +8,8 @@ import os
 import re
 import sys
 import zlib
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -30,11 +30,13 @@ logger = logging.getLogger("dnaembed")
 
 Source = str | os.PathLike[str] | BinaryIO
 
+_HEAD = 262  # bytes that tell one form from all others
 _UTF8_BOM = b"\xef\xbb\xbf"
 # A byte that is in no sequence file: marks where a non-ASCII byte was, for the reader to refuse or
 # (in the free text after an identifier) to ignore.
 NOT_ASCII = "\x1a"
 _TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
+_SPACE_BEFORE_LINE = re.compile(rb"\n\s")
 _OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
@@ -78,7 +80,7 @@ def open_decompressed(
 ) -> Iterator[BinaryIO]:
     """Open a path, ``"-"`` or a binary file for reading, decompressed by what it holds.
 
-    `on_read` is told the bytes that are taken from a path, before they are decompressed.
+    `on_read` is told how many bytes are taken, before they are decompressed.
     """
     name = name_of(source)
     with ExitStack() as stack:
@@ -88,13 +90,13 @@ def open_decompressed(
                 raise SequenceFileError("standard input is closed.")
             raw = sys.stdin.buffer
         elif isinstance(source, str | os.PathLike):
-            raw = io.BufferedReader(stack.enter_context(_File(os.fspath(source), on_read)), 1 << 17)
+            raw = stack.enter_context(open(source, "rb", buffering=0))  # noqa: PTH123 - faster
         else:
-            # Wrapped only to look ahead; given back open to whoever opened it.
-            raw = io.BufferedReader(source)  # type: ignore[arg-type]
-            stack.callback(raw.detach)
+            raw = source
+        # Only looked into: it is given back open to whoever opened it.
+        raw = io.BufferedReader(_Input(raw, on_read), 1 << 17)
         if form := _form_of(raw, name):
-            raw = io.BufferedReader(_Decompressed(raw, name, form), 1 << 17)  # type: ignore[type-var]
+            raw = io.BufferedReader(_Input(_Decompressed(raw, name, form)), 1 << 17)
             if _form_of(raw, name):
                 raise SequenceFileError(f"{name} is compressed twice; decompress it once.")
         yield raw
@@ -102,27 +104,13 @@ def open_decompressed(
 
 def _form_of(stream: Any, name: str) -> str:
     """Return how a stream is compressed, or ""; raise if it is an archive."""
-    head = stream.peek(262)[:262]
+    head = stream.peek(_HEAD)[:_HEAD]
     for archive, magic in _ARCHIVES.items():
         if head.startswith(magic):
             raise SequenceFileError(f"{name} is a {archive} file; unpack it first.")
     if head[257:] == b"ustar":
         raise SequenceFileError(f"{name} is a tar archive; unpack it first.")
     return next((form for form, (magic, *_) in _FORMS.items() if head.startswith(magic)), "")
-
-
-class _File(io.FileIO):
-    """A file that tells how many bytes are read."""
-
-    def __init__(self, path: Any, on_read: Callable[[int], object] | None) -> None:
-        super().__init__(path)
-        self._on_read = on_read
-
-    def readinto(self, buffer: Any) -> int:
-        n = super().readinto(buffer)
-        if self._on_read is not None:
-            self._on_read(n)
-        return n
 
 
 class _Transformed(io.RawIOBase):
@@ -138,6 +126,24 @@ class _Transformed(io.RawIOBase):
 
     def _read(self, size: int) -> bytes:
         raise NotImplementedError
+
+
+class _Input(_Transformed):
+    """What comes from outside: its first piece tells what it is, however little a pipe gives."""
+
+    def __init__(self, raw: Any, on_read: Callable[[int], object] | None = None) -> None:
+        self._raw, self._on_read, self._missing = raw, on_read, _HEAD
+
+    def _read(self, size: int) -> bytes:
+        data = piece = self._raw.read(size)
+        if not isinstance(data, bytes):  # text, or nothing yet where nobody waits
+            raise ValueError(f"An input that gives bytes is expected, got {type(data).__name__}.")
+        while piece and len(data) < self._missing:
+            data += (piece := self._raw.read(size - len(data)))
+        self._missing = 0
+        if self._on_read is not None:
+            self._on_read(len(data))
+        return data
 
 
 class _Decompressed(_Transformed):
@@ -198,14 +204,15 @@ class _Decompressed(_Transformed):
 class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
-    A byte order mark and `n_blank` blank lines at the start are dropped; other bytes outside ASCII
-    become `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
+    A byte order mark and white space before a record are dropped; other bytes outside ASCII become
+    `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
-        self.n_blank = self._n_ends = self.n_lines = 0
-        self._last = b"\n"
+        self._last, self._n_lines = b"\n", 0
+        # Lines before which blank ones were dropped, and how many were dropped up to there.
+        self._gaps, self._n_dropped = array("Q", [0]), array("Q", [0])
         if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
         if stream.peek(3).startswith(_UTF8_BOM):
@@ -213,7 +220,7 @@ class AsciiStream(_Transformed):
         start = b""
         while not start and (head := stream.peek(1)):
             start = head.lstrip()
-            self.n_blank += stream.read(len(head) - len(start)).count(b"\n")
+            self._n_dropped[0] += stream.read(len(head) - len(start)).count(b"\n")
         if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t", b"BAM\x01")):
             kind = "BAM" if start.startswith(b"BAM") else "SAM"
             raise SequenceFileError(f"{name} is {kind}; convert it first: samtools fastq.")
@@ -225,14 +232,37 @@ class AsciiStream(_Transformed):
                 "expected."
             )
 
+    def line_in_file(self, line: int) -> int:
+        """Return the number of a line of the parser, which counts from 0 without dropped lines."""
+        return line + 1 + self._n_dropped[bisect_right(self._gaps, line) - 1]
+
     def _read(self, size: int) -> bytes:
-        data: bytes = self._stream.read(size)
-        if not data.isascii():
-            data = data.translate(_TO_ASCII)
-        if self.form == "fasta" and b";" in data:
-            data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
-        if text := data.rstrip():
-            self.n_lines = self._n_ends + text.count(b"\n") + 1
-        self._n_ends += data.count(b"\n")
-        self._last = data[-1:]
+        data = b""
+        while not data and (data := self._stream.read(size)):
+            if not data.isascii():
+                data = data.translate(_TO_ASCII)
+            if self.form == "fastq" and _SPACE_BEFORE_LINE.search(self._last + data):
+                data = b"".join(map(self._without_space, io.BytesIO(data)))
+                continue
+            if self.form == "fasta" and b";" in data:
+                data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
+            self._n_lines += data.count(b"\n")
+            self._last = data[-1:]
         return data
+
+    def _without_space(self, line: bytes) -> bytes:
+        """Return a line of FASTQ, or a piece of one; without white space before a record.
+
+        All records have four lines. Blank ones among these are a sequence without a base.
+        """
+        if self._last == b"\n" and self._n_lines % 4 == 0:
+            text = line.lstrip()
+            if not text and line.endswith(b"\n"):
+                if self._gaps[-1] < self._n_lines:
+                    self._gaps.append(self._n_lines)
+                    self._n_dropped.append(self._n_dropped[-1])
+                self._n_dropped[-1] += 1
+            line = text
+        self._n_lines += line.endswith(b"\n")
+        self._last = line[-1:] or self._last
+        return line

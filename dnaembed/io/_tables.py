@@ -1,7 +1,5 @@
 """Tab-separated tables: labels in; labels, calls and bins out."""
 
-from __future__ import annotations
-
 import io
 import os
 import re
@@ -12,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..utils._atomic import open_output
-from ..utils._messages import shorten
+from ..utils._messages import listed, printable, shorten
 from ._errors import SequenceFileError
 from ._streams import Source, name_of, open_decompressed
 
@@ -126,7 +124,7 @@ def in_order_of(
     table = by_first_word(ids, table)
     missing = [identifier for identifier in ids if identifier not in table]
     if missing:
-        shown = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        shown = listed(missing, 3)
         there = "".join(f"; the first that it has is {shorten(i)!r}" for i in list(table)[:1])
         raise SequenceFileError(
             f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}{there}"
@@ -208,7 +206,7 @@ def check_fields(fields: Iterable[str]) -> None:
     for field in fields:
         if not field.isprintable() and _NOT_IN_FIELDS.search(field):
             raise ValueError(
-                f"Expected text without control characters for a table, got {field!r}."
+                f"Expected text without control characters for a table, got '{printable(field)}'."
             )
 
 

@@ -1,7 +1,5 @@
 """Abundances in several samples, as columns beside an embedding."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +7,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.utils import check_array
 
+from ..utils._messages import listed
 from ..utils._rows import unit_length
 from ._neighbors import nearest_neighbors
 
@@ -100,7 +99,8 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
     if names and given:
         if sorted(given) != sorted(names):
             raise ValueError(
-                f"abundance has the samples {given}, but the clusters were made with {names}."
+                f"abundance has the samples {listed(given)}, but the clusters were made with "
+                f"{listed(names)}."
             )
         abundance = abundance[names]
     array = check_abundance(abundance, n_samples)

@@ -1,7 +1,5 @@
 """Bins of contigs: which contigs make bins, which join them, which are bins alone."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any

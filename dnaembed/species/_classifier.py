@@ -1,7 +1,5 @@
 """`FewShotSpeciesClassifier`: the species of reads, learnt from a few labelled ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """`SpeciesClusterer`: clusters of a known number, or bins of an unknown one."""
 
-from __future__ import annotations
-
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 

@@ -15,6 +15,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.utils import column_or_1d
 
+from ..utils._rows import row_blocks
 from ._neighbors import find_neighbors
 
 logger = logging.getLogger("dnaembed")
@@ -80,6 +81,8 @@ class Sizes:
                 f"lengths must have one value for each of the {n_rows} sequences, got "
                 f"{len(lengths)}."
             )
+        if lengths is not None and not np.all(np.greater_equal(lengths, 0)):
+            raise ValueError("lengths must be numbers of at least 0.")
         if isinstance(min_rows, str):
             min_rows = min(_LEAST_ROWS, max(2, -(-n_rows // _LEAST_ROWS)))
         return cls(min_rows, min_bases, lengths)
@@ -250,11 +253,14 @@ def separation_of_bins(X: np.ndarray, labels: np.ndarray) -> float:
         return 0.0
     sizes = np.bincount(labels[labels >= 0])
     centers = np.stack([X[rows].mean(axis=0, dtype=np.float64) for rows in members_of_bins(labels)])
-    between = centers @ centers.T
     # The similarity of a row to itself, 1, says nothing.
-    within = (np.diag(between) * sizes - 1) / np.maximum(sizes - 1, 1)
-    np.fill_diagonal(between, -np.inf)
-    nearest = between.max(axis=1)
+    within = np.einsum("ij,ij->i", centers, centers)
+    within = (within * sizes - 1) / np.maximum(sizes - 1, 1)
+    nearest = np.empty(len(centers))
+    for block in row_blocks(len(centers), centers.itemsize * len(centers)):
+        between = centers[block] @ centers.T
+        np.fill_diagonal(between[:, block], -np.inf)
+        nearest[block] = between.max(axis=1)
     separation = np.clip((within - nearest) / np.maximum(1 - nearest, 1e-9), 0, 1)
     return float(separation.mean())
 

@@ -1,7 +1,5 @@
 """What classifier and clusterer share: X is DNA sequences, or embeddings made beforehand."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

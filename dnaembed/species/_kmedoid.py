@@ -1,7 +1,5 @@
 """The modified K-medoid of the DNABERT-S paper: bins of similar rows, as many as there are."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

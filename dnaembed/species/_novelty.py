@@ -1,7 +1,5 @@
 """How new a read is: far from every known species, measured by what left-out reads show."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

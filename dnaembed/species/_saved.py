@@ -1,7 +1,5 @@
 """Clusters and bins on disk, for reads that come later: numbers and text, nothing that runs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -41,7 +39,7 @@ def source_of_file(path: FilePath, rows: np.ndarray) -> EmbeddingSource | None:
     try:
         note = json.loads(manifest.read_text(encoding="utf-8"))
         if "parts" in note:
-            for _ in Finished.read(Path(path)).pieces():  # raises if the rows are others
+            for _ in Finished.read(Path(path)).pieces(rows):  # raises if these are others
                 pass
         if (note["rows"], note["n_columns"]) != rows.shape:
             return None
@@ -53,8 +51,9 @@ def source_of_file(path: FilePath, rows: np.ndarray) -> EmbeddingSource | None:
         )
     except SequenceFileError as error:
         raise SequenceFileError(f"{error} Delete {manifest} if the rows are right.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is not a manifest of dnaembed embed: %s", manifest, error)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = "%s is not a manifest of dnaembed embed: %s"
+        logger.warning(message, manifest, printable(str(error)))
         return None
 
 
@@ -170,8 +169,6 @@ def _restore(
         raise ValueError("there is no cluster")
     embedding = settings["embedding"]
     source = None if embedding is None else EmbeddingSource(**embedding)
-    if source is not None and not isinstance(source.fingerprint, str):
-        raise ValueError("the fingerprint of the model is not text")
     return clusterer, source
 
 

@@ -15,7 +15,7 @@ import torch
 from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
 from ..backbones._protocol import backbone_class, config_parameters, registered_backbones
-from ..datasets._genomes import GenomeStore, list_genomes
+from ..datasets._genomes import GenomeStore, domain_of_labels, list_genomes
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
@@ -120,6 +120,8 @@ def train_model(
             for name, one in splits.items()
             if not (run / name).exists()
         }
+        for listed in records.values():  # before the work
+            domain_of_labels(listed)
         places = [str(Path(folder).resolve()) for folder in folders]
         given = {
             "genomes": places[0] if len(places) == 1 else places,

@@ -1,15 +1,13 @@
 """Outputs are complete or absent, and overwrite neither an input nor what is not theirs."""
 
-from __future__ import annotations
-
 import os
 import re
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +51,37 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
     beside = companions(target)
-    if target.exists() and not target.is_file() and beside:
-        raise ValueError(f"{path} is not a regular file: a .npy file cannot be written there.")
-    _check_place(path, target, *beside)
+    with alone_in(target.parent):  # while others name their files, some of these are not there
+        if target.exists() and not target.is_file() and beside:
+            raise ValueError(f"{path} is not a regular file: a .npy file cannot be written there.")
+        _check_place(path, target, *beside)
+        check_companions(target)
+    return target
+
+
+def check_companions(target: Path) -> None:
+    """Raise if what lies beside a ``.npy`` file was not written together with it."""
+    beside = companions(target)
     # While parts are there, identifiers and manifest may be waiting for their array.
     is_begun = target.exists() or (beside and (beside[2] / "manifest.json").is_file())
     for name in filter(os.path.lexists, beside[:2]):
         if not is_begun or (name.suffix == ".json" and _MARK not in name.read_bytes()):
             why = f"was not written together with {target.name}, and would be overwritten"
             raise FileExistsError(f"{name} {why}. Move it, or choose another output.")
-    return target
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other writers of this package from giving names in a folder; a moment, never nested."""
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):  # Windows; file systems without locks
+            import fcntl
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)  # also for forked children
+        yield
 
 
 def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
@@ -74,11 +93,26 @@ def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Pat
     if target.is_dir():
         if not overwrite and any(target.iterdir()):
             raise FileExistsError(f"{path}: the folder exists and is not empty.")
-        if os.path.ismount(target) or Path.cwd().is_relative_to(target):
-            why = "is a mount point or holds the current folder, so it cannot be replaced"
+        if holds_mount(target) or Path.cwd().is_relative_to(target):
+            why = "holds a mount point or the current folder, so it cannot be replaced"
             raise OSError(f"{path} {why}; choose a new folder in it.")
     _check_place(path, target)
     return target
+
+
+def holds_mount(path: Path) -> bool:
+    """Tell whether a file or folder, or something in it, is a mount point."""
+    if os.path.ismount(path):
+        return True
+    text = ""
+    with suppress(OSError):  # Linux alone has mounts of files, and of folders of one file system
+        text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
+    places = [re.sub(r"\\(\d{3})", _octal, line.split(" ")[4]) for line in text.splitlines()]
+    return any(Path(place).is_relative_to(path) for place in places)
+
+
+def _octal(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
 
 
 @contextmanager
@@ -137,29 +171,36 @@ def keep_mode(new: Path, old: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    check: Callable[..., Path] = check_folder,
+) -> Iterator[Path]:
     """Give a temporary folder beside `path`; rename it into place when the block ends well.
 
     A folder at `path` is replaced as a whole; with ``overwrite=False``, only an empty one.
+    `check` says before and after the work what may be replaced.
     """
-    target = check_folder(path, overwrite=overwrite)
+    target = check(path, overwrite=overwrite)
     beside = target.with_name(_temporary())
     beside.mkdir()
     try:
         yield beside
-        check_folder(path, overwrite=overwrite)
-        if not target.exists():
-            beside.rename(target)
-            return
-        keep_mode(beside, target)
         old = beside.with_suffix(".old")
-        target.rename(old)
-        try:
-            beside.rename(target)
-        except BaseException:
-            old.rename(target)
-            raise
-        shutil.rmtree(old)
+        with alone_in(target.parent):
+            check(path, overwrite=overwrite)
+            if target.exists():
+                keep_mode(beside, target)
+                target.rename(old)
+            try:
+                beside.rename(target)
+            except BaseException:
+                if old.exists():
+                    old.rename(target)
+                raise
+        if old.exists():
+            shutil.rmtree(old)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
@@ -205,6 +246,8 @@ def _check_place(path: str | os.PathLike[str], *targets: Path) -> None:
         place = target if target.is_file() else parent
         if not os.access(place, os.W_OK):
             raise PermissionError(f"Cannot write {path}: no permission to write {place}.")
+        if target.is_file() and holds_mount(target):
+            raise OSError(f"Cannot write {path}: {target} is a mount point, and stays as it is.")
 
 
 def descriptor_of(path: str | os.PathLike[str]) -> int | None:

@@ -1,7 +1,5 @@
 """Split a stream into chunks of bounded size."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 

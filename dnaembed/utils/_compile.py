@@ -1,7 +1,5 @@
 """Compile loops with numba, and keep what was compiled on the disk where that is possible."""
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import logging

@@ -4,8 +4,6 @@ A child has the thread that forked, and none of the others. A lock that another 
 stay closed for ever, and OpenMP would wait for threads that are not there.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from threading import RLock

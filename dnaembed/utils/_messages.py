@@ -1,6 +1,6 @@
 """Text from files, made fit for a message."""
 
-from __future__ import annotations
+from collections.abc import Iterable
 
 _LONGEST = 100
 
@@ -8,6 +8,12 @@ _LONGEST = 100
 def shorten(text: str, longest: int = _LONGEST) -> str:
     """Return the start of a text that is too long for a message."""
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def listed(texts: Iterable[str], most: int = 10) -> str:
+    """Return the first of some texts, each of them shortened."""
+    shown = [repr(shorten(text, 40)) for text in texts]
+    return ", ".join(shown[:most]) + ", ..." * (len(shown) > most)
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:

@@ -1,7 +1,5 @@
 """Progress bars that appear when the user asked the ``dnaembed`` logger for information."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Iterable

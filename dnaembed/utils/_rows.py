@@ -1,7 +1,5 @@
 """Rows: of unit length whatever their length was, and some at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What `estimator_checks` asks of a transformer of DNA sequences, a function per convention."""
 
-from __future__ import annotations
-
 import importlib
 import pickle
 from collections.abc import Callable, Iterable, Sequence

@@ -1,18 +1,15 @@
 """Files of any size: the rows are those of `transform`, whatever happens on the way."""
 
 import io
-import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.cli import main
 from dnaembed.embedding import _files
-from dnaembed.io import SequenceFileError, merge_shards, read_embeddings
+from dnaembed.io import SequenceFileError, read_embeddings
 from dnaembed.io._parts import PartedEmbeddings
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.dna import random_dna
@@ -50,14 +47,6 @@ def test_rows_are_those_of_transform(tmp_path, tiny_dnabert_folder, model, optio
     assert read_embeddings(tmp_path / "x.npy")[0] == [f"r{i}" for i in range(60)]
 
 
-@given(st.lists(st.text("ACGTN", min_size=1, max_size=300), min_size=1, max_size=12))
-def test_any_sequences(tmp_path_factory, sequences):
-    folder = tmp_path_factory.mktemp("any")
-    embedder = DNABertSEmbedder(device="cpu", cache=None)
-    rows = embedder.embed_file(write_fasta(folder / "x.fa", sequences), folder / "x.npy")
-    np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
-
-
 def test_float16_and_streams(tmp_path):
     sequences = random_dna(20)
     path = write_fasta(tmp_path / "x.fa", sequences)
@@ -70,50 +59,26 @@ def test_float16_and_streams(tmp_path):
     np.testing.assert_allclose(twice, np.vstack([rows, rows]), atol=1e-6)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_shards_merge_exactly(tmp_path, n_jobs):
-    path = write_fasta(tmp_path / "x.fa", random_dna(300))
-    embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs)
-    whole = embedder.embed_file(path, tmp_path / "whole.npy")
-    parts = [tmp_path / f"part{i}.npy" for i in range(6)]
-    for i, part in enumerate(parts, 1):
-        embedder.embed_file(path, part, shard=f"{i}/6")
-    assert merge_shards(parts, tmp_path / "all.npy") == 300
-    ids, rows = read_embeddings(tmp_path / "all.npy")
-    assert ids == read_embeddings(tmp_path / "whole.npy")[0]
-    np.testing.assert_allclose(rows, whole, atol=2e-6)
-
-
-class Stop(Exception):  # noqa: N818 - no error, a stand-in for whatever stops a process
-    """Raised in the middle of the work."""
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_nothing_is_embedded_twice(tmp_path, monkeypatch, n_jobs):
-    sequences = random_dna(60)
-    path, output = write_fasta(tmp_path / "x.fa", sequences), tmp_path / "x.npy"
-    embedder = DNABertSEmbedder(device="cpu", n_jobs=n_jobs, cache=None)
-    embed_strands = _files.embed_strands
-    done = []
+def test_nothing_is_embedded_twice(tmp_path, monkeypatch):
+    sequences, done, embed_strands = random_dna(60), [], _files.embed_strands
 
     def stopping(backbone, part, options):
-        if len(done) in (3, 9):
-            done.append(None)
-            raise Stop
-        done.append(len(part))
+        done.extend(part)
+        if len(done) in (20, 41):
+            raise KeyboardInterrupt
         return embed_strands(backbone, part, options)
 
+    path = write_fasta(tmp_path / "x.fa", sequences)
     monkeypatch.setattr(_files, "embed_strands", stopping)
-    monkeypatch.setattr(_files, "PART_BASES", 400)
-    for _ in range(2):
-        with pytest.raises(Stop):
-            embedder.embed_file(path, output)
-        assert not output.exists()
-    rows = embedder.embed_file(path, output)
+    monkeypatch.setattr(_files, "PART_BASES", 1)
+    embedder = DNABertSEmbedder(device="cpu", n_jobs=1, cache=None)
+    for n_done in (20, 41):
+        with pytest.raises(KeyboardInterrupt):
+            embedder.embed_file(path, tmp_path / "x.npy")
+        assert len(done) == n_done
+    rows = embedder.embed_file(path, tmp_path / "x.npy")
+    assert done == [*sequences[:20], *sequences[19:40], *sequences[39:]]
     np.testing.assert_allclose(rows, embedder.fit_transform(sequences), atol=2e-6)
-    assert not (tmp_path / "x.npy.parts").exists()
-    if n_jobs == 1:
-        assert sum(filter(None, done)) == len(sequences)
 
 
 def test_a_changed_input_is_noticed(tmp_path, monkeypatch):
@@ -141,10 +106,8 @@ def test_a_changed_input_is_noticed(tmp_path, monkeypatch):
     ("options", "error", "message"),
     [
         ({"dtype": "int8"}, ValueError, 'dtype must be "float32" or "float16"'),
-        ({"shard": "5/4"}, ValueError, "shard must be I/N"),
         ({"duplicate_ids": "maybe"}, ValueError, 'duplicate_ids must be "error" or "allow"'),
         ({"output": "x.tsv"}, ValueError, r"ends in \.npy"),
-        ({"output": "no/x.npy"}, FileNotFoundError, "there is no folder"),
         ({"paths": []}, ValueError, "At least one sequence file is required"),
         ({"paths": "no.fa"}, FileNotFoundError, r"no\.fa"),
         ({"embedder": {"strand": "left"}}, ValueError, "'strand' parameter"),
@@ -158,24 +121,6 @@ def test_bad_parameters(tmp_path, options, error, message):
     with pytest.raises(error, match=message):
         embedder.embed_file(options.pop("paths", path), output, **options)
     assert [p.name for p in tmp_path.iterdir()] == ["x.fa"]
-
-
-def test_progress_tells_sequences_a_second(tmp_path, caplog, monkeypatch):
-    shown = []
-    bar = _files.progress
-
-    def watched(**options):
-        shown.append((options, bar(**options)))
-        return shown[-1][1]
-
-    monkeypatch.setattr(_files, "progress", watched)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    path = write_fasta(tmp_path / "x.fa", random_dna(40))
-    with caplog.at_level("INFO", "dnaembed"):
-        DNABertSEmbedder(device="cpu").embed_file(path, tmp_path / "x.npy")
-    ((options, result),) = shown
-    assert options["total"] == path.stat().st_size == result.n
-    assert result.postfix.startswith("40 sequences, ")
 
 
 def test_rows_and_settings_that_changed_are_noticed_by_every_command(tmp_path, monkeypatch, capsys):

@@ -23,6 +23,7 @@ _COMPILED = (
     "datasets._read_errors",
     "datasets._genomes",
     "training._pairs",
+    "species._neighbors",
 )
 
 

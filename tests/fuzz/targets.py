@@ -25,10 +25,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from safetensors.numpy import save as save_numpy
 from safetensors.torch import save
 
+from dnaembed import SpeciesClusterer, check_sequences, normalize_sequence
 from dnaembed import backbones as nets
-from dnaembed import check_sequences, normalize_sequence
 from dnaembed.backbones.dnabert._tokenizer import load_tokenizer
 from dnaembed.cli import main
 from dnaembed.composition import kmer_counts
@@ -44,6 +47,7 @@ from dnaembed.io import (
 )
 from dnaembed.io._embeddings import manifest_path
 from dnaembed.io._parts import PartedEmbeddings
+from dnaembed.species import _saved
 from tests.helpers import naive, strategies, zstd
 from tests.helpers.random_models import random_dnabert, random_profile
 
@@ -99,7 +103,12 @@ def _folder():
 
 
 class _Named(io.BytesIO):
+    """A file that gives a few bytes at a time."""
+
     name = "reads"
+
+    def read(self, size=-1):
+        return super().read(min(size, 7))
 
 
 # Sequence files
@@ -109,6 +118,7 @@ FASTQ = b"@r1 first\nACGTACGT\n+\nIIIIIIII\n@r2\nGGG\n+r2\nIII\n"
 _FILES = [
     FASTA, FASTQ, FASTA.replace(b"\n", b"\r\n"), FASTQ.replace(b"\n", b"\r\n"),
     FASTA.replace(b"\n", b"\r"), b"\xef\xbb\xbf" + FASTA, b"\n \n" + FASTQ, b"# comment\n" + FASTA,
+    FASTQ[:30] + b"\r\n \n" + FASTQ[30:],
     FASTA + FASTQ, FASTQ + FASTA, FASTQ[:-5], b">a\n\n>b\nACG*\n", b">a\nA\n>a\nC\n",
     b">caf\xe9 \xc3\xa9\nAC\x00\n", b"@a\nAC\n+\nI\xff\n", b"@HD\tVN:1.6\n", b"BAM\x01",
     ">a\nACGT\n".encode("utf-16"), b"",
@@ -182,28 +192,74 @@ def _parts_seeds():
         manifest = (output.folder / "manifest.json").read_bytes()
         output.join([part], "input")
     shard = manifest_path(_folder() / "seed.npy").read_bytes().replace(b"{}", b'{"shard": "1/1"}')
-    return [bytes([0]) + file, bytes([1]) + manifest, bytes([2]) + shard]
+    return file, manifest, shard
 
 
-@target(_parts_seeds, runs=10_000)
+@target(lambda: [_parts_seeds()[0]], runs=10_000)
 def parts(data):
-    """Parts, their manifest, the manifest of a shard: what was written, made again, or refused."""
-    which, content = data[:1], data[1:]
-    path = _folder() / "parts.npy"
+    """A part of earlier work: what was written, or it is made again."""
+    with PartedEmbeddings(_folder() / "parts.npy", {}, n_columns=2, dtype=np.dtype("f4")) as output:
+        part = output.write(0, ["a"], np.ones((1, 2)), "input")
+        (output.folder / "00000000.part").write_bytes(data)
+        with explained(SequenceFileError, names=str(_folder())):
+            assert output.find(0, "input") in (part, None)
+
+
+@target(lambda: [bytes([i]) + text for i, text in enumerate(_parts_seeds()[1:])], runs=10_000)
+def manifests(data):
+    """The manifest of parts, or of rows that are merged or clustered: as written, or refused."""
+    path, text = _folder() / "manifests.npy", data[1:]
     manifest_path(path).unlink(missing_ok=True)  # what is not ours would not be overwritten
     with explained(SequenceFileError, ValueError, names=str(path.parent)):
-        if which == b"\2":
-            write_embeddings(path, ["a"], np.ones((1, 2), dtype="f4"))
-            manifest_path(path).write_bytes(content)
-            assert merge_shards([path], path.with_name("merged.npy")) == 1
-            return
-        with PartedEmbeddings(path, {}, n_columns=2, dtype=np.dtype("f4")) as output:
-            part = output.write(0, ["a"], np.ones((1, 2)), "input")
-            (output.folder / "00000000.part").write_bytes(content) if which == b"\0" else None
-            assert output.find(0, "input") in (part, None)
-            if which == b"\1":
-                (output.folder / "manifest.json").write_bytes(content)
+        if data[:1] == b"\0":
+            with PartedEmbeddings(path, {}, n_columns=2, dtype=np.dtype("f4")) as output:
+                (output.folder / "manifest.json").write_bytes(text)
                 output._check_settings()
+            return
+        rows = np.ones((1, 2), dtype="f4")
+        write_embeddings(path, ["a"], rows)
+        manifest_path(path).write_bytes(text)
+        assert _saved.source_of_file(path, rows) is None or b"model" in text
+        assert merge_shards([path], path.with_name("merged.npy")) == 1
+
+
+@cache
+def _clusters():
+    """Return files of ``--save``, their tensors and settings: K-means, bins, with coverage."""
+    rows, path, found = np.vstack([np.eye(3), np.ones(3)]), _folder() / "good-clusters", []
+    for kind, coverage in (
+        ({"n_clusters": 2}, None),
+        ({"min_similarity": 0.5, "min_bin_size": 1}, None),
+        ({"n_clusters": 2}, np.arange(1.0, 5)[:, None]),
+    ):
+        clusterer = SpeciesClusterer(**kind, random_state=0).fit(rows, abundance=coverage)
+        _saved.save_clusters(path, clusterer, _saved.EmbeddingSource("x", 5, True))
+        with safe_open(path, "numpy") as file:
+            found.append((path.read_bytes(), load_file(path), file.metadata()))
+    return found
+
+
+def _cluster_seeds():
+    texts = [part for f in _clusters() for part in (f[0], f[2]["settings"].encode())]
+    return [bytes([i]) + text for i, text in enumerate(texts)]
+
+
+@target(_cluster_seeds, runs=5_000, max_len=1500)
+def clusters(data):
+    """Saved clusters, or other settings in good ones: clusters that work, or an error."""
+    path, content = _folder() / "clusters", data[1:]
+    if data[:1] and data[0] & 1:
+        _, tensors, metadata = _clusters()[(data[0] >> 1) % 3]
+        settings = content.decode("utf-8", "replace")
+        new = {"settings": settings, "sha256": _saved._digest(settings, tensors)}
+        content = save_numpy(tensors, metadata=metadata | new)
+    path.write_bytes(content)
+    with explained(SequenceFileError, names=str(path)):
+        loaded, source = _saved.load_clusters(path)
+        assert str(source).isprintable()
+        rows, scale = np.ones((2, loaded.n_features_in_)), getattr(loaded, "_abundance_scale", None)
+        coverage = None if scale is None else np.ones((2, len(scale.means)))
+        assert set(loaded.predict(rows, abundance=coverage)) <= set(range(-1, loaded.n_clusters_))
 
 
 # Sequences

@@ -23,15 +23,13 @@ def clean(sequence):
 def parse(data):
     """Return identifier and cleaned sequence of each record of a good FASTA or FASTQ file."""
     text = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-    if text.lstrip(" \t\n\r\x0b\x0c").startswith("@"):
-        # Blank space before the first record is skipped; after that a record is four lines.
-        lines = text.lstrip(" \t\n\r\x0b\x0c").split("\n")
-        if not lines[-1]:
-            lines.pop()
-        lines = [line.removesuffix("\r") for line in lines]
-        while len(lines) % 4 and not lines[-1].strip():  # blank lines at the end are nothing
-            lines.pop()
-        assert len(lines) % 4 == 0, "a record of less than four lines was accepted"
+    space = " \t\n\r\x0b\x0c"
+    if text.lstrip(space).startswith("@"):
+        lines = []
+        while text := text.lstrip(space):  # blank space before a record is nothing
+            *record, text = [*text.split("\n", 4), ""][:5]
+            assert len(record) == 4, "a record of less than four lines was accepted"
+            lines += [line.removesuffix("\r") for line in record]
         assert all(line.startswith("+") for line in lines[2::4])
         assert all(len(a) == len(b) for a, b in zip(lines[1::4], lines[3::4], strict=True))
         found = zip((line[1:] for line in lines[::4]), lines[1::4], strict=True)

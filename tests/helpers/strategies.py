@@ -25,8 +25,9 @@ def sequence_files(draw):
     end = draw(line_ends)
     text = "\ufeff" if draw(st.booleans()) else ""
     if draw(st.booleans()):
+        blank = draw(st.sampled_from(["", end, f" \t{end}{end}"]))
         for identifier, sequence in expected:
-            text += f"@{identifier} text{end}{sequence}{end}+{end}{'I' * len(sequence)}{end}"
+            text += f"@{identifier} text{end}{sequence}{end}+{end}{'I' * len(sequence)}{end}{blank}"
     else:
         width = draw(st.integers(1, 70))
         for identifier, sequence in expected:

@@ -85,8 +85,9 @@ def test_depth_of_bam(tmp_path):
     [
         ("", "line 1: expected a header with an identifier and one column per sample"),
         ("contig\ta\n", "holds no contig"),
+        ("contig\ta\ta\nc1\t1\t2\n", "line 1: two columns are of a sample 'a'"),
         ("#Name\tLength\tCoverage\tFPKM\n", "line 1: not all columns are mean coverages"),
-        ("contig\ta\tgc\n", "line 1: not all columns are mean coverages"),
+        ("contig\ta\tgc" * 99 + "\n", r"columns are mean coverages of .{,300}, \.\.\.\. Keep"),
         ("Contig\ta.bam Length\ta.bam TPM\n", "line 1: not all columns are mean coverages"),
         ("contig\ta\nc1\t1\nc1\t2\n", "line 3: identifier 'c1' is there twice"),
         ("contig\ta\n\t1\n", "line 2: the identifier is empty"),

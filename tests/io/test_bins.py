@@ -5,8 +5,6 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dnaembed.io import SequenceFileError, read_labels, read_sequences, write_bins
 from dnaembed.io._bins import Contigs, circular_contigs, read_contigs
@@ -80,19 +78,6 @@ def test_records_as_they_are(tmp_path):
     assert contigs.sequences == ["ACNNNCT", "ACGT"]
 
 
-def test_two_assemblies_with_the_same_names(tmp_path):
-    for name in ("one.fa", "two.fa.old", "two.fa.new"):
-        (tmp_path / name).write_text(">k1 flag=1\nACGT\n")
-    one, two, three = sorted(tmp_path.iterdir())
-    with pytest.raises(SequenceFileError, match=r"same identifier 'k1'\. Put the name of its file"):
-        read_contigs([one, two])
-    contigs = read_contigs([one, two], prefix=True)
-    assert contigs.ids == ["one:k1", "two:k1"]
-    assert contigs.headers == ["one:k1 flag=1", "two:k1 flag=1"]
-    with pytest.raises(SequenceFileError, match="Two contigs have the same identifier 'two:k1'"):
-        read_contigs([two, three], prefix=True)
-
-
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
@@ -163,16 +148,3 @@ def test_bad_input_leaves_nothing(tmp_path, ids, labels, message):
     with pytest.raises(ValueError, match=message):
         write_bins(tmp_path / "bins", ids, SEQUENCES, labels)
     assert list(tmp_path.iterdir()) == []
-
-
-@given(labels=st.lists(st.integers(-1, 12), min_size=1, max_size=20))
-def test_every_binned_sequence_is_written_once(tmp_path_factory, labels):
-    folder = tmp_path_factory.mktemp("x") / "bins"
-    ids = [f"contig_{i}" for i in range(len(labels))]
-    write_bins(folder, ids, ["ACGT"] * len(labels), labels)
-    found = {}
-    for path in folder.glob("bin_*.fasta"):
-        for identifier in read_sequences(path)[0]:
-            assert identifier not in found
-            found[identifier] = int(path.stem.removeprefix("bin_"))
-    assert found == {i: n for i, n in zip(ids, labels, strict=True) if n >= 0}

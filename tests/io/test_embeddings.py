@@ -143,13 +143,3 @@ def test_damaged_files(tmp_path, name, content, message):
     (tmp_path / name).unlink()
     with pytest.raises(FileNotFoundError):
         read_embeddings(path)
-
-
-def test_parquet_cut_anywhere(tmp_path):
-    path = tmp_path / "x.parquet"
-    write_embeddings(path, ["a", "b"], np.eye(2, dtype=np.float32))
-    whole = path.read_bytes()
-    for end in (0, 3, 10, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:end])
-        with pytest.raises(SequenceFileError, match=r"x\.parquet is not a \.parquet file"):
-            read_embeddings(path)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -12,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaembed.io import SequenceFileError, merge_shards, read_embeddings, write_embeddings
+from dnaembed.io import (
+    SequenceFileError,
+    merge_shards,
+    open_embeddings,
+    read_embeddings,
+    write_embeddings,
+)
+from dnaembed.io._bins import check_bins_folder
 from dnaembed.io._parts import PartedEmbeddings, Shard
+from dnaembed.utils._atomic import atomic_folder
 
 SETTINGS = {"model": "m", "window_size": None}
 COLUMNS = 3
@@ -219,10 +225,23 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path, make, resume):
     assert content(tmp_path) == before
 
 
-def test_what_comes_meanwhile_is_left_alone(tmp_path):
-    with pytest.raises(OSError, match="not empty"), parted(tmp_path / "x.npy") as output:
-        (output.folder / "thesis.tex").write_text("mine")
-    assert (tmp_path / "x.npy.parts" / "thesis.tex").read_text() == "mine"
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("x.npy.parts/thesis.tex", lambda: parted("x.npy")),
+        ("x.ids.txt", lambda: open_embeddings("x.npy")),
+        ("bins/thesis.tex", lambda: atomic_folder("bins", check=check_bins_folder)),
+    ],
+)
+def test_what_comes_meanwhile_is_left_alone(tmp_path, monkeypatch, name, begin):
+    monkeypatch.chdir(tmp_path)
+    Path("bins").mkdir()
+    refused = pytest.raises(OSError, match=r"not empty|not written together|holds other")
+    with refused, begin() as output:
+        Path(name).write_text("mine")
+        if name == "x.ids.txt":
+            output.write(["a"], np.eye(1))
+    assert Path(name).read_text() == "mine"
 
 
 @pytest.mark.parametrize("step", range(12))
@@ -262,18 +281,22 @@ def test_interrupted_while_the_files_get_their_names(tmp_path, monkeypatch, step
     assert names(tmp_path) == FILES
 
 
+def test_what_has_another_name_is_not_written_through(tmp_path):
+    folder, mine = stopped(tmp_path / "x.npy", range(3), 2), tmp_path / "thesis.tex"
+    mine.write_text("mine")
+    (folder / "lock").unlink()
+    for name in ("rows", "ids", "description", "lock"):
+        os.link(mine, folder / name)
+    check(write(tmp_path / "x.npy", range(3)), 3)
+    assert mine.read_text() == "mine"
+
+
 def test_one_writer_at_a_time(tmp_path):
     pytest.importorskip("fcntl", reason="locks are those of POSIX")
-    code = (
-        "import numpy as np\n"
-        "from dnaembed.io._parts import PartedEmbeddings\n"
-        f"PartedEmbeddings({str(tmp_path / 'x.npy')!r}, {SETTINGS}, n_columns=3,"
-        " dtype=np.dtype('f4')).__enter__()\n"
-    )
     with parted(tmp_path / "x.npy") as output:
         part = output.write(0, ["r0.0"], np.zeros((1, COLUMNS)), "")
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-        assert b"BlockingIOError: Another process is writing" in done.stderr
+        with pytest.raises(BlockingIOError, match="Another process is writing"):
+            parted(tmp_path / "x.npy").__enter__()
         output.join([part], "")
     check(tmp_path / "x.npy", 1)
 
@@ -388,7 +411,7 @@ def test_merging_names_the_part_that_is_not_what_was_written(tmp_path, damage, m
         lambda m: m.pop("parts"),
         lambda m: m.update(rows="4"),
         lambda m: m.update(parts=m["parts"][1:]),
-        lambda m: m.update(dtype="nothing"),
+        lambda m: m.update(dtype="float1,,6"),
         lambda m: m["settings"].update(shard="x"),
         lambda m: m["parts"][0].update(number=1),
         lambda m: m["parts"][0].update(more=1),

@@ -68,10 +68,6 @@ def test_formats_are_recognised_by_content(tmp_path, content, form, name):
         (b"; by hand\n>r a;x\nAC\n;GT\nGT\n", "ACGT"),
         (b";\r>r\rAC\r;x\rGT\r", "ACGT"),
         (b"@r\nACGT\n+\n;;;;\n", "ACGT"),
-        *[
-            (b"@r\nACGT\n+\nIIII\n" + end, "ACGT")
-            for end in (b"\n", b" \n", b"\r\n" * 3, b"\n" * 9)
-        ],
     ],
 )
 def test_accepted(tmp_path, content, sequence):
@@ -79,17 +75,12 @@ def test_accepted(tmp_path, content, sequence):
 
 
 REFUSED = {
-    "stop codon": (b">a\nAC\n>b\nACG*\n", r"record 'b' \(number 2\): '\*' at position 4 .*protein"),
-    "inner space": (b">a\nAC GT\n", r"' ' at position 3"),
     "empty fastq record": (b"@a\n\n+\n\n", r"record 'a' \(number 1\) is empty"),
     "tar": (b"a.fa".ljust(257, b"\0") + b"ustar", r"is a tar archive"),
     "tar.gz": (gzip.compress(b"a.fa".ljust(257, b"\0") + b"ustar", mtime=0), r"is a tar archive"),
-    "quality missing": (b"@a\n\n+\n", r"not valid FASTQ after 0 good records: Premature"),
     "neither name nor base": (b">a\nAC\n>\n\n", r"record number 2 is empty.*skip_empty"),
     "text after comment": (b"# x\nhello\n", r"line 2: not valid FASTA"),
-    "long quality": (b"@a\nACGT\n+\nIIIII\n", r"line 4: not valid FASTQ after 0 good.*[Ll]ength"),
     "other name after plus": (b"@a\nAC\n+b\nII\n", r"line 3: not valid FASTQ"),
-    "no plus": (b"@a\nAC\nGT\nII\n", r"line 3: not valid FASTQ"),
     "text with at sign": (b"@home: write\nto me\n", r"not valid FASTQ after 0 good records"),
 }
 

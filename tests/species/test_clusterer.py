@@ -198,6 +198,10 @@ def test_separation_of_bins():
     assert separation_of_bins(X, np.where(y == 2, -1, y)) == 1
     for nothing in (np.arange(12) // 2, np.zeros(12, dtype=int), np.full(12, -1)):
         assert separation_of_bins(X, nothing) == 0
+    tracemalloc.start()  # no memory that grows with the square of the number of bins
+    separation_of_bins(np.random.default_rng(0).normal(size=(5000, 4)), np.arange(5000))
+    assert tracemalloc.get_traced_memory()[1] < 150e6  # 25 million similarities have 200 MB
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("n_clusters", [3, None])

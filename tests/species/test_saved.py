@@ -4,8 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from dnaembed import KmerEmbedder, SpeciesClusterer
@@ -60,7 +58,7 @@ def test_samples_are_matched_by_name(tmp_path):
         with pytest.raises(ValueError, match="was fitted with abundance, got none"):
             found.predict(X)
         other = coverage.rename(columns={"c": "d"})
-        with pytest.raises(ValueError, match=r"samples \['a', 'b', 'd'\], but .* 'b', 'c'\]"):
+        with pytest.raises(ValueError, match=r"samples 'a', 'b', 'd', but .* 'b', 'c'"):
             found.predict(X, abundance=other)
     assert not hasattr(clusterer.fit(X, abundance=coverage.to_numpy()), "abundance_names_")
 
@@ -79,32 +77,6 @@ def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "clusters"
     save_clusters(path, fitted(n_clusters=4)[0], SOURCE)
     return path
-
-
-@settings(max_examples=150)
-@given(data=st.data())
-def test_any_damage_is_noticed(saved, data):
-    content = bytearray(saved.read_bytes())
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content) - 1)) :]
-    else:
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] ^= data.draw(st.integers(1, 255))
-    path = saved.with_name("damaged")
-    path.write_bytes(content)
-    message = ""
-    try:
-        loaded, source = load_clusters(path)
-    except SequenceFileError as error:
-        message = str(error)
-    if message:
-        assert str(path) in message
-        assert "\n" not in message
-        return
-    # A blank in the header of the format may change and mean the same.
-    expected, _ = load_clusters(saved)
-    np.testing.assert_array_equal(loaded.cluster_centers_, expected.cluster_centers_)
-    assert source == SOURCE
 
 
 @pytest.mark.parametrize("content", [b"", b"id\tcluster\nr1\t0\n", bytes(100), b"\x93NUMPY" * 50])

@@ -2,8 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,16 @@ import pytest
 
 from dnaembed import DNABertSEmbedder
 from dnaembed.cli import main
-from dnaembed.io import merge_shards, open_embeddings, write_bins, write_embeddings, write_labels
+from dnaembed.io import (
+    SequenceFileError,
+    merge_shards,
+    open_embeddings,
+    read_embeddings,
+    write_bins,
+    write_embeddings,
+    write_labels,
+)
+from dnaembed.io._parts import PartedEmbeddings
 from dnaembed.utils._atomic import (
     atomic_folder,
     atomic_output,
@@ -108,6 +120,49 @@ def test_a_folder_that_must_be_new(tmp_path):
     assert (target / "file").read_text() == "new"
 
 
+# Two writers of one output
+
+
+def write_parts(ids, rows):
+    with PartedEmbeddings("x.npy", {}, n_columns=4, dtype=rows.dtype) as output:
+        output.join([output.write(0, ids, rows, ids[0])], ids[0])
+
+
+MANIFEST = "x.manifest.json"
+WRITERS = {
+    "rows": lambda ids, rows: write_embeddings("x.npy", ids, rows),
+    "parts": write_parts,
+    "bins": lambda ids, rows: write_bins("x", ids, ["ACGT"] * 3, [0, 1, 1], overwrite=True),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks are those of Unix")
+@pytest.mark.parametrize("kind", WRITERS)
+def test_of_two_writers_one_wins_and_no_reader_sees_a_mixture(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+
+    def write(tag):
+        for _ in range(40):
+            with suppress(BlockingIOError):  # another one is writing
+                WRITERS[kind]([tag, tag * 2, tag * 3], np.full((3, 4), ord(tag), dtype="f4"))
+
+    def read():
+        if kind == "bins":
+            return
+        ids, rows = read_embeddings("x.npy")
+        assert [ord(name[0]) for name in ids] == rows[:, 0].tolist()
+
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, tag) for tag in "ab"]
+        while not all(writer.done() for writer in writers):
+            with suppress(FileNotFoundError, SequenceFileError):  # while it is replaced
+                read()
+    assert [writer.result() for writer in writers] == [None, None]
+    read()
+    assert not {path.name for path in tmp_path.iterdir()} - {"x", "x.npy", "x.ids.txt", MANIFEST}
+    assert len({path.read_text()[1:2] for path in tmp_path.glob("x/bin*.fasta")}) <= 1
+
+
 # No output is an input, another output, or what lies beside either
 
 
@@ -199,6 +254,42 @@ def test_no_function_destroys_what_is_there(work, write):
     before = content(work)
     with pytest.raises((ValueError, OSError), match=f"{REFUSED}|is a directory"):
         write()
+    assert content(work) == before
+
+
+MOUNTS = """
+import os, subprocess, sys
+from dnaembed import DNABertSEmbedder
+from dnaembed.io import write_bins, write_embeddings
+for kind, place, write in (
+    ("folder", "bins", lambda: write_bins("bins", ["a"], ["ACGT"], [0], overwrite=True)),
+    ("file", "bins/bin_0.fasta", lambda: write_bins("bins", "a", ["ACGT"], [0], overwrite=True)),
+    ("folder", "other.npy.parts", lambda: DNABertSEmbedder().embed_file("s.fa", "other.npy")),
+    ("file", "rows.ids.txt", lambda: write_embeddings("rows.npy", ["a"], [[1.0]])),
+):
+    subprocess.run(["mount", "--bind", "mine/" + kind, place], check=True)
+    try:
+        write()
+    except OSError as error:
+        print(place, "a mount point" in str(error))
+    subprocess.run(["umount", place], check=True)
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode != 0,
+    reason="needs mounts of its own",
+)
+def test_a_mount_point_of_the_same_file_system_is_left_alone(work):
+    for folder in ("mine/folder", "other.npy.parts"):
+        Path(folder).mkdir(parents=True)
+    for file in ("mine/file", "mine/folder/manifest.json", "mine/folder/bins.tsv"):
+        Path(file).write_text("mine")
+    Path("other.ids.txt").unlink()
+    before = content(work)
+    command = ["unshare", "-rm", sys.executable, "-c", MOUNTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1::2] == ["True"] * 4, done.stdout + done.stderr
     assert content(work) == before
 
 

@@ -10,8 +10,9 @@ from typer import Argument, BadParameter, Option
 
 from ._app import command
 from ._options import (
-    OUTPUT_FILE,
     OUTPUT_FOLDER,
+    PICTURE_FILE,
+    READS_FILES,
     READS_HELP,
     Embedding,
     SkipEmpty,
@@ -100,13 +101,13 @@ class Contigs(SkipEmpty):
         "Shortest that bins take in, with --abundance.", "BP", default=1000, min=1
     )
     gzip: bool = flag("Compress the FASTA files.")
-    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=OUTPUT_FILE)
+    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=PICTURE_FILE)
     force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
 
 
 @command(_EXAMPLES)
 def bin_(
-    contigs: Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP)],
+    contigs: Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES],
     output: Annotated[
         str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
     ],
@@ -180,9 +181,13 @@ def bin_(
     about |= {"overwrite": own.force, "compress": own.gzip}
     write_bins(output, found.ids, found.records, labels, **about)
     if own.picture is not None:
-        from ..plotting import plot_bins
+        from ..plotting import BinningDisplay, EmbeddingDisplay, new_figure, save_figure
 
-        plot_bins(rows, labels[kept], lengths[kept]).savefig(own.picture)
+        figure, (left, right) = new_figure(2)
+        look: Any = {"method": "pca", "title": f"{len(kept)} contigs", "legend": False, "ax": left}
+        EmbeddingDisplay.from_predictions(rows, labels[kept], lengths=lengths[kept], **look)
+        BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
+        save_figure(figure, own.picture)
     none = np.flatnonzero(labels < 0)
     logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
     if len(none):

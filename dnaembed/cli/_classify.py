@@ -10,7 +10,19 @@ from typing import Annotated, Any
 from typer import Argument
 
 from ._app import Command, command
-from ._options import READS_HELP, REQUIRED, Embedding, Reading, Table, flag, group, naming, option
+from ._options import (
+    READS_FILES,
+    READS_HELP,
+    REQUIRED,
+    Columns,
+    Embedding,
+    Reading,
+    Table,
+    flag,
+    group,
+    naming,
+    option,
+)
 
 logger = logging.getLogger("dnaembed")
 
@@ -39,15 +51,15 @@ class _Classify(Command):
 
 
 @group()
-class Calling:
+class Calling(Columns):
     """What is learnt from, and what is called."""
 
     train: list[str] = option(
-        "Labelled sequences, FASTA or FASTQ; may be repeated.", "READS", default=REQUIRED
+        *("Labelled sequences, FASTA or FASTQ; may be repeated.", "READS"),
+        default=REQUIRED,
+        mark=READS_FILES,
     )
-    labels: str = option(
-        "Identifier, tab, species; a header is recognised.", "LABELS.tsv", default=REQUIRED
-    )
+    labels: str = option("Identifier and species, TSV or CSV.", "LABELS.tsv", default=REQUIRED)
     unknown: str | None = option(
         "Name of what is far from every species (default: each gets a species; 'unknown' if no "
         "name is given); needs two training sequences of some species.",
@@ -67,7 +79,7 @@ class Calling:
 
 @command(_EXAMPLES, cls=_Classify)
 def classify(
-    query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP)],
+    query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES],
     output: Table,
     calling: Calling,
     embedding: Embedding,
@@ -80,12 +92,12 @@ def classify(
     windows, flag. Queries of any size are read and written piece by piece.
     """
     from .. import FewShotSpeciesClassifier
-    from ..io import labels_of, read_labels
+    from ..io import labels_of
     from ..io._tables import check_fields, open_table
 
     unknown, window = calling.unknown, calling.consensus
     check_fields([unknown or ""])
-    table = read_labels(calling.labels)
+    table = calling.labels_of(calling.labels)
     ids, sequences = reading.read(calling.train)
     species = labels_of(ids, table, where=calling.labels)
     counts = Counter(species)

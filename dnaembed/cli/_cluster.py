@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from ._app import command
-from ._options import READS_HELP, Embedding, Reading, Table
+from ._options import READS_FILES, READS_HELP, Embedding, Reading, Table
 from ._rows import Scale, open_rows
 
 logger = logging.getLogger("dnaembed")
@@ -36,7 +36,9 @@ def cluster(
     scale: Scale,
     embedding: Embedding,
     reading: Reading,
-    reads: Annotated[list[str] | None, Argument(metavar="READS", help=READS_HELP)] = None,
+    reads: Annotated[
+        list[str] | None, Argument(metavar="READS", help=READS_HELP), READS_FILES
+    ] = None,
     n_clusters: Annotated[
         int | None,
         Option(

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -35,6 +36,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 # (in the free text after an identifier) to ignore.
 NOT_ASCII = "\x1a"
 _TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
+_NOT_ASCII_HEADER = re.compile(rb"(?<=[\r\n])[>@][^\r\n]*[\x1a\x80-\xff][^\r\n]*")
 _OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
@@ -199,13 +201,17 @@ class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
     A byte order mark and `n_blank` blank lines at the start are dropped; other bytes outside ASCII
-    become `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
+    become `NOT_ASCII`; `header` gives back the headers that have any. `form` is "fasta", "fastq" or
+    "" (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
         self.n_blank = self._n_ends = self.n_lines = 0
         self._last = b"\n"
+        # Headers with other bytes, in order, and the end of the last block, if it may be such.
+        self._headers: deque[bytes] = deque()
+        self._open = b"\n"
         if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
         if stream.peek(3).startswith(_UTF8_BOM):
@@ -227,6 +233,7 @@ class AsciiStream(_Transformed):
 
     def _read(self, size: int) -> bytes:
         data: bytes = self._stream.read(size)
+        self._keep_headers(data)
         if not data.isascii():
             data = data.translate(_TO_ASCII)
         if self.form == "fasta" and b";" in data:
@@ -236,3 +243,17 @@ class AsciiStream(_Transformed):
         self._n_ends += data.count(b"\n")
         self._last = data[-1:]
         return data
+
+    def _keep_headers(self, data: bytes) -> None:
+        text = self._open + data
+        end = max(text.rfind(b"\n"), text.rfind(b"\r")) if data else len(text)
+        if not text[: max(end, 0)].isascii():
+            self._headers.extend(_NOT_ASCII_HEADER.findall(text[:end]))
+        is_header = end >= 0 and text[end + 1 : end + 2] in (b">", b"@", b"")
+        self._open = text[end:] if is_header else text[-1:]
+
+    def header(self, name: str) -> str:
+        """Return the header of the record that is read next, as it is in the file."""
+        if NOT_ASCII not in name or not self._headers:
+            return name
+        return self._headers.popleft()[1:].decode("utf-8", "replace").strip()

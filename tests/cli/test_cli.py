@@ -214,7 +214,8 @@ def test_bad_input_late_in_the_file_leaves_the_old_output(tmp_path, model, monke
 def test_bad_files(tmp_path, command, capsys):
     path = tmp_path / "reads.fa"
     path.write_bytes(gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9])
-    line = fails(capsys, command, str(path), "-o", str(tmp_path / "x.npy"))
+    output = str(tmp_path / f"x.{'npy' if command == 'embed' else 'tsv'}")
+    line = fails(capsys, command, str(path), "-o", output)
     assert line.startswith(f"dnaembed {command}: error: {path} is truncated")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -223,7 +224,7 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
     absent, good = str(tmp_path / "absent.fa"), str(tmp_path / "x.npy")
     for reads, output, more, said in (
         (absent, good, (), f"{absent}: No such file or directory"),
-        (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv or .parquet"),
+        (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv, .csv or .parquet"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
         (reads_file, good, ("--shard", "3/2"), "I/N with I from 1 to N, as 3/64; got '3/2'"),

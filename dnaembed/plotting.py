@@ -79,11 +79,11 @@ def project(
             shares[: pca.n_components] = np.nan_to_num(pca.explained_variance_ratio_)
         return coordinates, (f"PC 1 ({shares[0]:.0%})", f"PC 2 ({shares[1]:.0%})")
     if method == "umap":
-        umap = import_compiled("umap")  # takes seconds
         neighbors = min(15, len(rows) - 1)
         how: Any = {"metric": "cosine", "random_state": random_state, "n_jobs": 1}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it tells how it begins
+            umap = import_compiled("umap")  # takes seconds
             points = umap.UMAP(neighbors, **how).fit_transform(rows)
         return np.asarray(points), ("UMAP 1", "UMAP 2")
     perplexity = min(30, (len(rows) - 1) / 3)
@@ -92,10 +92,8 @@ def project(
 
 
 class Group(NamedTuple):
-    """What is drawn in one way: which of the points, and how."""
-
     name: str
-    members: np.ndarray
+    members: Any
     color: str
     marker: str
 
@@ -128,18 +126,11 @@ class _Display:
         return cls.from_predictions(getattr(estimator, cls._asked)(X), *known, **how)
 
     @classmethod
-    def from_predictions(
-        cls,
-        answers: Any,
-        known: Any = None,
-        *,
-        ax: Axes | None = None,
-        title: str | None = None,
-        **more: Any,
-    ) -> Self:
-        """Draw; `ax` and `title` are those of `plot`, the other arguments those of the class."""
-        display: Any = cls(answers, known, **more)  # type: ignore[call-arg]
-        return display.plot(ax, title=title)
+    def from_predictions(cls, answers: Any, known: Any = None, **how: Any) -> Self:
+        """Draw; `how` has the arguments of the class and of `plot`."""
+        look = {name: how.pop(name) for name in ("ax", "title", "legend") if name in how}
+        display: Any = cls(answers, known, **how)  # type: ignore[call-arg]
+        return display.plot(**look)
 
     def _draw_on(self, ax: Axes | None, **settings: Any) -> Any:
         self.ax_ = new_figure(1)[1][0] if ax is None else ax
@@ -151,9 +142,9 @@ class _Display:
 class EmbeddingDisplay(_Display):
     """A map of embeddings, coloured by group or by a number.
 
-    Made by `from_estimator` or `from_predictions`; `plot` draws it once more. The twelve largest
-    groups have a colour and a shape each, all smaller ones are grey, and behind them in light grey
-    is what is labelled -1 or "unknown".
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`. The twelve
+    largest groups have a colour and a shape each, all smaller ones are grey, and behind them in
+    light grey is what is labelled -1 or "unknown".
 
     Parameters
     ----------
@@ -167,11 +158,6 @@ class EmbeddingDisplay(_Display):
         Names of the axes.
     label_name : str, default=""
         What the labels are.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes, and Figure
-        What was drawn on; save it by ``figure_.savefig(path)``.
 
     Examples
     --------
@@ -210,16 +196,15 @@ class EmbeddingDisplay(_Display):
         return cls.from_predictions(X if is_made else embedder.transform(X), labels, **how)
 
     @classmethod
-    def from_predictions(  # type: ignore[override]
-        cls, embeddings: Any, labels: Any = None, *, method: str = "umap", **how: Any
-    ) -> Self:
-        """Project embeddings, one row per label, by `project`, and draw.
+    def from_predictions(cls, answers: Any, known: Any = None, **how: Any) -> Self:
+        """Project embeddings, one row per label, and draw.
 
-        `how` has the arguments of `project`, of the class and of `plot`.
+        `how` has the arguments of `project` (`method`, ``"umap"`` if it is not given, and
+        `random_state`), of the class and of `plot`.
         """
-        look = {name: how.pop(name) for name in ("ax", "title", "legend") if name in how}
-        points, names = project(embeddings, method=method, random_state=how.pop("random_state", 0))
-        return cls(points, labels, names=names, **how).plot(**look)
+        seed, method = how.pop("random_state", 0), how.pop("method", "umap")
+        points, how["names"] = project(answers, method=method, random_state=seed)
+        return super().from_predictions(points, known, **how)
 
     def plot(self, ax: Axes | None = None, *, title: str = "", legend: bool = True) -> Self:
         """Draw on axes, or on a new figure; `legend` is to the right of the axes."""
@@ -254,7 +239,7 @@ def point_areas(lengths: Any) -> np.ndarray:
 class NoveltyDisplay(_Display):
     """How new reads are to a classifier, and its limit.
 
-    Made by `from_estimator` or `from_predictions`; `plot` draws it once more.
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
 
     Parameters
     ----------
@@ -262,11 +247,6 @@ class NoveltyDisplay(_Display):
         From `FewShotSpeciesClassifier.novelty_scores`: reads above 1 are called unknown.
     is_new : array-like of bool of shape (n,), default=None
         Which reads are of a species that the classifier was not shown, where that is known.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes, and Figure
-        What was drawn on.
 
     Examples
     --------
@@ -302,7 +282,7 @@ class NoveltyDisplay(_Display):
 class BinningDisplay(_Display):
     """How large bins are or, where species are known, what is in each.
 
-    Made by `from_estimator` or `from_predictions`; `plot` draws it once more.
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
 
     Parameters
     ----------
@@ -312,11 +292,6 @@ class BinningDisplay(_Display):
         Its species: draw a table of species and bins.
     lengths : array-like of shape (n,), default=None
         Bases of each; None: count contigs.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes, and Figure
-        What was drawn on.
 
     Examples
     --------

@@ -153,10 +153,10 @@ def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
             from ..io._errors import import_optional
 
             import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
-        if kind == "reads" and texts:
+        if kind == "reads":
             from ..io._readers import sequence_files
 
-            kind, texts = "inputs", [str(source) for source in sequence_files(texts)]
+            kind, texts = "inputs", [str(s) for text in texts for s in sequence_files(text)]
         if kind:
             checked[kind] += texts
     check_outputs(**checked)

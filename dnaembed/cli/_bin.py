@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from typer import Argument, BadParameter, Option
+from typer import BadParameter, Option
 
 from ._app import command
 from ._options import (
     OUTPUT_FOLDER,
     PICTURE_FILE,
-    READS_FILES,
-    READS_HELP,
+    Contigs,
     Embedding,
     SkipEmpty,
     flag,
@@ -21,13 +20,14 @@ from ._options import (
     group,
     option,
 )
+from ._report import Reporting, Sequences
 from ._rows import Scale, open_rows, rows_of
 
 logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
-  dnaembed bin contigs.fasta.gz -o bins/ --picture bins.png --gzip --force
+  dnaembed bin contigs.fasta.gz -o bins/ --picture bins.png --report bins.html --force
   dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
   dnaembed bin contigs.fasta.gz -o bins/ --abundance one.bam.tsv --abundance two.bam.tsv
   dnaembed bin one.fasta two.fasta -o bins/ --prefix     both have a contig k141_1
@@ -86,7 +86,7 @@ class Binning:
 
 
 @group()
-class Contigs(SkipEmpty):
+class Own(SkipEmpty):
     """What is known of the contigs, and what is written of the bins."""
 
     abundance: list[str] | None = option(
@@ -107,14 +107,15 @@ class Contigs(SkipEmpty):
 
 @command(_EXAMPLES)
 def bin_(
-    contigs: Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES],
+    contigs: Contigs,
     output: Annotated[
         str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
     ],
-    own: Contigs,
+    own: Own,
     binning: Binning,
     scale: Scale,
     embedding: Embedding,
+    reporting: Reporting,
 ) -> None:
     """Sort contigs into one FASTA file per species.
 
@@ -188,6 +189,11 @@ def bin_(
         EmbeddingDisplay.from_predictions(rows, labels[kept], lengths=lengths[kept], **look)
         BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
         save_figure(figure, own.picture)
+    if reporting.report is not None:
+        shown, sure = Sequences(), confidence[kept].tolist()
+        texts = [found.sequences[i] for i in kept]
+        shown.add(ids, rows, texts, bin=labels[kept].tolist(), confidence=sure)
+        shown.write_report(reporting.report, "dnaembed bin", "bin", "confidence")
     none = np.flatnonzero(labels < 0)
     logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
     if len(none):

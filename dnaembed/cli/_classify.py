@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any
-
-from typer import Argument
+from typing import Any
 
 from ._app import Command, command
 from ._options import (
     READS_FILES,
-    READS_HELP,
     REQUIRED,
     Columns,
     Embedding,
+    Queries,
     Reading,
     Table,
     flag,
@@ -23,6 +21,7 @@ from ._options import (
     naming,
     option,
 )
+from ._report import Reporting, Sequences
 
 logger = logging.getLogger("dnaembed")
 
@@ -33,8 +32,11 @@ _EXAMPLES = """\
       --unknown --calibrate          reads far from every known species: "unknown"
   dnaembed classify --train known.fasta --labels known.tsv contigs.fa -o calls.tsv \\
       --consensus 5000               by windows; contigs whose windows disagree: flagged
+  dnaembed classify --train known.fasta --labels known.csv --id-column read \\
+      --label-column genus reads/ -o calls.csv --report calls.html
 
-known.tsv has one line per sequence of known.fasta: identifier, tab, species.
+known.tsv has one line per sequence of known.fasta: identifier and species, with a tab or a comma
+between them.
 """
 
 
@@ -79,11 +81,12 @@ class Calling(Columns):
 
 @command(_EXAMPLES, cls=_Classify)
 def classify(
-    query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES],
+    query: Queries,
     output: Table,
     calling: Calling,
     embedding: Embedding,
     reading: Reading,
+    reporting: Reporting,
 ) -> None:
     """Name the species of sequences, from a few labelled ones.
 
@@ -95,7 +98,9 @@ def classify(
     from ..io import labels_of
     from ..io._tables import check_fields, open_table
 
-    unknown, window = calling.unknown, calling.consensus
+    unknown, window, page = calling.unknown, calling.consensus, reporting.report
+    if page is not None and window is not None:
+        raise ValueError("--report shows calls of whole sequences: leave --consensus out.")
     check_fields([unknown or ""])
     table = calling.labels_of(calling.labels)
     ids, sequences = reading.read(calling.train)
@@ -120,17 +125,26 @@ def classify(
     else:  # embeddings are made once, and asked several questions
         classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
-    n_calls = 0
+    shown, n_calls = Sequences(), 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
-                found = _calls(classifier, embedding.rows(embedder, query_ids, queries))
+                rows = embedding.rows(embedder, query_ids, queries)
+                found = list(_calls(classifier, rows))
+                if page is not None:
+                    names, shares = classifier.predict_top_k(rows, 2)
+                    about = {"species": [call[0] for call in found]}
+                    about |= {"probability": shares[:, 0], "runner-up": names[:, 1]}
+                    about |= {"probability of the runner-up": shares[:, 1]}
+                    shown.add(query_ids, rows, queries, **about)
             else:
                 with naming(query_ids):
-                    found = _consensus(classifier, queries, window, calling.min_agreement)
+                    found = list(_consensus(classifier, queries, window, calling.min_agreement))
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
+    if page is not None:
+        shown.write_report(page, "dnaembed classify", "species", "probability")
     logger.info("Wrote %s: %d calls.", output, n_calls)
 
 

@@ -30,6 +30,7 @@ READS_FILES = "reads", ()  # also folders and patterns
 OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
 TABLES, PICTURES = (".tsv", ".csv", ".parquet"), (".png", ".pdf", ".svg")
 TABLE_FILE, PICTURE_FILE, PAGE_FILE = (("outputs", s) for s in (TABLES, PICTURES, (".html",)))
+MAP_FILE = ("outputs", (*PICTURES, ".html", *TABLES))
 NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 
 REQUIRED = MISSING
@@ -42,6 +43,8 @@ MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 _JOBS = ("--jobs", "-j", "--threads", "-t")
 
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP), READS_FILES]
+Queries = Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES]
+Contigs = Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES]
 TABLE_HELP = "The table: .tsv, .csv or .parquet; - is standard output, as a .tsv."
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help=TABLE_HELP), TABLE_FILE]
 

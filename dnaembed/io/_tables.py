@@ -8,14 +8,18 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..utils._atomic import format_of, open_output
 from ..utils._messages import shorten
 from ._errors import SequenceFileError, import_optional
+from ._readers import Sources, read_sequences
 from ._streams import Source, name_of, open_decompressed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Value = TypeVar("Value")
 
@@ -166,6 +170,41 @@ def by_first_word(ids: Sequence[str], table: Mapping[str, Value]) -> Mapping[str
 def first_word(field: str) -> str:
     """Return the identifier in a field of a table, which may hold a whole header."""
     return "".join(field.strip("\"'").lstrip(">@").split()[:1])
+
+
+def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None) -> pd.DataFrame:
+    r"""Read sequence files, and labels, into a DataFrame.
+
+    Parameters
+    ----------
+    paths, labels : path-like, binary file or others, and the same or mapping, default=None
+        As for `read_sequences`; and a table as for `read_labels`, or what that returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the columns sequence and length and, with `labels`, label; the index is ``id``.
+
+    Examples
+    --------
+    >>> import io
+    >>> from dnaembed.io import read_frame
+    >>> read_frame(io.BytesIO(b">r1\nacgt\n>r2\nGG\n"), {"r1": "E. coli", "r2": "V. cholerae"})
+       sequence  length        label
+    id
+    r1     ACGT       4      E. coli
+    r2       GG       2  V. cholerae
+    """
+    import pandas as pd
+
+    table, where = (labels, "labels") if isinstance(labels, Mapping) else (None, "")
+    if labels is not None and not isinstance(labels, Mapping):
+        table, where = read_labels(labels), name_of(labels)
+    ids, sequences = read_sequences(paths)
+    columns: dict[str, Any] = {"sequence": sequences, "length": list(map(len, sequences))}
+    if table is not None:
+        columns["label"] = labels_of(ids, table, where=where)
+    return pd.DataFrame(columns, index=pd.Index(ids, name="id"))
 
 
 def write_labels(

@@ -175,15 +175,15 @@ def flush_to_disk(path: Path) -> None:
 def format_of(path: str | os.PathLike[str], suffixes: Sequence[str]) -> str:
     """Return the suffix of an output, in small letters; raise if it is none of `suffixes`.
 
-    ``"-"``, a pipe or a device, and a name without a suffix, take the first that is not ``.npy``,
-    whose name says where its identifiers are.
+    ``"-"``, a pipe or a device, and a name without a suffix unless ``.npy`` is possible, are taken
+    for ``.tsv`` or else the first.
     """
-    suffix, usual = Path(path).suffix.lower(), [s for s in suffixes if s != ".npy"]
+    suffix, usual = Path(path).suffix.lower(), ".tsv" if ".tsv" in suffixes else suffixes[0]
     if suffix in suffixes:
         return suffix
     is_file = Path(path).is_file() or not Path(path).exists()
     if descriptor_of(path) is not None or not is_file or (not suffix and ".npy" not in suffixes):
-        return usual[0]
+        return usual
     *others, last = suffixes
     expected = f"{', '.join(others)} or {last}" if others else last
     raise ValueError(f"Cannot tell the format of {path}: expected {expected}.")

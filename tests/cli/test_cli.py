@@ -31,7 +31,7 @@ from tests.helpers.processes import run_python
 
 ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
 COMMANDS = [
-    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "embed", "merge", "map", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
     "info", "demo",
 ]  # fmt: skip
 
@@ -49,9 +49,9 @@ def test_all_take_the_shared_options():
     assert list(commands) == COMMANDS
     for shared, names in {
         "--quiet -q --debug": " ".join(COMMANDS),
-        "--model --device --strand --seed": "embed cluster bin classify demo",
-        "--jobs -j --threads -t": "embed cluster bin classify demo benchmark",
-        "--skip-empty --allow-duplicate-ids": "embed cluster classify benchmark adapt",
+        "--model --device --strand --seed": "embed map cluster bin classify demo",
+        "--jobs -j --threads -t": "embed map cluster bin classify demo benchmark",
+        "--skip-empty --allow-duplicate-ids": "embed map cluster classify benchmark adapt",
         "--skip-empty --prefix": "bin",  # its contigs need names of their own
     }.items():
         for name in names.split():

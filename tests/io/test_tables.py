@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.cli import main
-from dnaembed.io import SequenceFileError, labels_of, read_abundance, read_labels, write_labels
+from dnaembed.io import (
+    SequenceFileError,
+    labels_of,
+    read_abundance,
+    read_frame,
+    read_labels,
+    write_labels,
+)
 
 
 @pytest.mark.parametrize(
@@ -144,3 +151,17 @@ def test_whole_headers_stand_for_their_first_word(key):
     assert labels_of(["r2", "r1"], {key: "a", "r2": "b"}) == ["b", "a"]
     with pytest.raises(SequenceFileError, match="no label for 1 of 1"):
         labels_of(["r1"], {"r1 a": "a", "r1 b": "b"})
+
+
+def test_a_frame_of_sequences_and_labels(tmp_path):
+    (tmp_path / "reads.fa").write_text(">r1 x\nacgt\n>r2\nGG\n")
+    (tmp_path / "labels.csv").write_text("id,species\nr2,b\nr1,a\nr3,c\n")
+    frame = read_frame(tmp_path, tmp_path / "labels.csv")
+    assert frame.index.name == "id"
+    assert frame.to_dict("index") == {
+        "r1": {"sequence": "ACGT", "length": 4, "label": "a"},
+        "r2": {"sequence": "GG", "length": 2, "label": "b"},
+    }
+    assert list(read_frame(tmp_path / "reads.fa")) == ["sequence", "length"]
+    with pytest.raises(SequenceFileError, match=r"labels: no label for 1 of 2 sequences: 'r2'"):
+        read_frame(tmp_path, {"r1": "a"})

@@ -216,9 +216,9 @@ class EmbeddingDisplay(_Display):
         if self.labels is None:
             ax.scatter(x, y, sizes, COLORS[0], **look)
         elif self.labels.dtype.kind == "f":
-            least, most = np.min(self.labels), np.max(self.labels)
-            norm = "log" if 0 < least < most / 20 else "linear"
-            drawn = ax.scatter(x, y, sizes, self.labels, norm=norm, cmap="viridis", **look)
+            least, most = np.nanmin(self.labels), np.nanmax(self.labels)
+            look |= {"norm": "log" if 0 < least < most / 20 else "linear", "plotnonfinite": True}
+            drawn = ax.scatter(x, y, sizes, self.labels, cmap=color_scale(), **look)
             if legend:
                 self.figure_.colorbar(drawn, ax=ax, label=self.label_name)
         else:
@@ -228,6 +228,13 @@ class EmbeddingDisplay(_Display):
                 place: Any = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "frameon": False}
                 ax.legend(title=self.label_name, fontsize="small", **place)
         return self
+
+
+def color_scale() -> Any:
+    """Return colours of numbers; what has none is as grey as what is in no group."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"].with_extremes(bad=_NOTHING)
 
 
 def point_areas(lengths: Any) -> np.ndarray:

@@ -101,6 +101,10 @@ def test_numbers_have_a_scale_of_colours():
         display = EmbeddingDisplay(points, values, label_name="GC").plot()
         _, bar = display.figure_.axes
         assert (bar.get_ylabel(), bar.get_yscale()) == ("GC", scale)
+    missing = EmbeddingDisplay(points, [0.1, np.nan, 0.2, 0.3]).plot().figure_
+    missing.draw_without_rendering()
+    drawn = missing.axes[0].collections[0]
+    assert drawn.get_facecolor()[1].tolist() == pytest.approx(to_rgba("#DDDDDD", 0.8))
     plain = EmbeddingDisplay(points).plot().ax_
     assert plain.get_legend() is None
     assert len(plain.collections[0].get_offsets()) == 4

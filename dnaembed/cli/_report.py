@@ -115,23 +115,24 @@ class Sequences:
             logger.info("The map has %d of %d sequences, evenly spaced.", len(self._places), n)
         points, names = project(np.array(self._rows), **how)
         what: Any = {"lengths": self.drawn("length"), "names": names, "label_name": label or ""}
-        return EmbeddingDisplay(points, None if label is None else self.drawn(label), **what)
+        labels: Any = None if label is None else self.drawn(label)
+        labels = labels.astype(float) if label == "length" else labels
+        return EmbeddingDisplay(points, labels, **what)
 
     def map(self, display: EmbeddingDisplay) -> str:
         """Return a map as SVG, on which each point says what is known of its sequence."""
         import numpy as np
-        from matplotlib import colormaps
         from matplotlib.colors import to_hex
 
-        from ..plotting import COLORS, groups_of, point_areas
+        from ..plotting import COLORS, color_scale, groups_of, point_areas
 
         points, labels, legend = display.coordinates, display.labels, []
         colors: Any = np.full(len(points), COLORS[0], object)
         order = [np.arange(len(points))]
         if labels is not None and labels.dtype.kind == "f":
-            ends = np.array([labels.min(), labels.max()])
+            ends = np.array([np.nanmin(labels), np.nanmax(labels)])
             shades = (np.append(labels, ends) - ends[0]) / max(ends[1] - ends[0], 1e-9)
-            *colors, first, last = map(to_hex, colormaps["viridis"](shades))
+            *colors, first, last = map(to_hex, color_scale()(shades))
             said = [f"{display.label_name} {end:.4g}" for end in ends]
             legend = list(zip(said, (first, last), strict=True))
         elif labels is not None:

@@ -63,11 +63,12 @@ def labels(tmp_path):
         ([], ["unknown", "<i>0", "<i>1"]),
         (["--color", "depth"], ["depth 0", "depth 1.25"]),
         (["--color", "GC"], ["GC 0."]),
+        (["--color", "length"], ["length 3"]),
     ],
 )
 def test_map_as_a_page(tmp_path, harmful, labels, model, color, keys):
     more = ["--method", "pca"]
-    if color != ["--color", "GC"]:
+    if color in ([], ["--color", "depth"]):
         more += ["--labels", labels] + ([] if color else ["--color", "species"])
     if color == ["--color", "depth"]:
         text = Path(labels).read_text(encoding="utf-8") + "\nl,0.5,x"

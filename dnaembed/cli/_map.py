@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from typer import Option
@@ -44,11 +45,11 @@ class Map:
             return None
         column = None if measured else self.color
         table = read_labels(self.labels, id_column=self.id_column, label_column=column)
-        if all(map(is_number, table.values())) and not all(
-            label.lstrip("-").isdigit() for label in table.values()
-        ):
-            return {identifier: float(label) for identifier, label in table.items()}
-        return dict(table)
+        values = table.values()
+        are_integers = all(value.lstrip("-").isdigit() for value in values)
+        if are_integers or not all(is_number(value) and isfinite(float(value)) for value in values):
+            return dict(table)
+        return {identifier: float(value) for identifier, value in table.items()}
 
 
 @command(_EXAMPLES)
@@ -90,7 +91,8 @@ def map_(
         if not any(i in known for i in ids):
             labels_of(ids, table, where=str(drawing.labels))  # raises, and says why
         nothing = np.nan if isinstance(next(iter(table.values())), float) else "unknown"
-        name = drawing.color if label is None and drawing.color else "label"
+        is_new = label is None and drawing.color not in (None, *found.columns)
+        name = str(drawing.color) if is_new else "label"
         found.columns[name] = [known.get(i, nothing) for i in ids]
         label = label or name
     display = found.display(label, method=drawing.method, random_state=embedding.seed)

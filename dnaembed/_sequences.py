@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from numbers import Number
 from typing import Any
@@ -18,6 +19,7 @@ _CLEAN = bytes.maketrans(
 )
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 _ALLOWED = b"ACGTN"
+_FILE = re.compile(r"\.(fa|fasta|fna|fq|fastq)(\.(gz|bz2|xz|zst))?$", re.IGNORECASE)
 
 
 def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
@@ -52,6 +54,7 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
         start = len(sequence) - len(sequence.lstrip())
         place = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
         hint = " Is this a protein sequence?" * (sequence[place].upper() in set("EFILPQZXJO*"))
+        hint = " A file is read by dnaembed.io.read_sequences." if _is_file(sequence) else hint
         raise ValueError(
             f"{where}: {sequence[place]!r} at position {place + 1} is not a DNA base. Expected A, "
             f"C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
@@ -112,7 +115,8 @@ def check_sequences(X: Any) -> list[str]:
     """
     items = _values(as_container(X))
     if isinstance(items, str | bytes):
-        raise ValueError("Iterable over DNA sequences expected, string object received.")
+        to_do = "read a file by dnaembed.io.read_sequences" if _is_file(items) else "give a list"
+        raise ValueError(f"Iterable over DNA sequences expected, string object received: {to_do}.")
     if hasattr(items, "shape"):
         if items.shape[1:] not in ((), (1,)) or not isinstance(items, np.ndarray):
             raise ValueError(
@@ -125,6 +129,11 @@ def check_sequences(X: Any) -> list[str]:
     if not items:
         raise ValueError(
             "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
+        )
+    if len(items) == 2 and all(isinstance(item, list) and len(item) > 1 for item in items):
+        raise TypeError(
+            "DNA sequences must be strings, got two lists: if they are what read_sequences "
+            "returns, give the second: ids, sequences = read_sequences(path)."
         )
     return [
         normalize_sequence(_string(item, i), where=f"sequence {i}") for i, item in enumerate(items)
@@ -161,6 +170,11 @@ def holds_sequences(X: Any) -> bool:
 
 def _values(X: Any) -> Any:
     return X.to_numpy() if hasattr(X, "to_numpy") else X  # Series and frames of pandas and polars
+
+
+def _is_file(text: str | bytes) -> bool:
+    """Tell whether a text looks like the name of a sequence file."""
+    return isinstance(text, str) and bool(_FILE.search(text))
 
 
 def _is_text(item: Any) -> bool:

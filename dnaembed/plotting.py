@@ -1,29 +1,40 @@
-"""Pictures of embeddings."""
+"""Pictures: displays as scikit-learn has them, of embeddings, novelty and bins."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .utils._atomic import open_output
 from .utils._compile import import_compiled
+from .utils._messages import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["new_figure", "plot_bins", "plot_species", "project"]
+__all__ = ["BinningDisplay", "EmbeddingDisplay", "NoveltyDisplay", "new_figure", "project"]
 
-# Paul Tol's "muted" scheme: told apart with any kind of colour vision. Ten colours are all that
-# anyone can tell apart, so the shape changes as well.
-_COLORS = (
-    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933",
-    "#DDCC77", "#CC6677", "#882255", "#AA4499", "#777777",
+# Paul Tol's "muted" scheme and three more: told apart with any kind of colour vision. Twelve
+# colours are more than anyone can tell apart, so the shape changes as well.
+COLORS = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77",
+    "#CC6677", "#882255", "#AA4499", "#0077BB", "#EE7733", "#6A3D1A",
 )  # fmt: skip
-_MARKERS = "osD^vP*X<>"
-_LISTED = 20  # species that a legend has room for
+MARKERS = "osD^vP*X<>hd"
+_OTHERS, _NOTHING = "#777777", "#DDDDDD"
+_NOTHINGS = {"-1": "no bin", "unknown": "unknown"}  # labels that name no group
+_FEW = 5  # rows of which there is no neighbourhood to show
+_LONGEST_NAME = 40
+_MOST_TICKS = 30
+PICTURES = (".png", ".pdf", ".svg")  # formats of figures
 
 
 def project(
@@ -34,9 +45,10 @@ def project(
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        One row per sequence, n and d at least 2.
+        One row per sequence.
     method : {"pca", "umap", "tsne"}, default="pca"
-        Principal components, or UMAP or t-SNE on cosine distances.
+        Principal components, or UMAP or t-SNE on cosine distances, which need 5 rows, not all
+        equal: of fewer, principal components are shown.
     random_state : int or None, default=0
         Seed.
 
@@ -55,104 +67,291 @@ def project(
     >>> coordinates.shape, names[0]
     ((4, 2), 'PC 1 (9...%)')
     """
-    if method == "pca":
-        pca = PCA(2, random_state=random_state)
-        coordinates = pca.fit_transform(embeddings)
-        first, second = pca.explained_variance_ratio_
-        return coordinates, (f"PC 1 ({first:.0%})", f"PC 2 ({second:.0%})")
+    if method not in ("pca", "umap", "tsne"):
+        raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
+    rows = check_array(embeddings, dtype=[np.float64, np.float32], input_name="embeddings")
+    if method == "pca" or len(rows) < _FEW or (rows == rows[0]).all():
+        pca = PCA(min(2, *rows.shape), random_state=random_state)
+        coordinates, shares = np.zeros((len(rows), 2)), np.zeros(2)
+        if len(rows) > 1:
+            with np.errstate(invalid="ignore"):  # equal rows have no variance to share
+                coordinates[:, : pca.n_components] = pca.fit_transform(rows)
+            shares[: pca.n_components] = np.nan_to_num(pca.explained_variance_ratio_)
+        return coordinates, (f"PC 1 ({shares[0]:.0%})", f"PC 2 ({shares[1]:.0%})")
     if method == "umap":
-        umap = import_compiled("umap")  # takes seconds
-        reducer = umap.UMAP(metric="cosine", random_state=random_state, n_jobs=1)
-        return np.asarray(reducer.fit_transform(embeddings)), ("UMAP 1", "UMAP 2")
-    if method == "tsne":
-        perplexity = min(30, (len(embeddings) - 1) / 3)
-        tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=random_state)
-        return tsne.fit_transform(embeddings), ("t-SNE 1", "t-SNE 2")
-    raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
+        neighbors = min(15, len(rows) - 1)
+        how: Any = {"metric": "cosine", "random_state": random_state, "n_jobs": 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells how it begins
+            umap = import_compiled("umap")  # takes seconds
+            points = umap.UMAP(neighbors, **how).fit_transform(rows)
+        return np.asarray(points), ("UMAP 1", "UMAP 2")
+    perplexity = min(30, (len(rows) - 1) / 3)
+    tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=random_state)
+    return tsne.fit_transform(rows), ("t-SNE 1", "t-SNE 2")
 
 
-def plot_species(
-    coordinates: np.ndarray,
-    labels: np.ndarray,
-    *,
-    names: tuple[str, str] = ("", ""),
-    title: str = "",
-    legend: bool = True,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw points coloured by species.
+class Group(NamedTuple):
+    name: str
+    members: Any
+    color: str
+    marker: str
+
+
+def groups_of(labels: Any) -> list[Group]:
+    """Return groups as they are drawn: what is in none, then all small ones, then the largest."""
+    kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    texts = [str(kind) for kind in kinds.tolist()]
+    is_group = np.array([text not in _NOTHINGS for text in texts])
+    by_size = np.argsort(-np.where(is_group, counts, 0), kind="stable")[: is_group.sum()]
+    largest, rest = np.sort(by_size[: len(COLORS)]), by_size[len(COLORS) :]
+    nothing = np.flatnonzero(~is_group)
+    groups = [Group(_NOTHINGS[texts[i]], codes == i, _NOTHING, "o") for i in nothing]
+    if len(rest):
+        groups.append(Group(f"{len(rest)} others", np.isin(codes, rest), _OTHERS, "."))
+    looks = zip(largest, COLORS, MARKERS, strict=False)
+    return groups + [Group(shorten(texts[i], _LONGEST_NAME), codes == i, *how) for i, *how in looks]
+
+
+class _Display:
+    """What displays share."""
+
+    ax_: Axes
+    figure_: Figure
+    _asked: str  # method of an estimator whose answers are drawn
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, *known: Any, **how: Any) -> Self:
+        """Ask a fitted estimator about X, and draw its answers as `from_predictions` does."""
+        return cls.from_predictions(getattr(estimator, cls._asked)(X), *known, **how)
+
+    @classmethod
+    def from_predictions(cls, answers: Any, known: Any = None, **how: Any) -> Self:
+        """Draw; `how` has the arguments of the class and of `plot`."""
+        look = {name: how.pop(name) for name in ("ax", "title", "legend") if name in how}
+        display: Any = cls(answers, known, **how)  # type: ignore[call-arg]
+        return display.plot(**look)
+
+    def _draw_on(self, ax: Axes | None, **settings: Any) -> Any:
+        self.ax_ = new_figure(1)[1][0] if ax is None else ax
+        self.figure_ = self.ax_.figure  # type: ignore[assignment]
+        self.ax_.set(**settings)
+        return self.ax_
+
+
+class EmbeddingDisplay(_Display):
+    """A map of embeddings, coloured by group or by a number.
+
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`. The twelve
+    largest groups have a colour and a shape each, all smaller ones are grey, and behind them in
+    light grey is what is labelled -1 or "unknown".
 
     Parameters
     ----------
-    coordinates : ndarray of shape (n, 2)
+    coordinates : array-like of shape (n, 2)
         Points, for example from `project`.
-    labels : array-like of shape (n,)
-        Species of each; -1, of a sequence in no bin, is drawn in light grey behind the others.
-    names, title : tuple of two str, and str, default=("", "") and ""
-        Names and title of the axes.
-    legend : bool, default=True
-        List the first 20 species to the right of the axes, and how many more there are.
-    ax : matplotlib Axes, default=None
-        Where to draw; a new figure if None.
-
-    Returns
-    -------
-    matplotlib Axes
-        The axes drawn on.
-    """
-    ax = new_figure(1)[1][0] if ax is None else ax
-    coordinates, labels = np.asarray(coordinates), column_or_1d(labels)
-    check_consistent_length(coordinates, labels)
-    if (in_none := labels == -1).any():
-        x, y = coordinates[in_none].T[:2]
-        ax.scatter(x, y, s=12, color="#DDDDDD", linewidths=0, label="no bin")
-    kinds = np.unique(labels[~in_none]).tolist()
-    for i, species in enumerate(kinds):
-        color, marker = _COLORS[i % 10], _MARKERS[(i + i // 10) % 10]
-        (x, y), label = coordinates[labels == species].T[:2], str(species) if i < _LISTED else None
-        ax.scatter(x, y, s=18, color=color, marker=marker, alpha=0.8, linewidths=0, label=label)
-    if len(kinds) > _LISTED:
-        ax.scatter([], [], alpha=0, label=f"... and {len(kinds) - _LISTED} more")
-    ax.set(xlabel=names[0], ylabel=names[1], title=title, xticks=[], yticks=[])
-    if legend:
-        ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
-    return ax
-
-
-def plot_bins(embeddings: np.ndarray, bins: np.ndarray, lengths: np.ndarray) -> Any:
-    """Draw a map of contigs by bin, and how large each bin is.
-
-    Parameters
-    ----------
-    embeddings, bins, lengths : ndarray of shape (n, d), (n,) and (n,)
-        One row per contig, its bin (-1 for none: grey), and its bases (the area of its point).
-
-    Returns
-    -------
-    matplotlib Figure
-        Save it with ``figure.savefig(path)``.
+    labels : array-like of shape (n,), default=None
+        Species, cluster or bin of each; floats are drawn on a colour scale.
+    lengths : array-like of shape (n,), default=None
+        Bases of each: the area of its point.
+    names : tuple of two str, default=("", "")
+        Names of the axes.
+    label_name : str, default=""
+        What the labels are.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from dnaembed.plotting import plot_bins
-    >>> figure = plot_bins(np.eye(3), np.array([0, 0, -1]), np.array([5000, 9000, 3000]))
-    >>> [ax.get_title() for ax in figure.axes]
-    ['3 contigs', '1 bins']
+    >>> from dnaembed.plotting import EmbeddingDisplay
+    >>> display = EmbeddingDisplay([[0, 0], [0, 1], [3, 3]], ["a", "b", "unknown"]).plot()
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['unknown', 'a', 'b']
     """
-    figure, (left, right) = new_figure(2)
-    bins, names = np.asarray(bins), np.unique(bins[bins >= 0])
-    color = np.array([*(_COLORS[i % len(_COLORS)] for i in range(len(names))), "#dddddd"])
-    shown = color[np.where(bins >= 0, np.searchsorted(names, bins), -1)]
-    if min(np.shape(embeddings)) > 1:
-        points, axes = project(embeddings)
-        left.scatter(*points.T, s=np.asarray(lengths) / 1000, c=shown, alpha=0.7, linewidths=0)
-        left.set(xlabel=axes[0], ylabel=axes[1])
-    left.set(title=f"{len(bins)} contigs", xticks=[], yticks=[])
-    bases = [np.sum(lengths[bins == name]) / 1e6 for name in names]
-    right.bar(np.arange(len(names)), bases, color=color[:-1])
-    right.set(xlabel="bin", ylabel="Mbp", title=f"{len(names)} bins")
-    return figure
+
+    def __init__(
+        self,
+        coordinates: Any,
+        labels: Any = None,
+        *,
+        lengths: Any = None,
+        names: tuple[str, str] = ("", ""),
+        label_name: str = "",
+    ) -> None:
+        self.coordinates = check_array(coordinates)
+        self.labels = None if labels is None else column_or_1d(labels)
+        self.lengths = None if lengths is None else column_or_1d(lengths)
+        check_consistent_length(self.coordinates, self.labels, self.lengths)
+        self.names, self.label_name = names, label_name
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, labels: Any = None, **how: Any) -> Self:
+        """Embed and draw, with arguments as of `from_predictions`.
+
+        `estimator` is a fitted embedder; or a classifier or clusterer, whose calls are the labels
+        if none are given, and X is then what it was fitted on: sequences or embeddings.
+        """
+        if labels is None and hasattr(estimator, "predict"):
+            labels = estimator.predict(X)
+        embedder = getattr(estimator, "embedder_", estimator)
+        is_made = embedder is estimator and hasattr(estimator, "predict")
+        return cls.from_predictions(X if is_made else embedder.transform(X), labels, **how)
+
+    @classmethod
+    def from_predictions(cls, answers: Any, known: Any = None, **how: Any) -> Self:
+        """Project embeddings, one row per label, and draw.
+
+        `how` has the arguments of `project` (`method`, ``"umap"`` if it is not given, and
+        `random_state`), of the class and of `plot`.
+        """
+        seed, method = how.pop("random_state", 0), how.pop("method", "umap")
+        points, how["names"] = project(answers, method=method, random_state=seed)
+        return super().from_predictions(points, known, **how)
+
+    def plot(self, ax: Axes | None = None, *, title: str = "", legend: bool = True) -> Self:
+        """Draw on axes, or on a new figure; `legend` is to the right of the axes."""
+        x, y = self.coordinates[:, :2].T
+        ax = self._draw_on(ax, title=title, xticks=[], yticks=[])
+        ax.set(xlabel=self.names[0], ylabel=self.names[1])
+        sizes = np.full(len(x), 18.0) if self.lengths is None else point_areas(self.lengths)
+        look: Any = {"alpha": 0.8, "linewidths": 0}
+        if self.labels is None:
+            ax.scatter(x, y, sizes, COLORS[0], **look)
+        elif self.labels.dtype.kind == "f":
+            least, most = np.nanmin(self.labels), np.nanmax(self.labels)
+            look |= {"norm": "log" if 0 < least < most / 20 else "linear", "plotnonfinite": True}
+            drawn = ax.scatter(x, y, sizes, self.labels, cmap=color_scale(), **look)
+            if legend:
+                self.figure_.colorbar(drawn, ax=ax, label=self.label_name)
+        else:
+            for name, own, color, marker in groups_of(self.labels):
+                ax.scatter(x[own], y[own], sizes[own], color, marker=marker, label=name, **look)
+            if legend:
+                place: Any = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "frameon": False}
+                ax.legend(title=self.label_name, fontsize="small", **place)
+        return self
+
+
+def color_scale() -> Any:
+    """Return colours of numbers; what has none is as grey as what is in no group."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"].with_extremes(bad=_NOTHING)
+
+
+def point_areas(lengths: Any) -> np.ndarray:
+    """Return areas of points, proportional to lengths but for the longest, of mean size 18."""
+    lengths = np.asarray(lengths, dtype=float)
+    return np.clip(18 * lengths / max(lengths.mean(), 1), 2, 300)
+
+
+class NoveltyDisplay(_Display):
+    """How new reads are to a classifier, and its limit.
+
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n,)
+        From `FewShotSpeciesClassifier.novelty_scores`: reads above 1 are called unknown.
+    is_new : array-like of bool of shape (n,), default=None
+        Which reads are of a species that the classifier was not shown, where that is known.
+
+    Examples
+    --------
+    >>> from dnaembed.plotting import NoveltyDisplay
+    >>> display = NoveltyDisplay.from_predictions([0.2, 0.4, 1.7], [False, False, True])
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['known species', 'new species', 'limit']
+    """
+
+    _asked = "novelty_scores"
+
+    def __init__(self, scores: Any, is_new: Any = None) -> None:
+        self.scores = column_or_1d(scores)
+        self.is_new = None if is_new is None else column_or_1d(is_new).astype(bool)
+        check_consistent_length(self.scores, self.is_new)
+
+    def plot(self, ax: Axes | None = None, *, title: str | None = None) -> Self:
+        """Draw on axes, or on a new figure."""
+        ax = self._draw_on(ax, title=title or "", ylabel="reads")
+        ax.set(xlabel="novelty: distance to the nearest species / its limit")
+        new = np.zeros(len(self.scores), bool) if self.is_new is None else self.is_new
+        bins: Any = np.linspace(0, max(self.scores.max(), 1.05), 45)
+        name = "reads" if self.is_new is None else "known species"
+        ax.hist(self.scores[~new], bins, color=COLORS[9], alpha=0.8, label=name)
+        if new.any():
+            look: Any = {"histtype": "step", "lw": 2, "hatch": "//", "color": COLORS[10]}
+            ax.hist(self.scores[new], bins, label="new species", **look)
+        ax.axvline(1, color=_OTHERS, ls="--", label="limit")
+        ax.legend(frameon=False)
+        return self
+
+
+class BinningDisplay(_Display):
+    """How large bins are or, where species are known, what is in each.
+
+    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
+
+    Parameters
+    ----------
+    bins : array-like of int of shape (n,)
+        The bin of each contig; negative: in none.
+    species : array-like of shape (n,), default=None
+        Its species: draw a table of species and bins.
+    lengths : array-like of shape (n,), default=None
+        Bases of each; None: count contigs.
+
+    Examples
+    --------
+    >>> from dnaembed.plotting import BinningDisplay
+    >>> display = BinningDisplay.from_predictions([0, 0, 1, -1], lengths=[5e6, 1e6, 3e6, 2e6])
+    >>> [float(bar.get_height()) for bar in display.ax_.patches]
+    [6.0, 3.0]
+    """
+
+    _asked = "predict"
+
+    def __init__(self, bins: Any, species: Any = None, *, lengths: Any = None) -> None:
+        self.bins = column_or_1d(bins)
+        self.species = None if species is None else column_or_1d(species)
+        self.lengths = None if lengths is None else column_or_1d(lengths)
+        check_consistent_length(self.bins, self.species, self.lengths)
+
+    def plot(self, ax: Axes | None = None, *, title: str | None = None) -> Self:
+        """Draw on axes, or on a new figure; without a title, say how many bins there are."""
+        found, first, codes = np.unique(
+            np.maximum(self.bins, -1), return_index=True, return_inverse=True
+        )
+        n_bins = int((found >= 0).sum())
+        ax = self._draw_on(ax, title=f"{n_bins} bins" if title is None else title, xlabel="bin")
+        weights = np.ones(len(codes)) if self.lengths is None else self.lengths / 1e6
+        names = ["none" if name < 0 else str(name) for name in found.tolist()]
+        if self.species is None:
+            sizes = np.bincount(codes, weights)
+            order = [i for i in np.argsort(-sizes, kind="stable").tolist() if found[i] >= 0]
+            colors = np.empty(len(codes), object)
+            for group in groups_of(np.maximum(self.bins, -1)):
+                colors[group.members] = group.color
+            ax.bar(range(n_bins), sizes[order], color=colors[first[order]].tolist())
+            ax.set_ylabel("contigs" if self.lengths is None else "Mbp")
+        else:
+            kinds, rows = np.unique(self.species, return_inverse=True)
+            table = np.zeros((len(kinds), len(found)))
+            np.add.at(table, (rows, codes), weights)
+            order = sorted(range(len(found)), key=lambda i: (found[i] < 0, table[:, i].argmax()))
+            table = table[:, order]
+            top = table.max()
+            shown = np.where(table > 0, table, np.nan)
+            ax.imshow(shown, cmap="Blues", vmin=-top / 3, vmax=top, aspect="auto")
+            for row, column in np.argwhere(table > 0) if table.size <= 400 else []:
+                ink = "white" if table[row, column] > top / 2 else "black"
+                text = f"{table[row, column]:.3g}"
+                ax.text(column, row, text, ha="center", va="center", color=ink, fontsize="small")
+            every = -(-len(kinds) // _MOST_TICKS)
+            shorter = [shorten(str(kind), _LONGEST_NAME) for kind in kinds[::every].tolist()]
+            ax.set_yticks(range(0, len(kinds), every), shorter)
+        every = -(-max(len(order), 1) // _MOST_TICKS)
+        ax.set_xticks(range(0, len(order), every), [names[i] for i in order[::every]])
+        return self
 
 
 def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
@@ -175,3 +374,10 @@ def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
 
     figure = Figure(figsize=(4.4 * n_panels + 2, 4.4), dpi=150, layout="constrained")
     return figure, list(np.atleast_1d(figure.subplots(1, n_panels)))
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure, complete or absent, in the format that the suffix names; else as PNG."""
+    suffix = Path(path).suffix.lower()
+    with open_output(path, "wb") as file:
+        figure.savefig(file, format=suffix[1:] if suffix in PICTURES else "png")

@@ -1,4 +1,4 @@
-"""Pictures of embeddings."""
+"""Displays of embeddings, novelty and bins."""
 
 import re
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from dnaembed.plotting import new_figure, plot_species, project
+from dnaembed import FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
+from dnaembed.plotting import (
+    BinningDisplay,
+    EmbeddingDisplay,
+    NoveltyDisplay,
+    new_figure,
+    project,
+    save_figure,
+)
 
 
 def test_pca_shows_the_largest_spread():
@@ -29,35 +37,126 @@ def test_neighbourhoods(name):
     assert names == (f"{name} 1", f"{name} 2")
 
 
-@pytest.mark.parametrize("n_species", [1, 10, 25])
-def test_species_differ_in_colour_or_shape(n_species, tmp_path):
-    labels = np.array([f"species {i:02}" for i in range(n_species)])
-    ax = plot_species(np.random.default_rng(0).random((n_species, 2)), labels, names=("x", "y"))
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["pca", "umap", "tsne"])
+@pytest.mark.parametrize("rows", [np.ones((1, 3)), np.ones((3, 1)), np.ones((6, 2)), np.eye(6)])
+def test_few_or_equal_rows(method, rows):
+    coordinates, _ = project(rows, method=method)
+    assert coordinates.shape == (len(rows), 2)
+    assert np.isfinite(coordinates).all()
+
+
+@pytest.mark.parametrize("n_species", [1, 12, 60])
+def test_the_largest_groups_differ_in_colour_and_shape(n_species, tmp_path):
+    labels = np.array([f"species {i:02} with a long name{'!' * i}" for i in range(n_species)])
+    labels = np.repeat(labels, range(1, n_species + 1))
+    points = np.random.default_rng(0).random((len(labels), 2))
+    ax = EmbeddingDisplay(points, labels, names=("x", "y"), label_name="species").plot().ax_
     looks = {
-        (tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes())
-        for c in ax.collections
-        if len(c.get_offsets())
+        (tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in ax.collections
     }
-    assert len(looks) == n_species
+    assert len(looks) == len({color for color, _ in looks}) == min(n_species, 13)
     listed = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert listed[:20] == labels.tolist()[:20]
-    assert listed[20:] == (["... and 5 more"] if n_species > 20 else [])
+    others = ["48 others"] if n_species > 12 else []
+    assert [name[:10] for name in listed] == [
+        *(name[:10] for name in others),
+        *(f"species {i:02}" for i in range(max(0, n_species - 12), n_species)),
+    ]
+    assert ax.get_legend().get_title().get_text() == "species"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
+    figure = ax.figure
+    figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    assert box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
     assert to_rgba("#332288", 0.8) in {look[0] for look in looks}
-    ax.figure.savefig(tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    save_figure(figure, tmp_path / "picture.svg")
+    assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
 
 
 def test_panels():
     figure, axes = new_figure(2)
     assert len(axes) == len(figure.axes) == 2
-    assert plot_species(np.eye(2), ["a", "b"], legend=False, ax=axes[1]).get_legend() is None
+    display = EmbeddingDisplay.from_predictions(
+        np.eye(2), ["a", "b"], method="pca", legend=False, ax=axes[1]
+    )
+    assert display.ax_ is axes[1]
+    assert display.figure_ is figure
+    assert axes[1].get_legend() is None
 
 
-def test_sequences_in_no_bin_are_grey_and_behind():
-    ax = plot_species([[0, 0], [1, 1], [2, 2]], [4, -1, 5])
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no bin", "4", "5"]
-    assert tuple(ax.collections[0].get_facecolor()[0]) == to_rgba("#DDDDDD")
+@pytest.mark.parametrize(("nothing", "name"), [(-1, "no bin"), ("-1", "no bin"), ("unknown",) * 2])
+def test_sequences_in_no_group_are_grey_and_behind(nothing, name):
+    labels = np.array([4, nothing, 5]) if nothing == -1 else ["4", nothing, "5"]
+    ax = EmbeddingDisplay([[0, 0], [1, 1], [2, 2]], labels, lengths=[1, 4, 1]).plot().ax_
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [name, "4", "5"]
+    assert tuple(ax.collections[0].get_facecolor()[0])[:3] == to_rgba("#DDDDDD")[:3]
     assert ax.collections[0].get_offsets().tolist() == [[1, 1]]
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        plot_species(np.eye(2), ["a"])
+    assert [c.get_sizes().tolist() for c in ax.collections] == [[36], [9], [9]]
+
+
+def test_numbers_have_a_scale_of_colours():
+    points = np.random.default_rng(0).random((4, 2))
+    for values, scale in (([0.1, 0.2, 0.3, 0.4], "linear"), ([1e3, 1e4, 1e5, 1e6], "log")):
+        display = EmbeddingDisplay(points, values, label_name="GC").plot()
+        _, bar = display.figure_.axes
+        assert (bar.get_ylabel(), bar.get_yscale()) == ("GC", scale)
+    missing = EmbeddingDisplay(points, [0.1, np.nan, 0.2, 0.3]).plot().figure_
+    missing.draw_without_rendering()
+    drawn = missing.axes[0].collections[0]
+    assert drawn.get_facecolor()[1].tolist() == pytest.approx(to_rgba("#DDDDDD", 0.8))
+    plain = EmbeddingDisplay(points).plot().ax_
+    assert plain.get_legend() is None
+    assert len(plain.collections[0].get_offsets()) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: EmbeddingDisplay(np.eye(2), ["a"]), "inconsistent numbers of samples"),
+        (lambda: EmbeddingDisplay(np.eye(2), lengths=[1]), "inconsistent numbers of samples"),
+        (lambda: EmbeddingDisplay([[0, np.nan]]), "NaN"),
+        (lambda: EmbeddingDisplay.from_predictions([[0, np.inf]]), "infinity"),
+        (lambda: NoveltyDisplay([1, 2], [True]), "inconsistent numbers of samples"),
+        (lambda: BinningDisplay([1, 2], ["a"]), "inconsistent numbers of samples"),
+    ],
+)
+def test_bad_displays(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()
+
+
+def test_displays_of_estimators():
+    rows = np.repeat(np.eye(4), 6, axis=0) + np.random.default_rng(0).random((24, 4)) / 9
+    labels = np.repeat(list("abcd"), 6)
+    classifier = FewShotSpeciesClassifier(unknown="unknown").fit(rows[:18], labels[:18])
+    draw = {"method": "pca", "title": "rows"}
+    ax = EmbeddingDisplay.from_estimator(classifier, rows, **draw).ax_
+    assert {t.get_text() for t in ax.get_legend().get_texts()} == {*classifier.predict(rows)}
+    assert ax.get_title() == "rows"
+    novelty = NoveltyDisplay.from_estimator(classifier, rows, labels == "d")
+    np.testing.assert_array_equal(novelty.scores, classifier.novelty_scores(rows))
+    heights = [sum(p.get_height() for p in bars.patches) for bars in novelty.ax_.containers[:1]]
+    assert heights == [18]
+    clusterer = SpeciesClusterer(4, random_state=0).fit(rows)
+    table = BinningDisplay.from_estimator(clusterer, rows, labels).ax_
+    assert [t.get_text() for t in table.texts] == ["6"] * 4
+    assert [t.get_position() for t in table.texts] == [(i, i) for i in range(4)]
+    reads = ["ACGGC" * 9, "ATTAT" * 9, "CCGGA" * 9, "TTATA" * 9, "GGCAC" * 9]
+    for estimator in (KmerEmbedder().fit(reads), SpeciesClusterer(2, embedder=KmerEmbedder())):
+        points = EmbeddingDisplay.from_estimator(estimator.fit(reads), reads, method="pca")
+        expected, _ = project(KmerEmbedder().fit_transform(reads))
+        np.testing.assert_allclose(points.coordinates, expected)
+        assert (points.labels is None) == isinstance(estimator, KmerEmbedder)
+
+
+def test_bins_by_size():
+    bins = [*range(40), 0, 0, 39, -1, -5]
+    ax = BinningDisplay.from_predictions(bins, title="all").ax_
+    assert [bar.get_height() for bar in ax.patches] == [3, 2] + [1] * 38
+    assert (ax.get_title(), ax.get_ylabel()) == ("all", "contigs")
+    assert [t.get_text() for t in ax.get_xticklabels()][:3] == ["0", "1", "3"]
+    nothing = BinningDisplay.from_predictions([-1, -1], ["a", "b"]).ax_
+    assert nothing.get_title() == "0 bins"
+    assert [t.get_text() for t in nothing.get_xticklabels()] == ["none"]
+    assert len(BinningDisplay.from_predictions([-1]).ax_.patches) == 0

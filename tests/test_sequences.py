@@ -95,6 +95,9 @@ ONE_LONG = "ACGTTGCATG" * 100_000
 REFUSED = {
     "string": (lambda: "ACGT", ValueError, "^Iterable over DNA .* expected, string object"),
     "bytes": (lambda: b"ACGT", ValueError, "^Iterable over DNA .* expected, string object"),
+    "a path": (lambda: "x/r.fq.gz", ValueError, "read a file by dnaembed.io.read_sequences"),
+    "paths": (lambda: ["a.fasta"], ValueError, "A file is read by dnaembed.io.read_sequences"),
+    "ids and reads": (lambda: (["r1", "r2"], ["A", "C"]), TypeError, "ids, sequences = read_seq"),
     "set": (lambda: set(READS), TypeError, "rows of a set have no order"),
     "frozenset": (lambda: frozenset(READS), TypeError, "rows of a frozenset have no order"),
     "dict": (lambda: BY_ID, TypeError, "rows of a dict have no order"),

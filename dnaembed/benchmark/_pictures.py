@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 from sklearn.utils import Bunch
 
-from ..plotting import _COLORS, _MARKERS, new_figure, plot_species, project
-from ..utils._atomic import atomic_output
+from ..plotting import COLORS, MARKERS, EmbeddingDisplay, new_figure, save_figure
 from ._results import BenchmarkResult
 
 _MOST_SPECIES = 10
@@ -50,7 +49,7 @@ def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
         here = [(at, v) for at, v in enumerate(values) if v]
         places = [at - 0.4 + (i + 0.5) * width for at, _ in here]
         spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for _, v in here]
-        look = {"color": _COLORS[i % len(_COLORS)], "hatch": "" if i < len(_COLORS) else "//"}
+        look = {"color": COLORS[i % len(COLORS)], "hatch": "" if i < len(COLORS) else "//"}
         means = [float(np.mean(v)) for _, v in here]
         ax.bar(places, means, width, yerr=spread, label=embedder, **look)
     ax.set_xticks(range(len(result.sets)), result.sets)
@@ -92,7 +91,7 @@ def plot_few_shot(result: BenchmarkResult, set_name: str, *, ax: Any = None) -> 
         points = {n: f1 for n, f1 in means.items() if not np.isnan(f1)}
         if points:
             ticks |= set(points)
-            look = {"marker": _MARKERS[i % len(_MARKERS)], "color": _COLORS[i % len(_COLORS)]}
+            look = {"marker": MARKERS[i % len(MARKERS)], "color": COLORS[i % len(COLORS)]}
             ax.plot(list(points), list(points.values()), label=embedder, **look)
     ax.set_xscale("log")
     ax.set_xticks(sorted(ticks), [str(tick) for tick in sorted(ticks)])
@@ -146,8 +145,8 @@ def plot_similarities(
     between = between[:, labels[between[0]] != labels[between[1]]]
     bins, least = np.linspace(-1, 1, 81), 1.0
     for (one, other), name, color, style in (
-        (within, "within species", _COLORS[0], "stepfilled"),
-        (between, "between species", _COLORS[6], "step"),
+        (within, "within species", COLORS[0], "stepfilled"),
+        (between, "between species", COLORS[6], "step"),
     ):
         values = np.clip(np.einsum("ij,ij->i", rows[one], rows[other]), -1, 1)
         least = min(least, values.min(initial=1))
@@ -184,8 +183,7 @@ def save_pictures(
     for (name, embedder), above, ax in zip(embedders.items(), upper, lower, strict=True):
         rows = np.asarray(embedder.transform(reads.sequences))
         plot_similarities(rows, labels, title=name, ax=above)
-        points, names = project(rows[some])
-        plot_species(points, labels[some], names=names, title=name, legend=ax is lower[-1], ax=ax)
+        how: Any = {"method": "pca", "title": name, "ax": ax, "legend": ax is lower[-1]}
+        EmbeddingDisplay.from_predictions(rows[some], labels[some], **how)
     for name, figure in figures.items():
-        with atomic_output(Path(folder) / name) as path:
-            figure.savefig(path, format="png")
+        save_figure(figure, Path(folder) / name)

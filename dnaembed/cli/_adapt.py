@@ -7,7 +7,17 @@ from typing import Annotated
 from typer import Option
 
 from ._app import command
-from ._options import OUTPUT_FOLDER, Model, Optimising, Reading, Reads, given, group, option
+from ._options import (
+    OUTPUT_FOLDER,
+    Columns,
+    Model,
+    Optimising,
+    Reading,
+    Reads,
+    given,
+    group,
+    option,
+)
 
 logger = logging.getLogger("dnaembed")
 
@@ -48,8 +58,9 @@ def adapt(
     tuning: Tuning,
     reading: Reading,
     model: Model,
+    columns: Columns,
     labels: Annotated[
-        str | None, Option(metavar="LABELS.tsv", help="Identifier, tab, species.")
+        str | None, Option(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
     ] = None,
 ) -> None:
     """Adapt a model to your reads.
@@ -59,13 +70,12 @@ def adapt(
     """
     from ..backbones import load_backbone
     from ..backbones._device import resolve_device
-    from ..io import read_labels
     from ..io._tables import by_first_word
     from ..training import ContrastiveFineTuner
 
     if Path(output).exists():
         raise FileExistsError(f"{output} exists; a new folder is expected.")
-    table = read_labels(labels) if labels is not None else None
+    table = columns.labels_of(labels) if labels is not None else None
     ids, sequences = reading.read(reads)
     y = None
     if table is not None:

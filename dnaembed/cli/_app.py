@@ -7,11 +7,13 @@ a `group` stands for the options that are its fields.
 import inspect
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, NoReturn, get_type_hints
 
@@ -19,9 +21,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..utils._messages import escape
-from ._options import NO_FILES, Messages
+from ._options import INPUT, NO_FILES, Messages
 
 logger = logging.getLogger("dnaembed")
+
+# What was typed, for what a command writes about itself.
+COMMAND_LINE: ContextVar[str] = ContextVar("COMMAND_LINE", default="")
 
 # Of click, which some versions of typer depend on and others carry within themselves.
 UsageError: Any = typer.BadParameter.__base__
@@ -49,6 +54,7 @@ class _Examples:
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; an error says whose arguments were wrong, also where click does not."""
+        COMMAND_LINE.set(shlex.join([*ctx.command_path.split(), *args]))
         try:
             return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
         except UsageError as error:
@@ -90,7 +96,7 @@ def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callabl
         options += _options_of(None, Messages)
 
         def run(**values: Any) -> int:
-            places = _places(options, values)
+            places = [(*_mark(option), values[option.name]) for option in options]
             messages = _take(Messages, values)
             for key, kind in hints.items():
                 if is_dataclass(kind):
@@ -126,24 +132,36 @@ def _take(group: Any, values: dict[str, Any]) -> Any:
     return group(**{field.name: values.pop(field.name) for field in fields(group)})
 
 
-def _places(options: list[inspect.Parameter], values: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the outputs, inputs and folders that a command was given."""
-    places: dict[str, list[str]] = {"outputs": [], "inputs": [], "folders": []}
-    for option in options:
-        info, *marks = option.annotation.__metadata__
-        kind, value = (marks or ["inputs"])[0], values[option.name]
-        if kind != "inputs" or info.metavar not in NO_FILES:
-            given = value if isinstance(value, list | tuple) else [value]
-            places[kind] += [text for text in given if isinstance(text, str)]
-    return places
+def _mark(option: inspect.Parameter) -> tuple[str, tuple[str, ...]]:
+    """Return what an option is the place of ("" for none) and, of an output, its suffixes."""
+    info, *marks = option.annotation.__metadata__
+    mark: tuple[str, tuple[str, ...]] = (marks or [INPUT])[0]
+    return ("", ()) if mark == INPUT and info.metavar in NO_FILES else mark
 
 
-def _run(
-    name: str, work: Callable[[], None], places: dict[str, list[str]], messages: Messages
-) -> int:
+def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
+    """Raise if an output cannot be written, in the format that its suffix names, or harms."""
+    from ..utils._atomic import check_outputs, format_of
+
+    checked: dict[str, list[str]] = {"outputs": [], "inputs": [], "folders": []}
+    for kind, suffixes, value in places:
+        given = value if isinstance(value, list | tuple) else [value]
+        texts = [text for text in given if isinstance(text, str)]
+        if suffixes and texts and format_of(texts[0], suffixes) == ".parquet":
+            from ..io._errors import import_optional
+
+            import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
+        if kind == "reads":
+            from ..io._readers import sequence_files
+
+            kind, texts = "inputs", [str(s) for text in texts for s in sequence_files(text)]
+        if kind:
+            checked[kind] += texts
+    check_outputs(**checked)
+
+
+def _run(name: str, work: Callable[[], None], places: list, messages: Messages) -> int:
     """Do the work of a command; return the exit status."""
-    from ..utils._atomic import check_outputs
-
     debug = messages.debug or os.environ.get("DNAEMBED_DEBUG", "") not in ("", "0")
     with _logging(quiet=messages.quiet), _termination_as_exception():
         try:
@@ -151,7 +169,7 @@ def _run(
             while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
                 pass
             os.close(descriptor)
-            check_outputs(**places)
+            _check_places(places)
             work()
             if sys.stdout is not None:
                 sys.stdout.flush()

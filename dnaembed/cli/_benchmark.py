@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from ._app import command
-from ._options import Jobs, Reading, flag, group, option
+from ._options import READS_FILES, Columns, Jobs, Reading, flag, group, option
 
 logger = logging.getLogger("dnaembed")
 
@@ -35,7 +35,7 @@ Protocol = StrEnum("Protocol", ["clustering", "few_shot", "binning", "retrieval"
 
 
 @group()
-class Comparing(Jobs):
+class Comparing(Columns, Jobs):
     """What is compared, and how."""
 
     embedder: list[str] | None = option(
@@ -53,9 +53,11 @@ class Comparing(Jobs):
 
 @command(_EXAMPLES)
 def benchmark(
-    reads: Annotated[str, Argument(metavar="READS", help="FASTA or FASTQ, plain or compressed.")],
+    reads: Annotated[
+        str, Argument(metavar="READS", help="FASTA or FASTQ, plain or compressed."), READS_FILES
+    ],
     labels: Annotated[
-        str, Argument(metavar="LABELS.tsv", help="Table of two columns: identifier and species.")
+        str, Argument(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
     ],
     output: Annotated[str, Option("--output", "-o", metavar="FOLDER", help="For the results.")],
     comparing: Comparing,
@@ -74,8 +76,8 @@ def benchmark(
     from ..benchmark._pictures import save_pictures
     from ..utils._atomic import atomic_output
 
-    test = _labelled(reading, reads, labels)
-    known = _labelled(reading, *comparing.training) if comparing.training else None
+    test = _labelled(reading, comparing, reads, labels)
+    known = _labelled(reading, comparing, *comparing.training) if comparing.training else None
     other = None if known is None else (known.sequences, known.labels)
     compared = check_embedders(
         _embedders(comparing.embedder, known is not None),
@@ -121,13 +123,13 @@ def _check_folder(output: str, force: bool) -> Path:
     return folder
 
 
-def _labelled(reading: Reading, reads: str, labels: str) -> Any:
+def _labelled(reading: Reading, columns: Columns, reads: str, labels: str) -> Any:
     import numpy as np
     from sklearn.utils import Bunch
 
-    from ..io import labels_of, read_labels
+    from ..io import labels_of
 
-    table = read_labels(labels)
+    table = columns.labels_of(labels)
     ids, sequences = reading.read([reads])
     return Bunch(sequences=sequences, labels=np.array(labels_of(ids, table, where=labels)))
 

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from typer import Argument, BadParameter, Option
+from typer import BadParameter, Option
 
 from ._app import command
 from ._options import (
-    OUTPUT_FILE,
     OUTPUT_FOLDER,
-    READS_HELP,
+    PICTURE_FILE,
+    Contigs,
     Embedding,
     SkipEmpty,
     flag,
@@ -18,13 +18,14 @@ from ._options import (
     group,
     option,
 )
+from ._report import Reporting, Sequences
 from ._rows import Scale, open_rows, rows_of
 
 logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
-  dnaembed bin contigs.fasta.gz -o bins/ --picture bins.png --gzip --force
+  dnaembed bin contigs.fasta.gz -o bins/ --picture bins.png --report bins.html --force
   dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
   dnaembed bin contigs.fasta.gz -o bins/ --abundance one.bam.tsv --abundance two.bam.tsv
   dnaembed bin one.fasta two.fasta -o bins/ --prefix     both have a contig k141_1
@@ -83,7 +84,7 @@ class Binning:
 
 
 @group()
-class Contigs(SkipEmpty):
+class Own(SkipEmpty):
     """What is known of the contigs, and what is written of the bins."""
 
     abundance: list[str] | None = option(
@@ -98,20 +99,21 @@ class Contigs(SkipEmpty):
         "Shortest that bins take in, with --abundance.", "BP", default=1000, min=1
     )
     gzip: bool = flag("Compress the FASTA files.")
-    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=OUTPUT_FILE)
+    picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=PICTURE_FILE)
     force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
 
 
 @command(_EXAMPLES)
 def bin_(
-    contigs: Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP)],
+    contigs: Contigs,
     output: Annotated[
         str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
     ],
-    own: Contigs,
+    own: Own,
     binning: Binning,
     scale: Scale,
     embedding: Embedding,
+    reporting: Reporting,
 ) -> None:
     """Sort contigs into one FASTA file per species.
 
@@ -179,9 +181,18 @@ def bin_(
     about |= {"overwrite": own.force, "compress": own.gzip}
     write_bins(output, found.ids, found.records, labels, **about)
     if own.picture is not None:
-        from ..plotting import plot_bins
+        from ..plotting import BinningDisplay, EmbeddingDisplay, new_figure, save_figure
 
-        plot_bins(rows, labels[kept], lengths[kept]).savefig(own.picture)
+        figure, (left, right) = new_figure(2)
+        look: Any = {"method": "pca", "title": f"{len(kept)} contigs", "legend": False, "ax": left}
+        EmbeddingDisplay.from_predictions(rows, labels[kept], lengths=lengths[kept], **look)
+        BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
+        save_figure(figure, own.picture)
+    if reporting.report is not None:
+        shown, sure = Sequences(), confidence[kept].tolist()
+        texts = [found.sequences[i] for i in kept]
+        shown.add(ids, rows, texts, bin=labels[kept].tolist(), confidence=sure)
+        shown.write_report(reporting.report, "dnaembed bin", "bin", "confidence")
     none = np.flatnonzero(labels < 0)
     logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
     if len(none):

@@ -3,12 +3,23 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any
-
-from typer import Argument
+from typing import Any
 
 from ._app import Command, command
-from ._options import READS_HELP, REQUIRED, Embedding, Reading, Table, flag, group, naming, option
+from ._options import (
+    READS_FILES,
+    REQUIRED,
+    Columns,
+    Embedding,
+    Queries,
+    Reading,
+    Table,
+    flag,
+    group,
+    naming,
+    option,
+)
+from ._report import Reporting, Sequences
 
 logger = logging.getLogger("dnaembed")
 
@@ -19,8 +30,11 @@ _EXAMPLES = """\
       --unknown --calibrate          reads far from every known species: "unknown"
   dnaembed classify --train known.fasta --labels known.tsv contigs.fa -o calls.tsv \\
       --consensus 5000               by windows; contigs whose windows disagree: flagged
+  dnaembed classify --train known.fasta --labels known.csv --id-column read \\
+      --label-column genus reads/ -o calls.csv --report calls.html
 
-known.tsv has one line per sequence of known.fasta: identifier, tab, species.
+known.tsv has one line per sequence of known.fasta: identifier and species, with a tab or a comma
+between them.
 """
 
 
@@ -37,15 +51,15 @@ class _Classify(Command):
 
 
 @group()
-class Calling:
+class Calling(Columns):
     """What is learnt from, and what is called."""
 
     train: list[str] = option(
-        "Labelled sequences, FASTA or FASTQ; may be repeated.", "READS", default=REQUIRED
+        *("Labelled sequences, FASTA or FASTQ; may be repeated.", "READS"),
+        default=REQUIRED,
+        mark=READS_FILES,
     )
-    labels: str = option(
-        "Identifier, tab, species; a header is recognised.", "LABELS.tsv", default=REQUIRED
-    )
+    labels: str = option("Identifier and species, TSV or CSV.", "LABELS.tsv", default=REQUIRED)
     unknown: str | None = option(
         "Name of what is far from every species (default: each gets a species; 'unknown' if no "
         "name is given); needs two training sequences of some species.",
@@ -65,11 +79,12 @@ class Calling:
 
 @command(_EXAMPLES, cls=_Classify)
 def classify(
-    query: Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP)],
+    query: Queries,
     output: Table,
     calling: Calling,
     embedding: Embedding,
     reading: Reading,
+    reporting: Reporting,
 ) -> None:
     """Name the species of sequences, from a few labelled ones.
 
@@ -78,12 +93,14 @@ def classify(
     windows, flag. Queries of any size are read and written piece by piece.
     """
     from .. import FewShotSpeciesClassifier
-    from ..io import labels_of, read_labels
+    from ..io import labels_of
     from ..io._tables import check_fields, open_table
 
-    unknown, window = calling.unknown, calling.consensus
+    unknown, window, page = calling.unknown, calling.consensus, reporting.report
+    if page is not None and window is not None:
+        raise ValueError("--report shows calls of whole sequences: leave --consensus out.")
     check_fields([unknown or ""])
-    table = read_labels(calling.labels)
+    table = calling.labels_of(calling.labels)
     ids, sequences = reading.read(calling.train)
     species = labels_of(ids, table, where=calling.labels)
     counts = Counter(species)
@@ -106,17 +123,26 @@ def classify(
     else:  # embeddings are made once, and asked several questions
         classifier.fit(embedding.rows(embedder, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
-    n_calls = 0
+    shown, n_calls = Sequences(), 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
-                found = _calls(classifier, embedding.rows(embedder, query_ids, queries))
+                rows = embedding.rows(embedder, query_ids, queries)
+                found = list(_calls(classifier, rows))
+                if page is not None:
+                    names, shares = classifier.predict_top_k(rows, 2)
+                    about = {"species": [call[0] for call in found]}
+                    about |= {"probability": shares[:, 0], "runner-up": names[:, 1]}
+                    about |= {"probability of the runner-up": shares[:, 1]}
+                    shown.add(query_ids, rows, queries, **about)
             else:
                 with naming(query_ids):
-                    found = _consensus(classifier, queries, window, calling.min_agreement)
+                    found = list(_consensus(classifier, queries, window, calling.min_agreement))
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
+    if page is not None:
+        shown.write_report(page, "dnaembed classify", "species", "probability")
     logger.info("Wrote %s: %d calls.", output, n_calls)
 
 

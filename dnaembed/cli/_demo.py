@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from ._app import command
-from ._options import OUTPUT_FILE, Embedding, flag, group, option
+from ._options import PICTURE_FILE, Embedding, flag, group, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class Picture:
     output: str = option(
         *("The picture.", "PICTURE.png", "--output", "-o"),
         default="dnaembed_demo.png",
-        mark=OUTPUT_FILE,
+        mark=PICTURE_FILE,
     )
     save_reads: str | None = option("Instead of all this, write the reads there.", "FOLDER")
     umap: bool = flag("Draw UMAP, not principal components.")
@@ -61,8 +61,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     from .. import KmerEmbedder
     from ..benchmark._benchmark import model_name
     from ..datasets import load_demo_reads, save_demo_reads
-    from ..plotting import new_figure, plot_species, project
-    from ..utils._atomic import open_output
+    from ..plotting import EmbeddingDisplay, new_figure, save_figure
 
     if picture.save_reads is not None:
         save_demo_reads(picture.save_reads)
@@ -78,11 +77,10 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     figure, panels = new_figure(2)
     method = "umap" if picture.umap else "pca"
     for panel, name in zip(panels, ("raw TNF", model), strict=True):
-        points, axes = project(rows[name], method=method, random_state=embedding.seed)
-        legend = panel is panels[-1]
-        plot_species(points, reads.labels, names=axes, title=name, legend=legend, ax=panel)
-    with open_output(picture.output, "wb") as file:
-        figure.savefig(file, format="png")
+        how: Any = {"method": method, "random_state": embedding.seed, "title": name, "ax": panel}
+        how["legend"] = panel is panels[-1]
+        EmbeddingDisplay.from_predictions(rows[name], reads.labels, **how)
+    save_figure(figure, picture.output)
     print(f"Picture: {picture.output}\n", flush=True)
     scores = {}
     for name in embedders:

@@ -43,7 +43,7 @@ class File:
     """What the file holds."""
 
     output: str = option(
-        ".npy (with identifiers in OUT.ids.txt), .tsv or .parquet, complete or absent; - is "
+        ".npy (with identifiers in OUT.ids.txt), .tsv, .csv or .parquet, complete or absent; - is "
         "standard output, as a .tsv.",
         *("OUT.npy", "--output", "-o"),
         default=REQUIRED,
@@ -100,7 +100,7 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
 def merge(
     output: Annotated[
         str,
-        Argument(metavar="OUT.npy", help=".npy, .tsv or .parquet; appears when it is complete."),
+        Argument(metavar="OUT.npy", help="As of embed; appears when it is complete."),
         OUTPUT_FILE,
     ],
     parts: Annotated[list[str], Argument(metavar="PART.npy", help="In any order.")],

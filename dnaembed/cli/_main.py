@@ -11,7 +11,7 @@ from .. import __version__
 from ._app import UsageError, app, say
 
 _COMMANDS = (
-    "embed", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
+    "embed", "map", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
 )  # fmt: skip
 for _name in _COMMANDS:
     import_module(f"._{_name}", __package__)
@@ -19,6 +19,7 @@ for _name in _COMMANDS:
 _EXAMPLES = """\
   dnaembed demo                             see what it does, on bundled reads
   dnaembed embed reads.fastq.gz -o reads.npy            one row per read
+  dnaembed map reads.fastq.gz -o map.png
   dnaembed cluster reads.fasta -k 10 -o clusters.tsv
   dnaembed bin contigs.fasta -o bins/
   dnaembed classify --train known.fasta --labels known.tsv reads.fq -o calls.tsv

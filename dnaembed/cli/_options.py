@@ -22,29 +22,38 @@ T = TypeVar("T")
 CHUNK_SEQUENCES = 1 << 13
 CHUNK_BASES = 1 << 26
 
-# Marks of options that are the place of a file, or of a folder that is new or replaced as a whole.
-# They are checked before the work; options without a mark are inputs, but for these metavars.
-OUTPUT_FILE, OUTPUT_FOLDER = "outputs", "folders"
+# Marks of options that are the place of a file, of which suffixes, or of a folder that is new or
+# replaced as a whole. They are checked before the work; options without a mark are inputs, but for
+# these metavars.
+INPUT: tuple[str, tuple[str, ...]] = "inputs", ()
+READS_FILES = "reads", ()  # also folders and patterns
+OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
+TABLES, PICTURES = (".tsv", ".csv", ".parquet"), (".png", ".pdf", ".svg")
+TABLE_FILE, PICTURE_FILE, PAGE_FILE = (("outputs", s) for s in (TABLES, PICTURES, (".html",)))
+MAP_FILE = ("outputs", (*PICTURES, ".html", *TABLES))
 NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 
 REQUIRED = MISSING
 READS_HELP = (
-    "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd; several are read one after "
-    "the other; - is standard input."
+    "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd, folders of such files, and "
+    "patterns in quotes; several are read one after the other; - is standard input."
 )
 MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
 _JOBS = ("--jobs", "-j", "--threads", "-t")
 
-Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP)]
-Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help="The table."), OUTPUT_FILE]
+Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP), READS_FILES]
+Queries = Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES]
+Contigs = Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES]
+TABLE_HELP = "The table: .tsv, .csv or .parquet; - is standard output, as a .tsv."
+Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help=TABLE_HELP), TABLE_FILE]
 
 
 def option(
     text: str, metavar: str | None = None, *flags: str, default: Any = None, **settings: Any
 ) -> Any:
     """Declare an option as a field of a `group`: its help, metavar and names."""
-    mark = settings.pop("mark", "inputs")
+    mark = settings.pop("mark", INPUT)
     info = Option(..., *flags, metavar=metavar, help=text, **settings)
     return field(default=default, metadata={"info": info, "mark": mark})
 
@@ -197,6 +206,20 @@ class Reading(SkipEmpty):
         for chunk in iter_chunks(records, lambda r: len(r[1]), CHUNK_BASES, CHUNK_SEQUENCES):
             ids, sequences = zip(*chunk, strict=True)
             yield list(ids), list(sequences)
+
+
+@group("Reading")
+class Columns:
+    """Which columns of a table of labels are read."""
+
+    id_column: str | None = option("Of the labels, by its header (default: the first).", "NAME")
+    label_column: str | None = option("Of the labels, by its header (default: the second).", "NAME")
+
+    def labels_of(self, path: str) -> dict[str, str]:
+        """Read the table."""
+        from ..io import read_labels
+
+        return read_labels(path, id_column=self.id_column, label_column=self.label_column)
 
 
 @group("Hub")

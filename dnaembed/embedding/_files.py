@@ -13,7 +13,7 @@ from joblib.parallel import ThreadingBackend
 
 from ..backbones import Backbone
 from ..io._parts import Part, PartedEmbeddings, Shard
-from ..io._readers import Sources, as_sources, iter_records
+from ..io._readers import Sources, iter_records, sequence_files
 from ..utils._ahead import ahead
 from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
@@ -53,7 +53,7 @@ def embed_file(
     if Path(output).suffix.lower() != ".npy":
         raise ValueError(f"The name of an output that ends in .npy is expected, got {output}.")
     ours = Shard() if shard is None else Shard.parse(shard)
-    sources = as_sources(paths)
+    sources = sequence_files(paths)
     check_outputs([output], sources)
     settings = {
         "model": backbone.fingerprint(),

@@ -110,6 +110,14 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             embeddings = frequencies @ tnf_k_basis(self.k)
         return embeddings.astype(self.dtype)
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the columns by their k-mers or, with ``"tnf-k"``, by the class and a number."""
+        check_is_fitted(self)
+        if self.method == "tnf-k":
+            return super().get_feature_names_out(input_features)
+        names = np.array(kmer_names(self.k, canonical=self.method == "canonical"), dtype=object)
+        return names if self.method == "canonical" else names[_reference_order(self.k)]
+
     def _settings(self) -> str:
         return f"k={self.k}, method={self.method!r}, dtype={self.dtype!r}"
 

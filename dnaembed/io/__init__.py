@@ -6,7 +6,7 @@ from ._embeddings import open_embeddings, read_embeddings, write_embeddings
 from ._errors import SequenceFileError
 from ._parts import merge_shards
 from ._readers import iter_sequences, read_sequences
-from ._tables import labels_of, read_labels, write_labels
+from ._tables import labels_of, read_frame, read_labels, write_labels
 
 __all__ = [
     "SequenceFileError",
@@ -17,6 +17,7 @@ __all__ = [
     "open_embeddings",
     "read_abundance",
     "read_embeddings",
+    "read_frame",
     "read_labels",
     "read_sequences",
     "write_bins",

@@ -14,7 +14,7 @@ from xopen import xopen
 from ..utils._atomic import atomic_folder, check_folder
 from ..utils._messages import shorten
 from ._errors import SequenceFileError, with_advice
-from ._readers import Sources, as_sources, iter_records
+from ._readers import Sources, iter_records, sequence_files
 from ._streams import Source, name_of
 from ._tables import first_word, lines_of, open_table
 
@@ -47,7 +47,7 @@ def read_contigs(paths: Sources, *, skip_empty: bool = False, prefix: bool = Fal
         contigs.headers.append(header)
         contigs.records.append(raw)
 
-    sources = as_sources(paths)
+    sources = sequence_files(paths)
     for group in [[source] for source in sources] if prefix else [sources]:
         start = Path(name_of(group[0])).name.split(".")[0] + ":" if prefix else ""
         for identifier, sequence in iter_records(group, skip_empty, "allow", None, keep):

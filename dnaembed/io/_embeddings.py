@@ -1,4 +1,4 @@
-"""Embedding tables: .npy with a list of identifiers, .tsv and .parquet."""
+"""Embedding tables: .npy with a list of identifiers, .tsv, .csv and .parquet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..utils._atomic import (
     check_companions,
     check_outputs,
     companions,
-    descriptor_of,
     flush_to_disk,
+    format_of,
     keep_mode,
     open_output,
 )
@@ -43,8 +43,8 @@ def write_embeddings(
     ----------
     path : path-like
         The suffix chooses the format. ``.npy``: the array alone, and beside it ``.ids.txt`` with
-        one identifier per line. ``.tsv``: a header, a column ``id`` and one column per dimension.
-        ``.parquet``: the same columns (needs the extra ``parquet``). Complete or absent.
+        one identifier per line. ``.tsv`` and ``.csv``: a header, a column ``id`` and one column per
+        dimension. ``.parquet``: the same (needs the extra ``parquet``). Complete or absent.
     ids : sequence of str, length n
         Identifiers, none empty or with a control character.
     embeddings : ndarray of shape (n, d)
@@ -124,7 +124,7 @@ def read_embeddings(
     Parameters
     ----------
     path : path-like
-        A ``.npy`` file (with ``.ids.txt`` beside it), ``.tsv`` or ``.parquet``.
+        A ``.npy`` file (with ``.ids.txt`` beside it), ``.tsv``, ``.csv`` or ``.parquet``.
     mmap_mode : {"r", "c"}, default=None
         Leave the rows of a ``.npy`` file on disk, as `numpy.load` does.
 
@@ -150,10 +150,7 @@ def read_embeddings(
 
 
 def _format_of(path: str | os.PathLike[str]) -> tuple[Callable, Callable]:
-    suffix = ".tsv" if descriptor_of(path) is not None else Path(path).suffix.lower()
-    if suffix not in _FORMATS:
-        raise ValueError(f"Cannot tell the format of {path}: expected .npy, .tsv or .parquet.")
-    return _FORMATS[suffix]
+    return _FORMATS[format_of(path, list(_FORMATS))]
 
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
@@ -260,14 +257,17 @@ def _column_names(n_columns: int) -> list[str]:
 
 @contextmanager
 def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_Append]:
+    is_csv = Path(path).suffix.lower() == ".csv"
+    separator = "," if is_csv else "\t"
     with open_output(path) as file:
 
         def append(ids: Sequence[str], embeddings: np.ndarray) -> None:
             # str of a numpy float is the shortest text that reads back as the same value.
             for identifier, row in zip(ids, embeddings.astype(str), strict=True):
-                file.write("\t".join([identifier, *row.tolist()]) + "\n")
+                name = '"' + identifier.replace('"', '""') + '"' if is_csv else identifier
+                file.write(separator.join([name, *row.tolist()]) + "\n")
 
-        file.write("\t".join(_column_names(n_columns)) + "\n")
+        file.write(separator.join(_column_names(n_columns)) + "\n")
         yield append
 
 
@@ -367,5 +367,6 @@ def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
 _FORMATS: dict[str, tuple[Callable[..., AbstractContextManager[_Append]], Callable[..., Any]]] = {
     ".npy": (_write_npy, _read_npy),
     ".tsv": (_write_tsv, _read_tsv),
+    ".csv": (_write_tsv, _read_tsv),
     ".parquet": (_write_parquet, _read_parquet),
 }

@@ -5,6 +5,7 @@ import logging
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from glob import glob, has_magic
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,10 @@ logger = logging.getLogger("dnaembed")
 Sources = Source | Iterable[Source]
 
 _FIRST_CHECK = 1 << 16
+_NOT_UTF8 = "\ufffd"  # what other bytes are decoded to
+_SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
+_COMPRESSED = ("", ".gz", ".bz2", ".xz", ".zst")
+_NAMES = tuple(suffix + more for suffix in _SUFFIXES for more in _COMPRESSED)
 
 
 def read_sequences(
@@ -34,7 +39,9 @@ def read_sequences(
     ----------
     paths : path-like, binary file, or iterable of these
         One or several files, in the order wanted. ``"-"`` is standard input. FASTA or FASTQ, plain
-        or compressed by gzip, bzip2, xz or zstd, is recognised from the content.
+        or compressed by gzip, bzip2, xz or zstd, is recognised from the content. A folder stands
+        for the files in it that are named like these, and a pattern, such as ``"run1/*.fq.gz"``,
+        for the files that it matches, sorted by name.
     skip_empty : bool, default=False
         Leave records without a base out and log how many, instead of raising.
     duplicate_ids : {"error", "allow"}, default="error"
@@ -108,6 +115,31 @@ def as_sources(paths: Sources) -> list[Source]:
     return sources
 
 
+def sequence_files(paths: Sources) -> list[Source]:
+    """Return a list of files, for one or several files, folders of files and patterns."""
+    return [source for path in as_sources(paths) for source in _expanded(path)]
+
+
+def _expanded(path: Source) -> list[Source]:
+    """Return the sequence files of a folder, or those that a pattern matches, sorted by name."""
+    if not isinstance(path, str | os.PathLike):
+        return [path]
+    place = Path(path)
+    if place.is_dir():
+        names = sorted(n.name for n in place.iterdir() if n.name.lower().endswith(_NAMES))
+        found: list[Source] = [str(place / name) for name in names if (place / name).is_file()]
+        what = f"{path}: the folder holds no FASTA or FASTQ file ({', '.join(_SUFFIXES)})."
+    elif has_magic(text := os.fspath(path)) and not place.exists():
+        matches = sorted(glob(text))  # noqa: PTH207, as the pattern may be absolute
+        found = [name for name in matches if Path(name).is_file()]
+        what = f"No file matches the pattern {path}."
+    else:
+        return [path]
+    if not found:
+        raise SequenceFileError(what)
+    return found
+
+
 def iter_records(
     paths: Sources,
     skip_empty: bool,
@@ -121,7 +153,7 @@ def iter_records(
     """
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
-    sources = as_sources(paths)
+    sources = sequence_files(paths)
     seen = _SeenIds(sources)
     for source in sources:
         name = name_of(source)
@@ -153,10 +185,10 @@ def _first_word(header: str) -> str:
 def _clean(identifier: str, raw: str, name: str, number: int, skip_empty: bool) -> str:
     """Return the normalised sequence of a record; "" if it has no base and may be skipped."""
     where = f"{name}, record number {number}"
-    if not identifier.isprintable():
-        shown = shorten(identifier.replace(NOT_ASCII, "?"))
+    if not identifier.isprintable() or _NOT_UTF8 in identifier:
+        shown = shorten(identifier.replace(NOT_ASCII, "?").replace(_NOT_UTF8, "?"))
         raise SequenceFileError(
-            f"{where}: identifier {shown!r} has a character that is not printable ASCII."
+            f"{where}: identifier {shown!r} has a character that is not printable, or not UTF-8."
         )
     label = f"{name}, record {shorten(identifier)!r} (number {number})"
     try:
@@ -201,7 +233,7 @@ def raw_records(
                             f"{name}, record number {number}: the quality line has a character "
                             "that is not printable ASCII."
                         )
-                    yield record.name, record.sequence
+                    yield text.header(record.name), record.sequence
         except dnaio.FileFormatError as error:
             line = "" if error.line is None else f", line {text.line_in_file(error.line)}"
             message = printable(str(error.message).replace(NOT_ASCII, "?"), 200).rstrip(".")

@@ -10,6 +10,7 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -37,6 +38,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 NOT_ASCII = "\x1a"
 _TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
 _SPACE_BEFORE_LINE = re.compile(rb"\n\s")
+_NOT_ASCII_HEADER = re.compile(rb"(?<=[\r\n])[>@][^\r\n]*[\x1a\x80-\xff][^\r\n]*")
 _OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
@@ -205,7 +207,8 @@ class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
     A byte order mark and white space before a record are dropped; other bytes outside ASCII become
-    `NOT_ASCII`. `form` is "fasta", "fastq" or "" (no content).
+    `NOT_ASCII`, and `header` gives back the headers that have any. `form` is "fasta", "fastq" or ""
+    (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:
@@ -213,6 +216,9 @@ class AsciiStream(_Transformed):
         self._last, self._n_lines = b"\n", 0
         # Lines before which blank ones were dropped, and how many were dropped up to there.
         self._gaps, self._n_dropped = array("Q", [0]), array("Q", [0])
+        # Headers with other bytes, in order, and the end of the last block, if it may be such.
+        self._headers: deque[bytes] = deque()
+        self._open = b"\n"
         if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
         if stream.peek(3).startswith(_UTF8_BOM):
@@ -238,7 +244,11 @@ class AsciiStream(_Transformed):
 
     def _read(self, size: int) -> bytes:
         data = b""
-        while not data and (data := self._stream.read(size)):
+        while not data:
+            data = self._stream.read(size)
+            self._keep_headers(data)
+            if not data:
+                break
             if not data.isascii():
                 data = data.translate(_TO_ASCII)
             if self.form == "fastq" and _SPACE_BEFORE_LINE.search(self._last + data):
@@ -266,3 +276,17 @@ class AsciiStream(_Transformed):
         self._n_lines += line.endswith(b"\n")
         self._last = line[-1:] or self._last
         return line
+
+    def _keep_headers(self, data: bytes) -> None:
+        text = self._open + data
+        end = max(text.rfind(b"\n"), text.rfind(b"\r")) if data else len(text)
+        if not text[: max(end, 0)].isascii():
+            self._headers.extend(_NOT_ASCII_HEADER.findall(text[:end]))
+        is_header = end >= 0 and text[end + 1 : end + 2] in (b">", b"@", b"")
+        self._open = text[end:] if is_header else text[-1:]
+
+    def header(self, name: str) -> str:
+        """Return the header of the record that is read next, as it is in the file."""
+        if NOT_ASCII not in name or not self._headers:
+            return name
+        return self._headers.popleft()[1:].decode("utf-8", "replace").strip()

@@ -1,18 +1,25 @@
-"""Tab-separated tables: labels in; labels, calls and bins out."""
+"""Tables by tabs or commas: labels in; labels, calls and bins out."""
 
+from __future__ import annotations
+
+import csv
 import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..utils._atomic import open_output
+from ..utils._atomic import format_of, open_output
 from ..utils._messages import listed, printable, shorten
-from ._errors import SequenceFileError
+from ._errors import SequenceFileError, import_optional
+from ._readers import Sources, read_sequences
 from ._streams import Source, name_of, open_decompressed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Value = TypeVar("Value")
 
@@ -22,14 +29,17 @@ ID_COLUMNS = {
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
     "sequenceid", "@@sequenceid",
 }  # fmt: skip
+TABLES = (".tsv", ".csv", ".parquet")
 _LONGEST_LINE = 1 << 24
 _MOST_EMPTY = 1_000_000  # lines without content, which take time and give nothing
 # What would break a table, what a terminal would obey, and what cannot be written as UTF-8.
 _NOT_IN_FIELDS = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def read_labels(path: Source) -> dict[str, str]:
-    r"""Read a table of two columns, separated by a tab: identifier and label.
+def read_labels(
+    path: Source, *, id_column: str | None = None, label_column: str | None = None
+) -> dict[str, str]:
+    r"""Read a table of identifiers and labels, separated by tabs or commas.
 
     Parameters
     ----------
@@ -38,6 +48,9 @@ def read_labels(path: Source) -> dict[str, str]:
         as CAMI and AMBER files have them with ``@``, are left out, and so is a header whose first
         column has a usual name (id, read_id, sequence_id, contig, name, ...). If the header names a
         column BINID, bin or else TAXID, there may be more than two columns.
+    id_column, label_column : str, default=None
+        Columns by the names of the header, in a table of any columns; None: the first and, as said
+        above, the second.
 
     Returns
     -------
@@ -59,26 +72,40 @@ def read_labels(path: Source) -> dict[str, str]:
     """
     name = name_of(path)
     labels: dict[str, str] = {}
-    column, n_columns, is_before = 1, 2, True
+    id_at, label_at, n_columns, is_before, separator = 0, 1, 2, True, ""
+    wanted = [column.lower() for column in (id_column, label_column) if column is not None]
     for number, line in lines_of(path):
-        fields = [field.strip() for field in line.split("\t")]
-        fields = [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
         where = f"{name}, line {number}"
+        separator = separator_of(line) if is_before else separator
+        fields = [field.strip() for field in fields_of(line, separator, where)]
+        if separator == "\t":
+            fields = [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
         if is_before:
+            names = [field.lower() for field in fields]
             is_before = line[0] == "#" or (line[0] == "@" and len(fields) == 1)
             if number > _MOST_EMPTY:
                 raise SequenceFileError(f"{where}: no label so far; is this a table?")
-            if is_before or fields[0].lower() in ID_COLUMNS:
-                names = [field.lower() for field in fields]
+            if wanted and set(wanted) <= set(names):
+                is_before, n_columns = False, len(fields)
+                label_at = 1 if label_column is None else names.index(label_column.lower())
+                id_at = int(label_at == 0) if id_column is None else names.index(wanted[0])
+                label_at = int(id_at == 0) if label_column is None else label_at
+                continue
+            if wanted and not is_before:
+                got = shorten(" ".join(fields))
+                expected = f"a header with {' and '.join(wanted)}"
+                raise SequenceFileError(f"{where}: expected {expected}, got {got!r}.")
+            if is_before or names[0] in ID_COLUMNS:
                 for known in filter(names.__contains__, ("taxid", "bin", "binid")):
-                    column, n_columns = names.index(known), len(fields)
+                    label_at, n_columns = names.index(known), len(fields)
                 continue
         if len(fields) != n_columns:
+            mark = "comma" if separator == "," else "tab"
             raise SequenceFileError(
-                f"{where}: expected {n_columns} columns separated by a tab"
+                f"{where}: expected {n_columns} columns separated by a {mark}"
                 f"{' (identifier and label)' if n_columns == 2 else ''}, got {len(fields)}."
             )
-        identifier, label = fields[0], fields[column]
+        identifier, label = fields[id_at], fields[label_at]
         if not identifier or not label:
             raise SequenceFileError(
                 f"{where}: the {'label' if identifier else 'identifier'} is empty."
@@ -145,6 +172,41 @@ def first_word(field: str) -> str:
     return "".join(field.strip("\"'").lstrip(">@").split()[:1])
 
 
+def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None) -> pd.DataFrame:
+    r"""Read sequence files, and labels, into a DataFrame.
+
+    Parameters
+    ----------
+    paths, labels : path-like, binary file or others, and the same or mapping, default=None
+        As for `read_sequences`; and a table as for `read_labels`, or what that returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the columns sequence and length and, with `labels`, label; the index is ``id``.
+
+    Examples
+    --------
+    >>> import io
+    >>> from dnaembed.io import read_frame
+    >>> read_frame(io.BytesIO(b">r1\nacgt\n>r2\nGG\n"), {"r1": "E. coli", "r2": "V. cholerae"})
+       sequence  length        label
+    id
+    r1     ACGT       4      E. coli
+    r2       GG       2  V. cholerae
+    """
+    import pandas as pd
+
+    table, where = (labels, "labels") if isinstance(labels, Mapping) else (None, "")
+    if labels is not None and not isinstance(labels, Mapping):
+        table, where = read_labels(labels), name_of(labels)
+    ids, sequences = read_sequences(paths)
+    columns: dict[str, Any] = {"sequence": sequences, "length": list(map(len, sequences))}
+    if table is not None:
+        columns["label"] = labels_of(ids, table, where=where)
+    return pd.DataFrame(columns, index=pd.Index(ids, name="id"))
+
+
 def write_labels(
     path: str | os.PathLike[str],
     ids: Sequence[str],
@@ -152,12 +214,13 @@ def write_labels(
     *,
     columns: tuple[str, str] = ("id", "label"),
 ) -> None:
-    r"""Write identifiers and labels as a tab-separated table with a header.
+    r"""Write identifiers and labels as a table with a header.
 
     Parameters
     ----------
     path : path-like
-        Complete or absent.
+        Complete or absent. The suffix chooses the format: ``.tsv`` (also a name without a suffix),
+        ``.csv`` or ``.parquet`` (needs the extra ``parquet``).
     ids : sequence of str, length n
         Identifiers.
     labels : array-like of length n
@@ -185,8 +248,17 @@ def write_labels(
 def open_table(
     path: str | os.PathLike[str], columns: Sequence[str] | None = None
 ) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """Yield a function that appends rows; the table takes its name when the block ends well."""
-    with open_output(path) as file:
+    """Yield a function that appends rows; the table takes its name when the block ends well.
+
+    A name that ends in ``.csv`` or ``.parquet`` says the format; anything else is separated by
+    tabs, and so is what has no header.
+    """
+    form = format_of(path, TABLES) if columns else ".tsv"
+    if form == ".parquet":
+        import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
+    kept: list[list[str]] = []  # as a .parquet file has its columns one after the other
+    with open_output(path, "wb" if form == ".parquet" else "w") as file:
+        commas = csv.writer(file, lineterminator="\n")
 
         def write_rows(rows: Iterable[Sequence[Any]]) -> None:
             for row in rows:
@@ -194,11 +266,23 @@ def open_table(
                 if columns and len(fields) != len(columns):
                     raise ValueError(f"Expected {len(columns)} fields, got {fields!r}.")
                 check_fields(fields)
-                # What has quotes gets another pair, as readers take one away.
-                file.write("\t".join(f'"{f}"' if _is_quoted(f) else f for f in fields) + "\n")
+                if form == ".parquet":
+                    kept.append(fields)
+                elif form == ".csv":
+                    commas.writerow(fields)
+                else:  # what has quotes gets another pair, as readers take one away
+                    file.write("\t".join(f'"{f}"' if _is_quoted(f) else f for f in fields) + "\n")
 
         write_rows([columns] if columns else [])
         yield write_rows
+        if form == ".parquet":
+            import pandas as pd
+
+            frame = pd.DataFrame(kept[1:], columns=kept[0])
+            for column in kept[0][1:]:  # the first are identifiers, whatever they look like
+                with suppress(ValueError):
+                    frame[column] = pd.to_numeric(frame[column])
+            frame.to_parquet(file, index=False)
 
 
 def check_fields(fields: Iterable[str]) -> None:
@@ -245,11 +329,27 @@ def lines_of(path: Source) -> Iterator[tuple[int, str]]:
             text.detach()  # the stream is closed by whoever opened it
 
 
+def separator_of(line: str) -> str:
+    """Return what separates the columns of a table, of which this is the first line."""
+    return "," if "," in line and "\t" not in line else "\t"
+
+
+def fields_of(line: str, separator: str, where: str) -> list[str]:
+    """Return the fields of a line; those between commas may be quoted."""
+    if separator == "\t":
+        return line.split("\t")
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise SequenceFileError(f"{where}: not valid CSV: {error}.") from None
+
+
 def rows_of(path: Source) -> Iterator[tuple[str, list[str]]]:
     """Yield place and fields of each line of a table, all of them as many as the first."""
-    name, n_columns = name_of(path), 0
+    name, n_columns, separator = name_of(path), 0, ""
     for number, line in lines_of(path):
-        fields, where = line.split("\t"), f"{name}, line {number}"
+        where, separator = f"{name}, line {number}", separator or separator_of(line)
+        fields = fields_of(line, separator, where)
         n_columns = n_columns or len(fields)
         if len(fields) != n_columns:
             raise SequenceFileError(f"{where}: expected {n_columns} columns, got {len(fields)}.")

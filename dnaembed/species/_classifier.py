@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch, metadata_routing
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -47,6 +47,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     classifier : classifier, default=None
         Any scikit-learn classifier; a clone of it is fitted to the embeddings. None stands for
         the one of the DNABERT-S paper [1]_: ``LogisticRegression(C=0.5, max_iter=3000)``.
+    class_weight : "balanced" or dict, default=None
+        Weights of species for `classifier`, which must have the parameter; ``"balanced"``: species
+        count the same, however many reads each has.
     scale : bool, default=True
         Bring each column of the embeddings to mean 0 and standard deviation 1 first.
     unknown : str or int, default=None
@@ -107,6 +110,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     _parameter_constraints: ClassVar[dict] = {
         "embedder": [HasMethods(["fit", "transform"]), None],
         "classifier": [HasMethods(["fit", "predict"]), None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "scale": ["boolean"],
         "unknown": [str, Integral, None],
         "false_unknown_rate": [Interval(Real, 0, 1, closed="neither")],
@@ -120,6 +124,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         embedder: Any = None,
         classifier: Any = None,
         *,
+        class_weight: Any = None,
         scale: bool = True,
         unknown: str | int | None = None,
         false_unknown_rate: float = 0.05,
@@ -127,6 +132,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     ) -> None:
         self.embedder = embedder
         self.classifier = classifier
+        self.class_weight = class_weight
         self.scale = scale
         self.unknown = unknown
         self.false_unknown_rate = false_unknown_rate
@@ -161,7 +167,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         routed = metadata_routing.process_routing(self, "fit", **params).classifier.fit
         # Single precision is too coarse for the line search of a solver to converge on.
         rows = embeddings.astype(np.float64, copy=False)
-        self.classifier_ = self._inner().fit(rows, y, **routed)
+        self.classifier_ = self._inner(self.class_weight).fit(rows, y, **routed)
         self.classes_ = self.classifier_.classes_
         self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
         self._fit_calibration(rows, codes, params)
@@ -173,10 +179,15 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         router = metadata_routing.MetadataRouter(owner=self).add_self_request(self)
         return router.add(classifier=self._inner(), method_mapping=mapping)
 
-    def _inner(self) -> Any:
+    def _inner(self, class_weight: Any = None) -> Any:
         """Return what is fitted to the embeddings."""
         default = LogisticRegression(C=0.5, max_iter=3000)
         classifier = default if self.classifier is None else clone(self.classifier)
+        if class_weight is not None:
+            if "class_weight" not in classifier.get_params():
+                name = type(classifier).__name__
+                raise ValueError(f"class_weight needs a classifier that has it; {name} has not.")
+            classifier.set_params(class_weight=class_weight)
         if not self.scale:
             return classifier
         scaler = StandardScaler()
@@ -194,8 +205,12 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             )
         if not self.calibrate or n_folds < 2:  # scikit-learn wants each species in each fold
             return
+        weights = self.class_weight
+        if isinstance(weights, dict):
+            names = self.classes_.tolist()
+            weights = {names.index(name): weights[name] for name in names if name in weights}
         self._calibrated = CalibratedClassifierCV(
-            self._inner(), method="temperature", ensemble=False, cv=n_folds
+            self._inner(weights), method="temperature", ensemble=False, cv=n_folds
         ).fit(rows, codes, **params)
         beta = self._calibrated.calibrated_classifiers_[0].calibrators[0].beta_
         # Of a single column of scores x, scikit-learn scales (-x, x), which is twice the log-odds.
@@ -323,6 +338,24 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             Columns in the order of `classes_`.
         """
         return self._probabilities(self._rows(X))
+
+    @available_if(_classifier_has("predict_proba"))
+    def predict_top_k(self, X: Any, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+        """Name the k most probable species of each read, given as to `predict`, the best first.
+
+        Returns
+        -------
+        names : ndarray of shape (n_samples, k)
+            Species, out of `classes_`.
+        probabilities : ndarray of shape (n_samples, k)
+            As of `predict_proba`, falling.
+        """
+        check_is_fitted(self)
+        if not isinstance(k, Integral) or not 1 <= k <= len(self.classes_):
+            raise ValueError(f"k must be an integer from 1 to {len(self.classes_)}, got {k!r}.")
+        probabilities = self.predict_proba(X)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+        return self.classes_[order], np.take_along_axis(probabilities, order, axis=1)
 
     @available_if(_classifier_has("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:

@@ -1,12 +1,21 @@
 """`SpeciesClusterer`: clusters of a known number, or bins of an unknown one."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from scipy.special import softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -33,9 +42,17 @@ LARGE_ROWS = 100_000
 _BATCH_ROWS_PER_CLUSTER, _BATCH_ROWS = 20, 10_000
 _START_ROWS_PER_CLUSTER, _START_ROWS = 30, 50_000
 _START_ITERATIONS, _MAX_PASSES = 30, 5  # over all rows
+# Of probabilities: with it, they say on the demo reads how many are in the right cluster.
+_SHARPNESS = 8.0
 
 
-class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
+class SpeciesClusterer(
+    SequencesOrEmbeddingsMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    BaseEstimator,
+):
     """Group DNA reads or contigs by species, without labels.
 
     With `n_clusters`, K-means on embeddings of unit length. Without, bins, as many as are found;
@@ -314,6 +331,58 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
         limits = getattr(self, "bin_limits_", getattr(self, "min_similarity_", None))
         return self._assign(self._unit_rows(embeddings, abundance), limits)
 
+    def transform(self, X: Any, abundance: Any = None) -> np.ndarray:
+        """Give the distances of reads, given as to `predict`, to all `cluster_centers_`.
+
+        They are Euclidean, of embeddings of unit length: shape (n_samples, `n_clusters_`).
+        """
+        return self._compare(X, abundance, euclidean_distances)
+
+    def score_samples(self, X: Any, abundance: Any = None) -> np.ndarray:
+        """Score how well reads, given as to `predict`, fit into the cluster that they fit best.
+
+        It is the mean cosine similarity to the reads of that cluster, which `bin_limits_` and
+        `min_similarity_` are limits of; -1 if there is no cluster.
+        """
+        scores: np.ndarray = self._compare(X, abundance, _dots).max(axis=1, initial=-1)
+        return scores
+
+    def predict_proba(self, X: Any, abundance: Any = None) -> np.ndarray:
+        r"""Share out reads, given as to `predict`, among the clusters.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, `n_clusters_`)
+            Probabilities :math:`\propto \exp(\kappa s_j)`, with :math:`s_j` the mean similarity to
+            the reads of cluster j, less :math:`|c_j|^2/2` if `n_clusters` is given, and
+            :math:`\kappa = 8/(1 - \overline{|c|^2})` from how tight clusters are (a centre c of
+            equal reads has length 1). The largest is of the cluster that `predict` names, or would
+            name without limits.
+        """
+        similarities = self._compare(X, abundance, _dots)
+        if similarities.size:
+            squares = (self.cluster_centers_**2).sum(axis=1)
+            if self.n_clusters is not None:
+                similarities -= squares / 2
+            kappa = _SHARPNESS / max(1 - squares.mean(), 1e-6)
+            similarities = softmax(kappa * similarities, axis=1)
+        return similarities
+
+    def _compare(self, X: Any, abundance: Any, how: Callable[..., np.ndarray]) -> np.ndarray:
+        """Compare reads with the centres, a block at a time."""
+        check_is_fitted(self)
+        embeddings = self._check_inputs(X)
+        abundance = check_same_samples(abundance, len(embeddings), self)
+        rows, found = self._unit_rows(embeddings, abundance), np.empty((len(embeddings), 0))
+        if len(centers := self.cluster_centers_):
+            blocks = row_blocks(len(rows), rows[:1].nbytes + len(centers) * centers.itemsize)
+            found = np.concatenate([how(rows[block], centers) for block in blocks])
+        return found.astype(embeddings.dtype, copy=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
     def _assign(self, rows: UnitRows, limits: Any) -> np.ndarray:
         """Give each row its nearest centre; with limits, -1 where it is less similar than that."""
         centers, labels = self.cluster_centers_, np.full(len(rows), -1)
@@ -330,3 +399,7 @@ class SpeciesClusterer(SequencesOrEmbeddingsMixin, ClusterMixin, BaseEstimator):
                     labels[block] = np.where(is_far, -1, nearest)
                 bar.update(len(part))
         return labels
+
+
+def _dots(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    return rows @ centers.T

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -211,6 +211,23 @@ def flush_to_disk(path: Path) -> None:
     # Without it a power cut after the rename can leave an empty file under the final name.
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def format_of(path: str | os.PathLike[str], suffixes: Sequence[str]) -> str:
+    """Return the suffix of an output, in small letters; raise if it is none of `suffixes`.
+
+    ``"-"``, a pipe or a device, and a name without a suffix unless ``.npy`` is possible, are taken
+    for ``.tsv`` or else the first.
+    """
+    suffix, usual = Path(path).suffix.lower(), ".tsv" if ".tsv" in suffixes else suffixes[0]
+    if suffix in suffixes:
+        return suffix
+    is_file = Path(path).is_file() or not Path(path).exists()
+    if descriptor_of(path) is not None or not is_file or (not suffix and ".npy" not in suffixes):
+        return usual
+    *others, last = suffixes
+    expected = f"{', '.join(others)} or {last}" if others else last
+    raise ValueError(f"Cannot tell the format of {path}: expected {expected}.")
 
 
 def companions(path: str | os.PathLike[str]) -> list[Path]:

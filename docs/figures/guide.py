@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context
 from PIL import Image
-from sklearn.metrics import confusion_matrix
 
 from dnaembed import (
     DNABertSEmbedder,
@@ -24,7 +23,13 @@ from dnaembed import (
     reverse_complement,
 )
 from dnaembed.datasets import load_demo_reads
-from dnaembed.plotting import new_figure, plot_bins, plot_species, project
+from dnaembed.plotting import (
+    BinningDisplay,
+    EmbeddingDisplay,
+    NoveltyDisplay,
+    new_figure,
+    project,
+)
 
 RESULTS = Path(__file__).parent.parent / "results"
 STYLE = {
@@ -147,15 +152,7 @@ def few_shot():
     classifier = FewShotSpeciesClassifier(unknown="unknown").fit(rows[known], labels[known])
     novelty, new = classifier.novelty_scores(rows[rest]), np.isin(labels[rest], species[7:])
     figure, axis = _panel()
-    bins = np.linspace(0, novelty.max(), 45)
-    axis.hist(novelty[~new], bins, color=_BLUE, alpha=0.8, label="known species")
-    axis.hist(
-        novelty[new], bins, histtype="step", lw=2, hatch="//", color=_ORANGE, label="never shown"
-    )
-    axis.axvline(1, color=_GREY, ls="--")
-    axis.text(1.03, axis.get_ylim()[1] * 0.5, "limit")
-    axis.set(xlabel="distance to the nearest species / its limit", ylabel="reads")
-    axis.legend(loc="upper right")
+    NoveltyDisplay.from_predictions(novelty, new, ax=axis)
     return figure
 
 
@@ -190,27 +187,14 @@ def clustering():
     return figure
 
 
-def _contingency(axis, labels, bins):
-    species, names = np.unique(labels), np.unique(bins)
-    counts = confusion_matrix(
-        np.searchsorted(species, labels), np.searchsorted(names, bins), labels=range(11)
-    )[: len(species), : len(names)]
-    best = [*np.argsort(counts[:, 1:].argmax(axis=0), kind="stable") + 1, 0]
-    counts = counts[:, best]
-    axis.imshow(np.where(counts, counts, np.nan), cmap="Blues", vmin=-15, vmax=45, aspect="auto")
-    for row, column in np.argwhere(counts):
-        ink = "white" if counts[row, column] > 25 else "black"
-        axis.text(column, row, counts[row, column], ha="center", va="center", color=ink)
-    axis.set_yticks(range(len(species)), [_short(name) for name in species], style="italic")
-    axis.set_xticks(range(len(names)), [*map(str, range(1, len(names))), "none"])
-    axis.set_xlabel("bin")
-
-
 def binning():
     """Species and bins."""
     _, labels, rows = _demo()
     figure, axis = _panel(4)
-    _contingency(axis, labels, SpeciesClusterer(random_state=0).fit_predict(rows))
+    bins = SpeciesClusterer(random_state=0).fit_predict(rows)
+    BinningDisplay.from_predictions(bins, [_short(name) for name in labels], title="", ax=axis)
+    for name in axis.get_yticklabels():
+        name.set_style("italic")
     return figure
 
 
@@ -267,9 +251,11 @@ def hybrid():
 def bins():
     """Map and sizes of bins, as ``dnaembed bin --picture`` draws them."""
     reads, _, rows = _demo()
-    figure = plot_bins(
-        rows, SpeciesClusterer(random_state=0).fit_predict(rows), np.array([len(r) for r in reads])
-    )
+    labels, lengths = SpeciesClusterer(random_state=0).fit_predict(rows), list(map(len, reads))
+    figure, (left, right) = new_figure(2)
+    look = {"method": "pca", "legend": False, "title": f"{len(labels)} contigs", "ax": left}
+    EmbeddingDisplay.from_predictions(rows, labels, lengths=lengths, **look)
+    BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
     figure.set_size_inches(6.4, 3.2)
     return figure
 
@@ -277,9 +263,8 @@ def bins():
 def getting_started():
     """The map of "Getting started"."""
     _, labels, rows = _demo()
-    points, names = project(rows, method="tsne")
     figure, axis = _panel(4)
-    plot_species(points, labels, names=names, ax=axis)
+    EmbeddingDisplay.from_predictions(rows, labels, method="tsne", ax=axis)
     return figure
 
 

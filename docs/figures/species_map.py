@@ -3,7 +3,6 @@
 UMAP of the demo reads, tetranucleotide frequencies beside the bundled model.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from dnaembed import DNABertSEmbedder, KmerEmbedder
 from dnaembed.benchmark import clustering_scores
 from dnaembed.datasets import load_demo_reads
-from dnaembed.plotting import new_figure, plot_species, project
+from dnaembed.plotting import EmbeddingDisplay, new_figure
 
 
 def draw():
@@ -25,11 +24,12 @@ def draw():
     figure.set_size_inches(8.2, 4.4)
     for axis, (name, rows) in zip(axes, embeddings.items(), strict=True):
         ari = clustering_scores(rows, reads.labels)["ari"]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a seed makes UMAP use one thread, which it tells
-            points, _ = project(rows, method="umap")
         title = f"{name}\nadjusted Rand index of K-means: {ari:.2f}"
-        plot_species(points, reads.labels, title=title, ax=axis, legend=False)
+        display = EmbeddingDisplay.from_predictions(
+            rows, reads.labels, title=title, ax=axis, legend=False
+        )
+        axis.set(xlabel="", ylabel="")
+        points = display.coordinates
         axis.margins(0.16, 0.1)
         species = np.unique(reads.labels)
         centers = np.array([np.median(points[reads.labels == name], axis=0) for name in species])

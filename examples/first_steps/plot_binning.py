@@ -68,26 +68,14 @@ report("5 neighbours, coverage", binner.fit(embeddings, abundance=coverage))
 # a single one.
 
 import matplotlib.pyplot as plt
-from matplotlib.colors import LogNorm
+
+from dnaembed.plotting import BinningDisplay
 
 figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.8), sharey=True, layout="constrained")
+numbers = dict(zip(species, counts, strict=True))
+names = [f"{name} ({numbers[name]})" for name in labels]
 for axis, (title, bins) in zip(axes, found.items(), strict=True):
-    names = np.unique(bins)
-    table = np.array([[np.sum((labels == s) & (bins == b)) for b in names] for s in species])
-    picture = axis.imshow(
-        np.ma.masked_equal(table, 0), cmap="cividis", norm=LogNorm(1, 40), aspect="auto"
-    )
-    for row, column in np.argwhere(table):
-        number = table[row, column]
-        ink = "black" if number > 6 else "white"
-        axis.text(column, row, number, ha="center", va="center", color=ink, fontsize="small")
-    axis.set_xticks(range(len(names)), ["none" if b < 0 else str(b) for b in names])
-    axis.set(xlabel="bin", title=title)
-axes[0].set_yticks(
-    range(len(species)), [f"{s} ({n})" for s, n in zip(species, counts, strict=True)]
-)
-bar = figure.colorbar(picture, ax=axes, label="fragments")
-bar.set_ticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
+    BinningDisplay.from_predictions(bins, names, title=title, ax=axis)
 plt.show()
 
 # %%

@@ -44,14 +44,13 @@ for name, rows in embeddings.items():
 
 import matplotlib.pyplot as plt
 
-from dnaembed.plotting import plot_species, project
+from dnaembed.plotting import EmbeddingDisplay
 
 figure, axes = plt.subplots(2, 2, figsize=(8.6, 6.4), layout="constrained")
-for column, (name, rows) in enumerate(embeddings.items()):
-    points, names = project(rows)
-    plot_species(points, reads.labels, names=names, title=name, ax=axes[0, column], legend=False)
-    points, names = project(rows, method="tsne")
-    plot_species(points, reads.labels, names=names, ax=axes[1, column], legend=column == 1)
+draw = EmbeddingDisplay.from_predictions
+for (above, below), (name, rows) in zip(axes.T, embeddings.items(), strict=True):
+    draw(rows, reads.labels, method="pca", title=name, legend=False, ax=above)
+    draw(rows, reads.labels, method="tsne", legend=below is axes[1, 1], ax=below)
 plt.show()
 
 # %%

@@ -58,19 +58,10 @@ for name, embedder in embedders.items():
 import matplotlib.pyplot as plt
 from sklearn.metrics import RocCurveDisplay
 
+from dnaembed.plotting import NoveltyDisplay
+
 figure, (scores, curves) = plt.subplots(1, 2, figsize=(8.6, 4.2), layout="constrained")
-order = [*known, *hidden]
-for row, species in enumerate(order):
-    values = novelty["bundled model"][labels[test] == species]
-    jitter = np.random.default_rng(row).uniform(-0.25, 0.25, len(values))
-    style = {"color": "#D55E00", "marker": "^"} if species in hidden else {"color": "#0072B2"}
-    scores.scatter(values, row + jitter, s=14, alpha=0.7, linewidths=0, **style)
-scores.axvline(1, color="black", linestyle="--")
-scores.scatter([], [], color="#0072B2", label="known")
-scores.scatter([], [], color="#D55E00", marker="^", label="hidden")
-scores.set_yticks(range(len(order)), order)
-scores.set(xlabel="novelty: distance to the nearest species / its limit", xlim=(0, None))
-scores.legend(loc="upper left")
+NoveltyDisplay.from_predictions(novelty["bundled model"], is_new[test], ax=scores)
 for (label, values), color, line in zip(
     {
         "novelty, bundled model": novelty["bundled model"],

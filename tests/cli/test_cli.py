@@ -32,7 +32,7 @@ from tests.helpers.processes import run_python
 
 ARCHITECTURES = [c.model_type for c in (DnaBertConfig, KmerProfileConfig)]
 COMMANDS = [
-    "embed", "merge", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
+    "embed", "merge", "map", "cluster", "bin", "classify", "benchmark", "train", "adapt", "convert",
     "info", "demo",
 ]  # fmt: skip
 
@@ -50,9 +50,9 @@ def test_all_take_the_shared_options():
     assert list(commands) == COMMANDS
     for shared, names in {
         "--quiet -q --debug": " ".join(COMMANDS),
-        "--model --device --strand --seed": "embed cluster bin classify demo",
-        "--jobs -j --threads -t": "embed cluster bin classify demo benchmark",
-        "--skip-empty --allow-duplicate-ids": "embed cluster classify benchmark adapt",
+        "--model --device --strand --seed": "embed map cluster bin classify demo",
+        "--jobs -j --threads -t": "embed map cluster bin classify demo benchmark",
+        "--skip-empty --allow-duplicate-ids": "embed map cluster classify benchmark adapt",
         "--skip-empty --prefix": "bin",  # its contigs need names of their own
     }.items():
         for name in names.split():
@@ -199,7 +199,8 @@ def test_embed_options_of_reading(tmp_path, model, capsys):
 def test_bad_files(tmp_path, command, capsys):
     path = tmp_path / "reads.fa"
     path.write_bytes(gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9])
-    line = fails(capsys, command, str(path), "-o", str(tmp_path / "x.npy"))
+    output = str(tmp_path / f"x.{'npy' if command == 'embed' else 'tsv'}")
+    line = fails(capsys, command, str(path), "-o", output)
     assert line.startswith(f"dnaembed {command}: error: {path} is truncated")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -208,6 +209,7 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
     absent, good = str(tmp_path / "absent.fa"), str(tmp_path / "x.npy")
     for reads, output, more, said in (
         (absent, good, (), f"{absent}: No such file or directory"),
+        (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv, .csv or .parquet"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
         (reads_file, str(tmp_path / "x.tsv"), ("--shard", "1/2"), "output that ends in .npy"),

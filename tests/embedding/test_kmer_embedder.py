@@ -56,7 +56,14 @@ def test_shapes_names_and_zeros_where_there_are_no_kmers(method, k, n):
     rows = embedder.fit_transform(["ACGTACGTAC", "NNNNNNNN", "AC"])
     assert rows.shape == (3, n)
     assert rows.any(axis=1).tolist() == [True, False, False]
-    assert len(embedder.get_feature_names_out()) == n
+    names = embedder.get_feature_names_out()
+    assert len(names) == n
+    assert names[0] == {"raw": "AAA", "canonical": "AAAAA", "tnf-k": "kmerembedder0"}[method]
+
+
+def test_names_are_of_the_columns():
+    frame = KmerEmbedder(k=2, method="raw").set_output(transform="pandas").fit_transform(["ACACC"])
+    assert frame.iloc[0][lambda values: values > 0].to_dict() == {"AC": 0.5, "CA": 0.25, "CC": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from dnaembed.io import SequenceFileError, open_embeddings, read_embeddings, write_embeddings
 
-SUFFIXES = [".npy", ".tsv", ".parquet"]
+SUFFIXES = [".npy", ".tsv", ".parquet", ".csv"]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -95,8 +95,8 @@ def test_bad_pieces(tmp_path, pieces, message, suffix):
 
 def test_unknown_suffix(tmp_path):
     for call in (read_embeddings, lambda path: write_embeddings(path, ["a"], np.zeros((1, 2)))):
-        with pytest.raises(ValueError, match=r"expected \.npy, \.tsv or \.parquet"):
-            call(tmp_path / "x.csv")
+        with pytest.raises(ValueError, match=r"expected \.npy, \.tsv, \.csv or \.parquet"):
+            call(tmp_path / "x.png")
 
 
 def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):

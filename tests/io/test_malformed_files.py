@@ -75,7 +75,7 @@ CONTENTS = {
         "NUL byte in a sequence": b">r1\nAC\0GT\n",
         "NUL byte in an identifier": b">r\0001\nACGT\n",
         "NUL byte in a quality line": b"@r1\nACGT\n+\nII\0I\n",
-        "identifier that is not ASCII (UTF-8, Latin-1, anything)": b">caf\xe9\nACGT\n",
+        "identifier that is not UTF-8 (Latin-1, anything)": b">caf\xe9\nACGT\n",
         "such bytes in the text after an identifier": b">r1 caf\xe9 \xff\nACGT\n",
         "such bytes in a sequence": b">r1\nAC\xe9T\n",
         "UTF-8 byte order mark": b"\xef\xbb\xbf" + FASTA,
@@ -196,9 +196,13 @@ def test_what_is_no_file_or_may_not_be_read(tmp_path):
     path = tmp_path / "reads.fa"
     with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*reads\.fa'"):
         read_sequences(path)
-    for read in (read_sequences, read_labels, read_abundance):
+    for read in (read_labels, read_abundance):
         with pytest.raises(IsADirectoryError, match=f"Is a directory: '{tmp_path}'"):
             read(tmp_path)
+    (tmp_path / "text.md").touch()
+    for place, message in ((tmp_path, "the folder holds no FASTA"), (path / "*", "No file match")):
+        with pytest.raises(SequenceFileError, match=message):
+            read_sequences(place)
     path.touch(mode=0)
     user = os.geteuid() if hasattr(os, "geteuid") else pytest.skip("needs users as Unix has them")
     os.seteuid(user or 65534)  # not the superuser, who may read everything

@@ -8,6 +8,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xopen import xopen
 
 from dnaembed.io import SequenceFileError, iter_sequences, read_sequences
@@ -208,3 +210,35 @@ def test_iterator_reads_no_further_than_asked(tmp_path):
     records = iter_sequences(write(tmp_path, b">a\nACGT\n>b\n***\n"))
     assert next(records) == ("a", "ACGT")
     records.close()
+
+
+def test_folders_and_patterns_stand_for_their_files(tmp_path):
+    for name in ("b.FQ", "a.fasta.gz", "[x].fa", "c.txt"):
+        text = f"@{name}\nACGT\n+\nIIII\n" if name == "b.FQ" else f">{name}\nACGT\n"
+        data = gzip.compress(text.encode()) if name.endswith("gz") else text.encode()
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "deeper.fa").mkdir()
+    assert read_sequences(tmp_path)[0] == ["[x].fa", "a.fasta.gz", "b.FQ"]
+    assert read_sequences([tmp_path / "c.txt", str(tmp_path / "[ab].*")])[0] == [
+        "c.txt",
+        "a.fasta.gz",
+        "b.FQ",
+    ]
+    assert read_sequences(tmp_path / "[x].fa")[0] == ["[x].fa"]  # a file of such a name
+
+
+@given(
+    ids=st.lists(st.text("aé漢\U0001f9ec", min_size=1), min_size=1, max_size=8, unique=True),
+    form=st.sampled_from([">{}{}\n{}\n", "@{}{}\n{}\n+\nIIII\n", ">{}{}\r{}\r"]),
+)
+def test_identifiers_in_any_script(ids, form):
+    text = "".join(form.format(name, " é" * (i % 2), "ACGT") for i, name in enumerate(ids))
+    assert read_sequences(io.BytesIO(text.encode())) == (ids, ["ACGT"] * len(ids))
+
+
+@pytest.mark.parametrize("place", range(10))
+def test_identifiers_that_are_cut_where_a_block_ends(place):
+    text = ">a é\n" + "A" * ((1 << 17) - 7 - place) + "\n>é漢b é\nAC\n>é\nGT"
+    ids, sequences = read_sequences(io.BytesIO(text.encode()))
+    assert ids == ["a", "é漢b", "é"]
+    assert sequences[1:] == ["AC", "GT"]

@@ -4,12 +4,20 @@ import gzip
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dnaembed.cli import main
-from dnaembed.io import SequenceFileError, labels_of, read_abundance, read_labels, write_labels
+from dnaembed.io import (
+    SequenceFileError,
+    labels_of,
+    read_abundance,
+    read_frame,
+    read_labels,
+    write_labels,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,9 @@ from dnaembed.io import SequenceFileError, labels_of, read_abundance, read_label
         b"@Version:1\n@\n\n@@SEQUENCEID\tTAXID\tBINID\nr1\t9\tE. coli\nr2\t8\tV. cholerae\n",
         b"id\tfile\tbin\nr1\tx\tE. coli\nr2\ty\tV. cholerae\n",
         b"@@SEQUENCEID\tTAXID\nr1\tE. coli\nr2\tV. cholerae\n",
+        b'# a, b\nid,label\nr1,"E. coli"\nr2, V. cholerae\n',
+        b"r1,E. coli\r\nr2,V. cholerae",
+        b"contig,x,bin\nr1,1,E. coli\nr2,2,V. cholerae\n",
     ],
 )
 def test_read_labels(tmp_path, content):
@@ -37,8 +48,42 @@ def test_read_labels(tmp_path, content):
 
 
 @pytest.mark.parametrize(
+    ("id_column", "label_column", "label"),
+    [("Read", "genus", "Vibrio"), (None, "species", "cholerae, O1"), ("read", None, "Vibrio")],
+)
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_labels_by_the_names_of_columns(id_column, label_column, label, separator):
+    rows = ["genus", "read", "species"], ["Vibrio", "r1", '"cholerae, O1"']
+    text = "# of a lake\n" + "\n".join(map(separator.join, rows))
+    columns = {"id_column": id_column, "label_column": label_column}
+    identifier = "r1" if id_column else "Vibrio"
+    assert read_labels(io.BytesIO(text.encode()), **columns) == {identifier: label}
+    with pytest.raises(SequenceFileError, match="line 2: expected a header with order, got 'genus"):
+        read_labels(io.BytesIO(text.encode()), label_column="order")
+
+
+@pytest.mark.parametrize("suffix", ["", ".tsv", ".csv", ".parquet"])
+def test_the_suffix_of_a_table_is_its_format(tmp_path, suffix):
+    path, ids = tmp_path / f"calls{suffix}", ["é,1", '"q"', "7"]
+    write_labels(path, ids, [1, -1, 2])
+    if suffix == ".parquet":
+        frame = pd.read_parquet(path)
+        assert dict(zip(frame["id"], frame["label"], strict=True)) == {"é,1": 1, '"q"': -1, "7": 2}
+        assert frame["label"].dtype.kind == "i"
+    else:
+        assert read_labels(path) == {"é,1": "1", '"q"': "-1", "7": "2"}
+        mark = "," if suffix == ".csv" else "\t"
+        assert path.read_text().splitlines()[3] == f"7{mark}2"
+    with pytest.raises(ValueError, match=r"\.png: expected \.tsv, \.csv or \.parquet"):
+        write_labels(tmp_path / "calls.png", ids, [1, -1, 2])
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"r1,a\nr2,b,c\n", r"line 2: expected 2 columns separated by a comma.*got 3"),
+        (b"id,x\nr1," + b"a" * (1 << 18), r"line 2: not valid CSV: field larger"),
         (b"@@SEQUENCEID\tBINID\nr1\ta\tb\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
@@ -106,3 +151,17 @@ def test_whole_headers_stand_for_their_first_word(key):
     assert labels_of(["r2", "r1"], {key: "a", "r2": "b"}) == ["b", "a"]
     with pytest.raises(SequenceFileError, match="no label for 1 of 1"):
         labels_of(["r1"], {"r1 a": "a", "r1 b": "b"})
+
+
+def test_a_frame_of_sequences_and_labels(tmp_path):
+    (tmp_path / "reads.fa").write_text(">r1 x\nacgt\n>r2\nGG\n")
+    (tmp_path / "labels.csv").write_text("id,species\nr2,b\nr1,a\nr3,c\n")
+    frame = read_frame(tmp_path, tmp_path / "labels.csv")
+    assert frame.index.name == "id"
+    assert frame.to_dict("index") == {
+        "r1": {"sequence": "ACGT", "length": 4, "label": "a"},
+        "r2": {"sequence": "GG", "length": 2, "label": "b"},
+    }
+    assert list(read_frame(tmp_path / "reads.fa")) == ["sequence", "length"]
+    with pytest.raises(SequenceFileError, match=r"labels: no label for 1 of 2 sequences: 'r2'"):
+        read_frame(tmp_path, {"r1": "a"})

@@ -35,7 +35,12 @@ def reads_of(n, length=300, seed=0):
     [
         FewShotSpeciesClassifier(),
         FewShotSpeciesClassifier(classifier=GaussianNB(), scale=False, calibrate=True),
-    ]
+    ],
+    expected_failed_checks=lambda estimator: (
+        {"check_class_weight_classifiers": "GaussianNB has no weights of classes"}
+        if estimator.classifier is not None
+        else {}
+    ),
 )
 def test_sklearn_checks(estimator, check):
     check(estimator)
@@ -125,7 +130,7 @@ def test_in_a_pipeline_after_the_embedder():
     reads, y = reads_of(4)
     pipeline = make_pipeline(KmerEmbedder(k=2), FewShotSpeciesClassifier())
     pipeline.set_output(transform="pandas").fit(reads, y)
-    assert pipeline[-1].feature_names_in_[0] == "kmerembedder0"
+    assert pipeline[-1].feature_names_in_[0] == "AA"
     frames = FewShotSpeciesClassifier(KmerEmbedder(k=2).set_output(transform="pandas"))
     assert frames.fit(reads, y).score(reads, y) == 1
 
@@ -399,3 +404,39 @@ def test_methods_need_the_right_fit():
     for method in ("novelty_scores", "confidence", "consensus", "decision_function"):
         with pytest.raises(NotFittedError):
             getattr(FewShotSpeciesClassifier(), method)(["ACGT"])
+
+
+# --- what else is asked ---
+
+
+def test_the_most_probable_species_come_first():
+    reads, y = reads_of(4)
+    classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2)).fit(reads, y)
+    names, probabilities = classifier.predict_top_k(reads, 3)
+    np.testing.assert_array_equal(names[:, 0], classifier.predict(reads))
+    np.testing.assert_array_equal(probabilities, -np.sort(-classifier.predict_proba(reads)))
+    for i, name in enumerate(classifier.classes_):
+        own = classifier.predict_proba(reads)[:, i]
+        np.testing.assert_array_equal(probabilities[names == name], own)
+    for k in (0, 4, 1.5):
+        with pytest.raises(ValueError, match="k must be an integer from 1 to 3"):
+            classifier.predict_top_k(reads, k)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_weights_of_species(calibrate):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), np.array(["a"] * 50 + ["b"] * 10)
+    X[y == "b"] += 0.5
+
+    def share_of_b(**parameters):
+        classifier = FewShotSpeciesClassifier(calibrate=calibrate, **parameters).fit(X, y)
+        return np.mean(classifier.predict_proba(X)[:, 1])
+
+    plain, balanced = share_of_b(), share_of_b(class_weight="balanced")
+    assert plain < 0.3 < balanced
+    by_name = share_of_b(class_weight={"a": 60 / 100, "b": 60 / 20})
+    assert by_name == pytest.approx(balanced, abs=1e-6 if not calibrate else 0.05)
+    assert share_of_b(class_weight="balanced", classifier=LogisticRegression()) > 0.3
+    with pytest.raises(ValueError, match="class_weight needs a classifier that has it; Gauss"):
+        share_of_b(class_weight="balanced", classifier=GaussianNB())

@@ -439,3 +439,35 @@ BAD = {
 def test_bad_parameters_are_named(name):
     with pytest.raises(ValueError, match=f"The '{name}' parameter"):
         SpeciesClusterer(**{name: BAD[name]}).fit(np.eye(3))
+
+
+# --- how near, how sure ---
+
+
+@pytest.mark.parametrize("parameters", [{"n_clusters": 12}, {}, {"min_similarity": 0.6}])
+def test_distances_similarities_and_shares_agree_with_predict(parameters):
+    X, _ = species_mixture(12, 16, 0.8)
+    clusterer = SpeciesClusterer(**parameters, random_state=0).fit(X)
+    centers, rows = clusterer.cluster_centers_, normalize(X)
+    distances, shares = clusterer.transform(X), clusterer.predict_proba(X)
+    expected = np.linalg.norm(rows[:, None] - centers, axis=2)
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+    np.testing.assert_allclose(clusterer.score_samples(X), (rows @ centers.T).max(1), atol=1e-5)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    calls = clusterer.predict(X)
+    np.testing.assert_array_equal(shares.argmax(axis=1)[calls >= 0], calls[calls >= 0])
+    # The formula of the docstring.
+    shift = (centers**2).sum(axis=1) / 2 if parameters.get("n_clusters") else 0
+    kappa = 8 / (1 - np.mean((centers**2).sum(axis=1)))
+    weights = np.exp(kappa * (rows[0] @ centers.T - shift))
+    np.testing.assert_allclose(shares[0], weights / weights.sum(), atol=1e-4)
+    assert len(clusterer.get_feature_names_out()) == clusterer.n_clusters_
+
+
+def test_no_bins_are_near_to_nothing():
+    X = np.eye(3)
+    clusterer = SpeciesClusterer(min_similarity=0.9, min_bin_size=2).fit(X)
+    assert clusterer.transform(X).shape == clusterer.predict_proba(X).shape == (3, 0)
+    assert clusterer.score_samples(X).tolist() == [-1, -1, -1]
+    with pytest.raises(ValueError, match="without abundance, got some"):
+        clusterer.transform(X, abundance=np.ones((3, 1)))

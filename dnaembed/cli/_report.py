@@ -1,0 +1,196 @@
+"""Pages of HTML that need nothing but themselves: maps, and reports of what was found."""
+
+from __future__ import annotations
+
+import logging
+from html import escape as quoted
+from importlib.metadata import version
+from platform import python_version
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from ..utils._messages import escape
+from ._app import COMMAND_LINE
+from ._options import PAGE_FILE, group, option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    import pandas as pd
+
+    from ..plotting import EmbeddingDisplay
+
+logger = logging.getLogger("dnaembed")
+
+MOST_POINTS = 20_000
+_MOST_CALLS = 1000
+_SIZE = 640
+# Nothing in the page can run or load anything, whatever the names in it are.
+_PAGE = Template("""\
+<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width"><title>$title</title><style>
+:root { color-scheme: light dark; font: 16px/1.4 sans-serif }
+body { max-width: 60rem; margin: auto; padding: 1rem } svg { width: 100%; max-height: 90vh }
+table { border-collapse: collapse; display: block; overflow-x: auto }
+td, th { padding: .2rem .6rem; text-align: right }
+:is(td, th):first-child { text-align: left }
+tr:nth-child(even) { background: #8882 } pre { white-space: pre-wrap; overflow-wrap: anywhere }
+ul { columns: 16rem; padding: 0; list-style: none } li span { margin-right: .5em }
+</style></head><body><h1>$title</h1>
+$body
+<h2>Command</h2><pre>$command</pre><p>$versions</p></body></html>
+""")
+
+
+@group()
+class Reporting:
+    """Whether a page is written."""
+
+    report: str | None = option(
+        "Also write a page with a map, sizes, lengths, GC and how sure it is.", "PAGE.html",
+        mark=PAGE_FILE,
+    )  # fmt: skip
+
+
+def text(value: object) -> str:
+    """Return a text that is safe in a page, whatever it holds."""
+    return quoted(escape(str(value)))
+
+
+def write_page(path: str, title: str, parts: Iterable[str]) -> None:
+    """Write a page that ends with the command and the versions of what it ran on."""
+    from ..utils._atomic import open_output
+
+    names = ("dnaembed", "numpy", "scikit-learn", "torch")
+    versions = [f"{name} {version(name)}" for name in names] + [f"Python {python_version()}"]
+    fields = {"title": text(title), "body": "\n".join(parts), "versions": text(", ".join(versions))}
+    with open_output(path) as file:
+        file.write(_PAGE.substitute(fields, command=text(COMMAND_LINE.get())))
+
+
+class Sequences:
+    """What is known of some sequences, piece by piece; rows of at most 20,000, evenly spaced."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[Any]] = {"id": []}
+        self._step, self._places, self._rows = 1, [], []  # type: ignore[var-annotated]
+
+    def add(
+        self, ids: Sequence[str], rows: np.ndarray, sequences: Sequence[str] = (), **more: Any
+    ) -> None:
+        """Take in a piece; `more` has further columns by name."""
+        n = len(self.columns["id"])
+        for place in range(n + -n % self._step, n + len(ids), self._step):
+            self._places.append(place)
+            self._rows.append(rows[place - n].copy())
+        while len(self._places) > MOST_POINTS:
+            self._step *= 2
+            self._places, self._rows = self._places[::2], self._rows[::2]
+        more["id"] = ids
+        if sequences:
+            more["length"] = list(map(len, sequences))
+            known = ([s.count(base) for base in "GCAT"] for s in sequences)
+            more["GC"] = [(g + c) / max(g + c + a + t, 1) for g, c, a, t in known]
+        for name, values in more.items():
+            self.columns.setdefault(name, []).extend(values)
+
+    def drawn(self, name: str) -> Any:
+        """Return a column of the sequences of the map; None if nothing is known."""
+        import numpy as np
+
+        values = self.columns.get(name)
+        return None if values is None else np.array([values[i] for i in self._places])
+
+    def display(self, label: str | None = None, **how: Any) -> EmbeddingDisplay:
+        """Return the map of the sequences, not yet drawn; `how` is passed to `project`."""
+        import numpy as np
+
+        from ..plotting import EmbeddingDisplay, project
+
+        n = len(self.columns["id"])
+        if len(self._places) < n:
+            logger.info("The map has %d of %d sequences, evenly spaced.", len(self._places), n)
+        points, names = project(np.array(self._rows), **how)
+        what: Any = {"lengths": self.drawn("length"), "names": names, "label_name": label or ""}
+        labels: Any = None if label is None else self.drawn(label)
+        labels = labels.astype(float) if label == "length" else labels
+        return EmbeddingDisplay(points, labels, **what)
+
+    def map(self, display: EmbeddingDisplay) -> str:
+        """Return a map as SVG, on which each point says what is known of its sequence."""
+        import numpy as np
+        from matplotlib.colors import to_hex
+
+        from ..plotting import COLORS, color_scale, groups_of, point_areas
+
+        points, labels, legend = display.coordinates, display.labels, []
+        colors: Any = np.full(len(points), COLORS[0], object)
+        order = [np.arange(len(points))]
+        if labels is not None and labels.dtype.kind == "f":
+            ends = np.array([np.nanmin(labels), np.nanmax(labels)])
+            shades = (np.append(labels, ends) - ends[0]) / max(ends[1] - ends[0], 1e-9)
+            *colors, first, last = map(to_hex, color_scale()(shades))
+            said = [f"{display.label_name} {end:.4g}" for end in ends]
+            legend = list(zip(said, (first, last), strict=True))
+        elif labels is not None:
+            groups = groups_of(labels)
+            order = [np.flatnonzero(group.members) for group in groups]
+            legend = [(group.name, group.color) for group in groups]
+            for group in groups:
+                colors[group.members] = group.color
+        scale = (_SIZE - 40) / max(float(np.ptp(points, axis=0).max()), 1e-9)
+        x, y = (20 + scale * (points - points.min(axis=0)) * [1, -1]).T
+        y -= y.min() - 20
+        lengths = display.lengths
+        radii = np.full(len(x), 3.0) if lengths is None else np.sqrt(point_areas(lengths) / 2)
+        columns = {name: self.drawn(name) for name in self.columns}
+        circles = []
+        for i in np.concatenate(order).tolist():
+            title = "\n".join(text(f"{name}: {_shown(c[i])}") for name, c in columns.items())
+            place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
+            circles.append(f"<circle {place}><title>{title}</title></circle>")
+        keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
+        box = f'<svg viewBox="0 0 {_SIZE} {y.max() + 20:.0f}" role="img" fill-opacity=".8">'
+        return "\n".join([box, *circles, "</svg><ul>", *keys, "</ul>"])
+
+    def write_report(self, path: str, title: str, label: str, sure: str) -> None:
+        """Write a page on groups, by the names of the columns of label and of confidence."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.columns)
+        groups = frame.groupby(label)
+        sizes = groups.size().to_frame("sequences")
+        for name, column, how in (
+            ("bases", "length", "sum"), ("median length", "length", "median"),
+            ("GC", "GC", "mean"), ("GC, standard deviation", "GC", "std"),
+            (f"mean {sure}", sure, "mean"), (f"least {sure}", sure, "min"),
+        ):  # fmt: skip
+            if column in frame:
+                sizes[name] = groups[column].agg(how)
+        sizes = sizes.sort_values("sequences", ascending=False, kind="stable").reset_index()
+        is_none = frame[label].astype(str).isin(["-1", "unknown"])
+        if "median length" in sizes:
+            sizes["median length"] = sizes["median length"].astype(int)
+        n_groups = frame[label][~is_none].nunique()
+        summary = f"{len(frame):,} sequences, {n_groups:,} groups, {is_none.sum():,} in none."
+        parts = [f"<p>{summary}</p>"]
+        parts += [self.map(self.display(label, method="umap")), "<h2>Groups</h2>", _table(sizes)]
+        if "runner-up" in frame:
+            few = frame.sort_values(sure, kind="stable").head(_MOST_CALLS)
+            parts += [f"<h2>The {len(few):,} least sure calls</h2>", _table(few)]
+        write_page(path, title, parts)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", None):
+        how: Any = {"index": False, "border": 0, "na_rep": "", "float_format": "{:.3f}".format}
+        return frame.to_html(**how)  # escapes

@@ -27,7 +27,7 @@ from _shared import agreement, arguments, flops, random_reads, random_transforme
 from transformer_speed import authors_loop
 
 from dnaembed.backbones import DnaBertBackbone
-from dnaembed.backbones._device import DTYPES, resolve_device
+from dnaembed.backbones._device import resolve_device
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 
 _COLUMNS = (
@@ -145,7 +145,7 @@ def _precision(backbone: DnaBertBackbone, dtype: str) -> Iterator[None]:
     # Float32 is kept beside: what another precision has rounded off does not come back.
     weights = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     try:
-        backbone.model.to(DTYPES[dtype])
+        backbone.model.to(getattr(torch, dtype))
         yield
     finally:
         backbone.model.to(torch.float32)

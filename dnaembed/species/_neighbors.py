@@ -1,7 +1,5 @@
 """Nearest neighbours and sums of similarities, in tiles: never all pairs of rows at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

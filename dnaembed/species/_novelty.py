@@ -83,18 +83,15 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
     if species.dtype.kind in "iu" and fits:
         limits = np.iinfo(species.dtype)
         fits = not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
+    wrong = None
     if not fits or species.dtype.kind not in "OUTfiu":
-        raise ValueError(
-            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r} "
-            f"({species.dtype})."
-        )
-    if unknown in species.tolist():
-        raise ValueError(f"unknown={unknown!r} is one of the species in y.")
-    if np.bincount(codes).max() < 2:
-        raise ValueError(
-            f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
-            "do not show how far apart reads of a species lie."
-        )
+        wrong = f"is not of the kind of the labels, such as {species[0]!r} ({species.dtype})"
+    elif unknown in species.tolist():
+        wrong = "is one of the species in y"
+    elif np.bincount(codes).max() < 2:
+        wrong = "needs at least 2 reads of a species in y, got 1 of each"
+    if wrong:
+        raise ValueError(f"unknown={unknown!r} {wrong}.")
 
 
 def name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:

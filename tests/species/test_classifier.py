@@ -386,9 +386,9 @@ def test_consensus_is_that_of_each_contig_by_itself(fitted, contigs, window_size
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"window_size": 0}, "window_size must be .* got 0"),
-        ({"window_size": 2.5}, "window_size must be .* got 2.5"),
-        ({"min_agreement": 2}, r"min_agreement must be from 0 to 1, got 2"),
+        ({"window_size": 0}, "The 'window_size' parameter .* Got 0"),
+        ({"window_size": 2.5}, "The 'window_size' parameter .* Got 2.5"),
+        ({"min_agreement": 2}, "The 'min_agreement' parameter .* Got 2"),
         ({"X": "ACGT"}, "Iterable over DNA sequences expected"),
     ],
 )
@@ -399,7 +399,7 @@ def test_consensus_errors(fitted, parameters, message):
 
 def test_methods_need_the_right_fit():
     on_numbers = FewShotSpeciesClassifier().fit(np.eye(9), np.arange(9) % 3)
-    with pytest.raises(ValueError, match="windows need a classifier fitted on DNA sequences"):
+    with pytest.raises(ValueError, match="windows need a classifier fitted on sequences"):
         on_numbers.consensus(["ACGT"])
     for method in ("novelty_scores", "confidence", "consensus", "decision_function"):
         with pytest.raises(NotFittedError):

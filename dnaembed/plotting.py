@@ -47,18 +47,8 @@ def project(
 
     Returns
     -------
-    coordinates : ndarray of shape (n, 2)
-        Points.
-    names : tuple of two str
-        Names for the axes; with PCA, the share of the variance that each shows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.plotting import project
-    >>> coordinates, names = project(np.array([[0.0, 0, 1], [0, 1, 0], [3, 0, 0], [4, 0, 0]]))
-    >>> coordinates.shape, names[0]
-    ((4, 2), 'PC 1 (9...%)')
+    tuple of an ndarray of shape (n, 2) and a tuple of two str
+        Points, and names for the axes; with PCA, the share of the variance that each shows.
     """
     if method not in ("pca", "umap", "tsne"):
         raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
@@ -165,9 +155,14 @@ class EmbeddingDisplay(_Display):
     labels: Any
 
     def __init__(
-        self, coordinates: Any, labels: Any = None, *, lengths: Any = None,
-        names: tuple[str, str] = ("", ""), label_name: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        coordinates: Any,
+        labels: Any = None,
+        *,
+        lengths: Any = None,
+        names: tuple[str, str] = ("", ""),
+        label_name: str = "",
+    ) -> None:
         self._keep(coordinates=check_array(coordinates), labels=labels, lengths=lengths)
         self.names, self.label_name = names, label_name
 

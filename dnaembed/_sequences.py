@@ -1,7 +1,5 @@
 """What counts as a DNA sequence: the one place that accepts, cleans and refuses them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from numbers import Number
@@ -30,10 +28,8 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
 
     Parameters
     ----------
-    sequence : str
-        The sequence as it was read.
-    where : str, default="sequence"
-        How an error names the sequence, for example ``"reads.fa, record 'r1' (number 4)"``.
+    sequence, where : str
+        The sequence as it was read, and how an error names it: ``"reads.fa, record 'r1'"``.
 
     Returns
     -------
@@ -99,13 +95,8 @@ def check_sequences(X: Any) -> list[str]:
     Returns
     -------
     list of str
-        Normalised sequences (see `normalize_sequence`), in the given order.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an item is not a string, or not DNA (the message gives its position, counted from 0), or
-        `X` is a single string, holds no sequence, or has more than one column.
+        Normalised sequences (see `normalize_sequence`), in the given order. TypeError or ValueError
+        if an item is not DNA (the message gives its position, counted from 0), or there is none.
 
     Examples
     --------

@@ -2,10 +2,9 @@
 
 What scikit-learn has is not here: the paper's purity is `sklearn.metrics.homogeneity_score`, its
 completeness `completeness_score`, its ARI `adjusted_rand_score` and its NMI
-`normalized_mutual_info_score`.
+`normalized_mutual_info_score`; the benchmark's silhouette is `silhouette_score` in cosine distance.
 """
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -17,47 +16,15 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from .utils._rows import row_blocks, unit_length
 
 __all__ = [
-    "center_similarities",
-    "count_above",
     "genome_recovery_scores",
     "min_similarity_from_labels",
     "retrieval_score",
     "species_f1_recall",
-    "species_silhouette",
 ]
 
-#: Thresholds of the paper, of F1 and recall.
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Of genomes recovered, as AMBER has them.
 _COMPLETENESS = (0.5, 0.7, 0.9)
 _CONTAMINATION = (0.05, 0.1)
-
-
-def center_similarities(X: Any, y: Any) -> np.ndarray:
-    """Measure how similar sequences are to others of their species.
-
-    Parameters
-    ----------
-    X, y : array-like of shape (n_samples, n_features) and (n_samples,)
-        Embeddings, whose rows are scaled to unit length, and species.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Mean cosine similarity of each row to the rows of its species, itself included.
-
-    Examples
-    --------
-    >>> from dnaembed.metrics import center_similarities
-    >>> center_similarities([[1, 0], [0, 1], [0, 2]], ["a", "b", "b"])
-    array([1., 1., 1.])
-    """
-    X = unit_length(check_array(X, dtype=[np.float64, np.float32]))
-    y = column_or_1d(y)
-    check_consistent_length(X, y)
-    species, codes = np.unique(y, return_inverse=True)
-    centers = np.stack([X[codes == code].mean(axis=0) for code in range(len(species))])
-    return np.einsum("ij,ij->i", X, centers[codes])
 
 
 def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> float:
@@ -68,7 +35,8 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
     X, y : array-like of shape (n_samples, n_features) and (n_samples,)
         Embeddings and species of sequences like those to be binned, but not the same.
     percentile : float, default=70
-        Percentage of `center_similarities` under the threshold.
+        Percentage of sequences whose mean cosine similarity to those of their species, themselves
+        included, is under the threshold.
 
     Returns
     -------
@@ -83,7 +51,11 @@ def min_similarity_from_labels(X: Any, y: Any, *, percentile: float = 70) -> flo
     """
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile must be from 0 to 100, got {percentile}.")
-    similarities = np.sort(center_similarities(X, y))
+    X, y = unit_length(check_array(X, dtype=[np.float64, np.float32])), column_or_1d(y)
+    check_consistent_length(X, y)
+    species, codes = np.unique(y, return_inverse=True)
+    centers = np.stack([X[codes == code].mean(axis=0) for code in range(len(species))])
+    similarities = np.sort(np.einsum("ij,ij->i", X, centers[codes]))
     # As the authors: the value at that place in sorted order, not an interpolation.
     place = min(int(percentile / 100 * len(similarities)), len(similarities) - 1)
     return float(similarities[place])
@@ -127,30 +99,6 @@ def species_f1_recall(y_true: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]
     f1[where] = 2 * together / (n_species + n_bin)
     recall[where] = together / n_species
     return f1, recall
-
-
-def count_above(scores: Any, thresholds: Sequence[float] = THRESHOLDS) -> np.ndarray:
-    """Count the species whose score is above each threshold.
-
-    Parameters
-    ----------
-    scores : array-like of shape (n_species,)
-        F1 or recall, from `species_f1_recall`.
-    thresholds : sequence of float, default=(0.1, 0.2, ..., 0.9)
-        Those of the paper. A score equal to one is not above it.
-
-    Returns
-    -------
-    ndarray of shape (n_thresholds,), int
-        Numbers of species.
-
-    Examples
-    --------
-    >>> from dnaembed.metrics import count_above
-    >>> count_above([0.3, 0.95, 0.5], thresholds=[0.1, 0.5, 0.9])
-    array([3, 1, 1])
-    """
-    return np.count_nonzero(np.asarray(scores)[:, None] > np.asarray(thresholds), axis=0)
 
 
 def genome_recovery_scores(
@@ -263,44 +211,3 @@ def retrieval_score(
         similarities[apart[asked][:, np.newaxis] == apart] = -np.inf
         correct += int((codes[similarities.argmax(axis=1)] == codes[asked]).sum())
     return correct / len(queries)
-
-
-def species_silhouette(embeddings: np.ndarray, labels: np.ndarray) -> float:
-    """Compute `sklearn.metrics.silhouette_score` in cosine distance, without all pairs of rows.
-
-    Parameters
-    ----------
-    embeddings, labels : ndarray of shape (n, d) and (n,)
-        Rows (those of zeros are at distance 1 from all), and species, at least two.
-
-    Returns
-    -------
-    float
-        From -1 to 1; a species of one sequence counts as 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.metrics import species_silhouette
-    >>> species_silhouette(np.repeat(np.eye(2), 3, axis=0), np.repeat(["a", "b"], 3))
-    1.0
-    """
-    rows = unit_length(np.asarray(embeddings, dtype=np.float64))
-    species, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(species) < 2:
-        raise ValueError(f"At least two species are required, got {len(species)}.")
-    sums = np.zeros((len(species), rows.shape[1]))
-    np.add.at(sums, codes, rows)
-    # The mean similarity of a row to the rows of a species is its product with their mean.
-    distances = 1 - rows @ (sums / counts[:, np.newaxis]).T
-    own = np.arange(len(rows)), codes
-    # The distance of a row to itself is not counted; it is 0, or 1 for a row of zeros.
-    to_itself = 1 - np.einsum("ij,ij->i", rows, rows)
-    others = np.maximum(counts[codes] - 1, 1)
-    within = (distances[own] * counts[codes] - to_itself) / others
-    distances[own] = np.inf
-    nearest = distances.min(axis=1)
-    larger = np.maximum(within, nearest)
-    scores = np.divide(nearest - within, larger, out=np.zeros(len(rows)), where=larger > 0)
-    scores[counts[codes] == 1] = 0
-    return float(scores.mean())

@@ -1,11 +1,9 @@
 """Pictures: displays as scikit-learn has them, of embeddings, novelty and bins."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -15,10 +13,6 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from .utils._atomic import open_output
 from .utils._compile import import_compiled
 from .utils._messages import shorten
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["BinningDisplay", "EmbeddingDisplay", "NoveltyDisplay", "new_figure", "project"]
 
@@ -34,7 +28,6 @@ _NOTHINGS = {"-1": "no bin", "unknown": "unknown"}  # labels that name no group
 _FEW = 5  # rows of which there is no neighbourhood to show
 _LONGEST_NAME = 40
 _MOST_TICKS = 30
-PICTURES = (".png", ".pdf", ".svg")  # formats of figures
 
 
 def project(
@@ -54,18 +47,8 @@ def project(
 
     Returns
     -------
-    coordinates : ndarray of shape (n, 2)
-        Points.
-    names : tuple of two str
-        Names for the axes; with PCA, the share of the variance that each shows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dnaembed.plotting import project
-    >>> coordinates, names = project(np.array([[0.0, 0, 1], [0, 1, 0], [3, 0, 0], [4, 0, 0]]))
-    >>> coordinates.shape, names[0]
-    ((4, 2), 'PC 1 (9...%)')
+    tuple of an ndarray of shape (n, 2) and a tuple of two str
+        Points, and names for the axes; with PCA, the share of the variance that each shows.
     """
     if method not in ("pca", "umap", "tsne"):
         raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
@@ -116,9 +99,8 @@ def groups_of(labels: Any) -> list[Group]:
 class _Display:
     """What displays share."""
 
-    ax_: Axes
-    figure_: Figure
     _asked: str  # method of an estimator whose answers are drawn
+    lengths: Any
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, *known: Any, **how: Any) -> Self:
@@ -132,32 +114,34 @@ class _Display:
         display: Any = cls(answers, known, **how)  # type: ignore[call-arg]
         return display.plot(**look)
 
-    def _draw_on(self, ax: Axes | None, **settings: Any) -> Any:
+    def _keep(self, **columns: Any) -> None:
+        for name, values in columns.items():
+            is_column = values is not None and name != "coordinates"
+            setattr(self, name, column_or_1d(values) if is_column else values)
+        check_consistent_length(*(getattr(self, name) for name in columns))
+
+    def _draw_on(self, ax: Any, **settings: Any) -> Any:
         self.ax_ = new_figure(1)[1][0] if ax is None else ax
-        self.figure_ = self.ax_.figure  # type: ignore[assignment]
+        self.figure_ = self.ax_.figure
         self.ax_.set(**settings)
         return self.ax_
 
 
 class EmbeddingDisplay(_Display):
-    """A map of embeddings, coloured by group or by a number.
+    """A map of embeddings, coloured by group or by a number, on `ax_` of `figure_`.
 
-    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`. The twelve
-    largest groups have a colour and a shape each, all smaller ones are grey, and behind them in
-    light grey is what is labelled -1 or "unknown".
+    The twelve largest groups have a colour and a shape each, all smaller ones are grey, and behind
+    them in light grey is what is labelled -1 or "unknown".
 
     Parameters
     ----------
     coordinates : array-like of shape (n, 2)
         Points, for example from `project`.
-    labels : array-like of shape (n,), default=None
-        Species, cluster or bin of each; floats are drawn on a colour scale.
-    lengths : array-like of shape (n,), default=None
-        Bases of each: the area of its point.
-    names : tuple of two str, default=("", "")
-        Names of the axes.
-    label_name : str, default=""
-        What the labels are.
+    labels, lengths : array-like of shape (n,), default=None
+        Species, cluster or bin of each, or floats, drawn on a colour scale; and its bases, the area
+        of its point.
+    names, label_name : tuple of two str, and str, default=("", "") and ""
+        Names of the axes, and what the labels are.
 
     Examples
     --------
@@ -166,6 +150,9 @@ class EmbeddingDisplay(_Display):
     >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
     ['unknown', 'a', 'b']
     """
+
+    coordinates: Any
+    labels: Any
 
     def __init__(
         self,
@@ -176,10 +163,7 @@ class EmbeddingDisplay(_Display):
         names: tuple[str, str] = ("", ""),
         label_name: str = "",
     ) -> None:
-        self.coordinates = check_array(coordinates)
-        self.labels = None if labels is None else column_or_1d(labels)
-        self.lengths = None if lengths is None else column_or_1d(lengths)
-        check_consistent_length(self.coordinates, self.labels, self.lengths)
+        self._keep(coordinates=check_array(coordinates), labels=labels, lengths=lengths)
         self.names, self.label_name = names, label_name
 
     @classmethod
@@ -206,7 +190,7 @@ class EmbeddingDisplay(_Display):
         points, how["names"] = project(answers, method=method, random_state=seed)
         return super().from_predictions(points, known, **how)
 
-    def plot(self, ax: Axes | None = None, *, title: str = "", legend: bool = True) -> Self:
+    def plot(self, ax: Any = None, *, title: str = "", legend: bool = True) -> Self:
         """Draw on axes, or on a new figure; `legend` is to the right of the axes."""
         x, y = self.coordinates[:, :2].T
         ax = self._draw_on(ax, title=title, xticks=[], yticks=[])
@@ -244,9 +228,7 @@ def point_areas(lengths: Any) -> np.ndarray:
 
 
 class NoveltyDisplay(_Display):
-    """How new reads are to a classifier, and its limit.
-
-    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
+    """How new reads are to a classifier, and its limit, on `ax_` of `figure_`.
 
     Parameters
     ----------
@@ -264,17 +246,17 @@ class NoveltyDisplay(_Display):
     """
 
     _asked = "novelty_scores"
+    scores: Any
+    is_new: Any
 
     def __init__(self, scores: Any, is_new: Any = None) -> None:
-        self.scores = column_or_1d(scores)
-        self.is_new = None if is_new is None else column_or_1d(is_new).astype(bool)
-        check_consistent_length(self.scores, self.is_new)
+        self._keep(scores=scores, is_new=is_new)
 
-    def plot(self, ax: Axes | None = None, *, title: str | None = None) -> Self:
+    def plot(self, ax: Any = None, *, title: str | None = None) -> Self:
         """Draw on axes, or on a new figure."""
         ax = self._draw_on(ax, title=title or "", ylabel="reads")
         ax.set(xlabel="novelty: distance to the nearest species / its limit")
-        new = np.zeros(len(self.scores), bool) if self.is_new is None else self.is_new
+        new = np.asarray(self.scores * 0 if self.is_new is None else self.is_new, bool)
         bins: Any = np.linspace(0, max(self.scores.max(), 1.05), 45)
         name = "reads" if self.is_new is None else "known species"
         ax.hist(self.scores[~new], bins, color=COLORS[9], alpha=0.8, label=name)
@@ -287,9 +269,7 @@ class NoveltyDisplay(_Display):
 
 
 class BinningDisplay(_Display):
-    """How large bins are or, where species are known, what is in each.
-
-    Made by `from_estimator` or `from_predictions`; `plot` draws on `ax_` of `figure_`.
+    """How large bins are or, where species are known, what is in each, on `ax_` of `figure_`.
 
     Parameters
     ----------
@@ -309,49 +289,49 @@ class BinningDisplay(_Display):
     """
 
     _asked = "predict"
+    bins: Any
+    species: Any
 
     def __init__(self, bins: Any, species: Any = None, *, lengths: Any = None) -> None:
-        self.bins = column_or_1d(bins)
-        self.species = None if species is None else column_or_1d(species)
-        self.lengths = None if lengths is None else column_or_1d(lengths)
-        check_consistent_length(self.bins, self.species, self.lengths)
+        self._keep(bins=bins, species=species, lengths=lengths)
 
-    def plot(self, ax: Axes | None = None, *, title: str | None = None) -> Self:
+    def plot(self, ax: Any = None, *, title: str | None = None) -> Self:
         """Draw on axes, or on a new figure; without a title, say how many bins there are."""
-        found, first, codes = np.unique(
-            np.maximum(self.bins, -1), return_index=True, return_inverse=True
-        )
+        bins = np.maximum(self.bins, -1)
+        found, first, codes = np.unique(bins, return_index=True, return_inverse=True)
         n_bins = int((found >= 0).sum())
         ax = self._draw_on(ax, title=f"{n_bins} bins" if title is None else title, xlabel="bin")
         weights = np.ones(len(codes)) if self.lengths is None else self.lengths / 1e6
-        names = ["none" if name < 0 else str(name) for name in found.tolist()]
+        species = bins * 0 if self.species is None else self.species
+        kinds, rows = np.unique(species, return_inverse=True)
+        table = np.zeros((len(kinds), len(found)))
+        np.add.at(table, (rows, codes), weights)
         if self.species is None:
-            sizes = np.bincount(codes, weights)
-            order = [i for i in np.argsort(-sizes, kind="stable").tolist() if found[i] >= 0]
+            order = [i for i in np.argsort(-table[0], kind="stable") if found[i] >= 0]
             colors = np.empty(len(codes), object)
-            for group in groups_of(np.maximum(self.bins, -1)):
+            for group in groups_of(bins):
                 colors[group.members] = group.color
-            ax.bar(range(n_bins), sizes[order], color=colors[first[order]].tolist())
+            ax.bar(range(n_bins), table[0, order], color=colors[first[order]].tolist())
             ax.set_ylabel("contigs" if self.lengths is None else "Mbp")
         else:
-            kinds, rows = np.unique(self.species, return_inverse=True)
-            table = np.zeros((len(kinds), len(found)))
-            np.add.at(table, (rows, codes), weights)
             order = sorted(range(len(found)), key=lambda i: (found[i] < 0, table[:, i].argmax()))
-            table = table[:, order]
-            top = table.max()
+            table, top = table[:, order], table.max()
             shown = np.where(table > 0, table, np.nan)
             ax.imshow(shown, cmap="Blues", vmin=-top / 3, vmax=top, aspect="auto")
+            look: Any = {"ha": "center", "va": "center", "fontsize": "small"}
             for row, column in np.argwhere(table > 0) if table.size <= 400 else []:
                 ink = "white" if table[row, column] > top / 2 else "black"
-                text = f"{table[row, column]:.3g}"
-                ax.text(column, row, text, ha="center", va="center", color=ink, fontsize="small")
-            every = -(-len(kinds) // _MOST_TICKS)
-            shorter = [shorten(str(kind), _LONGEST_NAME) for kind in kinds[::every].tolist()]
-            ax.set_yticks(range(0, len(kinds), every), shorter)
-        every = -(-max(len(order), 1) // _MOST_TICKS)
-        ax.set_xticks(range(0, len(order), every), [names[i] for i in order[::every]])
+                ax.text(column, row, f"{table[row, column]:.3g}", color=ink, **look)
+            _name_ticks(ax.set_yticks, kinds.tolist())
+        names = ["none" if found[i] < 0 else found[i] for i in order]
+        _name_ticks(ax.set_xticks, names)
         return self
+
+
+def _name_ticks(set_ticks: Any, names: list[Any]) -> None:
+    every = -(-max(len(names), 1) // _MOST_TICKS)
+    shown = [shorten(str(name), _LONGEST_NAME) for name in names[::every]]
+    set_ticks(range(0, len(names), every), shown)
 
 
 def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
@@ -360,14 +340,12 @@ def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
     Parameters
     ----------
     n_panels : int
-        How many.
+        Number of panels.
 
     Returns
     -------
-    figure : matplotlib Figure
-        Save it with ``figure.savefig(path)``.
-    axes : list of matplotlib Axes
-        The panels.
+    tuple of a matplotlib Figure and a list of matplotlib Axes
+        The figure, to be saved with ``figure.savefig(path)``, and its panels.
     """
     # The Figure class, not pyplot: no window system, no global state, nothing to close.
     from matplotlib.figure import Figure
@@ -376,8 +354,8 @@ def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
     return figure, list(np.atleast_1d(figure.subplots(1, n_panels)))
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
     """Write a figure, complete or absent, in the format that the suffix names; else as PNG."""
-    suffix = Path(path).suffix.lower()
+    suffix = Path(path).suffix.lower()[1:]
     with open_output(path, "wb") as file:
-        figure.savefig(file, format=suffix[1:] if suffix in PICTURES else "png")
+        figure.savefig(file, format=suffix if suffix in ("pdf", "svg") else "png")

@@ -7,14 +7,9 @@ import pytest
 import torch
 
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
-from dnaembed.benchmark import (
-    clustering_scores,
-    few_shot_scores,
-    retrieval_score,
-    species_silhouette,
-)
+from dnaembed.benchmark import clustering_scores, few_shot_scores, retrieval_score
 from dnaembed.cli import main
-from dnaembed.metrics import center_similarities, min_similarity_from_labels
+from dnaembed.metrics import min_similarity_from_labels
 from dnaembed.utils._rows import unit_length
 from tests.helpers.dna import random_sequence
 from tests.helpers.seeded_jobs import tiny_transformer
@@ -210,10 +205,8 @@ class TestOddEmbeddings:
         X = EMBEDDINGS[rows]
         if len(X) < 12:
             pytest.skip("one row per species")
-        assert np.abs(center_similarities(X, Y)).max() <= 1 + 1e-6
         assert -1 <= min_similarity_from_labels(X, Y) <= 1 + 1e-6
         assert 0 <= retrieval_score(X, Y) <= 1
-        assert -1 <= species_silhouette(X, Y) <= 1
         assert all(-1 <= v <= 1 for v in clustering_scores(X, Y, n_repeats=1).values())
         if "huge" not in rows:
             assert 0 <= few_shot_scores(X, Y, shots=[1], n_test=2, n_repeats=1)[1] <= 1
@@ -227,7 +220,7 @@ def test_what_is_not_finite_is_refused(value):
         with pytest.raises(ValueError, match=r"NaN|infinity"):
             estimator.fit(X, Y)
     with pytest.raises(ValueError, match=r"NaN|infinity"):
-        center_similarities(X, Y)
+        min_similarity_from_labels(X, Y)
     with pytest.raises(ValueError, match=r"NaN|infinity"):
         SpeciesClusterer(2).fit(CLOUD, abundance=X[:, 2:])
 

@@ -27,23 +27,15 @@ def test_pca_shows_the_largest_spread():
         project(rows, method="mds")
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["UMAP", "t-SNE"])
-def test_neighbourhoods(name):
-    rows = np.random.default_rng(0).standard_normal((40, 5))
-    coordinates, names = project(rows, method=name.lower().replace("-", ""))
-    assert coordinates.shape == (40, 2)
-    assert np.isfinite(coordinates).all()
-    assert names == (f"{name} 1", f"{name} 2")
-
-
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("method", ["pca", "umap", "tsne"])
 @pytest.mark.parametrize("rows", [np.ones((1, 3)), np.ones((3, 1)), np.ones((6, 2)), np.eye(6)])
-def test_few_or_equal_rows(method, rows):
-    coordinates, _ = project(rows, method=method)
+def test_neighbourhoods_unless_rows_are_few_or_equal(method, rows):
+    coordinates, (name, _) = project(rows, method=method)
     assert coordinates.shape == (len(rows), 2)
     assert np.isfinite(coordinates).all()
+    shown = method if rows.min() == 0 else "pca"
+    assert name[:5] == {"pca": "PC 1 ", "umap": "UMAP ", "tsne": "t-SNE"}[shown]
 
 
 @pytest.mark.parametrize("n_species", [1, 12, 60])
@@ -114,7 +106,6 @@ def test_numbers_have_a_scale_of_colours():
     ("wrong", "message"),
     [
         (lambda: EmbeddingDisplay(np.eye(2), ["a"]), "inconsistent numbers of samples"),
-        (lambda: EmbeddingDisplay(np.eye(2), lengths=[1]), "inconsistent numbers of samples"),
         (lambda: EmbeddingDisplay([[0, np.nan]]), "NaN"),
         (lambda: EmbeddingDisplay.from_predictions([[0, np.inf]]), "infinity"),
         (lambda: NoveltyDisplay([1, 2], [True]), "inconsistent numbers of samples"),

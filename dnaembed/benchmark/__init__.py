@@ -1,6 +1,6 @@
 """How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
-from ..metrics import genome_recovery_scores, retrieval_score, species_silhouette
+from ..metrics import genome_recovery_scores, retrieval_score
 from ._benchmark import benchmark, default_embedders
 from ._pictures import plot_bars, plot_few_shot, plot_similarities
 from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
@@ -19,5 +19,4 @@ __all__ = [
     "plot_few_shot",
     "plot_similarities",
     "retrieval_score",
-    "species_silhouette",
 ]

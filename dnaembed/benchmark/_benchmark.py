@@ -83,9 +83,9 @@ def benchmark(
     -----
     "clustering", "few_shot" and "binning" give the scores of the functions of these names,
     "binning" also those of `genome_recovery_scores`, each half of the species with the threshold of
-    the other; "retrieval" `retrieval_score` and `species_silhouette`; "lineage" for each known rank
-    the ARI of clusters and names, and `retrieval_score` among other species. "embedding", always
-    there, gives seconds, Mb per second and columns.
+    the other; "retrieval" `retrieval_score` and the silhouette in cosine distance; "lineage" for
+    each known rank the ARI of clusters and names, and `retrieval_score` among other species.
+    "embedding", always there, gives seconds, Mb per second and columns.
 
     Examples
     --------

@@ -17,22 +17,21 @@ from sklearn.metrics import (
     f1_score,
     homogeneity_score,
     normalized_mutual_info_score,
+    silhouette_score,
 )
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from ..metrics import (
-    THRESHOLDS,
-    count_above,
     genome_recovery_scores,
     min_similarity_from_labels,
     retrieval_score,
     species_f1_recall,
-    species_silhouette,
 )
 from ..species._kmedoid import modified_kmedoid
 from ..utils._rows import unit_length
 
+_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _LEAST_BIN = 2
 _MOST_QUERIES = 2000
 # Rows of a species that are all alike are exactly as similar as the threshold.
@@ -189,7 +188,7 @@ def binning_scores(
     how = {"min_bin_size": min_bin_size, "max_iter": 1000}
     found = modified_kmedoid(unit_length(embeddings), min_similarity, **how).labels
     return {
-        name: dict(zip(THRESHOLDS, count_above(scores, THRESHOLDS).tolist(), strict=True))
+        name: {limit: int((scores > limit).sum()) for limit in _THRESHOLDS}
         for name, scores in zip(("f1", "recall"), species_f1_recall(labels, found), strict=True)
     }
 
@@ -235,8 +234,8 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
         bins[here] = np.where(found >= 0, found + bins.max() + 1, -1)
     scores: dict[str, float] = {}
     for name, values in zip(("f1", "recall"), zip(*matched, strict=True), strict=True):
-        above = count_above(np.concatenate(values), THRESHOLDS)
-        scores |= {f"{name}>{t}": float(n) for t, n in zip(THRESHOLDS, above, strict=True)}
+        above = np.concatenate(values)
+        scores |= {f"{name}>{limit}": float((above > limit).sum()) for limit in _THRESHOLDS}
     lengths = np.array([len(sequence) for sequence in reads.sequences])
     scores |= genome_recovery_scores(reads.labels, bins, lengths)
     return scores | {"binned": float((bins >= 0).mean())}
@@ -244,7 +243,10 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
 
 def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
     species = retrieval_score(rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed)
-    return _known({"species": species, "silhouette": species_silhouette(rows, reads.labels)})
+    unit, silhouette = unit_length(np.asarray(rows, np.float64)), np.nan
+    if len(set(reads.labels)) < len(unit):
+        silhouette = float(silhouette_score(unit, reads.labels, metric="cosine"))
+    return _known({"species": species, "silhouette": silhouette})
 
 
 def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:

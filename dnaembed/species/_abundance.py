@@ -98,17 +98,12 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
     names, given = getattr(fitted, "abundance_names_", None), names_of_profiles(abundance)
     if names and given:
         if sorted(given) != sorted(names):
-            raise ValueError(
-                f"abundance has the samples {listed(given)}, but the clusters were made with "
-                f"{listed(names)}."
-            )
+            both = f"{listed(given)}, but the clusters were made with {listed(names)}"
+            raise ValueError(f"abundance has the samples {both}.")
         abundance = abundance[names]
-    array = check_abundance(abundance, n_samples)
-    if array.shape[1] != len(scale.means):
-        raise ValueError(
-            f"abundance has {array.shape[1]} columns, but {type(fitted).__name__} was fitted with "
-            f"{len(scale.means)}."
-        )
+    array, n, name = check_abundance(abundance, n_samples), len(scale.means), type(fitted).__name__
+    if array.shape[1] != n:
+        raise ValueError(f"abundance has {array.shape[1]} columns, but {name} was fitted with {n}.")
     return array
 
 

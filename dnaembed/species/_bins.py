@@ -45,16 +45,14 @@ def bin_contigs(
     clusterer : SpeciesClusterer, default=None
         If it is fitted, its bins take the contigs; if not, it is fitted to them. None stands for
         ``SpeciesClusterer(random_state=0)``.
-    embeddings : array-like of shape (n_samples, n_features), default=None
-        Of the contigs; may be memory-mapped. None: the embedder of `clusterer` makes them.
-    abundance : array-like of shape (n_samples, n_profiles), default=None
-        Mean coverages of the contigs in `n_profiles` sequenced samples: see `SpeciesClusterer.fit`.
+    embeddings, abundance : array-like of n_samples rows, default=None
+        Embeddings, made by the embedder of `clusterer` if None, and mean coverages in sequenced
+        samples, as for `SpeciesClusterer.fit`.
     circular : array-like of bool of shape (n_samples,), default=None
         Which contigs are circular; not looked at if `clusterer` is fitted.
-    min_length : int, default=2500
-        Length, in bp, of the shortest contigs that bins are made of.
-    min_recruit_length : int, default=1000
-        Of the shortest contigs that bins take in. Rows of shorter ones are not looked at.
+    min_length, min_recruit_length : int, default=2500 and 1000
+        Lengths, in bp, of the shortest contigs that bins are made of, and that they take in. Rows
+        of shorter ones are not looked at.
 
     Returns
     -------
@@ -215,12 +213,8 @@ def bin_confidence(
 
     Parameters
     ----------
-    embeddings : array-like of shape (n_samples, n_features)
-        Of the contigs.
-    bins : array-like of int of shape (n_samples,)
-        As `bin_contigs` returns them.
-    lengths : array-like of shape (n_samples,)
-        Bases of each contig.
+    embeddings, bins, lengths : array-like of shape (n_samples, n_features) and (n_samples,)
+        Of the contigs: their rows, what `bin_contigs` returns, and their bases.
     n_profiles : int, default=0
         Number of samples whose coverages the bins were made with.
     model : str or path-like, default="default"

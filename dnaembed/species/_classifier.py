@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch, metadata_routing
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -23,6 +23,10 @@ from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
 _MAX_FOLDS = 5  # of the calibration
+_CONSENSUS = {
+    "window_size": [Interval(Integral, 1, None, closed="left")],
+    "min_agreement": [Interval(Real, 0, 1, closed="both")],
+}
 
 
 def _classifier_has(method: str) -> Callable[[Any], bool]:
@@ -38,7 +42,7 @@ def _classifier_has(method: str) -> Callable[[Any], bool]:
 class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, BaseEstimator):
     """Classify DNA reads by species from a few labelled reads of each.
 
-    Takes DNA sequences, which it embeds, or embeddings made beforehand.
+    Takes DNA sequences, which it embeds, or embeddings.
 
     Parameters
     ----------
@@ -70,10 +74,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     temperature_ : float
         What logarithms of probabilities are divided by: above 1 if the classifier is too sure of
         its calls; 1 without `calibrate`, or if a species has a single read.
-    embedder_ : transformer
-        The fitted embedder; only if `fit` was given sequences.
-    n_features_in_, feature_names_in_ : int, and ndarray of shape (`n_features_in_`,)
-        Columns of the embeddings that `fit` was given, and their names if all are strings.
+    embedder_, n_features_in_, feature_names_in_ : transformer, int, ndarray
+        The fitted embedder, if `fit` was given sequences, or the columns of the embeddings, and
+        their names if all are strings.
 
     Notes
     -----
@@ -152,11 +155,6 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         **params : dict
             Metadata that `classifier` requests, with scikit-learn's
             :ref:`metadata routing <sklearn:metadata_routing>` enabled.
-
-        Returns
-        -------
-        self : object
-            The fitted classifier.
         """
         metadata_routing._raise_for_params(params, self, "fit")
         embeddings, y = self._fit_inputs_and_targets(X, y)
@@ -219,17 +217,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         self.temperature_ = float(1 / beta)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Name the species of each read.
+        """Name the species of each read, out of `classes_`, or `unknown` if that is given.
 
-        Parameters
-        ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Species, out of `classes_`, or `unknown` if that is given.
+        X holds sequences or embeddings: the same kind as in `fit`.
         """
         rows = self._rows(X)
         calls = self.classifier_.predict(rows)
@@ -242,32 +232,26 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
         A score is the least ratio, over species, of the cosine distance of the read to the centre
         and the limit of the species, which `false_unknown_rate` of its own reads exceed when they
-        are left out of the centre.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            At least 0; reads above 1 are called `unknown`. If `fit` was given a single read per
-            species, plain cosine distances.
+        are left out of the centre. Reads above 1 are called `unknown`. If `fit` was given a single
+        read per species, scores are plain cosine distances.
         """
-        return self.novelty_.scores(self._rows(X))
+        rows = self._rows(X)  # first, as it says if this is not fitted
+        return self.novelty_.scores(rows)
 
     @available_if(_classifier_has("predict_proba"))
     def confidence(self, X: Any) -> np.ndarray:
         """Say how far the species of each read, given as to `predict`, is to be trusted.
 
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            The probability of the most probable species; for a read whose novelty is beyond the
-            limit times ``s / false_unknown_rate``, if a share s of the left-out training reads is
-            as novel.
+        That is the probability of the most probable species; for a read whose novelty is beyond the
+        limit times ``s / false_unknown_rate``, if a share s of the left-out training reads is as
+        novel.
         """
         rows = self._rows(X)
         shares = self.novelty_.p_values(self.novelty_.scores(rows)) / self.false_unknown_rate
         return self._probabilities(rows).max(axis=1) * np.minimum(1, shares)
 
     @available_if(_classifier_has("predict_proba"))
+    @validate_params(_CONSENSUS, prefer_skip_nested_validation=True)
     def consensus(self, X: Any, *, window_size: int = 5000, min_agreement: float = 0.7) -> Bunch:
         """Call long contigs by the windows that they are cut into.
 
@@ -275,11 +259,10 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         ----------
         X : iterable of str of length n_samples
             DNA sequences; `fit` must have been given sequences.
-        window_size : int, default=5000
-            Most bp in a window. A contig is cut into the fewest windows, all of one length. With
-            `unknown`, take windows no shorter than the reads that `fit` learnt from.
-        min_agreement : float, default=0.7
-            Contigs whose agreement is less are flagged.
+        window_size, min_agreement : int and float, default=5000 and 0.7
+            Most bp in a window: a contig is cut into the fewest windows, all of one length. With
+            `unknown`, take windows no shorter than the reads that `fit` learnt from. Contigs whose
+            agreement is less are flagged.
 
         Returns
         -------
@@ -291,14 +274,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         """
         check_is_fitted(self)
         if not hasattr(self, "embedder_"):
-            raise ValueError(
-                f"This {type(self).__name__} was fitted on embeddings: windows need a classifier "
-                "fitted on DNA sequences."
-            )
-        if not isinstance(window_size, Integral) or window_size < 1:
-            raise ValueError(f"window_size must be an integer of at least 1, got {window_size!r}.")
-        if not 0 <= min_agreement <= 1:
-            raise ValueError(f"min_agreement must be from 0 to 1, got {min_agreement!r}.")
+            raise ValueError("Fitted on embeddings: windows need a classifier fitted on sequences.")
         parts = [split_windows(sequence, int(window_size)) for sequence in check_sequences(X)]
         n_windows = np.array([len(part) for part in parts])
         owners = np.repeat(np.arange(len(parts)), n_windows)
@@ -330,25 +306,14 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     @available_if(_classifier_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Give the probability of each species for each read, given as to `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
-        """
+        """Give the probability of each of `classes_` for each read, given as to `predict`."""
         return self._probabilities(self._rows(X))
 
     @available_if(_classifier_has("predict_proba"))
     def predict_top_k(self, X: Any, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
         """Name the k most probable species of each read, given as to `predict`, the best first.
 
-        Returns
-        -------
-        names : ndarray of shape (n_samples, k)
-            Species, out of `classes_`.
-        probabilities : ndarray of shape (n_samples, k)
-            As of `predict_proba`, falling.
+        Returns names and probabilities, two arrays of shape (n_samples, k).
         """
         check_is_fitted(self)
         if not isinstance(k, Integral) or not 1 <= k <= len(self.classes_):
@@ -368,7 +333,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
     @available_if(_classifier_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Give the classifier's own scores of each species for each read, given as to `predict`."""
-        return self.classifier_.decision_function(self._rows(X))
+        rows = self._rows(X)
+        return self.classifier_.decision_function(rows)
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

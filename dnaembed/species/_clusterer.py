@@ -1,6 +1,5 @@
 """`SpeciesClusterer`: clusters of a known number, or bins of an unknown one."""
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,7 +14,7 @@ from sklearn.base import (
 )
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin
-from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.metrics.pairwise import euclidean_distances, linear_kernel
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -71,14 +70,12 @@ class SpeciesClusterer(
     min_similarity : float, default=None
         Cosine similarity, from 0 to 1, that the reads of a bin have on average; only for the
         K-medoid. `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads.
-    n_neighbors : int, default=15
-        Neighbours that a read is linked to; only for the graph.
-    neighbors : {"auto", "exact", "approximate"}, default="auto"
-        How the graph finds them: ``"exact"`` compares all pairs, ``"approximate"`` those of
-        cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
+    n_neighbors, neighbors : int, and {"auto", "exact", "approximate"}, default=15 and "auto"
+        Neighbours that the graph links a read to. ``"exact"`` compares all pairs, ``"approximate"``
+        those of cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
     resolution : float or "auto", default="auto"
-        Larger gives more and smaller bins; only for the graph. ``"auto"``: a unit for every 125
-        reads, 500 with `abundance`, halved while bins are pieces that do not stand out.
+        Larger gives more and smaller bins of the graph. ``"auto"``: a unit for every 125 reads, 500
+        with `abundance`, halved while bins are pieces that do not stand out.
     abundance_weight : float or "auto", default="auto"
         From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
         "auto": 0.1 for one sample, 0.3 for three, 0.5 from ten on.
@@ -87,10 +84,8 @@ class SpeciesClusterer(
         of the reads if these are fewer than 100, but at least 2.
     min_bin_bases : int, default=200_000
         Bins of so many bases are kept, even of one contig. Needs sequences, or their lengths.
-    init : {"k-means++", "random"}, default="k-means++"
-        First centres of K-means. The paper has ``"random"``.
-    n_init : int, default=10
-        Starts of K-means, of which the best is kept. The paper has 3.
+    init, n_init : {"k-means++", "random"}, and int, default="k-means++" and 10
+        First centres of K-means, and its starts, of which the best is kept.
     max_iter : int, default=1000
         Most iterations of a start of K-means; most bins tried by the K-medoid.
     random_state : int, RandomState instance or None, default=None
@@ -102,19 +97,15 @@ class SpeciesClusterer(
         Cluster of each read; -1 is no bin. Bins come from the densest (K-medoid) or the largest.
     cluster_centers_ : ndarray of shape (`n_clusters_`, n_features)
         Means of embeddings of unit length, joined with 64 columns per sample of abundances.
-    n_clusters_ : int
-        Number of clusters or bins.
-    min_similarity_ : float
-        Threshold in use; only for the K-medoid.
+    n_clusters_, min_similarity_ : int and float
+        Number of clusters or bins, and the threshold in use; this only for the K-medoid.
     bin_limits_ : ndarray of shape (`n_clusters_`,)
         Least similarity to the centre of a bin: the lower quartile of its reads', less three times
         the distance of the quartiles; only for the graph.
     n_iter_ : int
         Iterations of K-means, or bins tried by the K-medoid; 1 for the graph.
-    embedder_ : transformer
-        The fitted embedder; only if `fit` was given sequences.
-    abundance_names_ : list of str
-        Names of the samples; only if `fit` was given a frame of abundances.
+    embedder_, abundance_names_ : transformer, and list of str
+        The fitted embedder, if `fit` was given sequences, and the samples of a frame of abundances.
     n_features_in_, feature_names_in_ : int, and ndarray of shape (`n_features_in_`,)
         Columns of the embeddings that `fit` was given, and their names if all are strings.
 
@@ -125,11 +116,9 @@ class SpeciesClusterer(
 
     The modified K-medoid starts a bin at the read with the largest sum of similarities of at least
     `min_similarity`, three times takes in the reads at least that similar to the bin's mean and
-    moves the mean, and continues with the reads that are left.
-
-    The graph links each read to its nearest neighbours, by as much as the two share neighbours
-    (Jaccard index), and leaves out reads far from the centre of their bin. Up to 100 reads, it is
-    a tree of average linkage. :doc:`/guide/binning` says how abundances are compared.
+    moves the mean, and continues with the reads that are left. The graph links reads by as much as
+    they share nearest neighbours (Jaccard index), and leaves out reads far from the centre of their
+    bin; up to 100 reads, it is a tree of average linkage. See :doc:`/guide/binning`.
 
     Embeddings may be memory-mapped: none holds similarities of all pairs, and K-means above 100,000
     reads is :class:`sklearn.cluster.MiniBatchKMeans`, started on 50,000 of them.
@@ -221,11 +210,6 @@ class SpeciesClusterer(
             its mean coverage there; at least 0. `predict` matches the columns of frames by name.
         lengths : array-like of shape (n_samples,), default=None
             Bases of each contig, for `min_bin_bases`; known if X holds sequences.
-
-        Returns
-        -------
-        self : object
-            The fitted clusterer.
         """
         X = as_container(X)
         if lengths is None and holds_sequences(X):
@@ -313,10 +297,8 @@ class SpeciesClusterer(
 
         Parameters
         ----------
-        X : iterable of str of length n_samples, or array-like of shape (n_samples, n_features)
-            DNA sequences or embeddings: the same kind as in `fit`.
-        abundance : array-like of shape (n_samples, n_profiles), default=None
-            Abundances in the samples of `fit`, if it was given any; frames in any order of columns.
+        X, abundance : array-like
+            Of the same kinds as in `fit`; frames of abundances in any order of columns.
 
         Returns
         -------
@@ -325,11 +307,9 @@ class SpeciesClusterer(
             a read is most similar on average, or -1 if that is less than `min_similarity_` or its
             limit in `bin_limits_`: a training read may fit another bin better than its own.
         """
-        check_is_fitted(self)
-        embeddings = self._check_inputs(X)
-        abundance = check_same_samples(abundance, len(embeddings), self)
+        rows = self._check_rows(X, abundance)
         limits = getattr(self, "bin_limits_", getattr(self, "min_similarity_", None))
-        return self._assign(self._unit_rows(embeddings, abundance), limits)
+        return self._assign(rows, limits)
 
     def transform(self, X: Any, abundance: Any = None) -> np.ndarray:
         """Give the distances of reads, given as to `predict`, to all `cluster_centers_`.
@@ -344,8 +324,7 @@ class SpeciesClusterer(
         It is the mean cosine similarity to the reads of that cluster, which `bin_limits_` and
         `min_similarity_` are limits of; -1 if there is no cluster.
         """
-        scores: np.ndarray = self._compare(X, abundance, _dots).max(axis=1, initial=-1)
-        return scores
+        return self._compare(X, abundance, linear_kernel).max(axis=1, initial=-1)
 
     def predict_proba(self, X: Any, abundance: Any = None) -> np.ndarray:
         r"""Share out reads, given as to `predict`, among the clusters.
@@ -359,7 +338,7 @@ class SpeciesClusterer(
             equal reads has length 1). The largest is of the cluster that `predict` names, or would
             name without limits.
         """
-        similarities = self._compare(X, abundance, _dots)
+        similarities = self._compare(X, abundance, linear_kernel)
         if similarities.size:
             squares = (self.cluster_centers_**2).sum(axis=1)
             if self.n_clusters is not None:
@@ -368,16 +347,19 @@ class SpeciesClusterer(
             similarities = softmax(kappa * similarities, axis=1)
         return similarities
 
-    def _compare(self, X: Any, abundance: Any, how: Callable[..., np.ndarray]) -> np.ndarray:
-        """Compare reads with the centres, a block at a time."""
+    def _check_rows(self, X: Any, abundance: Any) -> UnitRows:
         check_is_fitted(self)
         embeddings = self._check_inputs(X)
-        abundance = check_same_samples(abundance, len(embeddings), self)
-        rows, found = self._unit_rows(embeddings, abundance), np.empty((len(embeddings), 0))
-        if len(centers := self.cluster_centers_):
-            blocks = row_blocks(len(rows), rows[:1].nbytes + len(centers) * centers.itemsize)
-            found = np.concatenate([how(rows[block], centers) for block in blocks])
-        return found.astype(embeddings.dtype, copy=False)
+        return self._unit_rows(embeddings, check_same_samples(abundance, len(embeddings), self))
+
+    def _compare(self, X: Any, abundance: Any, how: Any) -> Any:
+        """Compare reads with the centres, a block at a time."""
+        rows, centers = self._check_rows(X, abundance), self.cluster_centers_
+        found = np.empty((len(rows), len(centers)), rows.embeddings.dtype)
+        row_bytes = rows[:1].nbytes + len(centers) * centers.itemsize
+        for block in row_blocks(len(rows) if len(centers) else 0, row_bytes):
+            found[block] = how(rows[block], centers)
+        return found
 
     @property
     def _n_features_out(self) -> int:
@@ -399,7 +381,3 @@ class SpeciesClusterer(
                     labels[block] = np.where(is_far, -1, nearest)
                 bar.update(len(part))
         return labels
-
-
-def _dots(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    return rows @ centers.T

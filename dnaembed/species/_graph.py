@@ -1,10 +1,8 @@
 """Bins as the communities of a graph that links each row to its nearest neighbours."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import graspologic_native
 import numpy as np
@@ -74,15 +72,14 @@ class Sizes:
     lengths: np.ndarray | None = None
 
     @classmethod
-    def of(cls, n_rows: int, min_rows: int | str, min_bases: float, lengths: Any) -> Sizes:
+    def of(cls, n_rows: int, min_rows: int | str, min_bases: float, lengths: Any) -> Self:
         """Take the parameters of an estimator; "auto" is 10, or a tenth of few rows."""
-        if lengths is not None and len(lengths := column_or_1d(lengths)) != n_rows:
-            raise ValueError(
-                f"lengths must have one value for each of the {n_rows} sequences, got "
-                f"{len(lengths)}."
-            )
-        if lengths is not None and not np.all(np.greater_equal(lengths, 0)):
-            raise ValueError("lengths must be numbers of at least 0.")
+        if lengths is not None:
+            lengths = column_or_1d(lengths)
+            if len(lengths) != n_rows or not np.all(np.greater_equal(lengths, 0)):
+                raise ValueError(
+                    f"lengths must have one value for each of the {n_rows} sequences, at least 0."
+                )
         if isinstance(min_rows, str):
             min_rows = min(_LEAST_ROWS, max(2, -(-n_rows // _LEAST_ROWS)))
         return cls(min_rows, min_bases, lengths)

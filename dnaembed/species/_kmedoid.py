@@ -10,8 +10,6 @@ _REFINEMENTS = 3
 
 
 class Bins(NamedTuple):
-    """Bins found by `modified_kmedoid`."""
-
     labels: np.ndarray
     centers: np.ndarray
     n_rounds: int

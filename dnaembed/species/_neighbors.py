@@ -1,7 +1,5 @@
 """Nearest neighbours and sums of similarities, in tiles: never all pairs of rows at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -107,7 +105,8 @@ def own_similarity_sums(X: np.ndarray, min_similarity: float) -> np.ndarray:
     """Sum, for each row, its similarities to all rows that reach a threshold, itself included."""
     sums, limit = np.zeros(len(X)), X.dtype.type(min_similarity)
     for start, first, products in _tiles(X, "Densities"):
-        columns = sums[first : first + products.shape[1]] if start != first else sums[:0]
+        n_columns = products.shape[1]  # on the diagonal, rows have it all
+        columns = sums[first : first + n_columns] if start != first else np.zeros(n_columns)
         add_similar(products, limit, sums[start : start + products.shape[0]], columns)
     return sums
 
@@ -116,7 +115,7 @@ def similarity_sums(A: np.ndarray, B: np.ndarray, min_similarity: float) -> np.n
     """Sum, for each row of A, its similarities to the rows of B that reach a threshold."""
     sums, limit = np.zeros(len(A)), A.dtype.type(min_similarity)
     for block in row_blocks(len(A), len(B) * A.itemsize):
-        add_similar(A[block] @ B.T, limit, sums[block], sums[:0])
+        add_similar(A[block] @ B.T, limit, sums[block], np.zeros(len(B)))
     return sums
 
 
@@ -168,18 +167,12 @@ def _keep_nearest(  # type: ignore[no-untyped-def]
 # Sums may be taken in any order: then the compiler can add several numbers at a time.
 @compiled(fastmath={"nsz", "reassoc"})
 def add_similar(products, limit, rows, columns):  # type: ignore[no-untyped-def]
-    """Add what reaches the limit to its row and, if there are any, to its column."""
-    both = len(columns) > 0
+    """Add what reaches the limit to its row and to its column."""
     for i in range(products.shape[0]):
         total = 0.0
-        if both:
-            for j in range(products.shape[1]):
-                value = products[i, j]
-                kept = np.float64(value) if value >= limit else 0.0
-                total += kept
-                columns[j] += kept
-        else:
-            for j in range(products.shape[1]):
-                value = products[i, j]
-                total += np.float64(value) if value >= limit else 0.0
+        for j in range(products.shape[1]):
+            value = products[i, j]
+            kept = np.float64(value) if value >= limit else 0.0
+            total += kept
+            columns[j] += kept
         rows[i] += total

@@ -61,17 +61,15 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
         limits[code] = weight * np.quantile(mine, keep) + (1 - weight) * common
     # Where a species' reads are equal, only what is equal as well is known.
     limits = np.maximum(limits, 1e-6)
-    # A read may be nearer to another species, so fewer than the wanted share have a score above 1.
-    # Score left-out reads as `scores` would.
+    # A read may be nearer to another species: score left-out reads as `scores` would.
     scores = np.empty(len(several))
     for block in row_blocks(len(several), len(counts) * rows.itemsize):
         which = several[block]
         ratios = np.maximum(1 - rows[which] @ centers.T, 0) / limits
         ratios[np.arange(len(which)), codes[which]] = distances[block] / limits[codes[which]]
         scores[block] = ratios.min(axis=1)
-    # One factor for all limits then makes it the wanted share; "higher" is a score that exists, so
-    # that no more than this share lies above it. The limits must not shrink to nothing, or rounding
-    # makes a known read new.
+    # One factor for all limits makes it the wanted share, "higher" no more than that. The limits
+    # must not shrink to nothing, or rounding makes a known read new.
     scale = max(np.quantile(scores, keep, method="higher"), 1e-6 / limits.max())
     return Novelty(centers, limits * scale, np.sort(scores / scale))
 
@@ -83,18 +81,15 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
     if species.dtype.kind in "iu" and fits:
         limits = np.iinfo(species.dtype)
         fits = not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
+    wrong = None
     if not fits or species.dtype.kind not in "OUTfiu":
-        raise ValueError(
-            f"unknown={unknown!r} is not of the kind of the labels, such as {species[0]!r} "
-            f"({species.dtype})."
-        )
-    if unknown in species.tolist():
-        raise ValueError(f"unknown={unknown!r} is one of the species in y.")
-    if np.bincount(codes).max() < 2:
-        raise ValueError(
-            f"unknown={unknown!r} needs at least 2 reads of a species in y, got 1 of each: they "
-            "do not show how far apart reads of a species lie."
-        )
+        wrong = f"is not of the kind of the labels, such as {species[0]!r} ({species.dtype})"
+    elif unknown in species.tolist():
+        wrong = "is one of the species in y"
+    elif np.bincount(codes).max() < 2:
+        wrong = "needs at least 2 reads of a species in y, got 1 of each"
+    if wrong:
+        raise ValueError(f"unknown={unknown!r} {wrong}.")
 
 
 def name_unknown(calls: np.ndarray, is_unknown: np.ndarray, unknown: str | int) -> np.ndarray:

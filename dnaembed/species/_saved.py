@@ -152,8 +152,7 @@ def _restore(
         _expect_numbers("abundances", scale.widths, scale.means.shape)
         if np.any(np.less_equal([scale.means, scale.widths], 0)):
             raise ValueError("the abundances have scales that are not positive numbers")
-        samples = settings.get("abundance_names")
-        if samples is not None:
+        if (samples := settings.get("abundance_names")) is not None:
             if len(samples) != len(scale.means) or not all(isinstance(s, str) for s in samples):
                 raise ValueError("the names of the samples do not fit the abundances")
             clusterer.abundance_names_ = samples

@@ -11,6 +11,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.preprocessing import normalize
 
 from dnaembed.species._kmedoid import modified_kmedoid
+from dnaembed.species._neighbors import nearest_neighbors
 from dnaembed.utils import _rows
 
 DATA = Path(__file__).parents[1] / "data"
@@ -124,6 +125,7 @@ def test_memory_does_not_grow_with_the_square():
     X = normalize(centers[y] + 0.2 * rng.normal(size=(12_000, 32))).astype(np.float32)
     tracemalloc.start()
     bins = modified_kmedoid(X, 0.7, min_bin_size=10, max_iter=1000)
+    nearest_neighbors(X, 3)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert adjusted_rand_score(y, bins.labels) > 0.95

@@ -23,20 +23,16 @@ def test_by_hand():
     assert (np.diff(novelty.left_out) >= 0).all()
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.05, 0.3])
-@pytest.mark.parametrize("n_each", [2, 5, 40])
-def test_no_more_left_out_reads_than_wanted_are_new(rate, n_each):
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.1, 0.3])
+@pytest.mark.parametrize("n_each", [2, 5, 200])
+def test_no_more_reads_than_wanted_are_new(rate, n_each):
     X, codes = species(6, n_each, 0.3)
     novelty = fit_novelty(X, codes, false_unknown_rate=rate)
     assert np.mean(novelty.left_out > 1) <= rate
     assert np.mean(novelty.left_out >= 1 - 1e-9) > 0
-
-
-def test_rate_holds_on_reads_not_seen():
-    X, codes = species(6, 200, 0.3)
-    novelty = fit_novelty(X, codes, false_unknown_rate=0.1)
     new, _ = species(6, 200, 0.3, seed=1)
-    assert np.mean(novelty.scores(new) > 1) == pytest.approx(0.1, abs=0.04)
+    if n_each == 200:
+        assert np.mean(novelty.scores(new) > 1) == pytest.approx(rate, abs=0.04)
 
 
 def test_each_species_has_its_own_limit():

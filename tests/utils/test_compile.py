@@ -19,7 +19,7 @@ from dnaembed.species._neighbors import add_similar
 import numpy as np
 assert kmer_counts(["ACGTACGT"], 2).sum() == 7
 sums = np.zeros(2)
-add_similar(np.eye(2), 0.5, sums, sums[:0])
+add_similar(np.eye(2), 0.5, sums, np.zeros(2))
 assert sums.tolist() == [1, 1]
 """
 

@@ -17,7 +17,7 @@ import numpy as np
 from .._sequences import normalize_sequence
 from ..utils._messages import printable, shorten
 from ._errors import SequenceFileError, with_advice
-from ._streams import NOT_ASCII, AsciiStream, Source, name_of, open_decompressed
+from ._streams import NOT_ASCII, AsciiStream, Source, as_text, name_of, open_decompressed
 
 logger = logging.getLogger("dnaembed")
 
@@ -186,7 +186,7 @@ def _clean(identifier: str, raw: str, name: str, number: int, skip_empty: bool) 
     """Return the normalised sequence of a record; "" if it has no base and may be skipped."""
     where = f"{name}, record number {number}"
     if not identifier.isprintable() or _NOT_UTF8 in identifier:
-        shown = shorten(identifier.replace(NOT_ASCII, "?").replace(_NOT_UTF8, "?"))
+        shown = shorten(identifier.replace(_NOT_UTF8, "?"))
         raise SequenceFileError(
             f"{where}: identifier {shown!r} has a character that is not printable, or not UTF-8."
         )
@@ -233,10 +233,12 @@ def raw_records(
                             f"{name}, record number {number}: the quality line has a character "
                             "that is not printable ASCII."
                         )
-                    yield text.header(record.name), record.sequence
+                    yield as_text(record.name), record.sequence
         except dnaio.FileFormatError as error:
-            line = "" if error.line is None else f", line {text.line_in_file(error.line)}"
-            message = printable(str(error.message).replace(NOT_ASCII, "?"), 200).rstrip(".")
+            line = "" if error.line is None else f", line {error.line + 1}"
+            if line and text.n_dropped:
+                line += " (blank ones between records not counted)"
+            message = printable(str(error.message), 200).rstrip(".")
             if "with '+'" in message:
                 message += ". FASTQ with several lines per sequence"
                 message += ", or blank lines in a record, is not read"

@@ -75,10 +75,7 @@ def name_of(source: Source) -> str:
 def open_decompressed(
     source: Source, on_read: Callable[[int], object] | None = None
 ) -> Iterator[BinaryIO]:
-    """Open a path, ``"-"`` or a binary file for reading, decompressed by what it holds.
-
-    `on_read` is told how many bytes are taken, before they are decompressed.
-    """
+    """Open a source decompressed; `on_read` is told how many bytes are taken, before that."""
     name = name_of(source)
     with ExitStack() as stack:
         raw: Any
@@ -113,6 +110,8 @@ def _form_of(stream: Any, name: str) -> str:
 class _Transformed(io.RawIOBase):
     """What is read from another stream, after `_read` has done something to it."""
 
+    _read: Callable[[int], bytes]
+
     def readable(self) -> bool:
         return True
 
@@ -120,9 +119,6 @@ class _Transformed(io.RawIOBase):
         data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-    def _read(self, size: int) -> bytes:
-        raise NotImplementedError
 
 
 class _Input(_Transformed):
@@ -144,10 +140,7 @@ class _Input(_Transformed):
 
 
 class _Decompressed(_Transformed):
-    """Decompresses all streams of a file, and gives the errors of four decompressors one form.
-
-    The standard library, and so xopen, takes a damaged second stream for garbage after the first.
-    """
+    """Decompresses all streams of a file; xopen takes a damaged second one for garbage."""
 
     def __init__(self, raw: BinaryIO, name: str, form: str) -> None:
         self._raw, self._name, self._form = raw, name, form
@@ -164,16 +157,13 @@ class _Decompressed(_Transformed):
                 if not pending:
                     break
             elif self._decompressor.needs_input and not (pending := self._raw.read(1 << 16)):
-                raise SequenceFileError(
-                    f"{self._name} is truncated: its {self._form} data ends before its end mark. "
-                    "Copy or download it again."
-                )
+                what = f"{self._name} is truncated: its {self._form} data ends before its end mark"
+                raise SequenceFileError(f"{what}. Copy or download it again.")
             try:
                 data = self._decompressor.decompress(pending, max_length=size)
             except _ERRORS as error:
-                raise SequenceFileError(
-                    f"{self._name} is damaged: its {self._form} data cannot be read ({error})."
-                ) from error
+                what = f"{self._name} is damaged: its {self._form} data cannot be read"
+                raise SequenceFileError(f"{what} ({error}).") from error
             pending = b""
             self._size += len(data)
         return data
@@ -184,15 +174,13 @@ class _Decompressed(_Transformed):
         while len(pending) < len(self._magic) and (block := self._raw.read(1 << 16)):
             pending = (pending + block).lstrip(self._padding)
         if pending and not pending.startswith(self._magic):
-            raise SequenceFileError(
-                f"{self._name} has other bytes after the end of its {self._form} data; remove them."
-            )
+            what = f"{self._name} has other bytes after the end of its {self._form} data"
+            raise SequenceFileError(f"{what}; remove them.")
         if pending:
             self._decompressor = self._new()
         elif self._is_bgzf and self._size:
-            # bgzip writes many streams, so a copy cut between two of them decompresses without
-            # complaint; only the missing empty one at the end tells. Some sequencers never write
-            # it, which is why this is no error.
+            # A copy cut between two of its many streams is known by the empty one at the end alone,
+            # which some sequencers never write.
             logger.warning("%s has no BGZF end mark: it may be truncated.", self._name)
         self._size = 0
         return pending
@@ -223,10 +211,8 @@ class AsciiStream(_Transformed):
         self.form = "fastq" if start.startswith(b"@") else "fasta" if start else ""
         if self.form == "fasta" and not start.startswith((b">", b"#", b";")):
             line = _OUTSIDE.sub(b"?", start.splitlines()[0][:40]).decode()
-            raise SequenceFileError(
-                f"{name} is neither FASTA nor FASTQ: it starts with {line!r}, where '>' or '@' is "
-                "expected."
-            )
+            what = f"{name} is neither FASTA nor FASTQ: it starts with {line!r}"
+            raise SequenceFileError(f"{what}, where '>' or '@' is expected.")
 
     def _read(self, size: int) -> bytes:
         while not self._rest and (data := self._stream.read(size)):

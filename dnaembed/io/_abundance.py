@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..utils._messages import listed, shorten
+from . import _tables
 from ._errors import SequenceFileError, import_optional
 from ._readers import as_sources
 from ._streams import Source, name_of
-from ._tables import ID_COLUMNS, check_fields, first_word, in_order_of, is_number, rows_of
 
-# What jgi_summarize_bam_contig_depths writes before the samples.
-_JGI_COLUMNS = ["contigname", "contiglen", "totalavgdepth"]
 # The mean depth in tables of one sample: samtools coverage, BBMap, Flye, mosdepth.
 _DEPTHS = {"meandepth", "avg_fold", "cov.", "mean", "mean_depth", "mean_coverage"}
 _OTHERS = {
@@ -38,10 +36,9 @@ _NOT_COUNTED = 0x704  # unmapped, secondary, of bad quality, duplicate
 class Abundances(dict[str, np.ndarray]):
     """What `read_abundance` returns: a dictionary that also names the samples."""
 
-    def __init__(self, samples: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, samples: Iterable[str]) -> None:
         self.samples = list(samples)
-        check_fields(self.samples)
+        _tables.check_fields(self.samples)
 
 
 def read_abundance(path: Source | Iterable[Source]) -> Abundances:
@@ -62,15 +59,13 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     Returns
     -------
     dict of str to ndarray of shape (n_profiles,)
-        Abundances of each identifier (the first word of the first column), in the order of the
-        file. Its attribute ``samples`` holds the names of the samples, or of the file if it is of
-        one.
+        By the first word of the first column, in the order of the file. Its attribute ``samples``
+        holds the names of the samples, or of the file if it is of one.
 
     Raises
     ------
     SequenceFileError
-        If columns are no mean coverages, a value is not a number of at least 0, or an identifier is
-        empty or there twice. The message gives the line.
+        As :doc:`/malformed_files` lists; the message gives the line.
 
     Examples
     --------
@@ -81,21 +76,17 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     ({'c1': array([4.5, 0. ])}, ['gut_1', 'gut_2'])
     """
     sources = as_sources(path)
-    tables = [
-        (_read_bam if str(s).endswith((".bam", ".cram")) else _read_table)(s) for s in sources
-    ]
+    are_bam = [str(source).endswith((".bam", ".cram")) for source in sources]
+    tables = [(_read_bam if b else _read_table)(s) for s, b in zip(sources, are_bam, strict=True)]
     if len(tables) == 1:
         return tables[0]
-    joined = Abundances([sample for table in tables for sample in table.samples])
-    twice = [sample for sample, n in Counter(joined.samples).items() if n > 1]
-    if twice:
-        raise SequenceFileError(f"Two tables of coverage have a sample {shorten(twice[0])!r}.")
+    joined = Abundances(sample for table in tables for sample in table.samples)
+    if twice := _twice(joined.samples):
+        raise SequenceFileError(f"Two tables of coverage have a sample {twice}.")
     for source, table in zip(sources, tables, strict=True):
         if not table.keys() & tables[0].keys():
-            raise SequenceFileError(
-                f"{name_of(source)} has no contig of {name_of(sources[0])}: its first is "
-                f"{shorten(next(iter(table)))!r}."
-            )
+            lacks = f"{name_of(source)} has no contig of {name_of(sources[0])}"
+            raise SequenceFileError(f"{lacks}: its first is {shorten(next(iter(table)))!r}.")
     for identifier in dict.fromkeys(chain.from_iterable(tables)):
         parts = [table.get(identifier, np.zeros(len(table.samples))) for table in tables]
         joined[identifier] = np.concatenate(parts)
@@ -103,30 +94,25 @@ def read_abundance(path: Source | Iterable[Source]) -> Abundances:
 
 
 def _read_table(path: Source) -> Abundances:
-    rows: Iterator[tuple[str, list[str]]] = rows_of(path)
+    rows: Iterator[tuple[str, list[str]]] = _tables.rows_of(path)
     where, fields = next(rows, (f"{name_of(path)}, line 1", [""]))
     header = [field.strip() for field in fields]
-    if len(header) == 2 and is_number(header[1]) and header[0].lower() not in ID_COLUMNS:
+    is_header = header[0].lower() in _tables.ID_COLUMNS or not _tables.is_number(header[-1])
+    if len(header) == 2 and not is_header:
         columns = {1: _stem(path)}  # strobealign --aemb
         rows = chain([(where, fields)], rows)
     else:
         columns = _sample_columns(header, path, where)
-    twice = [sample for sample, n in Counter(columns.values()).items() if n > 1]
-    if twice:
-        raise SequenceFileError(f"{where}: two columns are of a sample {shorten(twice[0])!r}.")
-    found = Abundances(list(columns.values()))
+    if twice := _twice(columns.values()):
+        raise SequenceFileError(f"{where}: two columns are of a sample {twice}.")
+    found = Abundances(columns.values())
     for where, fields in rows:
-        identifier = first_word(fields[0].strip())
-        if not identifier:
-            raise SequenceFileError(f"{where}: the identifier is empty.")
-        if identifier in found:
-            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} is there twice.")
+        identifier = _tables.first_word(fields[0].strip())
+        _tables.check_identifier(where, identifier, found)
         for i in columns:
-            if not is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
-                raise SequenceFileError(
-                    f"{where}, column {shorten(header[i])!r}: expected a number of at least 0, "
-                    f"got {shorten(fields[i].strip())!r}."
-                )
+            if not _tables.is_number(fields[i]) or not 0 <= float(fields[i]) < np.inf:
+                where, got = f"{where}, column {shorten(header[i])!r}", shorten(fields[i].strip())
+                raise SequenceFileError(f"{where}: expected a number of at least 0, got {got!r}.")
         found[identifier] = np.array([float(fields[i]) for i in columns])
     if not found:
         raise SequenceFileError(f"{name_of(path)} holds no contig.")
@@ -136,14 +122,11 @@ def _read_table(path: Source) -> Abundances:
 def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int, str]:
     """Return the columns of mean coverage and the names of their samples."""
     names = dict(enumerate(header[1:], 1))
-    if not names:
-        raise SequenceFileError(
-            f"{where}: expected a header with an identifier and one column per sample, separated "
-            f"by tabs, got {shorten(header[0])!r}."
-        )
-    if all(map(is_number, names.values())):
-        raise SequenceFileError(f"{where}: expected a header that names the samples, got numbers.")
-    if [field.lower() for field in header[:3]] == _JGI_COLUMNS:
+    if all(map(_tables.is_number, names.values())):
+        expected = "a header with an identifier and one column per sample, separated by tabs"
+        got = shorten(" ".join(header))
+        raise SequenceFileError(f"{where}: expected {expected}, got {got!r}.")
+    if [field.lower() for field in header[:3]] == ["contigname", "contiglen", "totalavgdepth"]:
         return {i: sample for i, sample in names.items() if i > 2 and not sample.endswith("-var")}
     coverm = {i: found for i, text in names.items() if (found := _COVERM.fullmatch(text))}
     for method in ("Mean", "Trimmed Mean"):
@@ -157,10 +140,9 @@ def _sample_columns(header: Sequence[str], path: Source, where: str) -> dict[int
     if len(depths) == 1 and known == len(names):
         return {depths[0]: _stem(path)}
     if others:
-        raise SequenceFileError(
-            f"{where}: not all columns are mean coverages of samples: {listed(names.values())}. "
-            "Keep the identifiers and the mean coverages only."
-        )
+        why = f"not all columns are mean coverages of samples: {listed(names.values())}"
+        advice = "Keep the identifiers and the mean coverages only"
+        raise SequenceFileError(f"{where}: {why}. {advice}.")
     return names
 
 
@@ -173,8 +155,12 @@ def _read_bam(path: Any) -> Abundances:
             if not read.flag & _NOT_COUNTED:
                 bases[read.reference_id] += read.reference_length
         for i, identifier in enumerate(file.references):
-            found[first_word(identifier)] = bases[i : i + 1] / file.lengths[i]
+            found[_tables.first_word(identifier)] = bases[i : i + 1] / file.lengths[i]
     return found
+
+
+def _twice(samples: Iterable[str]) -> str:
+    return next((repr(shorten(sample)) for sample, n in Counter(samples).items() if n > 1), "")
 
 
 def _stem(path: Source) -> str:
@@ -188,10 +174,8 @@ def abundance_of(
 
     Parameters
     ----------
-    ids : sequence of str
-        Identifiers of the sequences.
-    table : mapping of str to ndarray of shape (n_profiles,)
-        From `read_abundance`; may hold more identifiers than `ids`.
+    ids, table : sequence of str, and mapping of str to ndarray of shape (n_profiles,)
+        Identifiers, and what `read_abundance` returned; it may hold more of them.
     where : str, default="abundance"
         How the `SequenceFileError` on identifiers without a line names the table.
 
@@ -200,4 +184,4 @@ def abundance_of(
     ndarray of shape (n, n_profiles)
         In the order of `ids`; for ``SpeciesClusterer().fit(X, abundance=...)``.
     """
-    return np.stack(in_order_of(ids, table, where=where, what="line"))
+    return np.stack(_tables.in_order_of(ids, table, where=where, what="line"))

@@ -1,17 +1,15 @@
 """Contigs as they are in files, and their bins as FASTA files and tables."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from xopen import xopen
 
-from ..utils._atomic import atomic_folder, check_folder
+from ..utils._atomic import FilePath, atomic_folder, check_folder
 from ..utils._messages import shorten
 from ._errors import SequenceFileError, with_advice
 from ._readers import Sources, iter_records, sequence_files
@@ -29,31 +27,28 @@ _CIRCULAR = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Contigs:
+class Contigs(NamedTuple):
     """Records of an assembly: normalised, and as they are in the file."""
 
-    ids: list[str] = field(default_factory=list)
-    sequences: list[str] = field(default_factory=list)
-    headers: list[str] = field(default_factory=list)
-    records: list[str] = field(default_factory=list)
+    ids: list[str]
+    sequences: list[str]
+    headers: list[str]
+    records: list[str]
 
 
 def read_contigs(paths: Sources, *, skip_empty: bool = False, prefix: bool = False) -> Contigs:
     """Read contigs, whose identifiers must differ; `prefix` puts the names of files before them."""
-    contigs = Contigs()
+    contigs, start = Contigs([], [], [], []), ""
 
     def keep(header: str, raw: str) -> None:
-        contigs.headers.append(header)
+        contigs.headers.append(start + header)
         contigs.records.append(raw)
 
-    sources = sequence_files(paths)
-    for group in [[source] for source in sources] if prefix else [sources]:
-        start = Path(name_of(group[0])).name.split(".")[0] + ":" if prefix else ""
-        for identifier, sequence in iter_records(group, skip_empty, "allow", None, keep):
+    for source in sequence_files(paths):
+        start = Path(name_of(source)).name.split(".")[0] + ":" if prefix else ""
+        for identifier, sequence in iter_records(source, skip_empty, "allow", None, keep):
             contigs.ids.append(start + identifier)
             contigs.sequences.append(sequence)
-            contigs.headers[-1] = start + contigs.headers[-1]
             if contigs.records[-1] == sequence:
                 contigs.records[-1] = sequence  # held once
     twice = [identifier for identifier, n in Counter(contigs.ids).items() if n > 1]
@@ -80,7 +75,7 @@ def circular_contigs(contigs: Contigs, table: Source | None = None) -> np.ndarra
 
 
 def write_bins(
-    folder: str | os.PathLike[str],
+    folder: FilePath,
     ids: Sequence[str],
     sequences: Sequence[str],
     labels: Sequence[int] | np.ndarray,
@@ -105,16 +100,12 @@ def write_bins(
         The bin of each sequence; negative: in no bin.
     overwrite : bool, default=False
         Replace a folder that holds nothing but bins; FileExistsError if it holds anything else.
-    headers : sequence of str, length n, default=None
-        Headers of the FASTA records; None: the identifiers.
-    confidence : array-like of shape (n,), default=None
-        From `dnaembed.species.bin_confidence`.
-    reasons : sequence of str, length n, default=None
-        Why a sequence is in no bin.
+    headers, reasons : sequence of str, length n, default=None
+        Headers of the FASTA records (None: the identifiers); why a sequence is in no bin.
+    confidence, circular : array-like of shape (n,), default=None
+        From `dnaembed.species.bin_confidence`; whether a sequence is circular.
     abundance : array-like or DataFrame of shape (n, n_profiles), default=None
         Mean coverages; the columns of a frame are names of samples.
-    circular : array-like of bool of shape (n,), default=None
-        Which sequences are circular.
     compress : bool, default=False
         Compress FASTA files by gzip; their names end in ``.gz``.
 
@@ -129,10 +120,8 @@ def write_bins(
     """
     numbers, n = np.asarray(labels), len(ids)
     if numbers.shape != (n,) or len(sequences) != n:
-        raise ValueError(
-            f"Expected one identifier, sequence and label each, got {n}, {len(sequences)} and "
-            f"labels of shape {numbers.shape}."
-        )
+        got = f"{n}, {len(sequences)} and labels of shape {numbers.shape}"
+        raise ValueError(f"Expected one identifier, sequence and label each, got {got}.")
     if n and not np.issubdtype(numbers.dtype, np.integer):
         raise ValueError(f"Bin labels must be integers, got {numbers.dtype}.")
     numbers = np.maximum(numbers, -1)
@@ -141,7 +130,7 @@ def write_bins(
     samples = getattr(abundance, "columns", range(1, coverage.shape[1] + 1))
     confidence = np.full(n, np.nan) if confidence is None else np.asarray(confidence)
     rings = np.zeros(n, dtype=bool) if circular is None else np.asarray(circular)
-    lengths = np.array([len(sequence) for sequence in sequences])
+    lengths = np.array(list(map(len, sequences)))
     counts = np.array([[s.count(base) for base in "GCgcATUatu"] for s in sequences]).reshape(n, 10)
     gc_bases, known_bases = counts[:, :4].sum(axis=1), counts.sum(axis=1)
     bins = np.unique(numbers[numbers >= 0]).tolist()
@@ -169,9 +158,8 @@ def write_bins(
                 row += [f"{mean:.4f}", f"{np.sqrt(spread):.4f}"]
                 row += ["yes" if rings[own].all() else "no", _shown(sure)]
                 write_rows([row + [f"{depth:.4g}" for depth in depths]])
-        with open_table(
-            beside / "contigs.tsv", ["id", "bin", "confidence", "reason"]
-        ) as write_rows:
+        columns = ["id", "bin", "confidence", "reason"]
+        with open_table(beside / "contigs.tsv", columns) as write_rows:
             shown, why = map(_shown, confidence), [""] * n if reasons is None else reasons
             write_rows(zip(ids, numbers.tolist(), shown, why, strict=True))
         binned = np.flatnonzero(numbers >= 0).tolist()
@@ -183,16 +171,14 @@ def write_bins(
             write_rows([["@@SEQUENCEID", "BINID", "_LENGTH"], *in_bins])
 
 
-def check_bins_folder(folder: str | os.PathLike[str], *, overwrite: bool) -> Path:
+def check_bins_folder(folder: FilePath, *, overwrite: bool) -> Path:
     """Return where a folder of bins leads to; raise if `write_bins` would refuse it."""
     target = check_folder(folder)
     present = sorted(target.iterdir()) if target.is_dir() else []
     for entry in present:
         if not _OURS.fullmatch(entry.name) or not entry.is_file():
-            raise FileExistsError(
-                f"{folder} holds other files than bins ({entry.name}, ...); choose an empty or new "
-                "one."
-            )
+            other = f"holds other files than bins ({entry.name}, ...)"
+            raise FileExistsError(f"{folder} {other}; choose an empty or new one.")
     if present and not overwrite:
         error = FileExistsError(f"{folder} holds bins already; choose another folder.")
         raise with_advice(error, "Use {} to replace them.", "overwrite=True")

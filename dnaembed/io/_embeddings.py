@@ -1,42 +1,53 @@
 """Embedding tables: .npy with a list of identifiers, .tsv, .csv and .parquet."""
 
-from __future__ import annotations
-
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
-from ..utils._atomic import (
-    alone_in,
-    check_companions,
-    check_outputs,
-    companions,
-    flush_to_disk,
-    format_of,
-    keep_mode,
-    open_output,
-)
+from ..utils import _atomic
+from ..utils._atomic import FilePath
 from ..utils._messages import printable
 from ._errors import SequenceFileError, import_optional
-from ._tables import check_fields, is_number, rows_of
+from ._tables import check_fields, check_identifier, is_number, rows_of
 
-# What numpy was seen to raise on damaged headers.
-_DAMAGED_NPY = (
-    ArithmeticError, EOFError, LookupError, MemoryError, RecursionError, SyntaxError, TokenError,
-    TypeError, ValueError,
-)  # fmt: skip
+_Append = Callable[[Sequence[str], np.ndarray], object]
 
 
-def write_embeddings(
-    path: str | os.PathLike[str], ids: Sequence[str], embeddings: np.ndarray
-) -> None:
+class EmbeddingWriter:
+    """Takes embeddings piece by piece; see `open_embeddings`."""
+
+    def __init__(self, open_file: Callable[[np.dtype, int], _Append]) -> None:
+        self._open_file, self.n_columns = open_file, 0
+
+    def start(self, dtype: np.dtype, n_columns: int) -> None:
+        """Open the file, of which type and columns are known now."""
+        self._dtype, self.n_columns = dtype, n_columns
+        self._append = self._open_file(dtype, n_columns)
+
+    def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
+        """Append one row per identifier."""
+        if embeddings.ndim != 2 or len(embeddings) != len(ids):
+            got = f"{len(ids)} identifiers and an array of shape {embeddings.shape}"
+            raise ValueError(f"Expected one row per identifier, got {got}.")
+        check_fields(ids)
+        if not all(ids):
+            raise ValueError("An identifier is empty.")
+        if not self.n_columns:
+            floating = np.issubdtype(embeddings.dtype, np.floating)
+            self.start(embeddings.dtype if floating else np.dtype("f4"), embeddings.shape[1])
+        if embeddings.shape[1] != self.n_columns:
+            got = embeddings.shape[1]
+            raise ValueError(f"Expected {self.n_columns} columns as before, got {got}.")
+        self._append(ids, np.ascontiguousarray(embeddings, dtype=self._dtype))
+
+
+def write_embeddings(path: FilePath, ids: Sequence[str], embeddings: np.ndarray) -> None:
     """Write embeddings with their identifiers.
 
     Parameters
@@ -65,8 +76,7 @@ def write_embeddings(
         writer.write(ids, np.asarray(embeddings))
 
 
-@contextmanager
-def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
+def open_embeddings(path: FilePath) -> AbstractContextManager[EmbeddingWriter]:
     """Open an embedding file for writing piece by piece, in bounded memory.
 
     Parameters
@@ -75,9 +85,9 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
         As for `write_embeddings`. It takes its name when the block ends; after an exception, or
         when nothing was written, there is no new file.
 
-    Yields
-    ------
-    EmbeddingWriter
+    Returns
+    -------
+    context manager of EmbeddingWriter
         Its ``write(ids, embeddings)`` appends rows; all pieces have the same number of columns.
 
     Examples
@@ -85,26 +95,20 @@ def open_embeddings(path: str | os.PathLike[str]) -> Iterator[EmbeddingWriter]:
     >>> import tempfile
     >>> import numpy as np
     >>> from dnaembed.io import open_embeddings
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with open_embeddings(f"{folder}/reads.npy") as writer:
-    ...         for i in range(3):
-    ...             writer.write([f"read_{i}"], np.full((1, 4), i))
-    ...     np.load(f"{folder}/reads.npy").shape
-    (3, 4)
+    >>> with tempfile.TemporaryDirectory() as name, open_embeddings(f"{name}/x.npy") as writer:
+    ...     for i in range(3):
+    ...         writer.write([f"read_{i}"], np.full((1, 4), i))
     """
-    with open_described(path) as writer:
-        yield writer
+    return open_described(path)
 
 
 @contextmanager
 def open_described(
-    path: str | os.PathLike[str],
-    manifest: Mapping[str, Any] | None = None,
-    folder: Path | None = None,
+    path: FilePath, manifest: Any = None, folder: Path | None = None
 ) -> Iterator[EmbeddingWriter]:
     """Do as `open_embeddings`, with a manifest of a ``.npy`` file that is made in `folder`."""
-    start, _ = _format_of(path)
-    check_outputs([path])
+    start = _FORMATS[_atomic.format_of(path, list(_FORMATS))][0]
+    _atomic.check_outputs([path])
     with ExitStack() as stack:
         writer = EmbeddingWriter(
             lambda *shape: stack.enter_context(start(path, *shape, manifest, folder))
@@ -117,7 +121,7 @@ def open_described(
 
 
 def read_embeddings(
-    path: str | os.PathLike[str], *, mmap_mode: str | None = None
+    path: FilePath, *, mmap_mode: str | None = None
 ) -> tuple[list[str], np.ndarray]:
     """Read embeddings written by `write_embeddings` or ``dnaembed embed``.
 
@@ -130,18 +134,16 @@ def read_embeddings(
 
     Returns
     -------
-    ids : list of str, length n
-        Identifiers.
-    embeddings : ndarray of shape (n, d)
+    ids, embeddings : list of str, length n, and ndarray of shape (n, d)
         In the stored type; float32 from text. A damaged file raises `SequenceFileError`.
     """
-    ids, embeddings = _format_of(path)[1](Path(path), mmap_mode)
+    _, read = _FORMATS[_atomic.format_of(path, list(_FORMATS))]
+    ids, embeddings = read(Path(path), mmap_mode)
     if 0 in embeddings.shape:
         raise SequenceFileError(f"{path} holds no embedding: its shape is {embeddings.shape}.")
     if embeddings.ndim != 2 or len(ids) != len(embeddings):
-        raise SequenceFileError(
-            f"{path}: {len(ids)} identifiers do not fit an array of shape {embeddings.shape}."
-        )
+        shape = f"an array of shape {embeddings.shape}"
+        raise SequenceFileError(f"{path}: {len(ids)} identifiers do not fit {shape}.")
     try:
         check_fields(ids)
     except ValueError as error:
@@ -149,60 +151,17 @@ def read_embeddings(
     return ids, embeddings
 
 
-def _format_of(path: str | os.PathLike[str]) -> tuple[Callable, Callable]:
-    return _FORMATS[format_of(path, list(_FORMATS))]
-
-
-def manifest_path(path: str | os.PathLike[str]) -> Path:
+def manifest_path(path: FilePath) -> Path:
     """Return where it is said what the rows of a ``.npy`` file were made by."""
-    found = companions(path)
+    found = _atomic.companions(path)
     if not found:
         raise SequenceFileError(f"{path}: expected a .npy file, which can have a manifest.")
     return found[1]
 
 
-_Append = Callable[[Sequence[str], np.ndarray], object]
-
-
-class EmbeddingWriter:
-    """Takes embeddings piece by piece; see `open_embeddings`."""
-
-    def __init__(self, open_file: Callable[[np.dtype, int], _Append]) -> None:
-        self._open_file = open_file
-        self.n_columns = 0
-
-    def start(self, dtype: np.dtype, n_columns: int) -> None:
-        """Open the file, of which type and columns are known now."""
-        self._dtype, self.n_columns = dtype, n_columns
-        self._append = self._open_file(dtype, n_columns)
-
-    def write(self, ids: Sequence[str], embeddings: np.ndarray) -> None:
-        """Append one row per identifier."""
-        if embeddings.ndim != 2 or len(embeddings) != len(ids):
-            raise ValueError(
-                f"Expected one row per identifier, got {len(ids)} identifiers and an array of "
-                f"shape {embeddings.shape}."
-            )
-        check_fields(ids)
-        if not all(ids):
-            raise ValueError("An identifier is empty.")
-        if not self.n_columns:
-            floating = np.issubdtype(embeddings.dtype, np.floating)
-            self.start(embeddings.dtype if floating else np.dtype("f4"), embeddings.shape[1])
-        if embeddings.shape[1] != self.n_columns:
-            raise ValueError(
-                f"Expected {self.n_columns} columns as before, got {embeddings.shape[1]}."
-            )
-        self._append(ids, np.ascontiguousarray(embeddings, dtype=self._dtype))
-
-
 @contextmanager
 def _write_npy(
-    path: Path,
-    dtype: np.dtype,
-    n_columns: int,
-    manifest: Mapping[str, Any] | None,
-    folder: Path | None,
+    path: Path, dtype: np.dtype, n_columns: int, manifest: Any, folder: Path | None
 ) -> Iterator[_Append]:
     target = Path(os.path.realpath(path))
     n_rows = 0
@@ -214,33 +173,32 @@ def _write_npy(
 
     def append(names: Sequence[str], embeddings: np.ndarray) -> None:
         nonlocal n_rows
-        ids_file.writelines(f"{name}\n" for name in names)
+        ids_file.writelines(f"{name}\n".encode() for name in names)
         array_file.write(embeddings.data)
         n_rows += len(names)
 
     with ExitStack() as stack:
         if folder is None:
-            temporary = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
-            folder = Path(stack.enter_context(temporary))
+            made = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
+            folder = Path(stack.enter_context(made))
         array, ids, description = (folder / name for name in ("rows", "ids", "description"))
         for file in (array, ids, description):
             file.unlink(missing_ok=True)  # never written through: it may have another name, too
-        with (
-            array.open("wb") as array_file,
-            ids.open("w", encoding="utf-8", newline="\n") as ids_file,
-        ):
+        with array.open("wb") as array_file, ids.open("wb") as ids_file:
             write_header()
             yield append
             array_file.seek(0)
             write_header()
         description.write_text(json.dumps(manifest), encoding="utf-8")
-        files = dict(zip((ids, description, array), [*companions(target)[:2], target], strict=True))
+        files = dict(
+            zip((ids, description, array), [*_atomic.companions(target)[:2], target], strict=True)
+        )
         for file in files:
-            flush_to_disk(file)
-        with alone_in(target.parent):
-            check_companions(target)
+            _atomic.flush_to_disk(file)
+        with _atomic.alone_in(target.parent):
+            _atomic.check_companions(target)
             for file, place in files.items():
-                keep_mode(file, place)
+                _atomic.keep_mode(file, place)
             # The array is named last: it never lies beside identifiers of something else.
             target.unlink(missing_ok=True)
             for file, place in files.items():
@@ -257,14 +215,13 @@ def _column_names(n_columns: int) -> list[str]:
 
 @contextmanager
 def _write_tsv(path: Path, _: np.dtype, n_columns: int, *__: Any) -> Iterator[_Append]:
-    is_csv = Path(path).suffix.lower() == ".csv"
-    separator = "," if is_csv else "\t"
-    with open_output(path) as file:
+    separator = "," if Path(path).suffix.lower() == ".csv" else "\t"
+    with _atomic.open_output(path) as file:
 
         def append(ids: Sequence[str], embeddings: np.ndarray) -> None:
             # str of a numpy float is the shortest text that reads back as the same value.
             for identifier, row in zip(ids, embeddings.astype(str), strict=True):
-                name = '"' + identifier.replace('"', '""') + '"' if is_csv else identifier
+                name = '"' + identifier.replace('"', '""') + '"' if separator == "," else identifier
                 file.write(separator.join([name, *row.tolist()]) + "\n")
 
         file.write(separator.join(_column_names(n_columns)) + "\n")
@@ -283,14 +240,14 @@ def _write_parquet(path: Path, dtype: np.dtype, n_columns: int, *_: Any) -> Iter
         columns = [pyarrow.array(ids), *map(pyarrow.array, embeddings.T)]
         writer.write_table(pyarrow.table(columns, schema=schema))
 
-    with open_output(path, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
+    with _atomic.open_output(path, "wb") as file, parquet.ParquetWriter(file, schema) as writer:
         yield append
 
 
 def _read_npy(path: Path, mmap_mode: Any) -> tuple[list[str], np.ndarray]:
     before = path.stat()
     embeddings = read_npy(path, mmap_mode)
-    place = companions(path)[0]
+    place = _atomic.companions(path)[0]
     try:
         text = place.read_text(encoding="utf-8").removesuffix("\n")
     except UnicodeDecodeError as error:
@@ -314,7 +271,9 @@ def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
             array = np.lib.format.open_memmap(path, mode=mmap_mode or "r")
         if array.offset + array.nbytes != path.stat().st_size:
             raise ValueError("there are other bytes after its numbers")
-    except _DAMAGED_NPY as error:
+    except OSError:
+        raise
+    except Exception as error:  # numpy raises a dozen kinds on damaged headers
         message = f"{path} is not a complete .npy file: {printable(str(error)).rstrip('.')}."
         raise SequenceFileError(message) from error
     if not np.issubdtype(array.dtype, np.floating):
@@ -323,15 +282,12 @@ def read_npy(path: Path, mmap_mode: Any = None) -> np.ndarray:
 
 
 def _read_tsv(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
-    ids: list[str] = []
-    rows = []
-    lines = rows_of(path)
+    ids, rows, lines = [], [], rows_of(path)
     where, header = next(lines, ("", []))
     if len(header) > 1 and all(map(is_number, header[1:])):
         raise SequenceFileError(f"{where}: expected a header, got numbers.")
     for where, fields in lines:
-        if not fields[0]:
-            raise SequenceFileError(f"{where}: the identifier is empty.")
+        check_identifier(where, fields[0], ())
         try:
             rows.append(np.array(fields[1:], dtype=np.float32))
         except ValueError as error:
@@ -350,15 +306,13 @@ def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
         try:
             table: Any = parquet.read_table(file)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise SequenceFileError(
-                f"{path} is not a .parquet file: {printable(str(error), 200)}"
-            ) from error
+            why = printable(str(error), 200)
+            raise SequenceFileError(f"{path} is not a .parquet file: {why}") from error
     if "id" not in table.column_names or table.num_columns < 2:
         raise SequenceFileError(f"{path} needs a column 'id' and columns of numbers.")
     columns = table.drop_columns(["id"]).columns
-    if any(c.null_count for c in table.columns) or not all(
-        pyarrow.types.is_floating(c.type) for c in columns
-    ):
+    are_numbers = all(pyarrow.types.is_floating(c.type) for c in columns)
+    if not are_numbers or any(c.null_count for c in table.columns):
         raise SequenceFileError(f"{path}: a value is missing or no floating-point number.")
     ids = [str(identifier) for identifier in table.column("id").to_pylist()]
     return ids, np.column_stack([c.to_numpy() for c in columns])

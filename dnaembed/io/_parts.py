@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import zlib
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
@@ -19,14 +20,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..utils._atomic import (
-    alone_in,
-    check_output,
-    check_outputs,
-    companions,
-    holds_mount,
-    written_beside,
-)
+from ..utils import _atomic
+from ..utils._atomic import FilePath
 from ..utils._messages import printable, shorten
 from ._embeddings import manifest_path, open_described, read_npy
 from ._errors import SequenceFileError, with_advice
@@ -78,16 +73,14 @@ class Part:
 
     def check(self, where: str, rows: np.ndarray, ids: bytes) -> None:
         """Raise if rows or identifiers are not those that were written, or not finite."""
-        problem = "" if np.isfinite(rows).all() else "a row is not finite."
-        changed = (
-            "its {} are not those that its manifest names: the file is damaged or was changed."
-        )
+        why = "are not those that its manifest names: the file is damaged or was changed"
+        problem = "" if np.isfinite(rows).all() else "a row is not finite"
         if zlib.crc32(_data(rows)) != self.rows_checksum:
-            problem = changed.format("rows")
+            problem = f"its rows {why}"
         elif zlib.crc32(ids) != self.ids_checksum or ids.count(b"\n") != self.rows:
-            problem = changed.format("identifiers")
+            problem = f"its identifiers {why}"
         if problem:
-            raise SequenceFileError(f"{where}, part {self.number}: {problem}")
+            raise SequenceFileError(f"{where}, part {self.number}: {problem}.")
 
 
 class PartedEmbeddings:
@@ -97,28 +90,20 @@ class PartedEmbeddings:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        settings: Mapping[str, Any],
-        *,
-        n_columns: int,
-        dtype: np.dtype,
-        resume: bool = True,
+        self, path: FilePath, settings: Any, n_columns: int, dtype: np.dtype, resume: bool = True
     ) -> None:
-        self.path = check_output(path)
-        self.folder = companions(self.path)[2]
+        self.path = _atomic.check_output(path)
+        self.folder = _atomic.companions(self.path)[2]
         self._manifest = self.folder / "manifest.json"
-        self._dtype = np.dtype(dtype)
+        self._dtype, self._resume, self._stack = np.dtype(dtype), resume, ExitStack()
         values = (_FORMAT, self._dtype.name, n_columns, dict(settings))
         self._text = json.dumps(dict(zip(_DESCRIBED, values, strict=True)))
         self._described = json.loads(self._text)
-        self._resume = resume
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         is_new = False
         try:
-            with alone_in(self.path.parent), self._stack:
+            with _atomic.alone_in(self.path.parent), self._stack:
                 is_new = not os.path.lexists(self.folder)
                 if self.folder.is_dir() and not self.folder.is_symlink():
                     # A kill at the very start or end leaves nothing else.
@@ -137,34 +122,32 @@ class PartedEmbeddings:
         except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
             if is_new and self.folder.exists() and not self._numbers():
                 self._remove()
-                self.folder.rmdir()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._stack, alone_in(self.path.parent):
+        with self._stack, _atomic.alone_in(self.path.parent):
             n_parts = len(self._numbers())
             if kind is None or not n_parts:
                 self._remove()
-                self.folder.rmdir()
             else:
-                message = "%s parts are kept in %s; the same call continues from there."
-                logger.warning(message, f"{n_parts:,}", self.folder)
+                message = "%d parts are kept in %s; the same call continues from there."
+                logger.warning(message, n_parts, self.folder)
 
     def _describe(self) -> None:
-        with written_beside(self._manifest) as beside:
+        with _atomic.written_beside(self._manifest) as beside:
             beside.write_text(self._text, "utf-8")
 
     def find(self, number: int, input_checksum: str) -> Part | None:
         """Return a part of earlier work, None if there is none; raise if its input was another."""
-        part = None
         try:
             part, _, _ = self._read(number)
+        except FileNotFoundError:
+            return None
         except SequenceFileError as error:
             logger.warning("%s It is made again.", error)
-        except FileNotFoundError:
-            pass
-        if part is not None and part.input_checksum != input_checksum:
+            return None
+        if part.input_checksum != input_checksum:
             raise self._other_input()
         return part
 
@@ -173,27 +156,21 @@ class PartedEmbeddings:
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(rows, dtype=self._dtype)
         if not (finite := np.isfinite(values).all(axis=1)).all():
-            raise ValueError(
-                f"The embedding of {shorten(ids[int(finite.argmin())])!r} has a value that "
-                f"{self._dtype.name} cannot hold."
-            )
+            which = f"The embedding of {shorten(ids[int(finite.argmin())])!r}"
+            raise ValueError(f"{which} has a value that {self._dtype.name} cannot hold.")
         text = "".join(f"{identifier}\n" for identifier in ids).encode()
         part = Part(number, len(ids), input_checksum, zlib.crc32(_data(values)), zlib.crc32(text))
         # Not flushed: a part that a power cut leaves half-written is noticed, and made again.
-        with (
-            written_beside(self._place(number), flush=False) as beside,
-            beside.open("wb") as file,
-        ):
-            file.write(json.dumps(asdict(part)).encode() + b"\n")
-            file.write(_data(values))
-            file.write(text)
+        with _atomic.written_beside(self._place(number), flush=False) as beside:
+            header = json.dumps(asdict(part)).encode()
+            beside.write_bytes(b"".join([header, b"\n", _data(values), text]))
         return part
 
-    def join(self, parts: Sequence[Part], input_checksum: str) -> None:
+    def join(self, parts: list[Part], input_checksum: str) -> None:
         """Write the output and its manifest from all parts, and check each."""
         if set(self._numbers()) - {part.number for part in parts}:
             raise self._other_input()
-        manifest = _described_by(self._described, parts, input_checksum)
+        manifest = _manifest_of(self._described, parts, input_checksum)
         with open_described(self.path, manifest, self.folder) as writer:
             for expected in parts:
                 part, rows, ids = self._read(expected.number)
@@ -231,7 +208,7 @@ class PartedEmbeddings:
     def _check_folder(self) -> None:
         """Raise if the folder is not ours, with nothing in it that could lead elsewhere."""
         foreign = "" if self._manifest.exists() else "no manifest.json"
-        if self.folder.is_symlink() or not self.folder.is_dir() or holds_mount(self.folder):
+        if self.folder.is_symlink() or not self.folder.is_dir() or _atomic.holds_mount(self.folder):
             foreign = "a link, a file or a mount point"
         else:
             for path in sorted(self.folder.iterdir()):
@@ -239,10 +216,8 @@ class PartedEmbeddings:
                 if not _OURS.fullmatch(path.name) or path.is_symlink() or not is_file:
                     foreign = path.name
         if foreign:
-            raise FileExistsError(
-                f"{self.folder} is not a working folder of dnaembed ({foreign}). Move it, or "
-                "choose another output."
-            )
+            why = f"is not a working folder of dnaembed ({foreign})"
+            raise FileExistsError(f"{self.folder} {why}. Move it, or choose another output.")
 
     def _check_settings(self) -> None:
         try:
@@ -274,20 +249,19 @@ class PartedEmbeddings:
         for path in sorted(self.folder.iterdir(), key=lambda path: path == self._manifest):
             if _OURS.fullmatch(path.name) and path.name != keep:
                 path.unlink()
+        if not keep:
+            self.folder.rmdir()
 
 
 def _data(rows: np.ndarray) -> memoryview:
     return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
 
 
-def _described_by(
-    described: Mapping[str, Any], parts: Sequence[Part], input_checksum: str
-) -> dict[str, Any]:
-    """Return the manifest of an output that is joined from parts."""
+def _manifest_of(described: Mapping[str, Any], parts: list[Part], checksum: str) -> dict[str, Any]:
     return {
         **{name: described[name] for name in _DESCRIBED},
         "rows": sum(part.rows for part in parts),
-        "input_checksum": input_checksum,
+        "input_checksum": checksum,
         "parts": [asdict(part) for part in parts],
     }
 
@@ -318,22 +292,24 @@ class Finished(NamedTuple):
             if numbers != sorted({part.number for part in parts}) or len(numbers) != len(parts):
                 raise ValueError(f"it lists parts that shard {shard} does not have")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SequenceFileError(
-                f"{place} is not a manifest of dnaembed embed: {printable(repr(error))}"
-            ) from error
+            message = f"{place} is not a manifest of dnaembed embed: {printable(repr(error))}"
+            raise SequenceFileError(message) from error
         array = read_npy(path, mmap_mode="r")
         if (array.shape, array.dtype) != (expected, dtype):
-            raise SequenceFileError(
-                f"{path} has shape {array.shape} of {array.dtype}, where its manifest says "
-                f"{expected} of {dtype}."
-            )
+            has = f"{path} has shape {array.shape} of {array.dtype}"
+            raise SequenceFileError(f"{has}, where its manifest says {expected} of {dtype}.")
         return cls(path, shard, manifest, parts)
+
+    def made_by(self) -> list[Any]:
+        """Return what the shards of one output share."""
+        settings = {**self.manifest["settings"], "shard": self.shard.count}
+        return [settings, *(self.manifest[x] for x in ("input_checksum", "dtype", "n_columns"))]
 
     def pieces(self, array: np.ndarray | None = None) -> Generator[tuple[np.ndarray, bytes]]:
         """Yield rows (of an array read before) and identifiers of each part, once checked."""
         array = read_npy(self.path, mmap_mode="r") if array is None else array
         start = 0
-        with companions(self.path)[0].open("rb") as lines:
+        with _atomic.companions(self.path)[0].open("rb") as lines:
             for part in self.parts:
                 rows = array[start : start + part.rows]
                 start += part.rows
@@ -344,14 +320,13 @@ class Finished(NamedTuple):
                 yield rows, ids
 
 
-def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathLike[str]) -> int:
+def merge_shards(paths: Iterable[FilePath], output: FilePath) -> int:
     r"""Join what ``dnaembed embed --shard`` wrote, in the order of the input.
 
     Parameters
     ----------
     paths : iterable of path-like
-        The ``.npy`` files of all shards, in any order, each with its ``.ids.txt`` and
-        ``.manifest.json``.
+        The ``.npy`` files of all shards, in any order, with ``.ids.txt`` and ``.manifest.json``.
     output : path-like
         A new file, as for `dnaembed.io.write_embeddings`.
 
@@ -375,31 +350,27 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
     2
     """
     places = [Path(path) for path in paths]
-    check_outputs([output], places)
+    _atomic.check_outputs([output], places)
     shards = sorted(map(Finished.read, places), key=lambda shard: shard.shard.index)
     if not shards:
         raise ValueError("At least one shard is required, got none.")
     first, count = shards[0], shards[0].shard.count
     for other in shards:
-        if _made_by(other) != _made_by(first):
-            raise SequenceFileError(
-                f"{first.path} and {other.path} do not belong together: they are of other "
-                "sequences, models or settings (see their .manifest.json)."
-            )
-    found = [shard.shard.index for shard in shards]
+        if other.made_by() != first.made_by():
+            why = "they are of other sequences, models or settings (see their .manifest.json)"
+            raise SequenceFileError(f"{first.path} and {other.path} do not belong together: {why}.")
+    found = Counter(shard.shard.index for shard in shards)
     for index in range(1, count + 1):
-        if found.count(index) != 1:
-            problem = "is there twice" if index in found else "is missing"
-            raise SequenceFileError(
-                f"Of {count} shards, number {index} {problem} ({len(found)} given, the first is "
-                f"{first.path})."
-            )
+        if found[index] != 1:
+            problem = "is there twice" if found[index] else "is missing"
+            message = f"Of {count} shards, number {index} {problem}; the first is {first.path}."
+            raise SequenceFileError(message)
     parts = sorted((part for s in shards for part in s.parts), key=lambda part: part.number)
     if [part.number for part in parts] != list(range(len(parts))):
         raise SequenceFileError(f"The shards of {first.path} do not add up to one input.")
     settings = {**first.manifest["settings"], "shard": str(Shard())}
     described = {**first.manifest, "settings": settings}
-    manifest = _described_by(described, parts, first.manifest["input_checksum"])
+    manifest = _manifest_of(described, parts, first.manifest["input_checksum"])
     with ExitStack() as stack:
         pieces = [stack.enter_context(closing(shard.pieces())) for shard in shards]
         writer = stack.enter_context(open_described(output, manifest))
@@ -407,9 +378,3 @@ def merge_shards(paths: Iterable[str | os.PathLike[str]], output: str | os.PathL
             rows, ids = next(pieces[part.number % len(shards)])
             writer.write(ids.decode().split("\n")[:-1], rows)
     return sum(part.rows for part in parts)
-
-
-def _made_by(shard: Finished) -> list[Any]:
-    manifest = shard.manifest
-    settings = {**manifest["settings"], "shard": shard.shard.count}
-    return [settings, *(manifest[name] for name in ("input_checksum", "dtype", "n_columns"))]

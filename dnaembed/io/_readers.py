@@ -17,7 +17,7 @@ import numpy as np
 from .._sequences import normalize_sequence
 from ..utils._messages import printable, shorten
 from ._errors import SequenceFileError, with_advice
-from ._streams import NOT_ASCII, AsciiStream, Source, name_of, open_decompressed
+from ._streams import NOT_ASCII, AsciiStream, Source, as_text, name_of, open_decompressed
 
 logger = logging.getLogger("dnaembed")
 
@@ -26,8 +26,7 @@ Sources = Source | Iterable[Source]
 _FIRST_CHECK = 1 << 16
 _NOT_UTF8 = "\ufffd"  # what other bytes are decoded to
 _SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
-_COMPRESSED = ("", ".gz", ".bz2", ".xz", ".zst")
-_NAMES = tuple(suffix + more for suffix in _SUFFIXES for more in _COMPRESSED)
+_NAMES = tuple(s + more for s in _SUFFIXES for more in ("", ".gz", ".bz2", ".xz", ".zst"))
 
 
 def read_sequences(
@@ -49,10 +48,8 @@ def read_sequences(
 
     Returns
     -------
-    ids : list of str
-        The first word of each header.
-    sequences : list of str
-        Normalised by `dnaembed.normalize_sequence`: upper case ``ACGTN``.
+    ids, sequences : list of str
+        The first word of each header; normalised by `dnaembed.normalize_sequence`: ``ACGTN``.
 
     Raises
     ------
@@ -121,7 +118,6 @@ def sequence_files(paths: Sources) -> list[Source]:
 
 
 def _expanded(path: Source) -> list[Source]:
-    """Return the sequence files of a folder, or those that a pattern matches, sorted by name."""
     if not isinstance(path, str | os.PathLike):
         return [path]
     place = Path(path)
@@ -147,10 +143,7 @@ def iter_records(
     on_read: Callable[[int], object] | None = None,
     keep: Callable[[str, str], object] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Do as `iter_sequences`; `on_read` is told how many bytes are taken, still compressed.
-
-    `keep` is given the header and the sequence of each record as they are in the file.
-    """
+    """Do as `iter_sequences`; `on_read` is told of bytes read, `keep` of records as they are."""
     if duplicate_ids not in ("error", "allow"):
         raise ValueError(f'duplicate_ids must be "error" or "allow", got {duplicate_ids!r}.')
     sources = sequence_files(paths)
@@ -159,7 +152,7 @@ def iter_records(
         name = name_of(source)
         number = n_empty = 0
         for number, (header, raw) in enumerate(raw_records(source, on_read), 1):
-            identifier = _first_word(header)
+            identifier = "".join(header.split(None, 1)[:1])
             if duplicate_ids == "error":
                 seen.add(identifier or f" {name} {number}")
             sequence = _clean(identifier, raw, name, number, skip_empty)
@@ -178,23 +171,21 @@ def iter_records(
     seen.check()
 
 
-def _first_word(header: str) -> str:
-    return next(iter(header.split(None, 1)), "")
-
-
 def _clean(identifier: str, raw: str, name: str, number: int, skip_empty: bool) -> str:
     """Return the normalised sequence of a record; "" if it has no base and may be skipped."""
     where = f"{name}, record number {number}"
     if not identifier.isprintable() or _NOT_UTF8 in identifier:
-        shown = shorten(identifier.replace(NOT_ASCII, "?").replace(_NOT_UTF8, "?"))
-        raise SequenceFileError(
-            f"{where}: identifier {shown!r} has a character that is not printable, or not UTF-8."
-        )
+        shown = shorten(identifier.replace(_NOT_UTF8, "?"))
+        why = "has a character that is not printable, or not UTF-8"
+        raise SequenceFileError(f"{where}: identifier {shown!r} {why}.")
     label = f"{name}, record {shorten(identifier)!r} (number {number})"
     try:
         sequence = normalize_sequence(raw, where=label if identifier else where)
     except ValueError as error:
-        problem = SequenceFileError(str(error).replace(repr(NOT_ASCII), "'?'") + _hint(raw))
+        hint = " Does the file mix FASTA and FASTQ?" if "@" in raw or "+" in raw else ""
+        if NOT_ASCII in raw:
+            hint = " The character is a byte outside ASCII: is the file damaged?"
+        problem = SequenceFileError(str(error).replace(repr(NOT_ASCII), "'?'") + hint)
         if not raw.replace("-", "").replace(".", "").strip():
             if skip_empty:
                 return ""
@@ -204,12 +195,6 @@ def _clean(identifier: str, raw: str, name: str, number: int, skip_empty: bool) 
     if not identifier:
         raise SequenceFileError(f"{where}: the header has no identifier.")
     return sequence
-
-
-def _hint(sequence: str) -> str:
-    if NOT_ASCII in sequence:
-        return " The character is a byte outside ASCII: is the file damaged?"
-    return " Does the file mix FASTA and FASTQ?" if "@" in sequence or "+" in sequence else ""
 
 
 def raw_records(
@@ -229,39 +214,34 @@ def raw_records(
                     number += 1
                     qualities = record.qualities
                     if qualities is not None and not qualities.isprintable():
-                        raise SequenceFileError(
-                            f"{name}, record number {number}: the quality line has a character "
-                            "that is not printable ASCII."
-                        )
-                    yield text.header(record.name), record.sequence
+                        problem = "the quality line has a character that is not printable ASCII"
+                        raise SequenceFileError(f"{name}, record number {number}: {problem}.")
+                    yield as_text(record.name), record.sequence
         except dnaio.FileFormatError as error:
-            line = "" if error.line is None else f", line {text.line_in_file(error.line)}"
-            message = printable(str(error.message).replace(NOT_ASCII, "?"), 200).rstrip(".")
+            line = "" if error.line is None else f", line {error.line + 1}"
+            if line and text.n_dropped:
+                line += " (blank ones between records not counted)"
+            message = printable(str(error.message), 200).rstrip(".")
             if "with '+'" in message:
                 message += ". FASTQ with several lines per sequence"
                 message += ", or blank lines in a record, is not read"
-            raise SequenceFileError(
-                f"{name}{line}: not valid {text.form.upper()} after {number} good records: "
-                f"{message}."
-            ) from None
+            where = f"{name}{line}: not valid {text.form.upper()} after {number} good records"
+            raise SequenceFileError(f"{where}: {message}.") from None
 
 
 class _SeenIds:
-    """Finds equal identifiers in 8 bytes per record: digests are kept, not text.
+    """Finds equal identifiers in 8 bytes per record: digests, compared at each doubled number.
 
-    The digests are compared when their number has doubled and at the end; equal ones are looked up
-    in the files again, so that the message can name them and a collision does no harm.
+    Equal ones are looked up in the files again: to be named, and as they may be a collision.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
-        self._next_check = _FIRST_CHECK
+        self._sources, self._next_check = sources, _FIRST_CHECK
         self.digests = array("Q")
         self.ends: list[int] = []  # of each file
 
     def add(self, identifier: str) -> None:
-        digest = blake2b(identifier.encode(), digest_size=8).digest()
-        self.digests.append(int.from_bytes(digest, "little"))
+        self.digests.frombytes(blake2b(identifier.encode(), digest_size=8).digest())
         if len(self.digests) >= self._next_check:
             self.check()
             self._next_check *= 2
@@ -279,18 +259,16 @@ class _SeenIds:
             if a and b and a != b:
                 continue
             other = f"record number {number_b}" + (f" of {name_b}" if name_b != name_a else "")
-            error = SequenceFileError(
-                f"{name_a}, record number {number_a} and {other} have the same identifier"
-                + (f" {shorten(a or b)!r}." if a or b else ".")
-            )
+            shown = f"same identifier {shorten(a or b)!r}" if a or b else "same identifier"
+            where = f"{name_a}, record number {number_a} and {other}"
+            error = SequenceFileError(f"{where} have the {shown}.")
             raise with_advice(error, "Use {} to keep both.", 'duplicate_ids="allow"')
 
     def _find(self, ordinal: int) -> tuple[str, int, str]:
         """Return the file, the number and (if it can be read again) the identifier of a record."""
         file = int(np.searchsorted(self.ends, ordinal, side="right"))
         index = ordinal - (self.ends[file - 1] if file else 0)
-        source = self._sources[file]
-        identifier = ""
+        source, words = self._sources[file], [""]
         if isinstance(source, str | os.PathLike) and Path(source).is_file():
-            identifier = _first_word(next(islice(raw_records(source), index, None))[0])
-        return name_of(source), index + 1, identifier
+            words = next(islice(raw_records(source), index, None))[0].split(None, 1)
+        return name_of(source), index + 1, "".join(words[:1])

@@ -8,9 +8,6 @@ import os
 import re
 import sys
 import zlib
-from array import array
-from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -33,12 +30,10 @@ Source = str | os.PathLike[str] | BinaryIO
 
 _HEAD = 262  # bytes that tell one form from all others
 _UTF8_BOM = b"\xef\xbb\xbf"
-# A byte that is in no sequence file: marks where a non-ASCII byte was, for the reader to refuse or
-# (in the free text after an identifier) to ignore.
+# A byte that is in no sequence file: stands, with two digits, for one outside ASCII.
 NOT_ASCII = "\x1a"
-_TO_ASCII = bytes(range(128)) + NOT_ASCII.encode() * 128
+_OUTSIDE = re.compile(rb"[\x1a\x80-\xff]")
 _SPACE_BEFORE_LINE = re.compile(rb"\n\s")
-_NOT_ASCII_HEADER = re.compile(rb"(?<=[\r\n])[>@][^\r\n]*[\x1a\x80-\xff][^\r\n]*")
 _OLD_COMMENT = re.compile(rb"(?<=[\r\n]);")
 
 
@@ -80,10 +75,7 @@ def name_of(source: Source) -> str:
 def open_decompressed(
     source: Source, on_read: Callable[[int], object] | None = None
 ) -> Iterator[BinaryIO]:
-    """Open a path, ``"-"`` or a binary file for reading, decompressed by what it holds.
-
-    `on_read` is told how many bytes are taken, before they are decompressed.
-    """
+    """Open a source decompressed; `on_read` is told how many bytes are taken, before that."""
     name = name_of(source)
     with ExitStack() as stack:
         raw: Any
@@ -118,6 +110,8 @@ def _form_of(stream: Any, name: str) -> str:
 class _Transformed(io.RawIOBase):
     """What is read from another stream, after `_read` has done something to it."""
 
+    _read: Callable[[int], bytes]
+
     def readable(self) -> bool:
         return True
 
@@ -125,9 +119,6 @@ class _Transformed(io.RawIOBase):
         data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-    def _read(self, size: int) -> bytes:
-        raise NotImplementedError
 
 
 class _Input(_Transformed):
@@ -149,10 +140,7 @@ class _Input(_Transformed):
 
 
 class _Decompressed(_Transformed):
-    """Decompresses all streams of a file, and gives the errors of four decompressors one form.
-
-    The standard library, and so xopen, takes a damaged second stream for garbage after the first.
-    """
+    """Decompresses all streams of a file; xopen takes a damaged second one for garbage."""
 
     def __init__(self, raw: BinaryIO, name: str, form: str) -> None:
         self._raw, self._name, self._form = raw, name, form
@@ -169,16 +157,13 @@ class _Decompressed(_Transformed):
                 if not pending:
                     break
             elif self._decompressor.needs_input and not (pending := self._raw.read(1 << 16)):
-                raise SequenceFileError(
-                    f"{self._name} is truncated: its {self._form} data ends before its end mark. "
-                    "Copy or download it again."
-                )
+                what = f"{self._name} is truncated: its {self._form} data ends before its end mark"
+                raise SequenceFileError(f"{what}. Copy or download it again.")
             try:
                 data = self._decompressor.decompress(pending, max_length=size)
             except _ERRORS as error:
-                raise SequenceFileError(
-                    f"{self._name} is damaged: its {self._form} data cannot be read ({error})."
-                ) from error
+                what = f"{self._name} is damaged: its {self._form} data cannot be read"
+                raise SequenceFileError(f"{what} ({error}).") from error
             pending = b""
             self._size += len(data)
         return data
@@ -189,15 +174,13 @@ class _Decompressed(_Transformed):
         while len(pending) < len(self._magic) and (block := self._raw.read(1 << 16)):
             pending = (pending + block).lstrip(self._padding)
         if pending and not pending.startswith(self._magic):
-            raise SequenceFileError(
-                f"{self._name} has other bytes after the end of its {self._form} data; remove them."
-            )
+            what = f"{self._name} has other bytes after the end of its {self._form} data"
+            raise SequenceFileError(f"{what}; remove them.")
         if pending:
             self._decompressor = self._new()
         elif self._is_bgzf and self._size:
-            # bgzip writes many streams, so a copy cut between two of them decompresses without
-            # complaint; only the missing empty one at the end tells. Some sequencers never write
-            # it, which is why this is no error.
+            # A copy cut between two of its many streams is known by the empty one at the end alone,
+            # which some sequencers never write.
             logger.warning("%s has no BGZF end mark: it may be truncated.", self._name)
         self._size = 0
         return pending
@@ -206,19 +189,14 @@ class _Decompressed(_Transformed):
 class AsciiStream(_Transformed):
     """FASTA or FASTQ as the parser takes it: in ASCII, with ``#`` for every comment.
 
-    A byte order mark and white space before a record are dropped; other bytes outside ASCII become
-    `NOT_ASCII`, and `header` gives back the headers that have any. `form` is "fasta", "fastq" or ""
-    (no content).
+    A byte order mark and white space before a record are dropped; other bytes outside ASCII are
+    written in digits, which `as_text` undoes. `form` is "fasta", "fastq" or "" (no content).
     """
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
-        self._last, self._n_lines = b"\n", 0
-        # Lines before which blank ones were dropped, and how many were dropped up to there.
-        self._gaps, self._n_dropped = array("Q", [0]), array("Q", [0])
-        # Headers with other bytes, in order, and the end of the last block, if it may be such.
-        self._headers: deque[bytes] = deque()
-        self._open = b"\n"
+        self._last, self._rest, self._n_lines = b"\n", b"", 0
+        self.n_dropped = 0  # blank lines
         if stream.peek(3).startswith((b"\xff\xfe", b"\xfe\xff")):
             raise SequenceFileError(f"{name} is UTF-16 text; save it as ASCII or UTF-8.")
         if stream.peek(3).startswith(_UTF8_BOM):
@@ -226,38 +204,28 @@ class AsciiStream(_Transformed):
         start = b""
         while not start and (head := stream.peek(1)):
             start = head.lstrip()
-            self._n_dropped[0] += stream.read(len(head) - len(start)).count(b"\n")
+            self.n_dropped += stream.read(len(head) - len(start)).count(b"\n")
         if start.startswith((b"@HD\t", b"@SQ\t", b"@RG\t", b"@PG\t", b"@CO\t", b"BAM\x01")):
             kind = "BAM" if start.startswith(b"BAM") else "SAM"
             raise SequenceFileError(f"{name} is {kind}; convert it first: samtools fastq.")
         self.form = "fastq" if start.startswith(b"@") else "fasta" if start else ""
         if self.form == "fasta" and not start.startswith((b">", b"#", b";")):
-            line = start.splitlines()[0][:40].translate(_TO_ASCII).decode().replace(NOT_ASCII, "?")
-            raise SequenceFileError(
-                f"{name} is neither FASTA nor FASTQ: it starts with {line!r}, where '>' or '@' is "
-                "expected."
-            )
-
-    def line_in_file(self, line: int) -> int:
-        """Return the number of a line of the parser, which counts from 0 without dropped lines."""
-        return line + 1 + self._n_dropped[bisect_right(self._gaps, line) - 1]
+            line = _OUTSIDE.sub(b"?", start.splitlines()[0][:40]).decode()
+            what = f"{name} is neither FASTA nor FASTQ: it starts with {line!r}"
+            raise SequenceFileError(f"{what}, where '>' or '@' is expected.")
 
     def _read(self, size: int) -> bytes:
-        data = b""
-        while not data:
-            data = self._stream.read(size)
-            self._keep_headers(data)
-            if not data:
-                break
-            if not data.isascii():
-                data = data.translate(_TO_ASCII)
+        while not self._rest and (data := self._stream.read(size)):
+            if not data.isascii() or b"\x1a" in data:
+                data = _OUTSIDE.sub(lambda byte: b"\x1a%02x" % byte[0][0], data)
             if self.form == "fastq" and _SPACE_BEFORE_LINE.search(self._last + data):
-                data = b"".join(map(self._without_space, io.BytesIO(data)))
+                self._rest = b"".join(map(self._without_space, io.BytesIO(data)))
                 continue
             if self.form == "fasta" and b";" in data:
                 data = _OLD_COMMENT.sub(b"#", self._last + data)[len(self._last) :]
             self._n_lines += data.count(b"\n")
-            self._last = data[-1:]
+            self._last, self._rest = data[-1:], data
+        data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
     def _without_space(self, line: bytes) -> bytes:
@@ -267,26 +235,16 @@ class AsciiStream(_Transformed):
         """
         if self._last == b"\n" and self._n_lines % 4 == 0:
             text = line.lstrip()
-            if not text and line.endswith(b"\n"):
-                if self._gaps[-1] < self._n_lines:
-                    self._gaps.append(self._n_lines)
-                    self._n_dropped.append(self._n_dropped[-1])
-                self._n_dropped[-1] += 1
+            self.n_dropped += not text and line.endswith(b"\n")
             line = text
         self._n_lines += line.endswith(b"\n")
         self._last = line[-1:] or self._last
         return line
 
-    def _keep_headers(self, data: bytes) -> None:
-        text = self._open + data
-        end = max(text.rfind(b"\n"), text.rfind(b"\r")) if data else len(text)
-        if not text[: max(end, 0)].isascii():
-            self._headers.extend(_NOT_ASCII_HEADER.findall(text[:end]))
-        is_header = end >= 0 and text[end + 1 : end + 2] in (b">", b"@", b"")
-        self._open = text[end:] if is_header else text[-1:]
 
-    def header(self, name: str) -> str:
-        """Return the header of the record that is read next, as it is in the file."""
-        if NOT_ASCII not in name or not self._headers:
-            return name
-        return self._headers.popleft()[1:].decode("utf-8", "replace").strip()
+def as_text(header: str) -> str:
+    """Return a header as it is in the file."""
+    if NOT_ASCII not in header:
+        return header
+    data = re.sub(rb"\x1a(..)", lambda found: bytes.fromhex(found[1].decode()), header.encode())
+    return data.decode("utf-8", "replace").strip()

@@ -1,25 +1,19 @@
 """Tables by tabs or commas: labels in; labels, calls and bins out."""
 
-from __future__ import annotations
-
 import csv
 import io
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..utils._atomic import format_of, open_output
+from ..utils._atomic import FilePath, format_of, open_output
 from ..utils._messages import listed, printable, shorten
 from ._errors import SequenceFileError, import_optional
 from ._readers import Sources, read_sequences
 from ._streams import Source, name_of, open_decompressed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Value = TypeVar("Value")
 
@@ -60,8 +54,7 @@ def read_labels(
     Raises
     ------
     SequenceFileError
-        If a column is missing or empty, an identifier is there twice, the text is not UTF-8 or has
-        control characters, or there is no label. The message gives the line.
+        As :doc:`/malformed_files` lists; the message gives the line.
 
     Examples
     --------
@@ -70,20 +63,14 @@ def read_labels(
     >>> read_labels(io.BytesIO(b"read_id\tspecies\nr1\tEscherichia coli\n"))
     {'r1': 'Escherichia coli'}
     """
-    name = name_of(path)
     labels: dict[str, str] = {}
-    id_at, label_at, n_columns, is_before, separator = 0, 1, 2, True, ""
+    id_at, label_at, n_columns, is_before = 0, 1, 2, True
     wanted = [column.lower() for column in (id_column, label_column) if column is not None]
-    for number, line in lines_of(path):
-        where = f"{name}, line {number}"
-        separator = separator_of(line) if is_before else separator
-        fields = [field.strip() for field in fields_of(line, separator, where)]
-        if separator == "\t":
-            fields = [f[1:-1].strip() if _is_quoted(f) else f for f in fields]
+    for n, (where, fields) in enumerate(rows_of(path, as_labels=True)):
         if is_before:
             names = [field.lower() for field in fields]
-            is_before = line[0] == "#" or (line[0] == "@" and len(fields) == 1)
-            if number > _MOST_EMPTY:
+            is_before = names[0][:1] == "#" or (names[0][:1] == "@" and len(fields) == 1)
+            if n >= _MOST_EMPTY:
                 raise SequenceFileError(f"{where}: no label so far; is this a table?")
             if wanted and set(wanted) <= set(names):
                 is_before, n_columns = False, len(fields)
@@ -92,30 +79,28 @@ def read_labels(
                 label_at = int(id_at == 0) if label_column is None else label_at
                 continue
             if wanted and not is_before:
-                got = shorten(" ".join(fields))
                 expected = f"a header with {' and '.join(wanted)}"
+                got = shorten(" ".join(fields))
                 raise SequenceFileError(f"{where}: expected {expected}, got {got!r}.")
             if is_before or names[0] in ID_COLUMNS:
                 for known in filter(names.__contains__, ("taxid", "bin", "binid")):
                     label_at, n_columns = names.index(known), len(fields)
                 continue
-        if len(fields) != n_columns:
-            mark = "comma" if separator == "," else "tab"
-            raise SequenceFileError(
-                f"{where}: expected {n_columns} columns separated by a {mark}"
-                f"{' (identifier and label)' if n_columns == 2 else ''}, got {len(fields)}."
-            )
-        identifier, label = fields[id_at], fields[label_at]
-        if not identifier or not label:
-            raise SequenceFileError(
-                f"{where}: the {'label' if identifier else 'identifier'} is empty."
-            )
-        if identifier in labels:
-            raise SequenceFileError(f"{where}: identifier {shorten(identifier)!r} is there twice.")
-        labels[identifier] = label
+        check_columns(where, fields, n_columns)
+        check_identifier(where, fields[id_at], labels)
+        if not fields[label_at]:
+            raise SequenceFileError(f"{where}: the label is empty.")
+        labels[fields[id_at]] = fields[label_at]
     if not labels:
-        raise SequenceFileError(f"{name} holds no label.")
+        raise SequenceFileError(f"{name_of(path)} holds no label.")
     return labels
+
+
+def check_identifier(where: str, identifier: str, before: Container[str]) -> None:
+    """Raise if the identifier of a line is empty or was there before."""
+    if not identifier or identifier in before:
+        problem = f"{shorten(identifier)!r} is there twice" if identifier else "is empty"
+        raise SequenceFileError(f"{where}: the identifier {problem}.")
 
 
 def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "labels") -> list[str]:
@@ -123,10 +108,8 @@ def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "la
 
     Parameters
     ----------
-    ids : sequence of str
-        Identifiers of the sequences.
-    labels : mapping of str to str
-        From `read_labels`; may hold more identifiers than `ids`, and whole headers in their place.
+    ids, labels : sequence of str, and mapping of str to str
+        Identifiers, and what `read_labels` returned: more of them, or whole headers, too.
     where : str, default="labels"
         How the `SequenceFileError` on identifiers without a label names the table.
 
@@ -153,9 +136,8 @@ def in_order_of(
     if missing:
         shown = listed(missing, 3)
         there = "".join(f"; the first that it has is {shorten(i)!r}" for i in list(table)[:1])
-        raise SequenceFileError(
-            f"{where}: no {what} for {len(missing)} of {len(ids)} sequences: {shown}{there}"
-        )
+        count = f"{len(missing)} of {len(ids)} sequences"
+        raise SequenceFileError(f"{where}: no {what} for {count}: {shown}{there}")
     return [table[identifier] for identifier in ids]
 
 
@@ -172,7 +154,7 @@ def first_word(field: str) -> str:
     return "".join(field.strip("\"'").lstrip(">@").split()[:1])
 
 
-def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None) -> Any:
     r"""Read sequence files, and labels, into a DataFrame.
 
     Parameters
@@ -197,18 +179,18 @@ def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None)
     """
     import pandas as pd
 
-    table, where = (labels, "labels") if isinstance(labels, Mapping) else (None, "")
+    where = "labels"
     if labels is not None and not isinstance(labels, Mapping):
-        table, where = read_labels(labels), name_of(labels)
+        where, labels = name_of(labels), read_labels(labels)
     ids, sequences = read_sequences(paths)
     columns: dict[str, Any] = {"sequence": sequences, "length": list(map(len, sequences))}
-    if table is not None:
-        columns["label"] = labels_of(ids, table, where=where)
+    if labels is not None:
+        columns["label"] = labels_of(ids, labels, where=where)
     return pd.DataFrame(columns, index=pd.Index(ids, name="id"))
 
 
 def write_labels(
-    path: str | os.PathLike[str],
+    path: FilePath,
     ids: Sequence[str],
     labels: Sequence[Any] | np.ndarray,
     *,
@@ -221,10 +203,8 @@ def write_labels(
     path : path-like
         Complete or absent. The suffix chooses the format: ``.tsv`` (also a name without a suffix),
         ``.csv`` or ``.parquet`` (needs the extra ``parquet``).
-    ids : sequence of str, length n
-        Identifiers.
-    labels : array-like of length n
-        One label, of any type, for each; as text without control characters.
+    ids, labels : sequence of str and array-like, length n
+        Identifiers, and for each a label of any type; as text without control characters.
     columns : tuple of two str, default=("id", "label")
         Names of the columns.
 
@@ -246,7 +226,7 @@ def write_labels(
 
 @contextmanager
 def open_table(
-    path: str | os.PathLike[str], columns: Sequence[str] | None = None
+    path: FilePath, columns: Sequence[str] | None = None
 ) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
     """Yield a function that appends rows; the table takes its name when the block ends well.
 
@@ -262,10 +242,7 @@ def open_table(
 
         def write_rows(rows: Iterable[Sequence[Any]]) -> None:
             for row in rows:
-                fields = [str(value) for value in row]
-                if columns and len(fields) != len(columns):
-                    raise ValueError(f"Expected {len(columns)} fields, got {fields!r}.")
-                check_fields(fields)
+                check_fields(fields := [str(value) for value in row])
                 if form == ".parquet":
                     kept.append(fields)
                 elif form == ".csv":
@@ -289,9 +266,8 @@ def check_fields(fields: Iterable[str]) -> None:
     """Raise if a text cannot stand in a table."""
     for field in fields:
         if not field.isprintable() and _NOT_IN_FIELDS.search(field):
-            raise ValueError(
-                f"Expected text without control characters for a table, got '{printable(field)}'."
-            )
+            expected = "Expected text without control characters for a table"
+            raise ValueError(f"{expected}, got '{printable(field)}'.")
 
 
 def is_number(text: str) -> bool:
@@ -329,31 +305,34 @@ def lines_of(path: Source) -> Iterator[tuple[int, str]]:
             text.detach()  # the stream is closed by whoever opened it
 
 
-def separator_of(line: str) -> str:
-    """Return what separates the columns of a table, of which this is the first line."""
-    return "," if "," in line and "\t" not in line else "\t"
+def rows_of(path: Source, *, as_labels: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Yield place and fields of each line of a table, all of them as many as the first.
 
-
-def fields_of(line: str, separator: str, where: str) -> list[str]:
-    """Return the fields of a line; those between commas may be quoted."""
-    if separator == "\t":
-        return line.split("\t")
-    try:
-        return next(csv.reader([line]))
-    except csv.Error as error:
-        raise SequenceFileError(f"{where}: not valid CSV: {error}.") from None
-
-
-def rows_of(path: Source) -> Iterator[tuple[str, list[str]]]:
-    """Yield place and fields of each line of a table, all of them as many as the first."""
-    name, n_columns, separator = name_of(path), 0, ""
+    As labels, of any number and without the quotes around them.
+    """
+    n_columns, separator, is_known = 0, "", False
     for number, line in lines_of(path):
-        where, separator = f"{name}, line {number}", separator or separator_of(line)
-        fields = fields_of(line, separator, where)
-        n_columns = n_columns or len(fields)
-        if len(fields) != n_columns:
-            raise SequenceFileError(f"{where}: expected {n_columns} columns, got {len(fields)}.")
-        yield where, fields
+        where = f"{name_of(path)}, line {number}"
+        if not is_known:  # comments may have a comma that separates nothing
+            separator = "," if "," in line and "\t" not in line else "\t"
+            is_known = line[0] not in "#@"
+        try:
+            fields = line.split("\t") if separator == "\t" else next(csv.reader([line]))
+        except csv.Error as error:
+            raise SequenceFileError(f"{where}: not valid CSV: {error}.") from None
+        if not as_labels:
+            n_columns = n_columns or len(fields)
+            check_columns(where, fields, n_columns)
+        elif separator == "\t":
+            fields = [f[1:-1] if _is_quoted(f) else f for f in map(str.strip, fields)]
+        yield where, [f.strip() for f in fields] if as_labels else fields
+
+
+def check_columns(where: str, fields: Sequence[str], n_columns: int) -> None:
+    """Raise if a line has not as many columns as it should."""
+    if len(fields) != n_columns:
+        message = f"{where}: expected {n_columns} columns between tabs or commas"
+        raise SequenceFileError(f"{message}, got {len(fields)}.")
 
 
 def named_rows(path: Source, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -363,10 +342,8 @@ def named_rows(path: Source, needed: Sequence[str]) -> Iterator[tuple[str, dict[
     columns = [column.strip().lower() for column in header]
     for column in needed:
         if column not in columns:
-            raise SequenceFileError(
-                f"{where}: no column {column!r}; expected a header with {' and '.join(needed)}, "
-                f"got {shorten(' '.join(header))!r}."
-            )
+            why = f"no column {column!r}; expected a header with {' and '.join(needed)}"
+            raise SequenceFileError(f"{where}: {why}, got {shorten(' '.join(header))!r}.")
     for where, fields in rows:
         yield where, dict(zip(columns, map(str.strip, fields), strict=True))
 

@@ -7,25 +7,26 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+FilePath = str | os.PathLike[str]
 # What only a manifest of this package holds.
 _MARK = b'"input_checksum"'
 
 
 def check_outputs(
-    outputs: Iterable[str | os.PathLike[str]],
+    outputs: Iterable[FilePath],
     inputs: Iterable[Any] = (),
-    folders: Iterable[str | os.PathLike[str]] = (),
+    folders: Iterable[FilePath] = (),
 ) -> None:
     """Raise if an output cannot be written or would overwrite an input or another output.
 
     Files are compared as files, through links; what lies beside a ``.npy`` file is part of it;
     `folders` are outputs that are replaced as a whole. Inputs that are not paths are passed over.
     """
-    paths = [path for path in inputs if isinstance(path, str | os.PathLike) and path != "-"]
+    paths = (path for path in inputs if isinstance(path, str | os.PathLike) and path != "-")
     taken = [(place, path) for path in paths for place in _places(path)]
     for path in outputs:
         check_output(path)
@@ -40,13 +41,13 @@ def check_outputs(
                 raise ValueError(f"{name} lies in the output {path}; choose another folder.")
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
+def check_output(path: FilePath) -> Path:
     """Return where `path` leads to; raise if no file can be written there."""
-    descriptor = descriptor_of(path)
-    if descriptor is not None:
-        if not Path(f"/dev/fd/{descriptor}").exists() or (descriptor == 1 and sys.stdout is None):
+    if (descriptor := descriptor_of(path)) is not None:
+        opened = Path(f"/dev/fd/{descriptor}")
+        if not opened.exists() or (descriptor == 1 and sys.stdout is None):
             raise OSError(f"Cannot write {path}: it is closed.")
-        return Path(path)
+        return opened
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a directory; the name of a file is expected.")
@@ -84,7 +85,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_folder(path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
+def check_folder(path: FilePath, *, overwrite: bool = True) -> Path:
     """Return where the folder `path` leads to; raise if it cannot be written or replaced."""
     target = Path(os.path.realpath(path))
     if os.path.lexists(path) and not target.is_dir():
@@ -107,51 +108,43 @@ def holds_mount(path: Path) -> bool:
     text = ""
     with suppress(OSError):  # Linux alone has mounts of files, and of folders of one file system
         text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-    places = [re.sub(r"\\(\d{3})", _octal, line.split(" ")[4]) for line in text.splitlines()]
-    return any(Path(place).is_relative_to(path) for place in places)
-
-
-def _octal(match: re.Match[str]) -> str:
-    return chr(int(match[1], 8))
+    places = (line.split(" ")[4] for line in text.splitlines())
+    texts = (re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), place) for place in places)
+    return any(Path(text).is_relative_to(path) for text in texts)
 
 
 @contextmanager
-def open_output(path: str | os.PathLike[str], mode: str = "w") -> Iterator[Any]:
+def open_output(path: FilePath, mode: str = "w") -> Iterator[Any]:
     """Open an output; a file takes its name when the block ends well.
 
     ``"-"``, a pipe or a device is written straight down, as it was opened: ``>>`` appends.
     """
     settings: Any = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     descriptor = descriptor_of(path)
-    if descriptor is None:
-        with atomic_output(path) as beside, beside.open(mode, **settings) as file:
+    with atomic_output(path) as place:
+        if descriptor is not None and sys.stdout is not None:
+            sys.stdout.flush()  # what was printed before stands before
+        where = place if descriptor is None else os.dup(descriptor)
+        with open(where, mode, **settings) as file:  # noqa: PTH123 - a descriptor, too
             yield file
-        return
-    check_output(path)
-    if sys.stdout is not None:  # what was printed before stands before
-        sys.stdout.flush()
-    with os.fdopen(os.dup(descriptor), mode, **settings) as file:
-        yield file
 
 
 @contextmanager
-def atomic_output(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_output(path: FilePath) -> Iterator[Path]:
     """Give a temporary path beside `path`, renamed into place when the block ends well.
 
     A link is followed, and a pipe or device is written directly.
     """
     target = check_output(path)
-    if target.exists() and not target.is_file():
-        yield target
-        return
-    with written_beside(target) as beside:
-        yield beside
+    is_straight = descriptor_of(path) is not None or (target.exists() and not target.is_file())
+    with nullcontext(target) if is_straight else written_beside(target) as place:
+        yield place
 
 
 @contextmanager
 def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
     """Do as `atomic_output`, but follow no link: one that has the name is replaced."""
-    beside = target.with_name(_temporary())
+    beside = _beside(target)
     try:
         yield beside
         if flush:
@@ -172,7 +165,7 @@ def keep_mode(new: Path, old: Path) -> None:
 
 @contextmanager
 def atomic_folder(
-    path: str | os.PathLike[str],
+    path: FilePath,
     *,
     overwrite: bool = True,
     check: Callable[..., Path] = check_folder,
@@ -183,22 +176,19 @@ def atomic_folder(
     `check` says before and after the work what may be replaced.
     """
     target = check(path, overwrite=overwrite)
-    beside = target.with_name(_temporary())
+    beside = _beside(target)
     beside.mkdir()
     try:
         yield beside
         old = beside.with_suffix(".old")
-        with alone_in(target.parent):
+        with alone_in(target.parent), ExitStack() as stack:
             check(path, overwrite=overwrite)
             if target.exists():
                 keep_mode(beside, target)
                 target.rename(old)
-            try:
-                beside.rename(target)
-            except BaseException:
-                if old.exists():
-                    old.rename(target)
-                raise
+                stack.callback(old.rename, target)
+            beside.rename(target)
+            stack.pop_all()
         if old.exists():
             shutil.rmtree(old)
     except BaseException:
@@ -207,37 +197,35 @@ def atomic_folder(
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until the content of a file is on the disk."""
-    # Without it a power cut after the rename can leave an empty file under the final name.
+    """Wait until a file is on the disk: a power cut after its renaming would leave it empty."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def format_of(path: str | os.PathLike[str], suffixes: Sequence[str]) -> str:
+def format_of(path: FilePath, suffixes: Sequence[str]) -> str:
     """Return the suffix of an output, in small letters; raise if it is none of `suffixes`.
 
     ``"-"``, a pipe or a device, and a name without a suffix unless ``.npy`` is possible, are taken
     for ``.tsv`` or else the first.
     """
-    suffix, usual = Path(path).suffix.lower(), ".tsv" if ".tsv" in suffixes else suffixes[0]
+    suffix = Path(path).suffix.lower()
     if suffix in suffixes:
         return suffix
     is_file = Path(path).is_file() or not Path(path).exists()
     if descriptor_of(path) is not None or not is_file or (not suffix and ".npy" not in suffixes):
-        return usual
-    *others, last = suffixes
-    expected = f"{', '.join(others)} or {last}" if others else last
+        return ".tsv" if ".tsv" in suffixes else suffixes[0]
+    expected = " or ".join(", ".join(suffixes).rsplit(", ", 1))
     raise ValueError(f"Cannot tell the format of {path}: expected {expected}.")
 
 
-def companions(path: str | os.PathLike[str]) -> list[Path]:
+def companions(path: FilePath) -> list[Path]:
     """Return what belongs to a ``.npy`` file: identifiers, manifest, folder of parts."""
     target = Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
     endings = (".ids.txt", ".manifest.json", f"{target.suffix}.parts")
     return [target.with_suffix(end) for end in endings] if target.suffix.lower() == ".npy" else []
 
 
-def _places(path: str | os.PathLike[str]) -> list[Path]:
+def _places(path: FilePath) -> list[Path]:
     """Return a file and its companions, which lie beside the file that a link leads to."""
     descriptor = descriptor_of(path)
     own = [Path(path), *companions(path)]
@@ -245,15 +233,13 @@ def _places(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _is_same(a: Path, b: Path) -> bool:
-    if a.exists() and b.exists():
-        return a.samefile(b) and (a.is_file() or a.is_dir())  # terminals are read and written
-    if a.exists() or b.exists():
-        return False
+    if a.exists() or b.exists():  # terminals are read and written
+        return a.exists() and b.exists() and a.samefile(b) and (a.is_file() or a.is_dir())
     # Neither is there yet, and the file system may not tell their cases apart.
     return os.path.realpath(a).casefold() == os.path.realpath(b).casefold()
 
 
-def _check_place(path: str | os.PathLike[str], *targets: Path) -> None:
+def _check_place(path: FilePath, *targets: Path) -> None:
     parent = targets[0].parent
     if not parent.is_dir():
         raise FileNotFoundError(f"Cannot write {path}: there is no folder {parent}.")
@@ -267,7 +253,7 @@ def _check_place(path: str | os.PathLike[str], *targets: Path) -> None:
             raise OSError(f"Cannot write {path}: {target} is a mount point, and stays as it is.")
 
 
-def descriptor_of(path: str | os.PathLike[str]) -> int | None:
+def descriptor_of(path: FilePath) -> int | None:
     """Return the open file that a name stands for: 1 for ``-`` and ``/dev/stdout``."""
     name = os.fspath(path)
     for _ in range(40):  # links on the way, as the system allows
@@ -281,6 +267,6 @@ def descriptor_of(path: str | os.PathLike[str]) -> int | None:
     return None
 
 
-def _temporary() -> str:
+def _beside(target: Path) -> Path:
     # Short, whatever the name of the output, so that it is never too long.
-    return f".dnaembed.{secrets.token_hex(4)}.tmp"
+    return target.with_name(f".dnaembed.{secrets.token_hex(4)}.tmp")

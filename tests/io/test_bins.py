@@ -16,15 +16,8 @@ SEQUENCES = ["ACGT" * 50, "GG", "AT", "NN"]
 def test_write_bins(tmp_path):
     folder = tmp_path / "bins"
     write_bins(folder, IDS, SEQUENCES, [10, 0, -1, 0])
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "bin_00.fasta",
-        "bin_10.fasta",
-        "bins.tsv",
-        "cami.binning",
-        "contigs.tsv",
-        "contigs2bin.tsv",
-        "unbinned.fasta",
-    ]
+    files = "bin_00.fasta bin_10.fasta bins.tsv cami.binning contigs.tsv contigs2bin.tsv"
+    assert sorted(p.name for p in folder.iterdir()) == [*files.split(), "unbinned.fasta"]
     assert read_sequences(folder / "unbinned.fasta") == (["c"], ["AT"])
     assert read_sequences(folder / "bin_00.fasta") == (["b", "d"], ["GG", "NN"])
     assert read_sequences(folder / "bin_10.fasta") == (["a"], ["ACGT" * 50])
@@ -69,13 +62,10 @@ def test_what_is_known_of_contigs_and_bins(tmp_path):
 
 
 def test_records_as_they_are(tmp_path):
-    path = tmp_path / "a.fa"
-    path.write_text(">x len=9 circular=Y\nacRYn\n-CU\n>y\nACGT\n")
-    contigs = read_contigs(path)
-    assert contigs.ids == ["x", "y"]
-    assert contigs.headers == ["x len=9 circular=Y", "y"]
-    assert contigs.records == ["acRYn-CU", "ACGT"]
-    assert contigs.sequences == ["ACNNNCT", "ACGT"]
+    (tmp_path / "a.fa").write_text(">x len=9 circular=Y\nacRYn\n-CU\n>y\nACGT\n")
+    headers, records = ["x len=9 circular=Y", "y"], ["acRYn-CU", "ACGT"]
+    expected = Contigs(["x", "y"], ["ACNNNCT", "ACGT"], headers, records)
+    assert read_contigs(tmp_path / "a.fa") == expected
 
 
 @pytest.mark.parametrize(

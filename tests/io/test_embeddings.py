@@ -54,8 +54,7 @@ def test_tables_have_names(tmp_path):
     assert (tmp_path / "x.tsv").read_text() == "id\tembedding_0\tembedding_1\na\t0.1\t2.0\n"
     write_embeddings(tmp_path / "x.parquet", ["a"], np.array([[0.5, 2]], np.float32))
     frame = pd.read_parquet(tmp_path / "x.parquet")
-    assert frame.columns.tolist() == ["id", "embedding_0", "embedding_1"]
-    assert frame.iloc[0].tolist() == ["a", 0.5, 2.0]
+    assert frame.to_dict("list") == {"id": ["a"], "embedding_0": [0.5], "embedding_1": [2.0]}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

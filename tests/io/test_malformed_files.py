@@ -14,15 +14,6 @@ import numpy as np
 import pytest
 
 import dnaembed.io
-from dnaembed.io import (
-    SequenceFileError,
-    iter_sequences,
-    read_abundance,
-    read_labels,
-    read_sequences,
-    write_embeddings,
-    write_labels,
-)
 from tests.helpers import zstd
 
 PAGE = Path(__file__).parents[2] / "docs" / "malformed_files.rst"
@@ -161,7 +152,7 @@ def test_the_exact_message(tmp_path, heading, title, read, message):
         assert list(ids) == ["r1", "r2"][: len(ids)]
         assert list(sequences) == ["ACGT", "GGG"][: len(ids)]
         return
-    with pytest.raises(SequenceFileError) as caught:
+    with pytest.raises(dnaembed.io.SequenceFileError) as caught:
         read(path)
     pattern = re.escape(message).replace(re.escape("..."), ".+")
     assert re.fullmatch(pattern.replace("FILE", re.escape(str(path))), str(caught.value))
@@ -184,10 +175,10 @@ def test_a_pipe_is_read_as_a_file(tmp_path, content):
     writer.start()
     try:
         if content in (FASTA, PACKED["zstd"]):
-            assert read_sequences(path)[0]
+            assert dnaembed.io.read_sequences(path)[0]
         else:
-            with pytest.raises(SequenceFileError, match="pipe"):
-                read_sequences(path)
+            with pytest.raises(dnaembed.io.SequenceFileError, match="pipe"):
+                dnaembed.io.read_sequences(path)
     finally:
         writer.join()
 
@@ -195,20 +186,20 @@ def test_a_pipe_is_read_as_a_file(tmp_path, content):
 def test_what_is_no_file_or_may_not_be_read(tmp_path):
     path = tmp_path / "reads.fa"
     with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*reads\.fa'"):
-        read_sequences(path)
-    for read in (read_labels, read_abundance):
+        dnaembed.io.read_sequences(path)
+    for read in (dnaembed.io.read_labels, dnaembed.io.read_abundance):
         with pytest.raises(IsADirectoryError, match=f"Is a directory: '{tmp_path}'"):
             read(tmp_path)
     (tmp_path / "text.md").touch()
     for place, message in ((tmp_path, "the folder holds no FASTA"), (path / "*", "No file match")):
-        with pytest.raises(SequenceFileError, match=message):
-            read_sequences(place)
+        with pytest.raises(dnaembed.io.SequenceFileError, match=message):
+            dnaembed.io.read_sequences(place)
     path.touch(mode=0)
     user = os.geteuid() if hasattr(os, "geteuid") else pytest.skip("needs users as Unix has them")
     os.seteuid(user or 65534)  # not the superuser, who may read everything
     try:
         with pytest.raises(PermissionError, match="Permission denied"):
-            read_sequences(path)
+            dnaembed.io.read_sequences(path)
     finally:
         os.seteuid(user)
 
@@ -234,8 +225,8 @@ def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, suffix, old):
     before = {place: place.read_bytes() for place in tmp_path.iterdir()}
     ids = [f"r{i}" for i in range(3000)]
     for write in (
-        lambda: write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4))),
-        lambda: write_labels(tmp_path / "labels.tsv", ids, ids),
+        lambda: dnaembed.io.write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4))),
+        lambda: dnaembed.io.write_labels(tmp_path / "labels.tsv", ids, ids),
     ):
         with small_files(), pytest.raises(OSError, match="File too large"):
             write()
@@ -248,9 +239,9 @@ def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, suffix, old):
 @pytest.mark.parametrize("size", [1_000_000, pytest.param(100_000_000, marks=pytest.mark.slow)])
 def test_a_line_of_any_length(size):
     bases = b"ACGT" * (size // 4)
-    (record,) = iter_sequences(io.BytesIO(b">r1\n" + bases + b"\n"))
+    (record,) = dnaembed.io.iter_sequences(io.BytesIO(b">r1\n" + bases + b"\n"))
     assert len(record[1]) == size
-    (record,) = iter_sequences(io.BytesIO(b"@r1\n" + bases + b"\n+\n" + bases + b"\n"))
+    (record,) = dnaembed.io.iter_sequences(io.BytesIO(b"@r1\n" + bases + b"\n+\n" + bases + b"\n"))
     assert len(record[1]) == size
     for content in (
         b">" + bases + b"*\n*\n",  # as an identifier
@@ -260,8 +251,8 @@ def test_a_line_of_any_length(size):
         b"@r1\n" + bases + b"\n",
         b">r1\nA\n>r1" + bases + b"\nA\n>r1" + bases + b"\nA\n",
     ):
-        with pytest.raises(SequenceFileError) as caught:
-            list(iter_sequences(io.BytesIO(content)))
+        with pytest.raises(dnaembed.io.SequenceFileError) as caught:
+            list(dnaembed.io.iter_sequences(io.BytesIO(content)))
         assert len(str(caught.value)) < 1000
 
 
@@ -272,10 +263,9 @@ def test_records_of_any_number(tmp_path, n):
         for start in range(0, n, 100_000):
             numbers = range(start, min(start + 100_000, n))
             file.write(b"".join(b">%d\nA\n" % i for i in numbers))
-    assert sum(1 for _ in iter_sequences(path)) == n
+    assert sum(1 for _ in dnaembed.io.iter_sequences(path)) == n
     with path.open("ab") as file:
         file.write(b">7\nA\n")
-    with pytest.raises(
-        SequenceFileError, match=f"record number 8 and record number {n + 1} have .* '7'"
-    ):
-        sum(1 for _ in iter_sequences(path))
+    message = f"record number 8 and record number {n + 1} have .* '7'"
+    with pytest.raises(dnaembed.io.SequenceFileError, match=message):
+        sum(1 for _ in dnaembed.io.iter_sequences(path))

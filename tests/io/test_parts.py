@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnaembed.io import (
-    SequenceFileError,
-    merge_shards,
-    open_embeddings,
-    read_embeddings,
-    write_embeddings,
-)
+from dnaembed import io
 from dnaembed.io._bins import check_bins_folder
 from dnaembed.io._parts import PartedEmbeddings, Shard
 from dnaembed.utils._atomic import atomic_folder
@@ -62,7 +56,7 @@ def stopped(path, numbers, stop, **options):
 
 
 def check(path, n):
-    ids, rows = read_embeddings(path)
+    ids, rows = io.read_embeddings(path)
     assert ids == [f"r{k}.{i}" for k in range(n) for i in range(k + 1)]
     assert rows[:, 0].tolist() == [k for k in range(n) for _ in range(k + 1)]
 
@@ -87,21 +81,10 @@ def test_three_files_are_written(tmp_path):
     assert manifest["settings"] == {**SETTINGS, "shard": "1/1"}
     assert (manifest["rows"], manifest["n_columns"], manifest["dtype"]) == (6, 3, "float32")
     assert [part["rows"] for part in manifest["parts"]] == [1, 2, 3]
-    write_embeddings(tmp_path / "x.npy", ["a"], np.zeros((1, COLUMNS)))
+    io.write_embeddings(tmp_path / "x.npy", ["a"], np.zeros((1, COLUMNS)))
     assert names(tmp_path) == ["x.ids.txt", "x.npy"]  # the manifest is not of these rows
     write(tmp_path / "x.npy", [])
     assert np.load(tmp_path / "x.npy").shape == (0, COLUMNS)
-
-
-def test_parts_that_are_there_are_left_out(tmp_path, caplog):
-    made = []
-    for stop in (2, 4, 4):
-        stopped(tmp_path / "x.npy", range(5), stop, made=made)
-        assert names(tmp_path) == ["x.npy.parts"]
-    assert "4 parts are kept" in caplog.text
-    check(write(tmp_path / "x.npy", range(5), made=made), 5)
-    assert made == list(range(5))
-    assert names(tmp_path) == FILES
 
 
 def test_to_start_again_is_to_ask_for_it(tmp_path):
@@ -125,9 +108,11 @@ def test_to_start_again_is_to_ask_for_it(tmp_path):
         ({"numbers": range(2)}, r"are not those that .* was made from"),
     ],
 )
-def test_another_setting_is_refused_and_nothing_is_lost(tmp_path, other, message):
+def test_another_setting_is_refused_and_nothing_is_lost(tmp_path, caplog, other, message):
     made = []
+    stopped(tmp_path / "x.npy", range(4), 2)
     folder = stopped(tmp_path / "x.npy", range(4), 3)
+    assert "3 parts are kept" in caplog.text
     before = content(folder)
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "x.npy", **{"numbers": range(4), **other})
@@ -160,15 +145,11 @@ def test_a_damaged_part_is_made_again(tmp_path, damage):
 
 
 def test_joining_names_a_part_that_was_changed_meanwhile(tmp_path):
-    def change():
-        with parted(tmp_path / "x.npy") as output:
-            rows = np.zeros((1, COLUMNS))
-            parts = [output.write(i, ["a"], rows, "") for i in range(2)]
-            flip(output.folder / "00000001.part", -3)
-            output.join(parts, "")
-
-    with pytest.raises(SequenceFileError, match=r"x\.npy\.parts, part 1: its rows are not"):
-        change()
+    refused = pytest.raises(io.SequenceFileError, match=r"x\.npy\.parts, part 1: its rows are not")
+    with refused, parted(tmp_path / "x.npy") as output:
+        parts = [output.write(i, ["a"], np.zeros((1, COLUMNS)), "") for i in range(2)]
+        flip(output.folder / "00000001.part", -3)
+        output.join(parts, "")
     assert names(tmp_path) == ["x.npy.parts"]
 
 
@@ -176,7 +157,7 @@ def test_joining_names_a_part_that_was_changed_meanwhile(tmp_path):
 def test_a_damaged_manifest_is_named(tmp_path, text):
     folder = stopped(tmp_path / "x.npy", range(4), 3)
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(SequenceFileError, match=r"manifest\.json cannot be read"):
+    with pytest.raises(io.SequenceFileError, match=r"manifest\.json cannot be read"):
         write(tmp_path / "x.npy", range(4))
     assert len(list(folder.glob("*.part"))) == 3
     check(write(tmp_path / "x.npy", range(4), resume=False), 4)
@@ -229,7 +210,7 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path, make, resume):
     ("name", "begin"),
     [
         ("x.npy.parts/thesis.tex", lambda: parted("x.npy")),
-        ("x.ids.txt", lambda: open_embeddings("x.npy")),
+        ("x.ids.txt", lambda: io.open_embeddings("x.npy")),
         ("bins/thesis.tex", lambda: atomic_folder("bins", check=check_bins_folder)),
     ],
 )
@@ -275,7 +256,7 @@ def test_interrupted_while_the_files_get_their_names(tmp_path, monkeypatch, step
     with pytest.raises(KeyboardInterrupt):
         run_and_stop()
     if path.exists():  # rows and identifiers of one input, whichever
-        read_embeddings(path)
+        io.read_embeddings(path)
     run()
     check(path, 1)
     assert names(tmp_path) == FILES
@@ -331,12 +312,12 @@ def test_merging_restores_the_order(tmp_path_factory, count, n, order):
     paths = write_shards(folder, count, n)
     order.shuffle(paths)
     whole = write(folder / "whole.npy", range(n))
-    assert merge_shards(paths, folder / "all.npy") == n * (n + 1) // 2
+    assert io.merge_shards(paths, folder / "all.npy") == n * (n + 1) // 2
     check(folder / "all.npy", n)
     for suffix in (".npy", ".ids.txt", ".manifest.json"):
         merged = (folder / "all.npy").with_suffix(suffix)
         assert merged.read_bytes() == whole.with_suffix(suffix).read_bytes()
-    merge_shards(paths, folder / "all.tsv")
+    io.merge_shards(paths, folder / "all.tsv")
     check(folder / "all.tsv", n)
 
 
@@ -346,22 +327,16 @@ def test_what_does_not_belong_together(tmp_path):
     for paths, message in (
         ([first], "Of 2 shards, number 2 is missing"),
         ([first, first, second], "Of 2 shards, number 1 is there twice"),
+        ([], "At least one shard"),
+        ([first, output], "would overwrite"),
     ):
-        with pytest.raises(SequenceFileError, match=message):
-            merge_shards(paths, output)
-    for options in (
-        {"source": "other"},
-        {"settings": {"model": "x"}},
-        {"dtype": np.dtype("f2")},
-        {"shard": Shard(2, 3)},
-    ):
+        with pytest.raises(ValueError, match=message):
+            io.merge_shards(paths, output)
+    others = {"source": "other", "settings": {"model": "x"}, "shard": Shard(2, 3)}
+    for options in ({name: value} for name, value in [*others.items(), ("dtype", np.dtype("f2"))]):
         other = write(tmp_path / "o.npy", range(4), **{"shard": Shard(2, 2), **options})
-        with pytest.raises(SequenceFileError, match="do not belong together"):
-            merge_shards([first, other], output)
-    with pytest.raises(ValueError, match="At least one shard"):
-        merge_shards([], output)
-    with pytest.raises(ValueError, match="would overwrite"):
-        merge_shards([first, second], second)
+        with pytest.raises(io.SequenceFileError, match="do not belong together"):
+            io.merge_shards([first, other], output)
     assert not output.exists()
 
 
@@ -398,8 +373,8 @@ def infinite_row(path):
 def test_merging_names_the_part_that_is_not_what_was_written(tmp_path, damage, message):
     paths = write_shards(tmp_path, 2, 4)
     damage(paths[0])
-    with pytest.raises(SequenceFileError, match=message):
-        merge_shards(paths, tmp_path / "all.npy")
+    with pytest.raises(io.SequenceFileError, match=message):
+        io.merge_shards(paths, tmp_path / "all.npy")
     assert not (tmp_path / "all.npy").exists()
 
 
@@ -423,8 +398,8 @@ def test_what_is_not_the_manifest_of_a_shard(tmp_path, change):
     manifest = json.loads(place.read_text())
     change(manifest)
     place.write_text(json.dumps(manifest))
-    with pytest.raises(SequenceFileError, match="is not a manifest of dnaembed embed"):
-        merge_shards(paths, tmp_path / "all.npy")
+    with pytest.raises(io.SequenceFileError, match="is not a manifest of dnaembed embed"):
+        io.merge_shards(paths, tmp_path / "all.npy")
     place.unlink()
     with pytest.raises(FileNotFoundError):
-        merge_shards(paths, tmp_path / "all.npy")
+        io.merge_shards(paths, tmp_path / "all.npy")

@@ -146,14 +146,10 @@ def test_skip_empty_counts_what_it_skips(tmp_path, caplog):
 
 
 def test_duplicates_across_files_and_allowed(tmp_path):
-    first, second = write(tmp_path, FASTA, "a.fa"), write(tmp_path, FASTQ, "b.fq")
-    with pytest.raises(
-        SequenceFileError, match=r"a.fa, record number 1 and record number 1 of .*b"
-    ):
-        read_sequences([first, second])
-    ids, sequences = read_sequences([first, second], duplicate_ids="allow")
-    assert ids == EXPECTED[0] * 2
-    assert sequences == EXPECTED[1] * 2
+    both = write(tmp_path, FASTA, "a.fa"), write(tmp_path, FASTQ, "b.fq")
+    with pytest.raises(SequenceFileError, match=r"a.fa, record number 1 and record .* 1 of .*b"):
+        read_sequences(both)
+    assert read_sequences(both, duplicate_ids="allow") == (EXPECTED[0] * 2, EXPECTED[1] * 2)
 
 
 def test_duplicate_far_away_is_found_before_the_end(tmp_path):
@@ -166,10 +162,8 @@ def test_duplicate_far_away_is_found_before_the_end(tmp_path):
 
 
 def test_equal_digests_of_different_ids_are_no_duplicates(tmp_path, monkeypatch):
-    def same(*_, **__):
-        return SimpleNamespace(digest=lambda: b"12345678")
-
-    monkeypatch.setattr("dnaembed.io._readers.blake2b", same)
+    same = SimpleNamespace(digest=lambda: b"12345678")
+    monkeypatch.setattr("dnaembed.io._readers.blake2b", lambda *_, **__: same)
     assert read_sequences(write(tmp_path, FASTA)) == EXPECTED
 
 
@@ -197,9 +191,7 @@ def test_errors_in_streams_are_named_and_do_not_speak_to_a_terminal(monkeypatch)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"text"))))
     with pytest.raises(SequenceFileError, match="standard input is neither"):
         read_sequences("-")
-    with pytest.raises(
-        SequenceFileError, match="input stream, record number 1 and record number 2"
-    ):
+    with pytest.raises(SequenceFileError, match="input stream, record number 1 and record number"):
         read_sequences(io.BytesIO(b">a\nA\n>a\nA\n"))
     with pytest.raises(SequenceFileError, match=r"line 2.*\\x1b\[2J") as caught:
         read_sequences(io.BytesIO(b"# x\nab\x1b[2Jcd\x07\n"))
@@ -219,11 +211,8 @@ def test_folders_and_patterns_stand_for_their_files(tmp_path):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "deeper.fa").mkdir()
     assert read_sequences(tmp_path)[0] == ["[x].fa", "a.fasta.gz", "b.FQ"]
-    assert read_sequences([tmp_path / "c.txt", str(tmp_path / "[ab].*")])[0] == [
-        "c.txt",
-        "a.fasta.gz",
-        "b.FQ",
-    ]
+    found = read_sequences([tmp_path / "c.txt", str(tmp_path / "[ab].*")])[0]
+    assert found == ["c.txt", "a.fasta.gz", "b.FQ"]
     assert read_sequences(tmp_path / "[x].fa")[0] == ["[x].fa"]  # a file of such a name
 
 

@@ -2,7 +2,7 @@
 
 from ..metrics import genome_recovery_scores, retrieval_score, species_silhouette
 from ._benchmark import benchmark, default_embedders
-from ._pictures import plot_bars, plot_few_shot, plot_similarities
+from ._pictures import plot_bars, plot_few_shot
 from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
 from ._results import BenchmarkResult
 
@@ -17,7 +17,6 @@ __all__ = [
     "genome_recovery_scores",
     "plot_bars",
     "plot_few_shot",
-    "plot_similarities",
     "retrieval_score",
     "species_silhouette",
 ]

@@ -247,8 +247,9 @@ def _score(
     options: Options,
     version: int,
 ) -> dict[str, float]:
-    """Return the scores of a protocol; its name stands for the function."""
-    return dict(function(rows, reads, seed, options))
+    """Return the scores of a protocol that are known; its name stands for the function."""
+    scores = function(rows, reads, seed, options)
+    return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 def default_embedders(*, supervised: bool = True, model: str | None = "default") -> dict[str, Any]:

@@ -243,8 +243,8 @@ def _binning(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
 
 
 def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
-    species = retrieval_score(rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed)
-    return _known({"species": species, "silhouette": species_silhouette(rows, reads.labels)})
+    found = retrieval_score(rows, reads.labels, max_queries=_MOST_QUERIES, random_state=seed)
+    return {"species": found, "silhouette": species_silhouette(rows, reads.labels)}
 
 
 def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
@@ -260,11 +260,7 @@ def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
         scores[f"{rank} retrieval"] = retrieval_score(
             here, names, exclude=species, max_queries=_MOST_QUERIES, random_state=seed
         )
-    return _known(scores)
-
-
-def _known(scores: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if not np.isnan(value)}
+    return scores
 
 
 Protocol = Callable[[np.ndarray, Bunch, int, Options], Mapping[str, float]]

@@ -1,7 +1,5 @@
 """Pictures of a benchmark: bars, curves, maps and similarities."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -110,17 +108,16 @@ def _plot_similarities(embeddings: np.ndarray, labels: np.ndarray, ax: Any) -> N
 def save_pictures(
     result: BenchmarkResult, folder: str | os.PathLike[str], reads: Bunch, embedders: dict[str, Any]
 ) -> None:
-    """Draw scores, and how fitted embedders see some reads; write PNG files into a folder."""
+    """Draw scores, and how fitted embedders see some reads; write PNG files into a folder.
+
+    Few-shot curves are those of the first set.
+    """
     figures = {}
     if "clustering ari" in result.scores:
-        figures["bars.png"], (ax,) = new_figure(1)
+        figures["bars.png"] = plot_bars(result, "clustering ari").figure
         figures["bars.png"].set_size_inches(5 + 1.4 * len(result.sets), 4.4)
-        plot_bars(result, "clustering ari", ax=ax)
-    with_shots = dict.fromkeys(r["set"] for r in result.records if r["protocol"] == "few_shot")
-    if with_shots:
-        figures["few_shot.png"], axes = new_figure(min(3, len(with_shots)))
-        for name, ax in zip(with_shots, axes, strict=False):
-            plot_few_shot(result, name, ax=ax)
+    if any(score.startswith("few_shot") for score in result.scores):
+        figures["few_shot.png"] = plot_few_shot(result, result.sets[0]).figure
     labels = np.asarray(reads.labels)
     species = np.unique(labels)
     # Some of them, evenly spaced in sorted order: more cannot be told apart.

@@ -1,7 +1,5 @@
 """`ContrastiveFineTuner`: adapt a model to the reads at hand, with labels or without."""
 
-from __future__ import annotations
-
 import warnings
 from copy import deepcopy
 from dataclasses import fields

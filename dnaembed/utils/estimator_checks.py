@@ -8,13 +8,10 @@ An estimator that caches should be checked with its cache switched off as well: 
 that it would depend on the other sequences of its batch.
 """
 
-import importlib
 import pickle
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from types import ModuleType
 from typing import Any
 from unittest import SkipTest
 
@@ -22,7 +19,6 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.testing import assert_allclose
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError, SkipTestWarning
@@ -31,11 +27,7 @@ from sklearn.utils import estimator_checks as sklearn_checks
 from sklearn.utils._testing import raises
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = [
-    "check_sequence_transformer",
-    "parametrize_with_sequence_checks",
-    "sequence_transformer_checks",
-]
+__all__ = ["check_sequence_transformer", "sequence_transformer_checks"]
 
 # Those of scikit-learn's checks that hold for any input.
 _SKLEARN_CHECKS = (
@@ -111,14 +103,6 @@ def _rows(estimator: Any, X: Any = None) -> Any:
 def _assert_close(actual: Any, expected: Any, message: str) -> None:
     actual, expected = (np.asarray(rows, dtype=np.float64) for rows in (actual, expected))
     assert_allclose(actual, expected, rtol=_TOLERANCE, atol=_TOLERANCE, err_msg=message)
-
-
-def _import_or_skip(module: str) -> ModuleType:
-    """Import a module, or raise `SkipTest` if it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise SkipTest(f"{module} is not installed") from None
 
 
 def check_sequence_fitted_or_not(name: str, estimator_orig: Any) -> None:
@@ -243,7 +227,8 @@ def check_sequence_refused(name: str, estimator_orig: Any) -> None:
                 getattr(estimator, method)(X)
 
 
-def _check_frames(name: str, estimator_orig: Any, library: Any) -> None:
+def check_sequence_pandas(name: str, estimator_orig: Any, library: Any = pd) -> None:
+    """Columns of pandas are as good as lists; ``set_output`` gives frames, with the index."""
     X, expected = _example_sequences(), _rows(estimator_orig)
     table = library.DataFrame({"sequence": X})
     if library is pd:
@@ -262,14 +247,13 @@ def _check_frames(name: str, estimator_orig: Any, library: Any) -> None:
             assert frame.index.equals(table.index), f"{name} should keep the index."
 
 
-def check_sequence_pandas(name: str, estimator_orig: Any) -> None:
-    """Columns of pandas are as good as lists; ``set_output`` gives frames, with the index."""
-    _check_frames(name, estimator_orig, pd)
-
-
 def check_sequence_polars(name: str, estimator_orig: Any) -> None:
-    """The same of polars, where there is polars."""
-    _check_frames(name, estimator_orig, _import_or_skip("polars"))
+    """The same of polars, where it is installed."""
+    try:
+        import polars
+    except ImportError:
+        raise SkipTest("polars is not installed") from None
+    check_sequence_pandas(name, estimator_orig, polars)
 
 
 def check_sequence_column_transformer(name: str, estimator_orig: Any) -> None:
@@ -297,7 +281,7 @@ _SEQUENCE_CHECKS: list[Callable[[str, Any], None]] = [
 
 
 def sequence_transformer_checks(estimator: Any) -> Iterator[tuple[Any, Callable[[Any], None]]]:
-    """Yield the checks of a transformer of DNA sequences, one by one.
+    """Yield the checks of a transformer of DNA sequences, for `pytest.mark.parametrize`.
 
     Parameters
     ----------
@@ -351,37 +335,3 @@ def check_sequence_transformer(estimator: Any) -> None:
             check(estimator_)
         except SkipTest as reason:
             warnings.warn(str(reason), SkipTestWarning, stacklevel=2)
-
-
-def parametrize_with_sequence_checks(estimators: Iterable[Any]) -> Any:
-    """Decorate a pytest test so that it runs once for each estimator and check.
-
-    Parameters
-    ----------
-    estimators : iterable of transformers
-        Instances.
-
-    Returns
-    -------
-    decorator
-        For a test function with arguments ``estimator`` and ``check``.
-
-    Examples
-    --------
-    >>> from dnaembed import KmerEmbedder
-    >>> from dnaembed.utils.estimator_checks import parametrize_with_sequence_checks
-    >>> @parametrize_with_sequence_checks([KmerEmbedder(), KmerEmbedder(method="raw")])
-    ... def test_conventions(estimator, check):
-    ...     check(estimator)
-    """
-    import pytest
-
-    pairs = [pair for estimator in estimators for pair in sequence_transformer_checks(estimator)]
-    return pytest.mark.parametrize(("estimator", "check"), pairs, ids=_test_id)
-
-
-def _test_id(value: Any) -> str:
-    if isinstance(value, partial):
-        return value.func.__name__
-    with config_context(print_changed_only=True):
-        return re.sub(r"\s+", "", str(value))

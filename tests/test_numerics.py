@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
-from dnaembed.benchmark import (
-    clustering_scores,
-    few_shot_scores,
+from dnaembed.benchmark import clustering_scores, few_shot_scores
+from dnaembed.cli import main
+from dnaembed.metrics import (
+    center_similarities,
+    min_similarity_from_labels,
     retrieval_score,
     species_silhouette,
 )
-from dnaembed.cli import main
-from dnaembed.metrics import center_similarities, min_similarity_from_labels
 from dnaembed.utils._rows import unit_length
 from tests.helpers.dna import random_sequence
 from tests.helpers.seeded_jobs import tiny_transformer

@@ -1,6 +1,5 @@
 """How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
-from ..metrics import genome_recovery_scores, retrieval_score, species_silhouette
 from ._benchmark import benchmark, default_embedders
 from ._pictures import plot_bars, plot_few_shot
 from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
@@ -14,9 +13,6 @@ __all__ = [
     "clustering_scores",
     "default_embedders",
     "few_shot_scores",
-    "genome_recovery_scores",
     "plot_bars",
     "plot_few_shot",
-    "retrieval_score",
-    "species_silhouette",
 ]

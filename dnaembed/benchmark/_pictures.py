@@ -100,18 +100,15 @@ def _plot_similarities(embeddings: np.ndarray, labels: np.ndarray, ax: Any) -> N
     for which, name, color in ((same, "within", COLORS[0]), (~same, "between", COLORS[6])):
         if which.any():
             ax.hist(values[which], 80, label=f"{name} species", color=color, **look)
-    ax.set(xlabel="cosine similarity", ylabel="density", yticks=[])
-    ax.set_xlim(values.min(initial=1) - 0.05, 1)
+    limits = values.min(initial=1) - 0.05, 1
+    ax.set(xlabel="cosine similarity", ylabel="density", yticks=[], xlim=limits)
     ax.legend(frameon=False, fontsize="small")
 
 
 def save_pictures(
     result: BenchmarkResult, folder: str | os.PathLike[str], reads: Bunch, embedders: dict[str, Any]
 ) -> None:
-    """Draw scores, and how fitted embedders see some reads; write PNG files into a folder.
-
-    Few-shot curves are those of the first set.
-    """
+    """Draw scores (few-shot of the first set), and how fitted embedders see reads, as PNG files."""
     figures = {}
     if "clustering ari" in result.scores:
         figures["bars.png"] = plot_bars(result, "clustering ari").figure
@@ -121,8 +118,7 @@ def save_pictures(
     labels = np.asarray(reads.labels)
     species = np.unique(labels)
     # Some of them, evenly spaced in sorted order: more cannot be told apart.
-    places = np.linspace(0, len(species) - 1, min(_MOST_SPECIES, len(species))).round().astype(int)
-    some = np.isin(labels, species[places])
+    some = np.isin(labels, species[:: -(-len(species) // _MOST_SPECIES)])
     figures["similarities.png"], upper = new_figure(len(embedders))
     figures["map.png"], lower = new_figure(len(embedders))
     for (name, embedder), above, ax in zip(embedders.items(), upper, lower, strict=True):

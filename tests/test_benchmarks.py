@@ -6,16 +6,13 @@ import io
 import numpy as np
 import pytest
 import torch
-from sklearn.preprocessing import normalize
 
 from dnaembed import KmerEmbedder
 from dnaembed.backbones import DnaBertConfig
-from dnaembed.datasets import load_demo_reads
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.io import iter_sequences
-from dnaembed.species._kmedoid import modified_kmedoid
 from dnaembed.training import ContrastiveFineTuner
-from tests.helpers.benchmarks import BENCHMARKS, embedding_mixture, load_benchmark
+from tests.helpers.benchmarks import BENCHMARKS, load_benchmark
 from tests.helpers.random_models import SIZES, random_profile
 
 RECIPE = """
@@ -199,15 +196,6 @@ def test_gpu_script_on_the_cpu(tiny_dnabert_folder, tmp_path, capsys):
     assert "cuda:99" in capsys.readouterr().err
 
 
-def test_dense_kmedoid_is_the_same_algorithm():
-    X, _ = embedding_mixture(600, 32, 8)
-    X = normalize(X.astype(np.float64))
-    ours = modified_kmedoid(X, 0.88, min_bin_size=10, max_iter=1000).labels
-    peer = load_benchmark("clustering_speed").dense_kmedoid(X, 0.88)
-    pairs = set(zip(ours.tolist(), peer.tolist(), strict=True))
-    assert len(pairs) == len(set(ours)) == len(set(peer)) > 2
-
-
 def test_speed_runs_each_part(tmp_path, monkeypatch):
     speed, commands = load_benchmark("speed"), []
     monkeypatch.setattr(speed.subprocess, "run", lambda command, check: commands.append(command))
@@ -220,18 +208,9 @@ def test_speed_runs_each_part(tmp_path, monkeypatch):
 
 
 def test_rivals():
-    rivals, demo = load_benchmark("_rivals"), load_demo_reads()
+    rivals = load_benchmark("_rivals")
     z1, z2 = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [2.0]])
     # Distances squared: positives 1 and 0, negatives 4 (0 to 2) and 1 (2 to 1).
     negative = -(np.log(1 - np.exp(-4)) + np.log(1 - np.exp(-1))) / 2
     loss = rivals.bernoulli_loss(z1, z2, torch.tensor([0, 1]), 3.0)
     assert float(loss) == pytest.approx((0.5 + 3 * negative) / 4, rel=1e-5)
-    net = rivals.KmerNet(n_epochs=25, batch_size=64, random_state=0)
-    net.fit(demo.sequences, demo.labels)
-    assert np.mean(net.losses_[-3:]) < 0.7 * net.losses_[0]
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(4), 200)
-    X = (3 * rng.standard_normal((4, 6)))[y] + rng.standard_normal((800, 6))
-    rows = rivals.ShrunkenDiscriminants(3, shrinkage=0.0).fit_transform(X, y)
-    within = np.mean([np.cov(rows[y == c], rowvar=False) for c in range(4)], axis=0)
-    np.testing.assert_allclose(within, np.eye(3), atol=0.05)

@@ -5,17 +5,14 @@ from collections import Counter
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import BaggingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dnaembed import (
     DNABertSEmbedder,
@@ -111,21 +108,6 @@ def test_cross_validation_keeps_genomes_apart(any_embedder, labelled):
     with config_context(enable_metadata_routing=True):
         routed = cross_val_score(classifier, reads, y, cv=GroupKFold(5), params={"groups": genomes})
     np.testing.assert_array_equal(routed, scores)
-
-
-def test_column_of_a_table(any_embedder, labelled):
-    reads, y = labelled
-    table = pd.DataFrame({"read": reads, "coverage": np.linspace(1, 2, len(reads))})
-    table.index = [f"r{i}" for i in range(len(reads))]
-    columns = ColumnTransformer(
-        [("dna", any_embedder, "read"), ("abundance", StandardScaler(), ["coverage"])]
-    )
-    pipeline = make_pipeline(columns, FewShotSpeciesClassifier()).fit(table, y)
-    assert pipeline.score(table, y) > 0.9
-    frame = columns.set_output(transform="pandas").fit_transform(table)
-    assert list(frame.index) == list(table.index)
-    assert frame.columns[-1] == "abundance__coverage"
-    assert frame.columns[0].startswith("dna__")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
-from dnaembed.benchmark import clustering_scores, few_shot_scores, retrieval_score
+from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.cli import main
-from dnaembed.metrics import min_similarity_from_labels
+from dnaembed.metrics import min_similarity_from_labels, retrieval_score
 from dnaembed.utils._rows import unit_length
 from tests.helpers.dna import random_sequence
 from tests.helpers.seeded_jobs import tiny_transformer

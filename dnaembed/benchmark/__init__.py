@@ -1,8 +1,7 @@
 """How well embeddings tell species apart: the DNABERT-S paper's protocols, and some it lacks."""
 
-from ..metrics import genome_recovery_scores, retrieval_score
 from ._benchmark import benchmark, default_embedders
-from ._pictures import plot_bars, plot_few_shot, plot_similarities
+from ._pictures import plot_bars, plot_few_shot
 from ._protocols import PROTOCOLS, binning_scores, clustering_scores, few_shot_scores
 from ._results import BenchmarkResult
 
@@ -14,9 +13,6 @@ __all__ = [
     "clustering_scores",
     "default_embedders",
     "few_shot_scores",
-    "genome_recovery_scores",
     "plot_bars",
     "plot_few_shot",
-    "plot_similarities",
-    "retrieval_score",
 ]

@@ -34,13 +34,10 @@ _FORMAT = 4
 _PCA = "PCA of 4+5-mers"
 _N_COMPONENTS = 64
 
-#: An embedder, or the name, folder or hub id of a model.
-Embedder = Any
-
 
 def benchmark(
     sets: Mapping[str, Any],
-    embedders: Mapping[str, Embedder] | Iterable[Any] | None = None,
+    embedders: Mapping[str, Any] | Iterable[Any] | None = None,
     *,
     protocols: Sequence[str] | None = None,
     training: tuple[Sequence[str], Any] | None = None,
@@ -128,8 +125,6 @@ def benchmark(
     ]
     keys = [(identities[job[0]], training_hash, job[3].sequences, _FORMAT) for job in jobs]
     kept = [embed.check_call_in_cache(None, False, *key) for key in keys]
-    if any(kept):
-        logger.info("%d of %d sets are embedded already.", sum(kept), len(jobs))
     ready = {name: clone(embedder) for name, embedder in checked.items()}
     if fitted_on is not None:
         missing = (job[0] for job, is_kept in zip(jobs, kept, strict=True) if not is_kept)
@@ -210,7 +205,8 @@ def _run(
     score = memory.cache(_score, ignore=["function"])
     with _naming(name):
         rows, cost = embed(embedder, is_fitted, *key)
-    found = {p: score(f, p, rows, reads, seed, options, _FORMAT) for p, f in protocols.items()}
+    known = rows, reads, seed, options
+    found = {p: score(f, f"{p} {_FORMAT}", *known) for p, f in protocols.items()}
     same = {"embedder": name, "set": set_name}
     return [
         same | {"protocol": protocol, "score": score_name, "seed": seed, "value": value}
@@ -220,14 +216,9 @@ def _run(
 
 
 def _embed(
-    embedder: Any,
-    is_fitted: bool,
-    embedder_identity: str,
-    training_hash: str,
-    sequences: list[str],
-    version: int,
+    embedder: Any, is_fitted: bool, digest: str, training: str, sequences: list[str], version: int
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Return embeddings and what they took; the identity stands for the embedder."""
+    """Return embeddings and what they took; the digest stands for the embedder."""
     if not is_fitted:
         embedder.fit(sequences)
     embedder.transform(sequences[:1])  # compiled and loaded before the clock starts
@@ -239,16 +230,11 @@ def _embed(
 
 
 def _score(
-    function: Protocol,
-    protocol: str,
-    rows: np.ndarray,
-    reads: Bunch,
-    seed: int,
-    options: Options,
-    version: int,
+    function: Protocol, protocol: str, rows: np.ndarray, reads: Bunch, seed: int, options: Options
 ) -> dict[str, float]:
-    """Return the scores of a protocol; its name stands for the function."""
-    return dict(function(rows, reads, seed, options))
+    """Return the scores of a protocol that are known; name and format stand for the function."""
+    scores = function(rows, reads, seed, options)
+    return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 def default_embedders(*, supervised: bool = True, model: str | None = "default") -> dict[str, Any]:
@@ -296,24 +282,22 @@ def model_name(model: str) -> str:
 
 
 def check_embedders(
-    embedders: Mapping[str, Embedder] | Iterable[Any] | None, *, supervised: bool, n_reads: int
+    embedders: Mapping[str, Any] | Iterable[Any] | None, *, supervised: bool, n_reads: int
 ) -> dict[str, Any]:
     """Return embedders by name, which will be fitted on at least `n_reads` reads."""
     if embedders is None:
-        checked = default_embedders(supervised=supervised)
+        defaults = default_embedders(supervised=supervised)
         if n_reads < _N_COMPONENTS:
             logger.info("%s is left out: %d reads are too few.", _PCA, n_reads)
-            del checked[_PCA]
-        return checked
+            del defaults[_PCA]
+        return defaults
     if isinstance(embedders, str | BaseEstimator):
         embedders = [embedders]
-    items = list(embedders.items()) if isinstance(embedders, Mapping) else []
-    for item in () if items else embedders:
+    checked: dict[str, Any] = {}
+    for item in embedders.items() if isinstance(embedders, Mapping) else embedders:
         if not isinstance(item, tuple):
             item = (model_name(item) if isinstance(item, str) else type(item).__name__, item)
-        items.append(item)
-    checked = {}
-    for name, embedder in items:
+        name, embedder = item
         if name in checked:
             raise ValueError(f"Two embedders have the name {name!r}.")
         if isinstance(embedder, str):

@@ -246,7 +246,7 @@ def _retrieval(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> d
     unit, silhouette = unit_length(np.asarray(rows, np.float64)), np.nan
     if len(set(reads.labels)) < len(unit):
         silhouette = float(silhouette_score(unit, reads.labels, metric="cosine"))
-    return _known({"species": species, "silhouette": silhouette})
+    return {"species": species, "silhouette": silhouette}
 
 
 def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dict:
@@ -262,11 +262,7 @@ def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
         scores[f"{rank} retrieval"] = retrieval_score(
             here, names, exclude=species, max_queries=_MOST_QUERIES, random_state=seed
         )
-    return _known(scores)
-
-
-def _known(scores: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if not np.isnan(value)}
+    return scores
 
 
 Protocol = Callable[[np.ndarray, Bunch, int, Options], Mapping[str, float]]

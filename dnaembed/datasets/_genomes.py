@@ -1,7 +1,5 @@
 """Genomes on disk in two bits per base: a hundred thousand of them need no memory."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -9,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from ..utils._atomic import atomic_folder
 from ..utils._compile import compiled
 from ..utils._messages import shorten
 from ..utils._progress import progress
-from ._read_errors import LETTERS
 
 logger = logging.getLogger("dnaembed")
 
@@ -180,7 +178,7 @@ class GenomeStore:
         return int(self.piece_offsets[-1])
 
     @classmethod
-    def build(cls, genomes: Iterable[GenomeRecord], folder: str | os.PathLike[str]) -> GenomeStore:
+    def build(cls, genomes: Iterable[GenomeRecord], folder: str | os.PathLike[str]) -> Self:
         """Read genomes, one at a time, and write a new store, which is complete or absent.
 
         Sequences shorter than 500 bases are left out; a warning counts the genomes that have no
@@ -203,14 +201,6 @@ class GenomeStore:
             _write(list(genomes), beside)
         return cls(folder)
 
-    def sequence(self, start: int, stop: int) -> str:
-        """Return the bases from `start` to `stop` (see `piece_offsets`) as a string."""
-        if not 0 <= start <= stop <= self.n_bases:
-            raise ValueError(f"Bases {start} to {stop} are not within 0 to {self.n_bases}.")
-        codes = np.empty(stop - start, dtype=np.uint8)
-        unpack(self.packed, self.gaps, start, stop, codes)
-        return LETTERS[codes].tobytes().decode("ascii")
-
 
 def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     labels: dict[str, int] = {}
@@ -219,9 +209,7 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     genome_labels, genome_pieces, offsets, gaps = [], [0], [0], []
     waiting = np.empty(0, dtype=np.uint8)  # bases that do not fill a byte yet
     with (folder / "bases.2bit").open("wb") as file:
-        for genome in progress(
-            genomes, total=len(genomes), description="Packing genomes", unit="genome"
-        ):
+        for genome in progress(genomes, description="Packing genomes", unit="genome"):
             pieces = read_pieces(genome.path, _SHORTEST_PIECE)
             if not pieces:
                 too_short.append(genome.path)

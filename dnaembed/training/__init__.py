@@ -5,7 +5,7 @@ from ..datasets._read_errors import ErrorModel, add_errors
 from ._config import TrainingConfig
 from ._fine_tuner import ContrastiveFineTuner
 from ._fit_profile import add_linear_part, fit_profile_statistics
-from ._losses import LOSSES, Loss, alignment, i_mix, mi_mix, supcon, uniformity, weighted_simclr
+from ._losses import LOSSES, Loss, i_mix, mi_mix, supcon, weighted_simclr
 from ._pairs import GenomePairs, PairBatch, PairSource, ReadPairs
 from ._recipe import train_model
 from ._step import ProjectionHead
@@ -27,13 +27,11 @@ __all__ = [
     "TrainingConfig",
     "add_errors",
     "add_linear_part",
-    "alignment",
     "fit_profile_statistics",
     "i_mix",
     "list_genomes",
     "mi_mix",
     "supcon",
     "train_model",
-    "uniformity",
     "weighted_simclr",
 ]

@@ -1,7 +1,5 @@
 """`ContrastiveFineTuner`: adapt a model to the reads at hand, with labels or without."""
 
-from __future__ import annotations
-
 import warnings
 from copy import deepcopy
 from dataclasses import fields
@@ -139,10 +137,6 @@ class ContrastiveFineTuner(BaseEstimator):
         if not hasattr(self, "n_steps_"):
             return self.fine_tune(backbone, X, y, random_state=random_state)
         self._validate_params()
-        if self.min_length > self.max_length:
-            raise ValueError(
-                f"min_length={self.min_length} is greater than max_length={self.max_length}."
-            )
         reads = check_sequences(X)
         check_consistent_length(reads, y)
         numbers = number_labels(y if y is None else column_or_1d(y), len(reads))
@@ -164,15 +158,10 @@ class ContrastiveFineTuner(BaseEstimator):
         if isinstance(least, str):
             least = 300 if labelled else 2000
         if len(np.unique(kept[kept >= 0])) + (kept < 0).sum() < 2:
-            obstacle = (
-                "Nothing to fine-tune on: the reads are of one label, and a contrastive loss needs "
-                "two."
-            )
+            obstacle = "Nothing to fine-tune on: the reads are of one label, and two are needed."
         elif len(kept) < least:
             kind = "with" if labelled else "without"
-            obstacle = (
-                f"{len(kept)} reads {kind} labels are too few to adapt to: min_reads={least}."
-            )
+            obstacle = f"{len(kept)} reads {kind} labels are too few: min_reads={least}."
         if obstacle:
             warnings.warn(f"{obstacle} The model stays as it is.", UserWarning, stacklevel=3)
             backbone.model.eval()

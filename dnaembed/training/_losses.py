@@ -218,49 +218,16 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+# Alignment and uniformity of unit vectors: Wang and Isola, ICML 2020, arXiv:2005.10242.
+
+
 def alignment(z1: Tensor, z2: Tensor) -> Tensor:
-    """Compute the mean squared distance of positive pairs, from 0 (best) to 4.
-
-    Parameters
-    ----------
-    z1, z2 : Tensor of shape (n, d)
-        Unit vectors, pair by pair.
-
-    Returns
-    -------
-    Tensor
-        A scalar (Wang and Isola, ICML 2020, arXiv:2005.10242).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dnaembed.training import alignment
-    >>> alignment(torch.eye(2), torch.eye(2).flip(0)).item()
-    2.0
-    """
+    """Return the mean squared distance of positive pairs, from 0 (best) to 4."""
     return (z1 - z2).square().sum(1).mean()
 
 
 def uniformity(z: Tensor) -> Tensor:
-    """Compute ``log mean exp(-2 d^2)`` over the pairs of rows: 0 if all are one, -4 when spread.
-
-    Parameters
-    ----------
-    z : Tensor of shape (n, d)
-        Unit vectors, two at least.
-
-    Returns
-    -------
-    Tensor
-        A scalar; the source is that of `alignment`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dnaembed.training import uniformity
-    >>> round(uniformity(torch.eye(3)).item(), 4)
-    -4.0
-    """
+    """Return ``log mean exp(-2 d^2)`` over pairs of rows: 0 if all are one, -4 when spread."""
     distances = torch.pdist(z)
     return distances.square().mul(-2).logsumexp(0) - math.log(len(distances))
 

@@ -1,7 +1,5 @@
 """Positive pairs, drawn anew at every step: pieces of labelled genomes, reads, parts of reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable

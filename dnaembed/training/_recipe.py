@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
 from ..backbones import Backbone, KmerProfileBackbone, load_backbone
 from ..backbones._device import DTYPES, resolve_device
@@ -21,7 +22,7 @@ from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
 from ._fit_profile import UNUSED_STEP, add_linear_part, fit_profile_statistics
 from ._pairs import GenomePairs, PairSource
-from ._step import join_processes, wait_for_all
+from ._step import join_processes
 from ._trainer import ContrastiveTrainer
 
 logger = logging.getLogger("dnaembed")
@@ -123,16 +124,13 @@ def train_model(
         for listed in records.values():  # before the work
             domain_of_labels(listed)
         places = [str(Path(folder).resolve()) for folder in folders]
-        given = {
-            "genomes": places[0] if len(places) == 1 else places,
-            "split": split,
-            "validation_split": validation_split,
-            "seed": seed,
-        }
+        given: dict[str, Any] = {"genomes": places[0] if len(places) == 1 else places, "seed": seed}
+        given |= {"split": split, "validation_split": validation_split}
         _open_run(run, given | merged, resume)
         for name, listed in records.items():  # once for all processes and runs
             GenomeStore.build(listed, run / name)
-    wait_for_all(n_processes)
+    if n_processes > 1:
+        distributed.barrier()
     store = GenomeStore(run / "genomes")
     source = make_pairs(store, merged["pairs"], seed=seed)
     validation = None
@@ -142,7 +140,8 @@ def train_model(
         validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed + 1)
     if not process and not (run / "start").exists():
         make_backbone(merged["model"], source, seed=seed).save(run / "start")
-    wait_for_all(n_processes)
+    if n_processes > 1:
+        distributed.barrier()
     backbone = load_backbone(run / "start")
     if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
         raise ValueError("Only a k-mer profile model has a linear part.")
@@ -185,13 +184,11 @@ def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
 def read_recipe(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     """Read the sections of a ``.toml`` or ``.json`` file, where ``"none"`` stands for None."""
     path = Path(path)
+    loads = {".toml": tomllib.loads, ".json": json.loads}.get(path.suffix)
     try:
-        if path.suffix == ".toml":
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        elif path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
-        else:
+        if loads is None:
             raise ValueError("a recipe is a .toml or a .json file")
+        content = loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of both decoders, too
         raise ValueError(f"{path}: {error}.") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):

@@ -5,8 +5,8 @@ Work is divided into chunks that fit a budget, and over processes.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -75,27 +75,15 @@ def join_processes(device: str | torch.device | None = None) -> tuple[int, int, 
     return distributed.get_rank(), distributed.get_world_size(), chosen
 
 
-def wait_for_all(n_processes: int) -> None:
-    """Wait until all processes are here."""
-    if n_processes > 1:
-        distributed.barrier()
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Rows that pass through the model together, with the mixing in terms of these rows.
-
-    `rows` says where the first rows of `inputs` belong among the views of this process (1, then 2);
-    what follows them are partners of mixing.
-    """
+class Chunk(NamedTuple):
+    """Inputs of rows, which are among the views of this process (1, then 2), then of partners."""
 
     rows: Tensor
     inputs: dict[str, Tensor]
     mixing: Mixing | None
 
 
-@dataclass(frozen=True)
-class PreparedStep:
+class PreparedStep(NamedTuple):
     """Chunks of one process, and labels and mixing of the pairs of all, where there are any."""
 
     loss: str
@@ -104,8 +92,7 @@ class PreparedStep:
     mixing: Mixing | None
 
 
-@dataclass(frozen=True)
-class StepOutput:
+class StepOutput(NamedTuple):
     """Loss and unit vectors of the whole batch, detached; `z1` may be mixed."""
 
     loss: Tensor
@@ -116,11 +103,9 @@ class StepOutput:
 class ContrastiveStep:
     """Prepares steps and computes them; holds nothing that changes from step to step.
 
-    A contrastive loss is not a sum over examples. So (GradCache: Gao et al., RepL4NLP 2021) every
-    process embeds its rows, chunk by chunk, and computes the loss of the whole batch and its
-    gradient with respect to all unit vectors, which are gathered; then it takes that gradient at
-    its own rows back through the model, chunk by chunk (embedding again, with the same dropout, if
-    there was more than one), and the gradients of the weights are *added* over the processes.
+    GradCache (Gao et al., RepL4NLP 2021): every process embeds its rows, chunk by chunk, computes
+    the loss of the whole batch and its gradient at all unit vectors, and takes that of its own rows
+    back through the model, chunk by chunk; gradients of weights are *added* over the processes.
     """
 
     def __init__(
@@ -199,7 +184,8 @@ class ContrastiveStep:
         for i, (chunk, seed) in enumerate(zip(chunks, seeds, strict=True)):
             part = parts[i] if at_once else self._forward(chunk, seed)
             part.backward(gradient[chunk.rows])
-        self._add_over_processes()
+        if self.n_processes > 1:
+            self._add_over_processes()
         return StepOutput(loss.detach(), z1.detach(), z2.detach())
 
     @torch.no_grad()
@@ -243,8 +229,6 @@ class ContrastiveStep:
         return function(*views, temperature=self.config.temperature, labels=labels)
 
     def _add_over_processes(self) -> None:
-        if self.n_processes == 1:
-            return
         weights = chain(self.backbone.model.parameters(), self.head.parameters())
         trained = [p for p in weights if p.requires_grad]
         # One message for all: a gradient that this process did not need counts as zero.

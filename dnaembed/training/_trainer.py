@@ -222,10 +222,8 @@ class ContrastiveTrainer:
     def _row(self, loss_name: str, output: StepOutput, norm: Tensor, seconds: float) -> dict:
         loss = output.loss.item()
         if not isfinite(loss):
-            raise FloatingPointError(
-                f"The loss is {loss} at step {self.step}: lower learning_rate, or use another "
-                "mixed_precision."
-            )
+            advice = "lower learning_rate, or use another mixed_precision."
+            raise FloatingPointError(f"The loss is {loss} at step {self.step}: {advice}")
         return {
             "step": self.step,
             "phase": loss_name,
@@ -268,8 +266,8 @@ class ContrastiveTrainer:
             output = self._compute.evaluate(self._compute.prepare(source, step, loss))
             near, spread = alignment(output.z1, output.z2), uniformity(output.z2)
             sums += torch.stack([output.loss, near, spread]).cpu()
-        names = ("validation_loss", "validation_alignment", "validation_uniformity")
-        return dict(zip(names, (sums / _VALIDATION_STEPS).tolist(), strict=True))
+        means = (sums / _VALIDATION_STEPS).tolist()
+        return {f"validation_{name}": mean for name, mean in zip(_SHOWN, means, strict=True)}
 
     def _begin_tables(self) -> None:
         """Begin the tables with what a checkpoint knows; what came after it happens again."""
@@ -393,10 +391,7 @@ def move_towards(parameters: Sequence[Tensor], targets: Sequence[Tensor], share:
 def write_checkpoint(
     folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> None:
-    """Write ``step-...`` beside and rename it into `folder`, then drop all but the newest two.
-
-    Tensors may be anywhere and share memory (tied weights); there is no pickle in a checkpoint.
-    """
+    """Write ``step-...`` beside and rename it into `folder`, then drop all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder / f"step-{step:09d}") as beside:
         save_file(

@@ -38,15 +38,9 @@ def run(name, seed=0, folder=None):
 
 
 def work(rank, folder, port):
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-    }
+    os.environ |= dict.fromkeys(("RANK", "LOCAL_RANK"), str(rank)) | {"OMP_NUM_THREADS": "1"}
+    os.environ |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     # What torchrun sets is enough: the trainer joins the others by itself. The second process
     # starts elsewhere, and must be given the weights of the first.
     results = {name: run(name, seed=rank, folder=folder / name) for name in CONFIGS}

@@ -89,7 +89,7 @@ def test_one_class_or_read_leaves_the_model_as_it_is(y):
 @pytest.mark.parametrize(
     ("X", "y", "min_reads", "message"),
     [
-        (X, None, 25, "24 reads without labels are too few to adapt to: min_reads=25"),
+        (X, None, 25, "24 reads without labels are too few: min_reads=25"),
         ([*X[:-1], X[-1][:300]], None, 24, "23 reads without labels"),  # one cannot be cut
         (X, None, "auto", "24 reads without labels .*min_reads=2000"),
         (X, Y, "auto", "24 reads with labels .*min_reads=300"),
@@ -176,7 +176,7 @@ def test_any_reads_give_finite_weights_or_a_clear_error(reads, data):
         ({"n_steps": 0}, "The 'n_steps' parameter of ContrastiveFineTuner must be"),
         ({"batch_size": 1}, "'batch_size' parameter"),
         ({"learning_rate": -1.0}, "'learning_rate' parameter"),
-        ({"min_length": 500, "max_length": 100}, "min_length=500 is greater than max_length=100"),
+        ({"min_length": 500, "max_length": 100}, "1 <= min_length <= max_length is required"),
         ({"y": [0, 1]}, "inconsistent numbers of samples"),
         ({"X": ["ACGT" * 300, "AC!T"]}, "'!' at position 3 is not a DNA base"),
     ],

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
 from dnaembed.training import GenomePairs, GenomeRecord, GenomeStore, PairSource, ReadPairs
-from tests.helpers.dna import random_sequence
+from tests.helpers.dna import bases, random_sequence
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def store(tmp_path_factory):
 
 def places(store, sequence):
     """Where a read without errors comes from: genome, start, stop in the whole store."""
-    whole = store.sequence(0, store.n_bases)
+    whole = bases(store, 0, store.n_bases)
     for read in (sequence, reverse_complement(sequence)):
         start = whole.find(read)
         if start >= 0:
@@ -67,7 +67,7 @@ def test_lengths_strands_and_errors_are_drawn(store):
     assert lengths.max() <= 900
     # Log-uniform: half are shorter than the geometric mean.
     assert np.mean(lengths < np.sqrt(50 * 900)) == pytest.approx(0.5, abs=0.08)
-    whole = store.sequence(0, store.n_bases)
+    whole = bases(store, 0, store.n_bases)
     assert np.mean([view in whole for view in batch.view1]) == pytest.approx(0.5, abs=0.08)
     noisy = clean(store, error_rate=(0.1, 0.1)).sample(0, 400)
     assert all(a != b for a, b in zip(noisy.view1, batch.view1, strict=True))

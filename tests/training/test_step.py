@@ -169,43 +169,11 @@ def real_backbone(request):
     return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"budget": 300, "ema_decay": 0.9},
-        {"mixed_precision": "bf16", "n_trainable_layers": 1},
-        {"head_size": None, "loss": "i_mix"},
-    ],
-)
-def test_real_models_learn(real_backbone, config):
+def test_real_models_learn(real_backbone):
     backbone = deepcopy(real_backbone)
-    config = TrainingConfig(n_steps=8, batch_size=8, learning_rate=1e-3, log_every=1, **config)
+    options = {"mixed_precision": "bf16", "n_trainable_layers": 1, "budget": 300, "loss": "i_mix"}
+    config = TrainingConfig(n_steps=8, batch_size=8, learning_rate=1e-3, **options)
     ContrastiveTrainer(backbone, ToySource(), config, device="cpu").train()
     assert backbone.fingerprint() != real_backbone.fingerprint()
     assert all(p.isfinite().all() for p in backbone.model.parameters())
     assert embed(backbone, ["ACGT" * 30, "GGCA" * 30]).isfinite().all()
-
-
-def test_cached_gradients_of_a_transformer(real_backbone):
-    found = []
-    for budget in (None, 400):
-        backbone = deepcopy(real_backbone)
-        for module in backbone.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        config = TrainingConfig(
-            batch_size=8,
-            loss="mi_mix",
-            temperature=0.5,
-            budget=budget and budget // scale(backbone),
-        )
-        trainer = ContrastiveTrainer(backbone, ToySource(), config, device="cpu")
-        assert (len(trainer._compute.prepare(trainer.source, 1).chunks) > 1) == (budget is not None)
-        found.append(gradients(trainer, 1)[1])
-    largest = max(float(gradient.abs().max()) for gradient in found[0])
-    for one, other in zip(*found, strict=True):
-        assert (one - other).abs().max() < 1e-5 * largest
-
-
-def scale(backbone):
-    return 100 if backbone.default_budget == 512 else 1  # rows rather than tokens

@@ -81,11 +81,8 @@ app = typer.Typer(
 )
 
 
-def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callable], Callable]:
-    """Make a function a sub-command of its name; its docstring, then `examples`, are the help.
-
-    `cls` is the class of the command, for what typer cannot parse.
-    """
+def command(examples: str) -> Callable[[Callable], Callable]:
+    """Make a function a sub-command of its name; its docstring, then `examples`, are the help."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         name = function.__name__.strip("_")
@@ -107,7 +104,7 @@ def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callabl
         run.__annotations__ = {option.name: option.annotation for option in options}
         paragraphs = str(inspect.getdoc(function)).split("\n\n")
         text = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
-        app.command(name, cls=cls, help=text, epilog=examples)(run)
+        app.command(name, cls=Command, help=text, epilog=examples)(run)
         return function
 
     return register

@@ -1,16 +1,13 @@
 """``dnaembed benchmark``: which embedder to use on these reads, and how good it is."""
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from ._app import command
+from ._app import command, logger
 from ._options import READS_FILES, Columns, Jobs, Reading, flag, group, option
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed benchmark reads.fasta.gz labels.tsv -o benchmark/

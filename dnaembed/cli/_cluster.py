@@ -1,17 +1,14 @@
 """``dnaembed cluster``: a label for each sequence."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from ._app import command
+from ._app import command, logger
 from ._options import READS_FILES, READS_HELP, Embedding, Reading, Table
 from ._report import Reporting, Sequences
 from ._rows import Scale, open_rows
-
-logger = logging.getLogger("dnaembed")
 
 # Identifiers, sequences, embeddings, and what these were made by.
 Piece = tuple[list[str], list[str], Any, Any]
@@ -104,8 +101,7 @@ def _pieces(
         ids, rows, source = open_rows(scale.embeddings)
         yield ids, [], rows, source
         return
-    embedder = embedding.embedder()
     # The sequences are kept for a report only: clusters need no more than their embeddings.
     for ids, sequences in reading.chunks(reads):
-        rows = embedding.rows(embedder, ids, sequences)
-        yield ids, sequences if keep else [], rows, embedding.source(embedder)
+        rows = embedding.rows(ids, sequences)
+        yield ids, sequences if keep else [], rows, embedding.source()

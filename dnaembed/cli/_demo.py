@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from ._app import command
+from ._app import command, logger
 from ._options import PICTURE_FILE, Embedding, flag, group, option
 
 if TYPE_CHECKING:
     import numpy as np
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed demo
@@ -71,7 +68,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     model = model_name(embedding.model)
     names = {"raw TNF": "raw", "canonical TNF": "canonical", "TNF-K": "tnf-k"}
     embedders: dict[str, Any] = {name: KmerEmbedder(method=m) for name, m in names.items()}
-    embedders[model] = embedding.embedder()
+    embedders[model] = embedding.embedder
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
     figure, panels = new_figure(2)

@@ -1,12 +1,11 @@
 """``dnaembed embed`` and ``merge``: sequences in, numbers out, in bounded memory."""
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from typer import Argument
 
-from ._app import command
+from ._app import command, logger
 from ._options import (
     OUTPUT_FILE,
     REQUIRED,
@@ -18,8 +17,6 @@ from ._options import (
     naming,
     option,
 )
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed embed reads.fastq.gz -o reads.npy           reads.npy and reads.ids.txt

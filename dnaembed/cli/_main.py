@@ -11,7 +11,7 @@ from .. import __version__
 from ._app import UsageError, app, say
 
 _COMMANDS = (
-    "embed", "map", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
+    "embed", "report", "cluster", "bin", "classify", "benchmark", "train", "models", "demo",
 )  # fmt: skip
 for _name in _COMMANDS:
     import_module(f"._{_name}", __package__)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from typer import Argument, Option
@@ -31,7 +32,7 @@ OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
 TABLES, PICTURES = (".tsv", ".csv", ".parquet"), (".png", ".pdf", ".svg")
 TABLE_FILE, PICTURE_FILE, PAGE_FILE = (("outputs", s) for s in (TABLES, PICTURES, (".html",)))
 MAP_FILE = ("outputs", (*PICTURES, ".html", *TABLES))
-NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
+NO_FILES = {None, "NAME", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 
 REQUIRED = MISSING
 READS_HELP = (
@@ -117,25 +118,26 @@ class Embedding(Jobs, Model):
         "both: the mean of both strands, which the bundled model treats alike.", default="forward"
     )
 
+    @cached_property
     def embedder(self) -> DNABertSEmbedder:
-        """Build the embedder that the options describe."""
+        """The embedder that the options describe."""
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
         how: Any = {"device": self.device, "strand": self.strand, "n_jobs": self.jobs}
         return DNABertSEmbedder(self.model, **how, random_state=self.seed, cache=None)
 
-    def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
+    def rows(self, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""
         with naming(ids):
             # Fitting loads the model, which stays in place; it learns nothing from the sequences.
-            return embedder.fit(sequences[:1]).transform(sequences)
+            return self.embedder.fit(sequences[:1]).transform(sequences)
 
-    def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
-        """Describe what a fitted embedder makes of sequences."""
+    def source(self) -> EmbeddingSource:
+        """Describe what the embedder, which has made rows, makes of sequences."""
         from ..embedding._mixin import EmbeddingSource
 
-        model, both = embedder.backbone_, self.strand == "both"
+        model, both = self.embedder.backbone_, self.strand == "both"
         return EmbeddingSource(model.fingerprint(), model.window_size, both, self.model)
 
 
@@ -148,21 +150,6 @@ def naming(ids: Sequence[str]) -> Iterator[None]:
         yield
     except NotFiniteError as error:
         raise NotFiniteError(error.reason, ids[int(error.which)]) from None
-
-
-@group("Training")
-class Optimising:
-    """What every training has; None: the library's default."""
-
-    mixed_precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        "Of matrix products (default: fp32)."
-    )
-    budget: int | None = option(
-        "Tokens (k-mer models: sequences) in the model at once; larger batches are computed in "
-        "pieces, with the same gradients (default: as many as suit the model).",
-        "N",
-        min=1,
-    )
 
 
 def given(options: Any) -> dict[str, Any]:

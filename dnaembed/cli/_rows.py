@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._options import OUTPUT_FILE, group, option
+from ._options import OUTPUT_FILE, group, logger, option
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..embedding._mixin import EmbeddingSource
-
-logger = logging.getLogger("dnaembed")
 
 
 @group("Scale")

@@ -10,7 +10,7 @@ from dnaembed.cli._options import Embedding
 @pytest.fixture
 def quick(monkeypatch):
     """A model that needs no time, in place of the package's."""
-    monkeypatch.setattr(Embedding, "embedder", lambda _: KmerEmbedder(k=3))
+    monkeypatch.setattr(Embedding, "embedder", KmerEmbedder(k=3))
 
 
 def rows_of(out):

@@ -1,23 +1,11 @@
 """``dnaembed bin``: contigs into one FASTA file per species."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from typer import Option
-
-from ._app import command, logger
-from ._options import (
-    OUTPUT_FOLDER,
-    PICTURE_FILE,
-    Contigs,
-    Embedding,
-    SkipEmpty,
-    flag,
-    given,
-    group,
-    option,
-)
+from ._app import command, flag, group, logger, option
+from ._cluster import Scale, open_rows, rows_of
+from ._options import PICTURE_FILE, Contigs, Embedding, Folder, SkipEmpty, given
 from ._report import Reporting, Sequences
-from ._rows import Scale, open_rows, rows_of
 
 _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
@@ -80,15 +68,13 @@ class Own(SkipEmpty):
     )
     gzip: bool = flag("Compress the FASTA files.")
     picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=PICTURE_FILE)
-    force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
+    force: bool = flag("Replace the bins of an earlier run in FOLDER.")
 
 
 @command(_EXAMPLES)
 def bin_(
     contigs: Contigs,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
-    ],
+    output: Folder,
     own: Own,
     binning: Binning,
     scale: Scale,
@@ -138,15 +124,9 @@ def bin_(
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
     rings = circular_contigs(found, own.circular)
     labels = np.full(len(lengths), -1)
-    labels[kept] = bin_contigs(
-        sequences,
-        clusterer,
-        embeddings=rows,
-        abundance=coverage,
-        circular=rings[kept],
-        min_length=own.min_length,
-        min_recruit_length=own.min_recruit_length,
-    )
+    what: Any = {"embeddings": rows, "abundance": coverage, "circular": rings[kept]}
+    what |= {"min_length": own.min_length, "min_recruit_length": own.min_recruit_length}
+    labels[kept] = bin_contigs(sequences, clusterer, **what)
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
     confidence = np.full(len(lengths), np.nan)
@@ -178,5 +158,4 @@ def bin_(
     if len(none):
         longest = none[lengths[none].argmax()]
         said = "%d of %d contigs are in no bin; the longest is %s, %s bp."
-        size = f"{lengths[longest]:,}"
-        logger.info(said, len(none), len(labels), found.ids[longest], size)
+        logger.info(said, len(none), len(labels), found.ids[longest], f"{lengths[longest]:,}")

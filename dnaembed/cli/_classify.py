@@ -4,20 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ._app import command, logger
-from ._options import (
-    READS_FILES,
-    REQUIRED,
-    Columns,
-    Embedding,
-    Queries,
-    Reading,
-    Table,
-    flag,
-    group,
-    naming,
-    option,
-)
+from ._app import READS_FILES, REQUIRED, command, flag, group, logger, option
+from ._options import Columns, Embedding, Queries, Reading, Table, naming
 from ._report import Reporting, Sequences
 
 _EXAMPLES = """\

@@ -5,18 +5,8 @@ from typing import Annotated, Any, Literal
 
 from typer import Argument
 
-from ._app import command, logger
-from ._options import (
-    OUTPUT_FILE,
-    REQUIRED,
-    Embedding,
-    Reading,
-    Reads,
-    flag,
-    group,
-    naming,
-    option,
-)
+from ._app import OUTPUT_FILE, REQUIRED, command, flag, group, logger, option
+from ._options import Embedding, Reading, Reads, naming
 
 _EXAMPLES = """\
   dnaembed embed reads.fastq.gz -o reads.npy           reads.npy and reads.ids.txt

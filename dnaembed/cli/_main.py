@@ -71,8 +71,5 @@ def _explain(error: Any) -> str:
     message = " ".join(error.format_message().split())
     # Typer checks values by pydantic, whose messages leave out what was given.
     problems: list[Any] = getattr(error.__cause__, "errors", list)()
-    if problems:
-        message = message.replace("Value error, ", "").rstrip(".")
-        given = repr(problems[0]["input"])
-        return f"{message}." if given in message else f"{message}, got {given}."
-    return message
+    given = repr(problems[0]["input"]) if problems else ""
+    return message if given in message else f"{message.rstrip('.')}, got {given}."

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from typer import Argument
 
-from ._app import command, logger
-from ._options import MODEL_HELP, OUTPUT_FOLDER, Hub
+from ._app import OUTPUT_FOLDER, command, logger
+from ._options import MODEL_HELP, Hub
 
 _CONVERT_EXAMPLES = """\
   dnaembed convert zhihan1996/DNABERT-S dnabert-s/      from the hub

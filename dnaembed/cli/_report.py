@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Option
 
 from ..utils._messages import escape
-from ._app import COMMAND_LINE, command, logger
-from ._options import MAP_FILE, PAGE_FILE, Embedding, Reading, Reads, group, option
+from ._app import COMMAND_LINE, command, group, logger, option
+from ._options import MAP_FILE, PAGE_FILE, Embedding, Reading, Reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +29,11 @@ _EXAMPLES = """\
   dnaembed map contigs.fasta -o map.svg --labels bins/contigs.tsv
   dnaembed map reads.fastq.gz -o map.tsv --method pca      coordinates
 """
+_HELP = (
+    "A picture (.png, .pdf, .svg), a page (.html) or a table (.tsv, .csv, .parquet; -: as .tsv)."
+)
+Output = Annotated[str, Option("--output", "-o", metavar="OUT.png", help=_HELP), MAP_FILE]
+
 MOST_POINTS = 20_000
 _MOST_CALLS = 1000
 _SIZE = 640
@@ -55,10 +60,7 @@ $body
 class Reporting:
     """Whether a page is written."""
 
-    report: str | None = option(
-        "Also write a page with a map, sizes, lengths, GC and how sure it is.", "PAGE.html",
-        mark=PAGE_FILE,
-    )  # fmt: skip
+    report: str | None = option("Also write a page of results.", "PAGE.html", mark=PAGE_FILE)
 
 
 def text(value: object) -> str:
@@ -152,9 +154,10 @@ class Sequences:
         lengths = display.lengths
         radii = np.full(len(x), 3.0) if lengths is None else np.sqrt(point_areas(lengths) / 2)
         columns = {name: self.drawn(name) for name in self.columns}
+        forms = {name: ".3f" if c.dtype.kind == "f" else "" for name, c in columns.items()}
         circles = []
         for i in order.tolist():
-            title = "\n".join(text(f"{name}: {_shown(c[i])}") for name, c in columns.items())
+            title = "\n".join(text(f"{name}: {c[i]:{forms[name]}}") for name, c in columns.items())
             place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
             circles.append(f"<circle {place}><title>{title}</title></circle>")
         keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
@@ -186,10 +189,6 @@ class Sequences:
             few = frame.sort_values(sure, kind="stable").head(_MOST_CALLS)
             parts += [f"<h2>The {len(few):,} least sure calls</h2>", _table(few)]
         write_page(path, title, parts)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _table(frame: pd.DataFrame) -> str:
@@ -233,16 +232,7 @@ class Map:
 @command(_EXAMPLES)
 def map_(
     reads: Reads,
-    output: Annotated[
-        str,
-        Option(
-            *("--output", "-o"),
-            metavar="OUT.png",
-            help=".png, .pdf, .svg; .html, a page that shows names; or .tsv, .csv, .parquet; "
-            "- is standard output, as a .tsv.",
-        ),
-        MAP_FILE,
-    ],
+    output: Output,
     drawing: Map,
     embedding: Embedding,
     reading: Reading,

@@ -5,19 +5,8 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from ._app import command, logger
-from ._options import (
-    OUTPUT_FOLDER,
-    Columns,
-    Computing,
-    Model,
-    Reading,
-    Reads,
-    flag,
-    given,
-    group,
-    option,
-)
+from ._app import command, flag, group, logger, option
+from ._options import Columns, Computing, Folder, Model, Reading, Reads, given
 
 _TRAIN_EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
@@ -123,9 +112,7 @@ class Tuning:
 @command(_ADAPT_EXAMPLES)
 def adapt(
     reads: Reads,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="FOLDER", help="A new folder."), OUTPUT_FOLDER
-    ],
+    output: Folder,
     tuning: Tuning,
     reading: Reading,
     model: Model,

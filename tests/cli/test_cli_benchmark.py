@@ -81,8 +81,8 @@ def test_output_folder_is_checked_first(files, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     for place, message in (
         ("", "holds files that are not of a benchmark"),
-        ("notes.txt", "is a file"),
-        ("no/where", "there is no folder"),
+        ("notes.txt", "notes.txt: File exists"),
+        ("no/where", "no/where: No such file or directory"),
     ):
         assert run(files, tmp_path / place) == 1
         assert message in capsys.readouterr().err

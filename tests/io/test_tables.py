@@ -121,7 +121,7 @@ def test_labels_round_trip(tmp_path_factory, labels):
     assert read_labels(path) == labels
 
 
-def test_what_cannot_stand_in_a_table(tmp_path, capsys):
+def test_what_cannot_stand_in_a_table(tmp_path):
     path = tmp_path / "labels.tsv"
     with pytest.raises(ValueError, match="got 1 for 2"):
         write_labels(path, ["a", "b"], np.array([1]))

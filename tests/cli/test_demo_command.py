@@ -39,14 +39,9 @@ def test_demo(tmp_path, quick, capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_demo_umap(tmp_path, quick, capsys):
+def test_demo_of_the_package_with_umap(tmp_path, capsys):
     assert main(["demo", "--umap", "-o", str(tmp_path / "x.png")]) == 0
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.slow
-def test_demo_of_the_package(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path / "x.png")]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert rows["bundled model"][0] > rows["raw TNF"][0]
 

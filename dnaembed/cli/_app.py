@@ -14,19 +14,29 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Annotated, Any, NoReturn, get_type_hints
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..utils._messages import escape
-from ._options import INPUT, NO_FILES, Messages
 
 logger = logging.getLogger("dnaembed")
 
 # What was typed, for what a command writes about itself.
 COMMAND_LINE: ContextVar[str] = ContextVar("COMMAND_LINE", default="")
+
+# Marks of options that are the place of a file, of which suffixes, or of a folder that is new or
+# replaced as a whole. They are checked before the work; options without a mark are inputs, but for
+# these metavars.
+INPUT: tuple[str, tuple[str, ...]] = "inputs", ()
+READS_FILES = "reads", ()  # also folders and patterns
+OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
+NO_FILES = {None, "NAME", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
+REQUIRED = MISSING
+
+T = TypeVar("T")
 
 # Of click, which some versions of typer depend on and others carry within themselves.
 UsageError: Any = typer.BadParameter.__base__
@@ -43,6 +53,42 @@ _OPTIONS = {
     "resume=False": "--restart",
     "prefix=True": "--prefix",
 }
+
+
+def option(
+    text: str, metavar: str | None = None, *flags: str, default: Any = None, **settings: Any
+) -> Any:
+    """Declare an option as a field of a `group`: its help, metavar and names."""
+    mark = settings.pop("mark", INPUT)
+    info = typer.Option(..., *flags, metavar=metavar, help=text, **settings)
+    return field(default=default, metadata={"info": info, "mark": mark})
+
+
+def flag(text: str, *flags: str) -> Any:
+    """Declare an option without a value."""
+    return option(text, None, *flags, default=False)
+
+
+def group(panel: str | None = None) -> Callable[[type[T]], type[T]]:
+    """Make a class a dataclass whose fields are options, under one heading of the help."""
+
+    def make(kind: type[T]) -> type[T]:
+        made: Any = dataclass(frozen=True, kw_only=True)(kind)
+        for one in fields(made):
+            info = one.metadata["info"]
+            info.rich_help_panel = info.rich_help_panel or panel
+            info.param_decls = info.param_decls or (f"--{one.name.replace('_', '-')}",)
+        return made
+
+    return make
+
+
+@group("Messages")
+class Messages:
+    """What is shown."""
+
+    quiet: bool = flag("Show warnings only.", "--quiet", "-q")
+    debug: bool = flag("Show the traceback of an error (or set DNAEMBED_DEBUG=1).")
 
 
 class _Examples:
@@ -81,11 +127,8 @@ app = typer.Typer(
 )
 
 
-def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callable], Callable]:
-    """Make a function a sub-command of its name; its docstring, then `examples`, are the help.
-
-    `cls` is the class of the command, for what typer cannot parse.
-    """
+def command(examples: str) -> Callable[[Callable], Callable]:
+    """Make a function a sub-command of its name; its docstring, then `examples`, are the help."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         name = function.__name__.strip("_")
@@ -107,7 +150,7 @@ def command(examples: str, *, cls: type[Command] = Command) -> Callable[[Callabl
         run.__annotations__ = {option.name: option.annotation for option in options}
         paragraphs = str(inspect.getdoc(function)).split("\n\n")
         text = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
-        app.command(name, cls=cls, help=text, epilog=examples)(run)
+        app.command(name, cls=Command, help=text, epilog=examples)(run)
         return function
 
     return register

@@ -1,16 +1,13 @@
 """``dnaembed benchmark``: which embedder to use on these reads, and how good it is."""
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from ._app import command
-from ._options import READS_FILES, Columns, Jobs, Reading, flag, group, option
-
-logger = logging.getLogger("dnaembed")
+from ._app import READS_FILES, command, flag, group, logger, option
+from ._options import Columns, Jobs, Reading
 
 _EXAMPLES = """\
   dnaembed benchmark reads.fasta.gz labels.tsv -o benchmark/
@@ -86,15 +83,9 @@ def benchmark(
     )
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
-    result = benchmark(
-        {name: test},
-        compared,
-        protocols=[one.value for one in comparing.protocol or Protocol],
-        training=other,
-        n_repeats=comparing.repeats,
-        cache=folder / ".cache",
-        n_jobs=comparing.jobs,
-    )
+    how: Any = {"protocols": [one.value for one in comparing.protocol or Protocol]}
+    how |= {"training": other, "n_repeats": comparing.repeats, "n_jobs": comparing.jobs}
+    result = benchmark({name: test}, compared, cache=folder / ".cache", **how)
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
@@ -112,10 +103,9 @@ def benchmark(
 
 def _check_folder(output: str, force: bool) -> Path:
     folder = Path(output)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; the name of a folder is expected.")
-    if not folder.exists() and not folder.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {folder}: there is no folder {folder.parent}.")
+    if not folder.is_dir():  # raises now, not after the work, if it can't be made
+        folder.mkdir()
+        folder.rmdir()
     is_ours = (folder / ".cache").is_dir()
     if folder.is_dir() and not is_ours and not force and any(folder.iterdir()):
         advice = "choose another folder or use --force."

@@ -1,27 +1,11 @@
 """``dnaembed bin``: contigs into one FASTA file per species."""
 
-import logging
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from typer import BadParameter, Option
-
-from ._app import command
-from ._options import (
-    OUTPUT_FOLDER,
-    PICTURE_FILE,
-    Contigs,
-    Embedding,
-    SkipEmpty,
-    flag,
-    given,
-    group,
-    option,
-)
+from ._app import command, flag, group, logger, option
+from ._cluster import Scale, open_rows, rows_of
+from ._options import PICTURE_FILE, Contigs, Embedding, Folder, SkipEmpty, given
 from ._report import Reporting, Sequences
-from ._rows import Scale, open_rows, rows_of
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
@@ -42,22 +26,6 @@ jgi_summarize_bam_contig_depths, CoverM, samtools coverage, BBMap and strobealig
 """
 
 
-def _auto_or(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float | str]:
-    def parse(text: str) -> float | str:
-        try:
-            if text == "auto" or accepts(float(text)):
-                return text if text == "auto" else float(text)
-        except ValueError:
-            pass
-        raise BadParameter(f"expected auto or a number {expected}, got {text!r}.")
-
-    return parse
-
-
-_POSITIVE = _auto_or("above 0", lambda value: 0 < value < float("inf"))
-_SHARE = _auto_or("from 0 to 1", lambda value: 0 <= value <= 1)
-
-
 @group("Binning")
 class Binning:
     """Parameters of `SpeciesClusterer`; None: its default."""
@@ -65,8 +33,8 @@ class Binning:
     method: Literal["auto", "graph", "kmedoid"] | None = option(
         "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
     )
-    resolution: str | None = option(
-        "Of the graph: larger gives more bins; auto: fits the data.", "X", parser=_POSITIVE
+    resolution: float | None = option(
+        "Of the graph: larger gives more bins (default: as fits the data).", "X", min=0.001
     )
     min_similarity: float | None = option(
         "Of a contig to the centre of its bin, for the K-medoid.", "X", min=0, max=1
@@ -78,8 +46,8 @@ class Binning:
     neighbors: Literal["auto", "exact", "approximate"] = option(
         "Of the graph; auto: exact up to 200,000 contigs.", default="auto"
     )
-    abundance_weight: str | None = option(
-        "Of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", parser=_SHARE
+    abundance_weight: float | None = option(
+        "Of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", min=0, max=1
     )
 
 
@@ -100,15 +68,13 @@ class Own(SkipEmpty):
     )
     gzip: bool = flag("Compress the FASTA files.")
     picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=PICTURE_FILE)
-    force: bool = flag("Replace the bins of an earlier run in BINS_DIR.")
+    force: bool = flag("Replace the bins of an earlier run in FOLDER.")
 
 
 @command(_EXAMPLES)
 def bin_(
     contigs: Contigs,
-    output: Annotated[
-        str, Option("--output", "-o", metavar="BINS_DIR", help="The folder."), OUTPUT_FOLDER
-    ],
+    output: Folder,
     own: Own,
     binning: Binning,
     scale: Scale,
@@ -135,12 +101,14 @@ def bin_(
         raise ValueError("--method kmedoid needs --min-similarity.")
     how_found = ("method", "min_similarity", "resolution")
     scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})
+    clusterer = SpeciesClusterer(**given(binning), random_state=embedding.seed)
+    clusterer._validate_params()
     table = read_abundance(own.abundance) if own.abundance else None
     found = read_contigs(contigs, skip_empty=own.skip_empty, prefix=own.prefix)
     lengths = np.array([len(sequence) for sequence in found.sequences])
     logger.info("Read %s contigs, %s bp.", f"{len(lengths):,}", f"{lengths.sum():,}")
     kept = long_enough(lengths, own.min_length, own.min_recruit_length if own.abundance else None)
-    ids = [found.ids[i] for i in kept]
+    ids, sequences = ([texts[i] for i in kept] for texts in (found.ids, found.sequences))
     coverage = None
     if table is not None:
         values = abundance_of(ids, table, where=", ".join(own.abundance or []))
@@ -149,25 +117,16 @@ def bin_(
         row_ids, rows, source = open_rows(scale.embeddings)
         rows = rows_of(ids, row_ids, rows, where=scale.embeddings)
     else:
-        embedder = embedding.embedder()
-        rows = embedding.rows(embedder, ids, [found.sequences[i] for i in kept])
-        source = embedding.source(embedder)
-    if scale.assign is None:
-        clusterer = SpeciesClusterer(**given(binning), random_state=embedding.seed)
-    else:
+        rows = embedding.rows(ids, sequences)
+        source = embedding.source()
+    if scale.assign is not None:
         clusterer, saved = load_clusters(scale.assign)
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
     rings = circular_contigs(found, own.circular)
     labels = np.full(len(lengths), -1)
-    labels[kept] = bin_contigs(
-        [found.sequences[i] for i in kept],
-        clusterer,
-        embeddings=rows,
-        abundance=coverage,
-        circular=rings[kept],
-        min_length=own.min_length,
-        min_recruit_length=own.min_recruit_length,
-    )
+    what: Any = {"embeddings": rows, "abundance": coverage, "circular": rings[kept]}
+    what |= {"min_length": own.min_length, "min_recruit_length": own.min_recruit_length}
+    labels[kept] = bin_contigs(sequences, clusterer, **what)
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
     confidence = np.full(len(lengths), np.nan)
@@ -180,23 +139,23 @@ def bin_(
     about |= {"reasons": reasons_of(labels, kept, coverage), "circular": rings}
     about |= {"overwrite": own.force, "compress": own.gzip}
     write_bins(output, found.ids, found.records, labels, **about)
+    shown = Sequences()
+    if own.picture is not None or reporting.report is not None:
+        sure = confidence[kept].tolist()
+        shown.add(ids, rows, sequences, bin=labels[kept].tolist(), confidence=sure)
     if own.picture is not None:
-        from ..plotting import BinningDisplay, EmbeddingDisplay, new_figure, save_figure
+        from ..plotting import BinningDisplay, new_figure, save_figure
 
         figure, (left, right) = new_figure(2)
-        look: Any = {"method": "pca", "title": f"{len(kept)} contigs", "legend": False, "ax": left}
-        EmbeddingDisplay.from_predictions(rows, labels[kept], lengths=lengths[kept], **look)
+        look: Any = {"title": f"{len(kept)} contigs", "legend": False}
+        shown.display("bin", method="pca").plot(left, **look)
         BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
         save_figure(figure, own.picture)
     if reporting.report is not None:
-        shown, sure = Sequences(), confidence[kept].tolist()
-        texts = [found.sequences[i] for i in kept]
-        shown.add(ids, rows, texts, bin=labels[kept].tolist(), confidence=sure)
         shown.write_report(reporting.report, "dnaembed bin", "bin", "confidence")
     none = np.flatnonzero(labels < 0)
     logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
     if len(none):
         longest = none[lengths[none].argmax()]
         said = "%d of %d contigs are in no bin; the longest is %s, %s bp."
-        size = f"{lengths[longest]:,}"
-        logger.info(said, len(none), len(labels), found.ids[longest], size)
+        logger.info(said, len(none), len(labels), found.ids[longest], f"{lengths[longest]:,}")

@@ -1,27 +1,12 @@
 """``dnaembed classify``: species of reads from a few labelled ones."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ._app import Command, command
-from ._options import (
-    READS_FILES,
-    REQUIRED,
-    Columns,
-    Embedding,
-    Queries,
-    Reading,
-    Table,
-    flag,
-    group,
-    naming,
-    option,
-)
+from ._app import READS_FILES, REQUIRED, command, flag, group, logger, option
+from ._options import Columns, Embedding, Queries, Reading, Table, naming
 from ._report import Reporting, Sequences
-
-logger = logging.getLogger("dnaembed")
 
 _EXAMPLES = """\
   dnaembed classify --train known.fasta --labels known.tsv reads.fq.gz -o calls.tsv
@@ -38,18 +23,6 @@ between them.
 """
 
 
-class _Classify(Command):
-    """The command, whose option --unknown may come without a name."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Give --unknown its name; typer has no options with an optional value."""
-        if "--unknown" in args:
-            after = args.index("--unknown") + 1
-            if after == len(args) or args[after].startswith("-"):
-                args = [*args[:after], "unknown", *args[after:]]
-        return super().parse_args(ctx, args)
-
-
 @group()
 class Calling(Columns):
     """What is learnt from, and what is called."""
@@ -60,10 +33,8 @@ class Calling(Columns):
         mark=READS_FILES,
     )
     labels: str = option("Identifier and species, TSV or CSV.", "LABELS.tsv", default=REQUIRED)
-    unknown: str | None = option(
-        "Name of what is far from every species (default: each gets a species; 'unknown' if no "
-        "name is given); needs two training sequences of some species.",
-        "[NAME]",
+    unknown: bool = flag(
+        "Call what is far from every species unknown; needs two training sequences of some species."
     )
     false_unknown_rate: float = option(
         "Share of known species that --unknown may miss.", "X", default=0.05, min=0, max=1
@@ -77,7 +48,7 @@ class Calling(Columns):
     )
 
 
-@command(_EXAMPLES, cls=_Classify)
+@command(_EXAMPLES)
 def classify(
     query: Queries,
     output: Table,
@@ -94,12 +65,12 @@ def classify(
     """
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of
-    from ..io._tables import check_fields, open_table
+    from ..io._tables import open_table
 
-    unknown, window, page = calling.unknown, calling.consensus, reporting.report
+    unknown = "unknown" if calling.unknown else None
+    window, page = calling.consensus, reporting.report
     if page is not None and window is not None:
         raise ValueError("--report shows calls of whole sequences: leave --consensus out.")
-    check_fields([unknown or ""])
     table = calling.labels_of(calling.labels)
     ids, sequences = reading.read(calling.train)
     species = labels_of(ids, table, where=calling.labels)
@@ -108,26 +79,22 @@ def classify(
         only = repr(species[0])
         raise ValueError(f"{calling.labels}: at least 2 species are needed, got {only} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
-    embedder = embedding.embedder()
-    classifier = FewShotSpeciesClassifier(
-        embedder,
-        unknown=unknown,
-        false_unknown_rate=calling.false_unknown_rate,
-        calibrate=calling.calibrate,
-    )
+    how: Any = {"unknown": unknown, "calibrate": calling.calibrate}
+    how["false_unknown_rate"] = calling.false_unknown_rate
+    classifier = FewShotSpeciesClassifier(embedding.embedder, **how)
     columns = ["id", "species", "probability"]
     if window is not None:
         with naming(ids):
             classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
     else:  # embeddings are made once, and asked several questions
-        classifier.fit(embedding.rows(embedder, ids, sequences), species)
+        classifier.fit(embedding.rows(ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     shown, n_calls = Sequences(), 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
-                rows = embedding.rows(embedder, query_ids, queries)
+                rows = embedding.rows(query_ids, queries)
                 found = list(_calls(classifier, rows))
                 if page is not None:
                     names, shares = classifier.predict_top_k(rows, 2)

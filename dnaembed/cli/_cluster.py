@@ -1,22 +1,21 @@
-"""``dnaembed cluster``: a label for each sequence."""
+"""``dnaembed cluster``: a label for each sequence; and what it shares with ``bin``."""
 
-import logging
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ._app import command
-from ._options import READS_FILES, READS_HELP, Embedding, Reading, Table
+from ._app import OUTPUT_FILE, READS_FILES, command, group, logger, option
+from ._options import READS_HELP, Embedding, Reading, Table
 from ._report import Reporting, Sequences
-from ._rows import Scale, open_rows
 
-logger = logging.getLogger("dnaembed")
+if TYPE_CHECKING:
+    import numpy as np
 
-# Identifiers, sequences, embeddings, and what these were made by.
-Piece = tuple[list[str], list[str], Any, Any]
+    from ..embedding._mixin import EmbeddingSource
 
-_COLUMNS = ("id", "cluster")
 _EXAMPLES = """\
   dnaembed cluster reads.fasta.gz -k 10 -o clusters.tsv
   dnaembed cluster reads.fasta.gz -o clusters.tsv     the number of clusters is found
@@ -28,6 +27,29 @@ _EXAMPLES = """\
   dnaembed cluster old.fq -k 10 -o old.tsv --save clusters.safetensors
   dnaembed cluster new.fq --assign clusters.safetensors -o new.tsv
 """
+_K_HELP = "Number of clusters; without it, clusters are grown as bins (see dnaembed bin)."
+
+
+@group("Scale")
+class Scale:
+    """Embeddings made before, and groups for new sequences."""
+
+    embeddings: str | None = option(
+        "Take rows that dnaembed embed wrote, by their identifiers.", "ROWS.npy"
+    )
+    save: str | None = option(
+        "Keep the groups there, as safetensors, for --assign.", "FILE", mark=OUTPUT_FILE
+    )
+    assign: str | None = option(
+        "Sort into the groups of an earlier --save, found with the same model.", "FILE"
+    )
+
+    def refuse_with_assign(self, **given: object) -> None:
+        """Raise if ``--assign`` comes with an option about how groups are found."""
+        for name, value in {"save": self.save, **given}.items():
+            if self.assign is not None and value is not None:
+                without = f"without --{name.replace('_', '-')}"
+                raise ValueError(f"--assign {self.assign} takes groups as saved, {without}.")
 
 
 @command(_EXAMPLES)
@@ -41,13 +63,7 @@ def cluster(
         list[str] | None, Argument(metavar="READS", help=READS_HELP), READS_FILES
     ] = None,
     n_clusters: Annotated[
-        int | None,
-        Option(
-            *("--n-clusters", "-k"),
-            min=1,
-            metavar="K",
-            help="Number of clusters; without it, clusters are grown as bins (see dnaembed bin).",
-        ),
+        int | None, Option("--n-clusters", "-k", min=1, metavar="K", help=_K_HELP)
     ] = None,
 ) -> None:
     """Group sequences by species.
@@ -80,7 +96,7 @@ def cluster(
             raise ValueError(f"{scale.assign} was made with abundances: use dnaembed bin --assign.")
         answers = ((piece, None) for piece in pieces)
     found, clusters, n_none = Sequences(), set(), 0
-    with open_table(output, _COLUMNS) as write_rows:
+    with open_table(output, ["id", "cluster"]) as write_rows:
         for i, ((ids, sequences, rows, source), own) in enumerate(answers):
             if own is None and i == 0:
                 check_source(str(scale.assign), clusterer, saved, source, rows.shape[1])
@@ -98,14 +114,46 @@ def cluster(
 
 def _pieces(
     reads: list[str], scale: Scale, embedding: Embedding, reading: Reading, *, keep: bool
-) -> Iterator[Piece]:
-    """Give the rows of a chunk of the reads at a time, or of a whole file."""
+) -> Iterator[tuple[list[str], list[str], Any, Any]]:
+    """Give identifiers, sequences, rows and their source, by chunks or of a whole file."""
     if scale.embeddings is not None:
         ids, rows, source = open_rows(scale.embeddings)
         yield ids, [], rows, source
         return
-    embedder = embedding.embedder()
     # The sequences are kept for a report only: clusters need no more than their embeddings.
     for ids, sequences in reading.chunks(reads):
-        rows = embedding.rows(embedder, ids, sequences)
-        yield ids, sequences if keep else [], rows, embedding.source(embedder)
+        rows = embedding.rows(ids, sequences)
+        yield ids, sequences if keep else [], rows, embedding.source()
+
+
+def open_rows(path: str) -> tuple[list[str], np.ndarray, EmbeddingSource | None]:
+    """Open embeddings that ``dnaembed embed`` wrote, left on disk where the format allows it."""
+    import numpy as np
+
+    from ..io import SequenceFileError, read_embeddings
+    from ..species._saved import source_of_file
+    from ..utils._messages import shorten
+    from ..utils._rows import row_blocks
+
+    ids, rows = read_embeddings(path, mmap_mode="r")
+    for block in row_blocks(len(rows), rows.itemsize * rows.shape[1]):
+        finite = np.isfinite(rows[block]).all(axis=1)
+        if not finite.all():
+            row = block.start + int(finite.argmin())
+            which = f"the embedding of {shorten(ids[row])!r} (row {row + 1})"
+            raise SequenceFileError(f"{path}: {which} is not finite.")
+    logger.info("%s embeddings of %d columns.", f"{len(rows):,}", rows.shape[1])
+    return ids, rows, source_of_file(path, rows)
+
+
+def rows_of(
+    ids: Sequence[str], row_ids: Sequence[str], rows: np.ndarray, *, where: str
+) -> np.ndarray:
+    """Return the rows of some identifiers, in their order."""
+    from ..io import SequenceFileError
+    from ..io._tables import in_order_of
+
+    place = {identifier: i for i, identifier in enumerate(row_ids)}
+    if len(place) < len(row_ids):
+        raise SequenceFileError(f"{where}: two rows have one identifier.")
+    return rows[in_order_of(ids, place, where=where, what="embedding")]

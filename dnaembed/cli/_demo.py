@@ -1,17 +1,9 @@
 """``dnaembed demo``: what embeddings are good for, on real reads, in less than a minute."""
 
-from __future__ import annotations
+from typing import Any
 
-import logging
-from typing import TYPE_CHECKING, Any
-
-from ._app import command
-from ._options import PICTURE_FILE, Embedding, flag, group, option
-
-if TYPE_CHECKING:
-    import numpy as np
-
-logger = logging.getLogger("dnaembed")
+from ._app import command, flag, group, logger, option
+from ._options import PICTURE_FILE, Embedding
 
 _EXAMPLES = """\
   dnaembed demo
@@ -58,7 +50,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     """
     import pandas as pd
 
-    from .. import KmerEmbedder
+    from ..benchmark import default_embedders
     from ..benchmark._benchmark import model_name
     from ..datasets import load_demo_reads, save_demo_reads
     from ..plotting import EmbeddingDisplay, new_figure, save_figure
@@ -69,9 +61,9 @@ def demo(picture: Picture, embedding: Embedding) -> None:
         return
     reads = load_demo_reads()
     model = model_name(embedding.model)
-    names = {"raw TNF": "raw", "canonical TNF": "canonical", "TNF-K": "tnf-k"}
-    embedders: dict[str, Any] = {name: KmerEmbedder(method=m) for name, m in names.items()}
-    embedders[model] = embedding.embedder()
+    usual = default_embedders(model=None)
+    embedders = {name: usual[name] for name in ("raw TNF", "canonical TNF", "TNF-K")}
+    embedders[model] = embedding.embedder
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
     figure, panels = new_figure(2)
@@ -91,7 +83,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     print(f"\n{_LEGEND}", end="")
 
 
-def _scores(embeddings: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
+def _scores(embeddings: Any, labels: Any, seed: int) -> dict[str, Any]:
     from .. import SpeciesClusterer
     from ..benchmark import clustering_scores, few_shot_scores
     from ..metrics import species_f1_recall

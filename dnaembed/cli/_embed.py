@@ -1,25 +1,12 @@
 """``dnaembed embed`` and ``merge``: sequences in, numbers out, in bounded memory."""
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from typer import Argument
 
-from ._app import command
-from ._options import (
-    OUTPUT_FILE,
-    REQUIRED,
-    Embedding,
-    Reading,
-    Reads,
-    flag,
-    group,
-    naming,
-    option,
-)
-
-logger = logging.getLogger("dnaembed")
+from ._app import OUTPUT_FILE, REQUIRED, command, flag, group, logger, option
+from ._options import Embedding, Reading, Reads, naming
 
 _EXAMPLES = """\
   dnaembed embed reads.fastq.gz -o reads.npy           reads.npy and reads.ids.txt

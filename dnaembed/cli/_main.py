@@ -11,7 +11,7 @@ from .. import __version__
 from ._app import UsageError, app, say
 
 _COMMANDS = (
-    "embed", "map", "cluster", "bin", "classify", "benchmark", "train", "adapt", "models", "demo",
+    "embed", "report", "cluster", "bin", "classify", "benchmark", "train", "models", "demo",
 )  # fmt: skip
 for _name in _COMMANDS:
     import_module(f"._{_name}", __package__)
@@ -71,8 +71,5 @@ def _explain(error: Any) -> str:
     message = " ".join(error.format_message().split())
     # Typer checks values by pydantic, whose messages leave out what was given.
     problems: list[Any] = getattr(error.__cause__, "errors", list)()
-    if problems:
-        message = message.replace("Value error, ", "").rstrip(".")
-        given = repr(problems[0]["input"])
-        return f"{message}." if given in message else f"{message}, got {given}."
-    return message
+    given = repr(problems[0]["input"]) if problems else ""
+    return message if given in message else f"{message.rstrip('.')}, got {given}."

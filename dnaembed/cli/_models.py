@@ -1,14 +1,11 @@
 """``dnaembed convert`` and ``info``: published checkpoints as safetensors, and what a model is."""
 
-import logging
 from typing import Annotated
 
 from typer import Argument
 
-from ._app import command
-from ._options import MODEL_HELP, OUTPUT_FOLDER, Hub
-
-logger = logging.getLogger("dnaembed")
+from ._app import OUTPUT_FOLDER, command, logger
+from ._options import MODEL_HELP, Hub
 
 _CONVERT_EXAMPLES = """\
   dnaembed convert zhihan1996/DNABERT-S dnabert-s/      from the hub

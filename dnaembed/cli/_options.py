@@ -2,87 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
+
+from ._app import OUTPUT_FOLDER, READS_FILES, flag, group, logger, option
 
 if TYPE_CHECKING:
     from .. import DNABertSEmbedder
     from ..embedding._mixin import EmbeddingSource
 
-logger = logging.getLogger("dnaembed")
-
-T = TypeVar("T")
-
 # A chunk of a stream: enough to batch sequences of like lengths, and small on any machine.
 CHUNK_SEQUENCES = 1 << 13
 CHUNK_BASES = 1 << 26
 
-# Marks of options that are the place of a file, of which suffixes, or of a folder that is new or
-# replaced as a whole. They are checked before the work; options without a mark are inputs, but for
-# these metavars.
-INPUT: tuple[str, tuple[str, ...]] = "inputs", ()
-READS_FILES = "reads", ()  # also folders and patterns
-OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
 TABLES, PICTURES = (".tsv", ".csv", ".parquet"), (".png", ".pdf", ".svg")
 TABLE_FILE, PICTURE_FILE, PAGE_FILE = (("outputs", s) for s in (TABLES, PICTURES, (".html",)))
 MAP_FILE = ("outputs", (*PICTURES, ".html", *TABLES))
-NO_FILES = {None, "NAME", "[NAME]", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
-
-REQUIRED = MISSING
 READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd, folders of such files, and "
     "patterns in quotes; several are read one after the other; - is standard input."
 )
 MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
-_JOBS = ("--jobs", "-j", "--threads", "-t")
-
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP), READS_FILES]
 Queries = Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES]
 Contigs = Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES]
 TABLE_HELP = "The table: .tsv, .csv or .parquet; - is standard output, as a .tsv."
+FOLDER_HELP = "The folder, complete or absent."
+Folder = Annotated[str, Option("--output", "-o", metavar="FOLDER", help=FOLDER_HELP), OUTPUT_FOLDER]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help=TABLE_HELP), TABLE_FILE]
-
-
-def option(
-    text: str, metavar: str | None = None, *flags: str, default: Any = None, **settings: Any
-) -> Any:
-    """Declare an option as a field of a `group`: its help, metavar and names."""
-    mark = settings.pop("mark", INPUT)
-    info = Option(..., *flags, metavar=metavar, help=text, **settings)
-    return field(default=default, metadata={"info": info, "mark": mark})
-
-
-def flag(text: str, *flags: str) -> Any:
-    """Declare an option without a value."""
-    return option(text, None, *flags, default=False)
-
-
-def group(panel: str | None = None) -> Callable[[type[T]], type[T]]:
-    """Make a class a dataclass whose fields are options, under one heading of the help."""
-
-    def make(kind: type[T]) -> type[T]:
-        made: Any = dataclass(frozen=True, kw_only=True)(kind)
-        for one in fields(made):
-            info = one.metadata["info"]
-            info.rich_help_panel = info.rich_help_panel or panel
-            info.param_decls = info.param_decls or (f"--{one.name.replace('_', '-')}",)
-        return made
-
-    return make
-
-
-@group("Messages")
-class Messages:
-    """What is shown."""
-
-    quiet: bool = flag("Show warnings only.", "--quiet", "-q")
-    debug: bool = flag("Show the traceback of an error (or set DNAEMBED_DEBUG=1).")
 
 
 @group("Model")
@@ -105,7 +57,8 @@ class Jobs:
     """How many tasks at a time."""
 
     jobs: int | None = option(
-        "Chunks at a time; -1: one per core, the default of k-mer models (others: 1).", "N", *_JOBS
+        "Chunks at a time; -1: one per core, the default of k-mer models (others: 1).",
+        *("N", "--jobs", "-j", "--threads", "-t"),
     )
 
 
@@ -117,25 +70,26 @@ class Embedding(Jobs, Model):
         "both: the mean of both strands, which the bundled model treats alike.", default="forward"
     )
 
+    @cached_property
     def embedder(self) -> DNABertSEmbedder:
-        """Build the embedder that the options describe."""
+        """The embedder that the options describe."""
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
         how: Any = {"device": self.device, "strand": self.strand, "n_jobs": self.jobs}
         return DNABertSEmbedder(self.model, **how, random_state=self.seed, cache=None)
 
-    def rows(self, embedder: DNABertSEmbedder, ids: list[str], sequences: list[str]) -> Any:
+    def rows(self, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""
         with naming(ids):
             # Fitting loads the model, which stays in place; it learns nothing from the sequences.
-            return embedder.fit(sequences[:1]).transform(sequences)
+            return self.embedder.fit(sequences[:1]).transform(sequences)
 
-    def source(self, embedder: DNABertSEmbedder) -> EmbeddingSource:
-        """Describe what a fitted embedder makes of sequences."""
+    def source(self) -> EmbeddingSource:
+        """Describe what the embedder, which has made rows, makes of sequences."""
         from ..embedding._mixin import EmbeddingSource
 
-        model, both = embedder.backbone_, self.strand == "both"
+        model, both = self.embedder.backbone_, self.strand == "both"
         return EmbeddingSource(model.fingerprint(), model.window_size, both, self.model)
 
 
@@ -148,21 +102,6 @@ def naming(ids: Sequence[str]) -> Iterator[None]:
         yield
     except NotFiniteError as error:
         raise NotFiniteError(error.reason, ids[int(error.which)]) from None
-
-
-@group("Training")
-class Optimising:
-    """What every training has; None: the library's default."""
-
-    mixed_precision: Literal["fp32", "bf16", "fp16"] | None = option(
-        "Of matrix products (default: fp32)."
-    )
-    budget: int | None = option(
-        "Tokens (k-mer models: sequences) in the model at once; larger batches are computed in "
-        "pieces, with the same gradients (default: as many as suit the model).",
-        "N",
-        min=1,
-    )
 
 
 def given(options: Any) -> dict[str, Any]:

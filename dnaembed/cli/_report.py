@@ -1,17 +1,18 @@
-"""Pages of HTML that need nothing but themselves: maps, and reports of what was found."""
+"""``dnaembed map``; and pages that need nothing but themselves: maps, reports of what was found."""
 
 from __future__ import annotations
 
-import logging
 from html import escape as quoted
 from importlib.metadata import version
 from platform import python_version
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Option
 
 from ..utils._messages import escape
-from ._app import COMMAND_LINE
-from ._options import PAGE_FILE, group, option
+from ._app import COMMAND_LINE, command, group, logger, option
+from ._options import MAP_FILE, PAGE_FILE, Embedding, Reading, Reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
 
     from ..plotting import EmbeddingDisplay
 
-logger = logging.getLogger("dnaembed")
+_EXAMPLES = """\
+  dnaembed map reads.fastq.gz -o map.png
+  dnaembed map reads.fastq.gz -o map.html --color gc       names under the mouse
+  dnaembed map reads.fastq.gz -o map.pdf --labels known.csv --color genus
+  dnaembed map contigs.fasta -o map.svg --labels bins/contigs.tsv
+  dnaembed map reads.fastq.gz -o map.tsv --method pca      coordinates
+"""
+_HELP = (
+    "A picture (.png, .pdf, .svg), a page (.html) or a table (.tsv, .csv, .parquet; -: as .tsv)."
+)
+Output = Annotated[str, Option("--output", "-o", metavar="OUT.png", help=_HELP), MAP_FILE]
 
 MOST_POINTS = 20_000
 _MOST_CALLS = 1000
@@ -49,10 +60,7 @@ $body
 class Reporting:
     """Whether a page is written."""
 
-    report: str | None = option(
-        "Also write a page with a map, sizes, lengths, GC and how sure it is.", "PAGE.html",
-        mark=PAGE_FILE,
-    )  # fmt: skip
+    report: str | None = option("Also write a page of results.", "PAGE.html", mark=PAGE_FILE)
 
 
 def text(value: object) -> str:
@@ -122,34 +130,34 @@ class Sequences:
     def map(self, display: EmbeddingDisplay) -> str:
         """Return a map as SVG, on which each point says what is known of its sequence."""
         import numpy as np
-        from matplotlib.colors import to_hex
+        from matplotlib.colors import Normalize, to_hex
 
-        from ..plotting import COLORS, color_scale, groups_of, point_areas
+        from ..plotting import color_scale, groups_of, point_areas
 
-        points, labels, legend = display.coordinates, display.labels, []
-        colors: Any = np.full(len(points), COLORS[0], object)
-        order = [np.arange(len(points))]
-        if labels is not None and labels.dtype.kind == "f":
-            ends = np.array([np.nanmin(labels), np.nanmax(labels)])
-            shades = (np.append(labels, ends) - ends[0]) / max(ends[1] - ends[0], 1e-9)
-            *colors, first, last = map(to_hex, color_scale()(shades))
+        points, labels = display.coordinates, np.asarray(display.labels)
+        is_scale = labels.dtype.kind == "f"
+        groups = groups_of(np.full(len(points), "") if is_scale or not labels.shape else labels)
+        order = np.concatenate([np.flatnonzero(one.members) for one in groups])
+        legend = [(one.name, one.color) for one in groups if one.name]
+        colors: Any = np.empty(len(points), object)
+        for one in groups:
+            colors[one.members] = one.color
+        if is_scale:
+            ends: Any = [np.nanmin(labels), np.nanmax(labels)]
+            shades = color_scale()(Normalize(*ends)(np.append(labels, ends)))
+            *colors, first, last = map(to_hex, shades)
             said = [f"{display.label_name} {end:.4g}" for end in ends]
             legend = list(zip(said, (first, last), strict=True))
-        elif labels is not None:
-            groups = groups_of(labels)
-            order = [np.flatnonzero(group.members) for group in groups]
-            legend = [(group.name, group.color) for group in groups]
-            for group in groups:
-                colors[group.members] = group.color
         scale = (_SIZE - 40) / max(float(np.ptp(points, axis=0).max()), 1e-9)
         x, y = (20 + scale * (points - points.min(axis=0)) * [1, -1]).T
         y -= y.min() - 20
         lengths = display.lengths
         radii = np.full(len(x), 3.0) if lengths is None else np.sqrt(point_areas(lengths) / 2)
         columns = {name: self.drawn(name) for name in self.columns}
+        forms = {name: ".3f" if c.dtype.kind == "f" else "" for name, c in columns.items()}
         circles = []
-        for i in np.concatenate(order).tolist():
-            title = "\n".join(text(f"{name}: {_shown(c[i])}") for name, c in columns.items())
+        for i in order.tolist():
+            title = "\n".join(text(f"{name}: {c[i]:{forms[name]}}") for name, c in columns.items())
             place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
             circles.append(f"<circle {place}><title>{title}</title></circle>")
         keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
@@ -161,15 +169,14 @@ class Sequences:
         import pandas as pd
 
         frame = pd.DataFrame(self.columns)
-        groups = frame.groupby(label)
-        sizes = groups.size().to_frame("sequences")
-        for name, column, how in (
-            ("bases", "length", "sum"), ("median length", "length", "median"),
-            ("GC", "GC", "mean"), ("GC, standard deviation", "GC", "std"),
-            (f"mean {sure}", sure, "mean"), (f"least {sure}", sure, "min"),
-        ):  # fmt: skip
-            if column in frame:
-                sizes[name] = groups[column].agg(how)
+        wanted = {
+            "sequences": ("id", "size"), "bases": ("length", "sum"),
+            "median length": ("length", "median"), "GC": ("GC", "mean"),
+            "GC, standard deviation": ("GC", "std"),
+            f"mean {sure}": (sure, "mean"), f"least {sure}": (sure, "min"),
+        }  # fmt: skip
+        known = {name: how for name, how in wanted.items() if how[0] in frame}
+        sizes = frame.groupby(label).agg(**known)
         sizes = sizes.sort_values("sequences", ascending=False, kind="stable").reset_index()
         is_none = frame[label].astype(str).isin(["-1", "unknown"])
         if "median length" in sizes:
@@ -184,13 +191,86 @@ class Sequences:
         write_page(path, title, parts)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
 def _table(frame: pd.DataFrame) -> str:
     import pandas as pd
 
     with pd.option_context("display.max_colwidth", None):
         how: Any = {"index": False, "border": 0, "na_rep": "", "float_format": "{:.3f}".format}
         return frame.to_html(**how)  # escapes
+
+
+@group()
+class Map:
+    """What is drawn, and in which colours."""
+
+    method: Literal["umap", "tsne", "pca"] = option("How two dimensions are made.", default="umap")
+    labels: str | None = option("Colour by this table of identifiers and labels.", "LABELS.tsv")
+    id_column: str | None = option("Of the labels, by its header (default: the first).", "NAME")
+    color: str | None = option(
+        "length, gc or a column of the labels (default: their second).", "NAME"
+    )
+
+    def table(self) -> dict[str, Any] | None:
+        """Return the label of each identifier; numbers unless all are integers or one is none."""
+        import numpy as np
+        import pandas as pd
+
+        from ..io import read_labels
+
+        measured = self.color is not None and self.color.lower() in ("length", "gc")
+        if self.labels is None:
+            if self.color is not None and not measured:
+                raise ValueError(f"--color {self.color} needs --labels, a table that has it.")
+            return None
+        column = None if measured else self.color
+        table = pd.Series(read_labels(self.labels, id_column=self.id_column, label_column=column))
+        numbers = pd.to_numeric(table, errors="coerce")
+        on_a_scale = numbers.dtype.kind == "f" and np.isfinite(numbers).all()
+        return (numbers if on_a_scale else table).to_dict()
+
+
+@command(_EXAMPLES)
+def map_(
+    reads: Reads,
+    output: Output,
+    drawing: Map,
+    embedding: Embedding,
+    reading: Reading,
+) -> None:
+    """Draw a map of sequences.
+
+    One point per sequence, its area by length; sequences of like composition lie side by side. Of
+    more than 20,000 sequences, so many are drawn at most, evenly spaced in the input.
+    """
+    import numpy as np
+
+    from ..io._tables import TABLES, by_first_word, labels_of, open_table
+    from ..plotting import save_figure
+    from ..utils._atomic import format_of
+
+    table, found = drawing.table(), Sequences()
+    for ids, sequences in reading.chunks(reads):
+        found.add(ids, embedding.rows(ids, sequences), sequences)
+    ids = found.columns["id"]
+    label = {"length": "length", "gc": "GC"}.get((drawing.color or "").lower())
+    if table is not None:
+        known = by_first_word(ids, table)
+        if not any(i in known for i in ids):
+            labels_of(ids, table, where=str(drawing.labels))  # raises, and says why
+        nothing = np.nan if isinstance(next(iter(table.values())), float) else "unknown"
+        is_new = label is None and drawing.color not in (None, *found.columns)
+        name = str(drawing.color) if is_new else "label"
+        found.columns[name] = [known.get(i, nothing) for i in ids]
+        label = label or name
+    display = found.display(label, method=drawing.method, random_state=embedding.seed)
+    suffix = format_of(output, MAP_FILE[1])
+    if suffix == ".html":
+        write_page(output, "Map", [found.map(display)])
+    elif suffix in TABLES:
+        names = [name for name in found.columns if name != "id"]
+        with open_table(output, ["id", "x", "y", *names]) as write_rows:
+            columns = [found.drawn("id"), *display.coordinates.T, *map(found.drawn, names)]
+            write_rows(zip(*columns, strict=True))
+    else:
+        save_figure(display.plot().figure_, output)
+    logger.info("Wrote %s: %d points.", output, len(display.coordinates))

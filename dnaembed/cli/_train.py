@@ -1,13 +1,14 @@
-"""``dnaembed train``: a model from folders of genomes."""
+"""``dnaembed train`` and ``adapt``: models from folders of genomes, and from the reads at hand."""
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from ._app import command
-from ._options import Computing, Optimising, flag, given, group, option
+from ._app import command, flag, group, logger, option
+from ._options import Columns, Computing, Folder, Model, Reading, Reads, given
 
-_EXAMPLES = """\
+_TRAIN_EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
   dnaembed train genomes/ -o run/ --resume             resume after an interruption
   dnaembed train genomes/ -o run/ --config recipe.toml --split train
@@ -23,14 +24,17 @@ that are too short are left out and counted. run/model is the result, to be used
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
 [output]; options win over it.
 """
+_ADAPT_EXAMPLES = """\
+  dnaembed adapt reads.fastq.gz -o adapted/                 to a sample, without labels
+  dnaembed adapt known.fasta --labels known.tsv -o tuned/   to a few labelled reads
+  dnaembed bin contigs.fasta --model adapted/ -o bins/
 
-
-@group("Genomes")
-class Genomes:
-    """Which genomes."""
-
-    split: str | None = option("Train on this split of the catalogue.", "NAME")
-    validation_split: str | None = option("Measure the loss on this split.", "NAME")
+Without labels, two parts of one read make a pair: reads shorter than
+--min-read-length are left out. With labels, two reads of one label do; reads
+without a line in LABELS.tsv are of unknown species. From few reads the model would
+get worse: with fewer than --min-reads (2000 without labels, 300 with them) it stays
+as it is.
+"""
 
 
 @group("Model")
@@ -44,30 +48,24 @@ class Start(Computing):
 
 
 @group("Training")
-class Training(Optimising):
+class Training:
     """What a recipe has in its section training; None: as the recipe says."""
 
     n_steps: int | None = option("Optimiser steps (default: 5000).", "N", "--steps", min=1)
     batch_size: int | None = option("Pairs per step (default: 256).", "N", min=1)
     learning_rate: float | None = option("Highest, of the model (default: 0.001).", "X")
-    loss: Literal["c2lr", "weighted_simclr", "mi_mix", "i_mix", "supcon"] | None = option(
-        "What is minimised (default: c2lr)."
-    )
-    temperature: float | None = option("Of the loss (default: 0.05).", "X")
-    checkpoint_every: int | None = option("Steps between checkpoints (default: 500).", "N", min=1)
-    eval_every: int | None = option("Steps between validations (default: none).", "N", min=1)
-    n_workers: int | None = option("Threads that prepare (default: 1).", "N", "--workers", min=1)
 
 
 @group()
 class Run:
-    """Where it is told what to do, and whether it has begun."""
+    """What is trained on, and whether it has begun."""
 
+    split: str | None = option("Train on this split of the catalogue.", "NAME")
+    validation_split: str | None = option("Measure the loss on this split.", "NAME")
     resume: bool = flag("Resume from the newest checkpoint in RUN.")
-    config: str | None = option("Recipe, .toml or .json.", "RECIPE")
 
 
-@command(_EXAMPLES)
+@command(_TRAIN_EXAMPLES)
 def train(
     genomes: Annotated[
         list[str],
@@ -75,9 +73,9 @@ def train(
     ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
     run: Run,
-    data: Genomes,
     training: Training,
     start: Start,
+    config: Annotated[str | None, Option(metavar="RECIPE", help="Recipe, .toml or .json.")] = None,
 ) -> None:
     """Train a model on folders of genomes.
 
@@ -94,6 +92,66 @@ def train(
         "model": {name: value for name, value in begin.items() if value is not None},
         "training": given(training),
     }
-    recipe = merge_recipes(read_recipe(run.config) if run.config is not None else {}, options)
-    where: Any = {"resume": run.resume, "device": start.device, "seed": start.seed}
-    train_model(genomes, recipe, output, **vars(data), **where)
+    recipe = merge_recipes(read_recipe(config) if config is not None else {}, options)
+    train_model(genomes, recipe, output, device=start.device, seed=start.seed, **vars(run))
+
+
+@group("Training")
+class Tuning:
+    """Parameters of `ContrastiveFineTuner`; None: its default."""
+
+    n_steps: int | None = option("Optimiser steps (default: 300).", "N", "--steps", min=1)
+    batch_size: int | None = option("Pairs per step (default: 128).", "N", min=1)
+    learning_rate: float | None = option("Highest (default: 0.0005; with labels 0.00003).", "X")
+    min_read_length: int | None = option("Shorter reads are left out (default: 1000).", "BP", min=1)
+    min_reads: int | None = option(
+        "Fewer leave the model as it is (default: 2000; with labels 300).", "N", min=0
+    )
+
+
+@command(_ADAPT_EXAMPLES)
+def adapt(
+    reads: Reads,
+    output: Folder,
+    tuning: Tuning,
+    reading: Reading,
+    model: Model,
+    columns: Columns,
+    labels: Annotated[
+        str | None, Option(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
+    ] = None,
+) -> None:
+    """Adapt a model to your reads.
+
+    Fine-tune a model on reads or contigs, with labels or without, and write it as a folder to be
+    used as --model.
+    """
+    from ..backbones import load_backbone
+    from ..backbones._device import resolve_device
+    from ..io._tables import by_first_word
+    from ..training import ContrastiveFineTuner
+
+    if Path(output).exists():
+        raise FileExistsError(f"{output} exists; a new folder is expected.")
+    table = columns.labels_of(labels) if labels is not None else None
+    ids, sequences = reading.read(reads)
+    y = None
+    if table is not None:
+        told = by_first_word(ids, table)
+        numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
+        y = [numbers[told[i]] if i in told else -1 for i in ids]
+        known = sum(number >= 0 for number in y)
+        if not known:
+            raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")
+        n_species = len(set(y) - {-1})
+        logger.info("%d of %d reads have labels, of %d species.", known, len(ids), n_species)
+    tuner = ContrastiveFineTuner(**given(tuning))
+    backbone = load_backbone(model.model)
+    backbone.model.to(resolve_device(model.device, backbone.is_light))
+    try:
+        tuned = tuner.fine_tune(backbone, sequences, y, random_state=model.seed)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"model {model.model!r}: {error}") from None
+    tuned.model.to("cpu")
+    tuned.save(output)
+    logger.info("Wrote %s.", output)

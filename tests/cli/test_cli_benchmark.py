@@ -65,34 +65,21 @@ def test_chosen_embedders_and_training(files, tmp_path, capsys, tiny_dnabert_fol
     assert rows == ["| embedder", "| raw TNF", "| LDA of 4+5-mers", "| short", "| mine"]
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--embedder", "lda"], "lda learns from labelled reads: give --training."),
-        (["--embedder", "tnf-k", "--embedder", "tnf-k"], "Two embedders have the name 'TNF-K'."),
-    ],
-)
-def test_wrong_embedders(files, tmp_path, capsys, options, message):
-    assert run(files, tmp_path / "out", *options) == 1
-    assert message in capsys.readouterr().err
-
-
-def test_output_folder_is_checked_first(files, tmp_path, capsys):
+def test_what_is_refused_and_left(files, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
-    for place, message in (
-        ("", "holds files that are not of a benchmark"),
-        ("notes.txt", "is a file"),
-        ("no/where", "there is no folder"),
+    argv = ["benchmark", str(files / "test.fa"), str(files / "test.tsv"), "-q", "-o"]
+    for place, options, message in (
+        ("", [], "holds files that are not of a benchmark"),
+        ("notes.txt", [], "notes.txt: File exists"),
+        ("no/where", [], "no/where: No such file or directory"),
+        ("out", ["--embedder", "lda"], "lda learns from labelled reads: give --training."),
+        ("out", ["--embedder", "tnf-k"] * 2, "Two embedders have the name 'TNF-K'."),
     ):
-        assert run(files, tmp_path / place) == 1
-        assert message in capsys.readouterr().err
-    options = ("--protocol", "retrieval", "--embedder", "raw-tnf", "--force")
-    assert run(files, tmp_path, *options) == 0
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
-def test_labels_must_cover_the_reads(files, tmp_path, capsys):
-    argv = ["benchmark", str(files / "test.fa"), str(files / "other.tsv"), "-q", "-o"]
+        assert message in fails(capsys, *argv, str(tmp_path / place), *options)
+    argv[2] = str(files / "other.tsv")
     line = fails(capsys, *argv, str(tmp_path / "out"))
     assert "no label for 160 of 160 sequences" in line
+    options = ("--protocol", "retrieval", "--embedder", "raw-tnf", "--force")
+    assert run(files, tmp_path, *options) == 0
+    assert {p.name for p in tmp_path.iterdir()} >= {"notes.txt", "tables.md"}
     assert not (tmp_path / "out").exists()

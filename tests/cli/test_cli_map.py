@@ -60,21 +60,17 @@ def labels(tmp_path):
 @pytest.mark.parametrize(
     ("color", "keys"),
     [
-        ([], ["unknown", "<i>0", "<i>1"]),
-        (["--color", "depth"], ["depth 0", "depth 1.25"]),
-        (["--color", "GC"], ["GC 0."]),
-        (["--color", "length"], ["length 3"]),
+        ("species", ["unknown", "<i>0", "<i>1"]),
+        ("depth", ["depth 0", "depth 1.25"]),
+        ("GC", ["GC 0."]),
+        ("length", ["length 3"]),
     ],
 )
 def test_map_as_a_page(tmp_path, harmful, labels, model, color, keys):
-    more = ["--method", "pca"]
-    if color in ([], ["--color", "depth"]):
-        more += ["--labels", labels] + ([] if color else ["--color", "species"])
-    if color == ["--color", "depth"]:
-        text = Path(labels).read_text(encoding="utf-8") + "\nl,0.5,x"
-        Path(labels).write_text(text, encoding="utf-8")
+    more = ["--method", "pca", "--color", color]
+    more += ["--labels", labels] if color in ("species", "depth") else []
     path = str(tmp_path / "map.html")
-    assert main(["map", harmful, "-o", path, *more, *color, *model]) == 0
+    assert main(["map", harmful, "-o", path, *more, *model]) == 0
     page = check_page(path, 12)
     assert all(f"●{key}" in page.text for key in keys)
     said = "\n".join(page.titles)
@@ -87,31 +83,27 @@ def test_map_in_every_format(tmp_path, reads_file, model, suffix):
     path = tmp_path / f"map.{suffix}"
     argv = ["map", reads_file, "--method", "pca", "--color", "length", *model]
     assert main([*argv, "-o", str(path)]) == 0
-    if suffix in ("tsv", "csv"):
-        frame = pd.read_csv(path, sep=None, engine="python")
-    elif suffix == "parquet":
-        frame = pd.read_parquet(path)
-    else:
-        magic = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix]
-        assert path.read_bytes().startswith(magic)
+    magic = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    if suffix in magic:
+        assert path.read_bytes().startswith(magic[suffix])
         return
+    readers = {"tsv": pd.read_table, "csv": pd.read_csv, "parquet": pd.read_parquet}
+    frame = readers[suffix](path)
     assert list(frame) == ["id", "x", "y", "length", "GC"]
     assert frame["id"].tolist() == [f"r{i}" for i in range(24)]
     assert frame["GC"].between(0.1, 0.9).all()
 
 
-def test_map_on_standard_output(reads_file, model, capfd):
-    assert main(["map", reads_file, "-o", "-", "--method", "pca", "-q", *model]) == 0
-    assert capfd.readouterr().out.startswith("id\tx\ty\tlength\tGC\nr0\t")
-
-
-def test_map_of_some_of_many(tmp_path, reads_file, model, monkeypatch, capsys):
+def test_map_of_some_of_many_on_standard_output(reads_file, model, monkeypatch, capfd):
     monkeypatch.setattr(_report, "MOST_POINTS", 9)
     monkeypatch.setattr("dnaembed.cli._options.CHUNK_SEQUENCES", 5)
-    path = tmp_path / "map.tsv"
-    assert main(["map", reads_file, "-o", str(path), "--method", "pca", *model]) == 0
-    assert "has 6 of 24 sequences, evenly spaced" in capsys.readouterr().err
-    assert pd.read_csv(path, sep="\t")["id"].tolist() == [f"r{i}" for i in range(0, 24, 4)]
+    assert main(["map", reads_file, "-o", "-", "--method", "pca", *model]) == 0
+    out, err = capfd.readouterr()
+    assert "has 6 of 24 sequences, evenly spaced" in err
+    assert out.startswith("id\tx\ty\tlength\tGC\nr0\t")
+    assert [line.split("\t")[0] for line in out.splitlines()[1:]] == [
+        f"r{i}" for i in range(0, 24, 4)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,20 @@
-"""Embeddings from files, and groups kept for later reads, on the command line."""
+"""Embeddings from files, and groups kept for later reads_file, on the command line."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dnaembed.cli import _options, main
-from dnaembed.io import read_embeddings, read_labels, write_embeddings
+from dnaembed.io import read_embeddings, read_labels, read_sequences, write_embeddings
 from tests.helpers.commands import fails, fasta, species_like
 
 
 @pytest.fixture
-def reads(reads_file):
-    return reads_file
-
-
-@pytest.fixture
-def rows(tmp_path, reads, model):
+def rows(tmp_path, reads_file, model):
     path = str(tmp_path / "rows.npy")
-    assert main(["embed", reads, "-o", path, *model]) == 0
+    assert main(["embed", reads_file, "-o", path, *model]) == 0
     return path
 
 
@@ -27,20 +23,21 @@ def labels(path):
 
 
 @pytest.mark.parametrize("options", [["-k", "2"], []])
-def test_cluster_embeddings(tmp_path, reads, rows, model, options, monkeypatch):
+def test_cluster_embeddings(tmp_path, reads_file, rows, model, options, monkeypatch):
     a, b, c = (str(tmp_path / f"{name}.tsv") for name in "abc")
-    assert main(["cluster", reads, *options, "-o", a, *model]) == 0
+    assert main(["cluster", reads_file, *options, "-o", a, *model]) == 0
     assert main(["cluster", "--embeddings", rows, *options, "-o", b]) == 0
     assert Path(a).read_text() == Path(b).read_text()
+    assert Path(a).read_text().startswith("id\tcluster\n")
     monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 5)
-    assert main(["cluster", reads, *options, "-o", c, *model]) == 0
+    assert main(["cluster", reads_file, *options, "-o", c, *model]) == 0
     assert labels(c) == labels(a)
 
 
 @pytest.mark.parametrize("options", [["-k", "2"], []])
-def test_cluster_assigns_new_reads(tmp_path, reads, rows, model, options, monkeypatch):
+def test_cluster_assigns_new_reads(tmp_path, reads_file, rows, model, options, monkeypatch):
     saved, old = str(tmp_path / "clusters"), str(tmp_path / "old.tsv")
-    assert main(["cluster", reads, *options, "-o", old, "--save", saved, *model]) == 0
+    assert main(["cluster", reads_file, *options, "-o", old, "--save", saved, *model]) == 0
     new = fasta(tmp_path / "new.fa", [f"n{i}" for i in range(8)], species_like(4, seed=1))
     output = str(tmp_path / "new.tsv")
     monkeypatch.setattr(_options, "CHUNK_SEQUENCES", 3)
@@ -55,31 +52,31 @@ def test_cluster_assigns_new_reads(tmp_path, reads, rows, model, options, monkey
     assert labels(output) == labels(old) or not options
 
 
-def test_clusters_of_embeddings_take_reads(tmp_path, reads, rows, model, caplog):
+def test_clusters_of_embeddings_take_reads(tmp_path, reads_file, rows, model, caplog):
     saved, old, new = (str(tmp_path / name) for name in ("clusters", "old.tsv", "new.tsv"))
     argv = ["cluster", "--embeddings", rows, "-k", "2", "-o", old, "--save", saved]
     assert main(argv) == 0
-    assert main(["cluster", reads, "--assign", saved, "-o", new, *model]) == 0
+    assert main(["cluster", reads_file, "--assign", saved, "-o", new, *model]) == 0
     assert labels(new) == labels(old)
     assert "Nothing says" not in caplog.text
     # Without the note of `embed` nobody can tell.
     Path(rows).with_suffix(".manifest.json").unlink(missing_ok=True)
     assert main(argv) == 0
-    assert main(["cluster", reads, "--assign", saved, "-o", new, *model]) == 0
+    assert main(["cluster", reads_file, "--assign", saved, "-o", new, *model]) == 0
     assert labels(new) == labels(old)
     assert "Nothing says whether" in caplog.text
 
 
-def test_groups_of_another_model(tmp_path, reads, model, capsys):
+def test_groups_of_another_model(tmp_path, reads_file, model, capsys):
     saved, output = str(tmp_path / "clusters"), str(tmp_path / "x.tsv")
-    assert main(["cluster", reads, "-k", "2", "-o", output, "--save", saved, *model]) == 0
+    assert main(["cluster", reads_file, "-k", "2", "-o", output, "--save", saved, *model]) == 0
     capsys.readouterr()
     Path(output).unlink()
-    line = fails(capsys, "cluster", reads, "--assign", saved, "-o", output)
+    line = fails(capsys, "cluster", reads_file, "--assign", saved, "-o", output)
     assert f"{saved} was made with the model '{model[1]}' (fingerprint" in line
     assert "but these embeddings with the model 'default' (fingerprint" in line
     more = "--assign", saved, "-o", output
-    assert "both strands" in fails(capsys, "cluster", reads, *more, *model, "--strand", "both")
+    assert "both strands" in fails(capsys, "cluster", reads_file, *more, *model, "--strand", "both")
     other = str(tmp_path / "other.npy")
     write_embeddings(other, ["a", "b"], np.eye(2, dtype=np.float32))
     line = fails(capsys, "cluster", "--embeddings", other, *more)
@@ -115,14 +112,14 @@ def test_damaged_embeddings(tmp_path, rows, capsys):
 # bin
 
 
-def bin_argv(tmp_path, reads, name, *more):
+def bin_argv(tmp_path, reads_file, name, *more):
     options = ["--min-length", "300", "--min-bin-size", "5"]
-    return ["bin", reads, "-o", str(tmp_path / name), *options, *more]
+    return ["bin", reads_file, "-o", str(tmp_path / name), *options, *more]
 
 
-def test_bin_with_embeddings(tmp_path, reads, rows, model):
-    assert main(bin_argv(tmp_path, reads, "a", *model)) == 0
-    assert main(bin_argv(tmp_path, reads, "b", "--embeddings", rows)) == 0
+def test_bin_with_embeddings(tmp_path, reads_file, rows, model):
+    assert main(bin_argv(tmp_path, reads_file, "a", *model)) == 0
+    assert main(bin_argv(tmp_path, reads_file, "b", "--embeddings", rows)) == 0
     expected = read_labels(tmp_path / "a" / "contigs.tsv")
     assert read_labels(tmp_path / "b" / "contigs.tsv") == expected
     # In any order, with others among them.
@@ -131,48 +128,94 @@ def test_bin_with_embeddings(tmp_path, reads, rows, model):
     shuffled = str(tmp_path / "shuffled.npy")
     values = np.concatenate([values[order], values[:1]])
     write_embeddings(shuffled, [*(ids[i] for i in order), "other"], values)
-    assert main(bin_argv(tmp_path, reads, "c", "--embeddings", shuffled)) == 0
+    assert main(bin_argv(tmp_path, reads_file, "c", "--embeddings", shuffled)) == 0
     assert read_labels(tmp_path / "c" / "contigs.tsv") == expected
 
 
-def test_bin_with_embeddings_of_other_contigs(tmp_path, reads, rows, capsys):
+def test_bin_with_embeddings_of_other_contigs(tmp_path, reads_file, rows, capsys):
     ids, values = read_embeddings(rows)
     write_embeddings(rows, ids[:20], values[:20])
-    line = fails(capsys, *bin_argv(tmp_path, reads, "a", "--embeddings", rows))
+    line = fails(capsys, *bin_argv(tmp_path, reads_file, "a", "--embeddings", rows))
     assert f"{rows}: no embedding for 4 of 24 sequences: 'r20', 'r21', 'r22', ..." in line
     write_embeddings(rows, [*ids, "r3"], values[[*range(24), 3]])
-    line = fails(capsys, *bin_argv(tmp_path, reads, "a", "--embeddings", rows))
+    line = fails(capsys, *bin_argv(tmp_path, reads_file, "a", "--embeddings", rows))
     assert f"{rows}: two rows have one identifier" in line
 
 
 @pytest.mark.parametrize(
     "method", [["graph"], ["kmedoid", "--min-similarity", "0.9"]], ids="-".join
 )
-def test_bins_by_sequence_and_abundance_take_new_contigs(tmp_path, reads, model, method):
+def test_bins_by_sequence_and_abundance(tmp_path, reads_file, model, method, capsys):
     table = tmp_path / "coverage.tsv"
     lines = [f"r{i}\t{1 + 50 * (i >= 12)}\t{60 - 50 * (i >= 12)}" for i in range(24)]
     table.write_text("\n".join(["contig\tone\ttwo", *lines, "other\t1\t1"]) + "\n")
     abundance = ["--abundance", str(table), "--abundance-weight", "0.9"]
     saved = str(tmp_path / "saved")
-    argv = bin_argv(tmp_path, reads, "a", "--method", *method, "--save", saved, *abundance, *model)
+    more = [*abundance, *model]
+    argv = bin_argv(tmp_path, reads_file, "a", "--method", *method, "--save", saved, *more)
     assert main(argv) == 0
-    assert main(bin_argv(tmp_path, reads, "b", "--assign", saved, *abundance, *model)) == 0
+    assert main(bin_argv(tmp_path, reads_file, "b", "--assign", saved, *more)) == 0
     old, new = (labels(tmp_path / name / "contigs.tsv") for name in "ab")
     first, second = set(old[:12]) - {"-1"}, set(old[12:]) - {"-1"}
     assert not first & second
     assert first | second
     assert np.mean([a == b for a, b in zip(old, new, strict=True)]) > 0.8
-
-
-def test_bins_with_abundance_need_it_again(tmp_path, reads, model, capsys):
-    table = tmp_path / "coverage.tsv"
-    table.write_text("contig\tone\n" + "".join(f"r{i}\t{i}\n" for i in range(24)))
-    saved = str(tmp_path / "saved")
-    argv = bin_argv(tmp_path, reads, "a", "--save", saved, "--abundance", str(table), *model)
-    assert main(argv) == 0
     capsys.readouterr()
-    line = fails(capsys, *bin_argv(tmp_path, reads, "b", "--assign", saved, *model))
+    line = fails(capsys, *bin_argv(tmp_path, reads_file, "c", "--assign", saved, *model))
     assert "was fitted with abundance, got none" in line
-    line = fails(capsys, "cluster", reads, "--assign", saved, "-o", str(tmp_path / "x"), *model)
+    line = fails(
+        capsys, "cluster", reads_file, "--assign", saved, "-o", str(tmp_path / "x"), *model
+    )
     assert "was made with abundances: use dnaembed bin --assign" in line
-    assert not (tmp_path / "b").exists()
+    assert not (tmp_path / "c").exists()
+
+
+def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
+    sequences = species_like(12)
+    ids = [f"{name}:k{i}" for name in ("one", "two") for i in range(12)]
+    tables = []
+    for start, name in enumerate(("one", "two")):
+        fasta(tmp_path / f"{name}.fa", [f"k{i}" for i in range(12)], sequences[start::2])
+        # Each sample is mapped to both assemblies.
+        lines = [f"{i}\t{5 + 50 * (int(i[5:]) >= 6)}\n" for i in ids]
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
+        tables += ["--abundance", str(tmp_path / f"{name}.tsv")]
+    argv = bin_argv(
+        tmp_path,
+        str(tmp_path / "one.fa"),
+        "bins",
+        "--min-similarity",
+        "0.9",
+        *model,
+        str(tmp_path / "two.fa"),
+    )
+    line = fails(capsys, *argv)
+    assert "have the same identifier 'k0'. Put the name of its file before" in line
+    assert line.endswith("with --prefix.")
+    assert main([*argv, *tables, "--prefix"]) == 0
+    found = read_labels(tmp_path / "bins" / "contigs.tsv")
+    assert list(found) == ids
+    header = (tmp_path / "bins" / "bins.tsv").read_text().splitlines()[0]
+    assert header.endswith("\tcoverage one\tcoverage two")
+
+
+def test_bin_writes_records_as_they_are(tmp_path, model):
+    sequences = [*species_like(12), "acgt" * 40]
+    records = [(f"r{i} len=300 circular=N", s.lower()) for i, s in enumerate(sequences)]
+    path, folder, picture = tmp_path / "contigs.fa", tmp_path / "bins", tmp_path / "bins.png"
+    path.write_text("".join(f">{header}\n{s[:100]}RY{s[102:]}-\n" for header, s in records))
+    options = ["--min-similarity", "0.9", "--gzip", "--picture", str(picture)]
+    assert main(bin_argv(tmp_path, str(path), "bins", *options, *model)) == 0
+    text = b"".join(gzip.decompress(f.read_bytes()) for f in folder.glob("*.gz")).decode()
+    parts = [record.partition("\n") for record in text.split(">")[1:]]
+    found = {header: lines.replace("\n", "") for header, _, lines in parts}
+    assert found == {header: f"{s[:100]}RY{s[102:]}-" for header, s in records}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assignment = read_labels(folder / "contigs.tsv")
+    assert list(assignment) == [f"r{i}" for i in range(25)]
+    assert (folder / "contigs.tsv").read_text().endswith("\nr24\t-1\t\ttoo short\n")
+    n_bins = len((folder / "bins.tsv").read_text().splitlines()) - 1
+    assert n_bins == len(set(assignment.values()) - {"-1"}) >= 1
+    for file in folder.glob("bin_*.fasta.gz"):
+        number = file.name.removeprefix("bin_").removesuffix(".fasta.gz")
+        assert {assignment[i] for i in read_sequences(file)[0]} == {number}

@@ -10,7 +10,7 @@ from dnaembed.cli._options import Embedding
 @pytest.fixture
 def quick(monkeypatch):
     """A model that needs no time, in place of the package's."""
-    monkeypatch.setattr(Embedding, "embedder", lambda _: KmerEmbedder(k=3))
+    monkeypatch.setattr(Embedding, "embedder", KmerEmbedder(k=3))
 
 
 def rows_of(out):
@@ -39,14 +39,9 @@ def test_demo(tmp_path, quick, capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_demo_umap(tmp_path, quick, capsys):
+def test_demo_of_the_package_with_umap(tmp_path, capsys):
     assert main(["demo", "--umap", "-o", str(tmp_path / "x.png")]) == 0
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.slow
-def test_demo_of_the_package(tmp_path, capsys):
-    assert main(["demo", "-o", str(tmp_path / "x.png")]) == 0
     rows = rows_of(capsys.readouterr().out)
     assert rows["bundled model"][0] > rows["raw TNF"][0]
 

@@ -80,7 +80,8 @@ def labels_of(run):
 def test_a_run_leaves_a_model_and_its_history(tmp_path, genomes, recipe):
     run = tmp_path / "run"
     options = ["--config", str(recipe), "--split", "train", "--validation-split", "dev"]
-    assert train(genomes, run, *options, "--eval-every", "3", "--seed", "4") == 0
+    recipe.write_text(RECIPE + "eval_every = 3\n")
+    assert train(genomes, run, *options, "--seed", "4") == 0
     assert {path.name for path in run.iterdir()} == {
         *("best", "checkpoints", "genomes", "log.csv", "model", "recipe.json", "start"),
         *("training.json", "validation-genomes", "validation.csv"),
@@ -152,12 +153,16 @@ def test_a_transformer_from_scratch_and_from_a_model(tmp_path, genomes):
     sizes = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2}
     sizes |= {"num_attention_heads": 4, "intermediate_size": 16, "architecture": "dnabert"}
     pairs = {"min_length": 50, "max_length": 100}
-    recipe = {"model": sizes, "pairs": pairs, "training": {"n_steps": 2, "batch_size": 4}}
+    recipe = {
+        "model": sizes,
+        "pairs": pairs,
+        "training": {"n_steps": 2, "batch_size": 4, "budget": 60},
+    }
     one = train_model(genomes, recipe, tmp_path / "one", device="cpu")
     assert one.model.config.num_hidden_layers == 2
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     # The model has its own sizes, and those of the recipe do not matter.
-    options = ["--config", str(tmp_path / "recipe.json"), "--learning-rate", "0", "--budget", "60"]
+    options = ["--config", str(tmp_path / "recipe.json"), "--learning-rate", "0"]
     options += ["--model", str(tmp_path / "one" / "model")]
     assert train(genomes, tmp_path / "two", *options) == 0
     assert same_weights(tmp_path / "one" / "model", tmp_path / "two" / "model")
@@ -186,8 +191,9 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_values(tmp_path, ge
     with pytest.raises(ValueError, match="was begun with other values of seed"):
         run_of(genomes, run, recipe, resume=True, seed=1)
     options = ["--config", str(recipe), "--resume"]
-    assert train(genomes, run, *options, "--temperature", "0.1") == 1
-    assert train(genomes, run, *options, "--workers", "2") == 0
+    assert train(genomes, run, *options, "--batch-size", "4") == 1
+    recipe.write_text(RECIPE + "n_workers = 2\n")
+    assert train(genomes, run, *options) == 0
     assert same_weights(run / "model", tmp_path / "gone")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
@@ -259,9 +265,9 @@ def test_recipes_in_both_languages_are_the_same(tmp_path, recipe):
 @pytest.mark.slow
 def test_torchrun_trains_what_one_process_trains(tmp_path, genomes, recipe):
     # Each process draws its own dropout; all else is that of the whole batch.
-    recipe.write_text(RECIPE.replace("[pairs]", "dropout = 0.0\n[pairs]"))
+    recipe.write_text(RECIPE.replace("[pairs]", "dropout = 0.0\n[pairs]") + "eval_every = 3\n")
     options = ["--config", str(recipe), "--device", "cpu", "--validation-split", "dev"]
-    options += ["--split", "train", "--eval-every", "3", "--seed", "4"]
+    options += ["--split", "train", "--seed", "4"]
     assert train(genomes, tmp_path / "one", *options) == 0
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["-m", "dnaembed", "train", genomes, "-o", tmp_path / "two", *options]

@@ -8,8 +8,9 @@ import pytest
 import torch
 from sklearn.preprocessing import normalize
 
-from dnaembed import KmerEmbedder
+from dnaembed import KmerEmbedder, reverse_complement
 from dnaembed.backbones import DnaBertConfig
+from dnaembed.composition import kmer_counts
 from dnaembed.datasets import load_demo_reads
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.io import iter_sequences
@@ -229,6 +230,17 @@ def test_rivals():
     net = rivals.KmerNet(n_epochs=25, batch_size=64, random_state=0)
     net.fit(demo.sequences, demo.labels)
     assert np.mean(net.losses_[-3:]) < 0.7 * net.losses_[0]
+    basis = rivals.tnf_k_basis(4)
+    assert basis.T @ basis == pytest.approx(np.eye(103), abs=1e-12)
+    # Of a circular molecule all laws hold exactly, so that the basis spans its frequencies.
+    circles = [read + read[:3] for read in ("ACGTTGCATTGAC", "TTTACCGACG")]
+    counts = kmer_counts([*circles, *map(reverse_complement, circles)], 4, canonical=False)
+    frequencies = (counts[:2] + counts[2:]) / (2 * counts[:2].sum(axis=1, keepdims=True)) - 1 / 256
+    assert frequencies @ basis @ basis.T == pytest.approx(frequencies, abs=1e-12)
+    rows = rivals.TnfK().fit_transform([*demo.sequences[:9], "NNN"])
+    others = rivals.TnfK().transform(list(map(reverse_complement, demo.sequences[:9])))
+    assert rows[:9] == pytest.approx(others, abs=1e-6)
+    assert not rows[9].any()
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(4), 200)
     X = (3 * rng.standard_normal((4, 6)))[y] + rng.standard_normal((800, 6))

@@ -69,9 +69,8 @@ def demo(picture: Picture, embedding: Embedding) -> None:
         return
     reads = load_demo_reads()
     model = model_name(embedding.model)
-    names = {"raw TNF": "raw", "canonical TNF": "canonical", "TNF-K": "tnf-k"}
-    embedders: dict[str, Any] = {name: KmerEmbedder(method=m) for name, m in names.items()}
-    embedders[model] = embedding.embedder()
+    embedders = {"raw TNF": KmerEmbedder(method="raw"), "canonical TNF": KmerEmbedder()}
+    embedders |= {model: embedding.embedder()}
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}
     figure, panels = new_figure(2)

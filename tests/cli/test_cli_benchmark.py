@@ -37,7 +37,7 @@ def test_tables_and_pictures(files, tmp_path, capsys):
     assert run(files, output, *options) == 0
     table = capsys.readouterr().out
     assert table == (output / "tables.md").read_text()
-    for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
+    for embedder in ("raw TNF", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
         assert f"| {embedder} |" in table
     assert "LDA" not in table
     pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
@@ -69,7 +69,7 @@ def test_chosen_embedders_and_training(files, tmp_path, capsys, tiny_dnabert_fol
     ("options", "message"),
     [
         (["--embedder", "lda"], "lda learns from labelled reads: give --training."),
-        (["--embedder", "tnf-k", "--embedder", "tnf-k"], "Two embedders have the name 'TNF-K'."),
+        (["--embedder", "raw-tnf"] * 2, "Two embedders have the name 'raw TNF'."),
     ],
 )
 def test_wrong_embedders(files, tmp_path, capsys, options, message):

@@ -136,10 +136,10 @@ def fold_columns(k: int, canonical: bool = True) -> NDArray[np.int32]:
 def _count(  # type: ignore[no-untyped-def]
     bases, offsets, ks, longest, columns, starts, base_codes, out
 ):
-    """Count only the longest k-mers base by base; every shorter one is a prefix of one of them.
+    """Count only the longest k-mers base by base; every shorter one is the end of one of them.
 
-    That leaves out the shorter k-mers near the end of a run of bases, where no longest one begins:
-    they are added when the run ends. One increment per base, however many lengths are counted.
+    That leaves out the shorter k-mers near the start of a run of bases, which are counted as they
+    come. One increment per base, however many lengths are counted.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
@@ -147,31 +147,25 @@ def _count(  # type: ignore[no-untyped-def]
         histogram[:] = 0
         code = np.int64(0)  # not the byte that it meets, where this is not compiled
         run = 0
-        for position in range(offsets[i], offsets[i + 1] + 1):
-            base = 4
-            if position < offsets[i + 1]:
-                base = base_codes[bases[position]]
-            if base < 4:
-                code = ((code << 2) | base) & mask
-                run += 1
-                if run >= longest:
-                    histogram[code] += 1
+        for position in range(offsets[i], offsets[i + 1]):
+            base = base_codes[bases[position]]
+            if base > 3:
+                run = 0
+                continue
+            code = ((code << 2) | base) & mask
+            run += 1
+            if run >= longest:
+                histogram[code] += 1
                 continue
             column = 0
             for j in range(ks.size):
-                k = ks[j]
-                last = run - k  # the last k-mer of the run begins here
-                first = max(0, run - longest + 1)
-                if k < longest:
-                    for begin in range(first, last + 1):
-                        kmer = (code >> (2 * (last - begin))) & ((1 << (2 * k)) - 1)
-                        out[i, starts[j] + columns[column + kmer]] += 1
-                column += 1 << (2 * k)
-            code = np.int64(0)
-            run = 0
+                if ks[j] <= run:
+                    kmer = code & ((1 << (2 * ks[j])) - 1)
+                    out[i, starts[j] + columns[column + kmer]] += 1
+                column += 1 << (2 * ks[j])
         column = 0
         for j in range(ks.size):
-            shift = 2 * (longest - ks[j])
+            n_kmers_of_j = 1 << (2 * ks[j])
             for kmer in range(histogram.size):
-                out[i, starts[j] + columns[column + (kmer >> shift)]] += histogram[kmer]
-            column += 1 << (2 * ks[j])
+                out[i, starts[j] + columns[column + (kmer & (n_kmers_of_j - 1))]] += histogram[kmer]
+            column += n_kmers_of_j

@@ -13,8 +13,6 @@ from .._sequences import check_sequences, reverse_complement
 from ..composition import kmer_counts, kmer_names
 from ._mixin import SequenceTransformerMixin, check_made_by
 
-_REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
-
 
 class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     """Embed DNA sequences by their k-mer frequencies, without any training.
@@ -113,9 +111,8 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
 
 
 def _reference_order(k: int) -> np.ndarray:
-    """Columns of A, C, G, T-ordered counts in the authors' order: loops over A, T, C, G."""
-    digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
-    return digits @ 4 ** np.arange(k)[::-1]
+    """Columns of A, C, G, T-ordered counts in the order of the authors' loops over A, T, C, G."""
+    return np.array(list(product([0, 3, 1, 2], repeat=k))) @ 4 ** np.arange(k)[::-1]
 
 
 def _centred_roots(frequencies: np.ndarray, k: int) -> np.ndarray:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from dnaembed import KmerEmbedder
+from dnaembed import KmerEmbedder, reverse_complement
 from dnaembed.backbones import DnaBertConfig
+from dnaembed.composition import kmer_counts
+from dnaembed.datasets import load_demo_reads
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.io import iter_sequences
 from dnaembed.training import ContrastiveFineTuner
@@ -214,3 +216,15 @@ def test_rivals():
     negative = -(np.log(1 - np.exp(-4)) + np.log(1 - np.exp(-1))) / 2
     loss = rivals.bernoulli_loss(z1, z2, torch.tensor([0, 1]), 3.0)
     assert float(loss) == pytest.approx((0.5 + 3 * negative) / 4, rel=1e-5)
+    reads = load_demo_reads().sequences
+    basis = rivals.tnf_k_basis(4)
+    assert basis.T @ basis == pytest.approx(np.eye(103), abs=1e-12)
+    # Of a circular molecule all laws hold exactly, so that the basis spans its frequencies.
+    circles = [read + read[:3] for read in ("ACGTTGCATTGAC", "TTTACCGACG")]
+    counts = kmer_counts([*circles, *map(reverse_complement, circles)], 4, canonical=False)
+    frequencies = (counts[:2] + counts[2:]) / (2 * counts[:2].sum(axis=1, keepdims=True)) - 1 / 256
+    assert frequencies @ basis @ basis.T == pytest.approx(frequencies, abs=1e-12)
+    rows = rivals.TnfK().fit_transform([*reads[:9], "NNN"])
+    others = rivals.TnfK().transform(list(map(reverse_complement, reads[:9])))
+    assert rows[:9] == pytest.approx(others, abs=1e-6)
+    assert not rows[9].any()

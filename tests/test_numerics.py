@@ -14,7 +14,7 @@ from dnaembed.utils._rows import unit_length
 from tests.helpers.dna import random_sequence
 from tests.helpers.seeded_jobs import tiny_transformer
 
-EMBEDDERS = ["default", "transformer", "canonical", "raw", "tnf-k"]
+EMBEDDERS = ["default", "transformer", "canonical", "raw"]
 READS = {
     "all N": ["N" * 500] * 4,
     "homopolymers": [base * 500 for base in "ACGT"],
@@ -55,7 +55,7 @@ def transformer_folder(tmp_path_factory):
 @pytest.fixture
 def make(transformer_folder):
     def make(name, **options):
-        if name in ("canonical", "raw", "tnf-k"):
+        if name in ("canonical", "raw"):
             return KmerEmbedder(method=name)
         model = transformer_folder if name == "transformer" else name
         return DNABertSEmbedder(model, cache=None, device="cpu", **options)
@@ -97,7 +97,7 @@ def test_embedders(make, name, reads):
     for read, row in zip(READS[reads], rows, strict=True):
         alone = make(name).fit_transform([read])[0]
         np.testing.assert_allclose(row, alone, rtol=1e-4, atol=1e-5)
-    if reads == "all N" and name in ("canonical", "raw", "tnf-k"):
+    if reads == "all N" and name in ("canonical", "raw"):
         assert not rows.any()
 
 
@@ -112,7 +112,7 @@ def test_half_precision(make, name, dtype, normalize):
     assert np.abs(rows - exact).max() <= 0.05 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("name", ["default", "tnf-k"])
+@pytest.mark.parametrize("name", ["default", "raw"])
 def test_five_million_bases(make, name):
     genome = random_sequence(5_000_000)
     rows = make(name).fit_transform([genome, "A" * 5_000_000, "N" * 5_000_000, genome[:50_000]])

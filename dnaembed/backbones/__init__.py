@@ -11,13 +11,7 @@ from ._protocol import Backbone, Mixing, register_backbone
 
 if TYPE_CHECKING:
     from ._kmer_profile import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-    from .dnabert import (
-        DnaBertBackbone,
-        DnaBertConfig,
-        DnaBertModel,
-        load_projection_head,
-        train_bpe_tokenizer,
-    )
+    from .dnabert import DnaBertBackbone, DnaBertConfig, DnaBertModel, train_bpe_tokenizer
 
 __all__ = [
     "Backbone",
@@ -30,7 +24,6 @@ __all__ = [
     "Mixing",
     "convert_checkpoint",
     "load_backbone",
-    "load_projection_head",
     "register_backbone",
     "shared_backbone",
     "train_bpe_tokenizer",

@@ -1,7 +1,5 @@
 """A bundled k-mer profile model in numpy: as fast as in PyTorch on a CPU, and ready in no time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import log
 from pathlib import Path

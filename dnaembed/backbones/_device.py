@@ -22,12 +22,10 @@ def resolve_device(device: str, is_light: bool = False) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is not a torch device: {error}") from None
-    there = True
+    absent = resolved.type == "mps" and not torch.backends.mps.is_available()
     if resolved.type == "cuda":
-        there = (resolved.index or 0) < torch.cuda.device_count()
-    elif resolved.type == "mps":
-        there = torch.backends.mps.is_available()
-    if not there:
+        absent = (resolved.index or 0) >= torch.cuda.device_count()
+    if absent:
         raise ValueError(
             f"device={device!r} is not available on this machine; use device='auto' or 'cpu'."
         )

@@ -1,7 +1,5 @@
 """The k-mer profile model: a composition, a linear map known in closed form, a residual network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import log
 from typing import ClassVar
@@ -12,8 +10,8 @@ from torch import nn
 
 from ..composition import kmer_counts
 from ..composition._counting import check_k, n_kmers
+from ._checkpoint import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 from ._protocol import Backbone, Mixing, register_backbone
-from ._sizes import MAX_LAYERS, MIN_WINDOW, check_integer, check_number, shown
 
 _LARGEST = 16_384
 _MAX_LENGTHS = 8
@@ -119,10 +117,9 @@ class ResidualBlock(nn.Module):
 class KmerProfileModel(nn.Module):
     """From k-mer counts to an embedding.
 
-    The profile: square roots of the frequencies, whose noise is the same for rare and for common
-    k-mers, standardised. From it lead a network, which also sees the logarithm of the number of
-    k-mers, and a linear map, each of a fixed norm. Mean, scale and linear map are statistics that
-    `dnaembed.training.fit_profile_statistics` sets.
+    The profile: square roots of the frequencies, standardised. From it lead a network, which also
+    sees the logarithm of the number of k-mers, and a linear map, each of a fixed norm. Mean, scale
+    and linear map are statistics that `dnaembed.training.fit_profile_statistics` sets.
 
     Parameters
     ----------
@@ -163,11 +160,8 @@ class KmerProfileModel(nn.Module):
     dtype = property(lambda self: self.mean.dtype, doc="Precision of the weights.")
 
     def forward(self, counts: torch.Tensor, mixing: Mixing | None = None) -> torch.Tensor:
-        """Embed k-mer counts, (n, n_columns): the part of the network, then the linear part.
-
-        Layer 0 of `mixing` is the profile. The linear part is mixed whatever the layer, as it is
-        the same wherever a linear map is mixed.
-        """
+        """Embed k-mer counts, (n, n_columns): the part of the network, then the linear part."""
+        # Layer 0 is the profile; a linear map is the same wherever it is mixed.
         profile, length = self.profile(counts)
         mixed = profile if mixing is None else mixing.mix(profile)
         parts = []
@@ -234,18 +228,6 @@ class KmerProfileBackbone(Backbone):
         """Whether a GPU or a lower precision would hardly make it faster."""
         return self.model.config.hidden_size <= _LIGHT
 
-    def embed_plainly(self, sequences: Sequence[str], n_rows: int) -> np.ndarray | None:
-        """Embed on a CPU, some rows at a time that stay in its cache."""
-        if self.device_type != "cpu":
-            return None
-        rows = np.empty((len(sequences), self.embedding_size), dtype=np.float32)
-        for start in range(0, len(sequences), n_rows):
-            part = slice(start, start + n_rows)
-            counts = torch.from_numpy(kmer_counts(sequences[part], self.model.config.k))
-            with torch.inference_mode():
-                rows[part] = self.embed({"counts": counts.float()}).numpy()
-        return rows
-
     def featurize(self, sequences: Sequence[str]) -> list[np.ndarray]:
         """Count the canonical k-mers of each sequence; (n_columns,), uint32."""
         return list(kmer_counts(sequences, self.model.config.k))
@@ -256,10 +238,7 @@ class KmerProfileBackbone(Backbone):
 
     def collate(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """Stack counts as ``counts``, (n, n_columns), float32."""
-        counts = np.empty((len(features), self.model.config.n_columns), dtype=np.float32)
-        for row, values in zip(counts, features, strict=True):
-            row[:] = values
-        return {"counts": torch.from_numpy(counts)}
+        return {"counts": torch.from_numpy(np.stack(features, dtype=np.float32))}
 
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None

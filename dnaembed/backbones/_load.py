@@ -61,8 +61,8 @@ def load_backbone(
     local_files_only : bool, default=False
         Never go online, as with ``HF_HUB_OFFLINE=1``.
     sha256 : str or sequence of str, default=None
-        Digest that the file with the weights must have; or several, of which it must have one.
-        Published names, also of folders, are checked unless this or a `revision` is given.
+        Digest, or digests of which the file with the weights must have one. Published names, also
+        of folders, are checked unless this or a `revision` is given.
 
     Returns
     -------
@@ -72,10 +72,9 @@ def load_backbone(
     Raises
     ------
     FileNotFoundError
-        If there is no such model, or it cannot be downloaded, or files are missing from it.
+        If there is no such model, or files are missing from it.
     ValueError
-        If the folder holds something other than a model of a known type, or its weights do not
-        fit its configuration, need code to be run, or have another digest.
+        If it is of no known type, or its weights do not fit, hold code, or have another digest.
 
     Examples
     --------
@@ -117,10 +116,8 @@ def shared_backbone(
     ----------
     name_or_path, revision, cache_dir, local_files_only : optional
         As in `load_backbone`.
-    device : torch.device or str, default="cpu"
-        Where to compute; ``"auto"`` as for `dnaembed.DNABertSEmbedder`.
-    dtype : torch.dtype or str, default="float32"
-        Precision of the weights; ``"auto"`` as there.
+    device, dtype : str, or of torch, default="cpu" and "float32"
+        Where and in which precision to compute; ``"auto"`` as for `dnaembed.DNABertSEmbedder`.
 
     Returns
     -------
@@ -188,10 +185,7 @@ def find_folder(
                 f"for a folder, a path such as './{name_or_path}'."
             )
         if digests is not None and found not in map(str.lower, digests):
-            raise ValueError(
-                f"{file}: its sha256 is {found}, which is not one that was asked for: the file is "
-                "damaged, or is another one."
-            )
+            raise ValueError(f"{file}: its sha256 is {found}, which is not one that was asked for.")
     return folder
 
 
@@ -272,8 +266,7 @@ def convert_checkpoint(
     """Write a published DNABERT-2 or DNABERT-S checkpoint as a folder of ours.
 
     The folder holds safetensors instead of a pickle, the right ``[PAD]`` id, the tokenizer, and a
-    model card with the sha256 of the source. The weights are those of the source bit for bit,
-    without the pooler and the language-modelling head, which no embedding goes through.
+    model card with the sha256 of the source, whose weights it has bit for bit.
 
     Parameters
     ----------
@@ -300,11 +293,7 @@ def convert_checkpoint(
 def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
     name = published_name(sha256)
-    origin = f"`{source}`" if source else "a local checkpoint"
-    known = "It is not that of a published checkpoint that dnaembed knows."
-    if name is not None:
-        origin = f"the published [{name}](https://huggingface.co/{name})"
-        known = "It is the digest of the published weights."
+    known = "the digest of the published weights" if name else "not that of a published checkpoint"
     return f"""\
 ---
 license: {"apache-2.0" if name else "other"}
@@ -316,14 +305,9 @@ tags:
 
 # {name or source or "DNA encoder"}, converted
 
-Converted by `dnaembed convert` from {origin}.
-The weights are bit for bit those of the source, without its pooler and language-modelling head,
-which no embedding goes through. The `[PAD]` id in `config.json` is the tokenizer's; the published
-file gives that of `[UNK]`.
-
-## Source
-
-sha256 of `{weights.name}`: `{sha256}`. {known}
+Converted by `dnaembed convert` from {name or source or "a local checkpoint"}: the weights are bit
+for bit those of the source, without the pooler and language-modelling head, which no embedding goes
+through. sha256 of `{weights.name}`: `{sha256}`. It is {known}.
 
 ## Licence
 

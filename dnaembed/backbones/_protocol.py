@@ -16,6 +16,7 @@ from ..utils._atomic import atomic_folder
 from ..utils._randomness import seeded
 from ..utils._torch import torch
 from ._checkpoint import (
+    MAX_PARAMETERS,
     content_digest,
     load_weights,
     numbers,
@@ -25,7 +26,6 @@ from ._checkpoint import (
     write_json,
     write_weights,
 )
-from ._sizes import MAX_PARAMETERS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,10 +41,8 @@ class Mixing:
     ----------
     layer : int
         Hidden layer whose input is mixed, from 0 to ``n_mixing_layers - 1``.
-    permutation : torch.Tensor of shape (n,), int64
-        The partner of each row.
-    coefficients : torch.Tensor of shape (n,), float
-        The share of the row itself, from 0 to 1.
+    permutation, coefficients : torch.Tensor of shape (n,), int64 and float
+        The partner of each row, and the share of the row itself, from 0 to 1.
 
     Examples
     --------
@@ -68,8 +66,7 @@ class Mixing:
 class Backbone(ABC):
     """A model that turns DNA into vectors: featurise a batch, collate it, embed it.
 
-    A subclass names its `model_class` and says how sequences become features, and features vectors.
-    Loading, saving and the fingerprint are here. `register_backbone` makes it known.
+    A subclass names its `model_class`, and `register_backbone` makes it known.
 
     Parameters
     ----------
@@ -151,10 +148,9 @@ class Backbone(ABC):
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None
     ) -> torch.Tensor:
-        """Embed a batch that lies on the model's device: (n, embedding_size), float32.
+        """Embed a batch on the model's device: (n, embedding_size), float32, not normalised.
 
         The batch is as `collate` makes it, or as `pack` does: then without gradients and mixing.
-        Whatever the precision of the model, rows are float32, and not normalised.
         """
 
     def embed_plainly(self, sequences: Sequence[str], n_rows: int) -> np.ndarray | None:
@@ -174,10 +170,9 @@ class Backbone(ABC):
 
     @classmethod
     def create(cls, sizes: Mapping[str, Any], pieces: Iterable[str], *, seed: int) -> Self:
-        """Make a new model with random weights, on the CPU in evaluation mode.
+        """Make a new model of some sizes with random weights, on the CPU in evaluation mode.
 
-        `sizes` are parameters of the configuration; a tokenizer is trained on `pieces`, normalised
-        sequences, if the architecture needs one.
+        A tokenizer is trained on `pieces`, normalised sequences, if the architecture needs one.
         """
         return cls(cls._random_model(sizes, seed))
 
@@ -235,26 +230,21 @@ class Backbone(ABC):
         return ""
 
     def fingerprint(self) -> str:
-        """Return a digest of sizes, weights and tokenizer: equal if and only if they are.
-
-        It belongs to what is in memory, and is computed again only when the weights have changed.
-        """
+        """Return a digest of sizes, weights and tokenizer: equal if and only if these are."""
         state = weights_state(self.model)
         if self._fingerprint is None or self._fingerprint[0] != state:
             config = self.model.config
             left_out = getattr(config, "training_fields", ())
             fields = {n: v for n, v in _config_fields(config).items() if n not in left_out}
-            self._fingerprint = (
-                state,
-                content_digest(fields, self.others_text(), numbers(self.model)),
-            )
+            digest = content_digest(fields, self.others_text(), numbers(self.model))
+            self._fingerprint = state, digest
         return self._fingerprint[1]
 
     def save(self, folder: str | PathLike[str], *, card: str | None = None) -> None:
         """Write a folder that `load_backbone` loads again bit for bit.
 
-        The folder must be new or empty, and appears complete or not at all. `card` is its model
-        card, Markdown with a YAML header; one that states the sizes if None.
+        The folder must be new or empty, and appears complete or not at all. `card` is Markdown
+        with a YAML header; one that states the sizes if None.
         """
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
         sizes = _config_fields(self.model.config)
@@ -263,10 +253,7 @@ class Backbone(ABC):
             about = (sizes["model_type"], self.n_parameters, self.embedding_size, "\n".join(lines))
             card = _CARD.format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
-            fields = sizes | {
-                "architectures": [type(self.model).__name__],
-                "dtype": self.precision,
-            }
+            fields = sizes | {"architectures": [type(self.model).__name__], "dtype": self.precision}
             write_json(temporary / "config.json", dict(sorted(fields.items())))
             write_weights(self.model, temporary)
             self.save_others(temporary)
@@ -306,7 +293,7 @@ def register_backbone(backbone: _B) -> _B:
 
 def registered_backbones() -> dict[str, type[Backbone]]:
     """Return the classes of models by the ``model_type`` of the folders that they read."""
-    # They register themselves. Not earlier, because torch and transformers take seconds to import.
+    # They register themselves; torch and transformers take seconds to import.
     from . import _kmer_profile, dnabert  # noqa: F401
 
     return dict(_BACKBONES)
@@ -348,9 +335,5 @@ tags:
 
 {}
 
-```python
-from dnaembed import DNABertSEmbedder
-
-embeddings = DNABertSEmbedder(model="path/to/this/folder").fit_transform(["ACGT" * 100])
-```
+`dnaembed.DNABertSEmbedder(model="path/to/this/folder")` embeds sequences with it.
 """

@@ -251,7 +251,7 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
     -------
     dict of str to estimator
         ``raw TNF`` (tetranucleotide frequencies of the given strand, the paper's baseline),
-        ``TNF-K`` and ``canonical TNF`` (see `KmerEmbedder`), ``PCA of 4+5-mers`` (64 components),
+        ``canonical TNF`` (see `KmerEmbedder`), ``PCA of 4+5-mers`` (64 components),
         ``LDA of 4+5-mers`` (their shrunken discriminants; `supervised` only), and ``bundled model``
         or the name of `model`.
 
@@ -259,12 +259,11 @@ def default_embedders(*, supervised: bool = True, model: str | None = "default")
     --------
     >>> from dnaembed.benchmark import default_embedders
     >>> list(default_embedders(supervised=False, model=None))
-    ['raw TNF', 'TNF-K', 'canonical TNF', 'PCA of 4+5-mers']
+    ['raw TNF', 'canonical TNF', 'PCA of 4+5-mers']
     """
     profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
     embedders = {
         "raw TNF": KmerEmbedder(method="raw"),
-        "TNF-K": KmerEmbedder(method="tnf-k"),
         "canonical TNF": KmerEmbedder(),
         _PCA: make_pipeline(profiles, PCA(_N_COMPONENTS, random_state=0)),
     }

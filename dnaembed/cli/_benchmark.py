@@ -20,7 +20,6 @@ _EXAMPLES = """\
 # Names on the command line of what `default_embedders` has.
 _SHORT_NAMES = {
     "raw-tnf": "raw TNF",
-    "tnf-k": "TNF-K",
     "canonical": "canonical TNF",
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",

@@ -62,7 +62,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
     reads = load_demo_reads()
     model = model_name(embedding.model)
     usual = default_embedders(model=None)
-    embedders = {name: usual[name] for name in ("raw TNF", "canonical TNF", "TNF-K")}
+    embedders = {name: usual[name] for name in ("raw TNF", "canonical TNF")}
     embedders[model] = embedding.embedder
     print(f"{len(reads.ids)} reads of {len(set(reads.labels))} bacteria, 2-6 kb, either strand")
     rows = {name: e.fit_transform(reads.sequences) for name, e in embedders.items()}

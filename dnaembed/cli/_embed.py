@@ -58,9 +58,8 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
             Path(path).stat()  # raises, before anything heavy is imported
     # What the embedder does, without scikit-learn, which takes a second or two to import.
     from ..backbones import shared_backbone
-    from ..embedding._engine import EmbedOptions, embed_sequences
+    from ..embedding._engine import EmbedOptions, ModelName, embed_sequences
     from ..embedding._files import embed_file
-    from ..embedding._workers import ModelName
     from ..io import open_embeddings
 
     name, device = ModelName(embedding.model), embedding.device

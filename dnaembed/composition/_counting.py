@@ -1,4 +1,4 @@
-"""Count k-mers: one pass over the bases, compiled, for several lengths at once; and TNF-K."""
+"""Count k-mers: one pass over the bases, compiled, for several lengths at once."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,7 +8,6 @@ from operator import index
 import numpy as np
 from numpy.typing import NDArray
 
-from .._sequences import reverse_complement
 from ..utils._chunks import iter_chunks
 from ..utils._compile import compiled
 
@@ -137,10 +136,10 @@ def fold_columns(k: int, canonical: bool = True) -> NDArray[np.int32]:
 def _count(  # type: ignore[no-untyped-def]
     bases, offsets, ks, longest, columns, starts, base_codes, out
 ):
-    """Count only the longest k-mers base by base; every shorter one is a prefix of one of them.
+    """Count only the longest k-mers base by base; every shorter one is the end of one of them.
 
-    That leaves out the shorter k-mers near the end of a run of bases, where no longest one begins:
-    they are added when the run ends. One increment per base, however many lengths are counted.
+    That leaves out the shorter k-mers near the start of a run of bases, which are counted as they
+    come. One increment per base, however many lengths are counted.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
@@ -148,98 +147,25 @@ def _count(  # type: ignore[no-untyped-def]
         histogram[:] = 0
         code = np.int64(0)  # not the byte that it meets, where this is not compiled
         run = 0
-        for position in range(offsets[i], offsets[i + 1] + 1):
-            base = 4
-            if position < offsets[i + 1]:
-                base = base_codes[bases[position]]
-            if base < 4:
-                code = ((code << 2) | base) & mask
-                run += 1
-                if run >= longest:
-                    histogram[code] += 1
+        for position in range(offsets[i], offsets[i + 1]):
+            base = base_codes[bases[position]]
+            if base > 3:
+                run = 0
+                continue
+            code = ((code << 2) | base) & mask
+            run += 1
+            if run >= longest:
+                histogram[code] += 1
                 continue
             column = 0
             for j in range(ks.size):
-                k = ks[j]
-                last = run - k  # the last k-mer of the run begins here
-                first = max(0, run - longest + 1)
-                if k < longest:
-                    for begin in range(first, last + 1):
-                        kmer = (code >> (2 * (last - begin))) & ((1 << (2 * k)) - 1)
-                        out[i, starts[j] + columns[column + kmer]] += 1
-                column += 1 << (2 * k)
-            code = np.int64(0)
-            run = 0
+                if ks[j] <= run:
+                    kmer = code & ((1 << (2 * ks[j])) - 1)
+                    out[i, starts[j] + columns[column + kmer]] += 1
+                column += 1 << (2 * ks[j])
         column = 0
         for j in range(ks.size):
-            shift = 2 * (longest - ks[j])
+            n_kmers_of_j = 1 << (2 * ks[j])
             for kmer in range(histogram.size):
-                out[i, starts[j] + columns[column + (kmer >> shift)]] += histogram[kmer]
-            column += 1 << (2 * ks[j])
-
-
-@lru_cache(maxsize=4)
-def tnf_k_basis(k: int = 4) -> np.ndarray:
-    """Return an orthonormal basis of the free directions of k-mer frequencies.
-
-    The frequencies of a long double-stranded molecule obey linear laws: they add up to one, a
-    k-mer is as frequent as its reverse complement, and each (k-1)-mer begins as many k-mers as it
-    ends. What is left has 103 dimensions for tetranucleotides (TNF-K; Kislyuk et al., BMC
-    Bioinformatics 2009, 10:316).
-
-    Parameters
-    ----------
-    k : int, default=4
-        Length of the k-mers, from 2 to 6.
-
-    Returns
-    -------
-    ndarray of shape (4**k, n_free), float64
-        Rows in A, C, G, T order, as the columns of ``kmer_counts(..., canonical=False)``;
-        read-only.
-
-    Examples
-    --------
-    >>> from dnaembed.composition import tnf_k_basis
-    >>> tnf_k_basis(4).shape
-    (256, 103)
-    """
-    from scipy.linalg import null_space  # takes a while to import
-
-    kmers = ["".join(letters) for letters in product("ACGT", repeat=k)]
-    column = {kmer: i for i, kmer in enumerate(kmers)}
-    n = len(kmers)
-    laws = np.zeros((1 + n + n // 4, n))
-    laws[0] = 1
-    for row, kmer in enumerate(kmers, 1):
-        laws[row, column[kmer]] += 1
-        laws[row, column[reverse_complement(kmer)]] -= 1
-    for row, stem in enumerate(kmers[::4], 1 + n):  # without their last letter, an A
-        for base in "ACGT":
-            laws[row, column[base + stem[:-1]]] += 1
-            laws[row, column[stem[:-1] + base]] -= 1
-    basis = _settle(null_space(laws))
-    basis.setflags(write=False)
-    return basis
-
-
-def _settle(basis: np.ndarray) -> np.ndarray:
-    """Choose one basis of a space, whatever rotation the linear algebra library returned.
-
-    The projector onto the space is unique; Gram-Schmidt over its columns in their own order gives
-    the same basis everywhere.
-    """
-    projector = basis @ basis.T
-    chosen = np.empty_like(basis)
-    found = 0
-    for candidate in projector.T:
-        rest = candidate.copy()
-        for _ in range(2):  # twice is enough for full orthogonality
-            rest -= chosen[:, :found] @ (chosen[:, :found].T @ rest)
-        norm = np.linalg.norm(rest)
-        if norm > 1e-6:
-            chosen[:, found] = rest / norm
-            found += 1
-            if found == basis.shape[1]:
-                break
-    return chosen
+                out[i, starts[j] + columns[column + (kmer & (n_kmers_of_j - 1))]] += histogram[kmer]
+            column += n_kmers_of_j

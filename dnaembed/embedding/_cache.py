@@ -1,7 +1,6 @@
 """Embeddings kept per sequence, so that folds, grids and runs embed nothing twice.
 
-A key is a digest of everything that an embedding depends on. Caching a whole `transform` (as
-``Pipeline(memory=...)`` does) misses as soon as one read of a fold differs.
+A key is a digest of everything that an embedding depends on.
 """
 
 import hashlib
@@ -75,9 +74,6 @@ class DiskCache:
     def __init__(self, folder: str | PathLike[str]) -> None:
         self._path = Path(folder) / "embeddings.sqlite"
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=30)
-
     def _complain(self, reason: object) -> None:
         if self._path not in self._complained:
             self._complained.add(self._path)
@@ -91,7 +87,7 @@ class DiskCache:
         try:
             if not self._path.exists():
                 return found
-            with closing(self._connect()) as connection:
+            with closing(sqlite3.connect(self._path, timeout=30)) as connection:
                 for start in range(0, len(keys), _SQL_VARIABLES):
                     part = keys[start : start + _SQL_VARIABLES]
                     marks = ",".join("?" * len(part))
@@ -114,7 +110,7 @@ class DiskCache:
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection, connection:
+            with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
                     " WITHOUT ROWID"

@@ -1,7 +1,5 @@
 """`DNABertSEmbedder`: DNA in, species-aware vectors out, as a scikit-learn transformer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from copy import deepcopy
 from numbers import Integral
@@ -20,9 +18,8 @@ from ..backbones import Backbone, load_backbone, shared_backbone
 from ..backbones._device import DTYPES, resolve_device, resolve_dtype
 from ..utils._torch import torch
 from ._cache import embed_through_cache, open_cache
-from ._engine import EmbedOptions, embed_sequences
+from ._engine import EmbedOptions, ModelName, embed_sequences
 from ._mixin import EmbeddingSource, SequenceTransformerMixin, check_made_by
-from ._workers import ModelName
 
 
 class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
@@ -78,9 +75,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Sequences are normalised first (`dnaembed.normalize_sequence`), and each distinct one is
-    embedded once. Transformers average the last hidden states over all tokens, ``[CLS]`` and
-    ``[SEP]`` included, as the paper does (Zhou et al., Bioinformatics 41 (2025), i255).
+    Each distinct sequence is normalised (`dnaembed.normalize_sequence`) and embedded once.
+    Transformers average the last hidden states over all tokens, ``[CLS]`` and ``[SEP]`` included,
+    as the paper does (Zhou et al., Bioinformatics 41 (2025), i255).
 
     Examples
     --------
@@ -252,11 +249,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         ------
         SequenceFileError
             If a file is not what it should be. Parts up to there are kept for the next call.
-        ValueError
-            If a parameter is out of range, earlier parts were made with another setting, or
-            `dtype` cannot hold a value.
-        OSError
-            If the output is of another program, cannot be written, or is being written.
+        ValueError, OSError
+            If a parameter is wrong, `dtype` cannot hold a value, earlier parts were made with
+            another setting, or the output is of another program or cannot be written.
 
         Examples
         --------
@@ -276,11 +271,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         from ._files import embed_file
 
         backbone = self._backbone()
-        how: dict[str, Any] = {"dtype": dtype, "shard": shard, "resume": resume}
-        how |= {"skip_empty": skip_empty, "duplicate_ids": duplicate_ids, "n_jobs": self.n_jobs}
-        embed_file(
-            backbone, paths, output, self._options(backbone), scale_rows=self.normalize, **how
-        )
+        how: Any = {"dtype": dtype, "shard": shard, "resume": resume, "skip_empty": skip_empty}
+        how |= {"duplicate_ids": duplicate_ids, "n_jobs": self.n_jobs, "scale_rows": self.normalize}
+        embed_file(backbone, paths, output, self._options(backbone), **how)
         return np.load(output, mmap_mode="r")
 
     def save_model(self, folder: str | PathLike[str]) -> None:

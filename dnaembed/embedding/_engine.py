@@ -4,41 +4,46 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
 from .._sequences import reverse_complement
-from ..backbones import Backbone
+from ..backbones import Backbone, shared_backbone
 from ..backbones._device import is_out_of_memory
+from ..backbones._load import bundled_models
 from ..utils._ahead import pin, prefetch, to_device
 from ..utils._chunks import iter_chunks
 from ..utils._messages import printable
 from ..utils._progress import progress
 from ..utils._threads import available_cores, limit_threads
 from ..utils._torch import torch
-from ._workers import ModelName, ModelReference, refer
 
 logger = logging.getLogger("dnaembed")
 
-# Features of this many bases are held at a time: bounds memory whatever the number of sequences.
+# Features of this many bases are held at a time.
 _CHUNK_BASES = 1 << 24
 _CHUNK_SEQUENCES = 4096
 # Tokenised at a time beside a device that computes: some batches.
 _PART_BASES = 1 << 22
-# Chunks that several workers share out: fewer, so that none waits long for the last; a message to
-# another process stays well below what Dask calls large. Enough of them to be worth sending.
+# Chunks that several workers share out: none waits long for the last, no message is large for Dask.
 _SHARED_CHUNK_BASES = 1 << 22
 _LEAST_CHUNK_BASES = 1 << 16
 _CHUNKS_PER_WORKER = 4
 # Of models that compute in one thread: the same chunks, and so the same bits, for any `n_jobs`.
 _ONE_THREAD_BASES = 1 << 20
+
+# Positions of windows, their features, and what the backbone made of these, unless yet to be made.
+_Batch = tuple[list[int], list[np.ndarray], "dict[str, torch.Tensor] | None"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,53 @@ class EmbedOptions:
     both_strands: bool = False
     budget: int | None = None
     model: str = "(unnamed)"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """Which model is meant, and where the hub's copy of it is kept; as in `load_backbone`."""
+
+    name_or_path: str | PathLike[str]
+    revision: str | None = None
+    cache_dir: str | PathLike[str] | None = None
+    local_files_only: bool = False
+
+    def anywhere(self) -> ModelName:
+        """Return a name that means the same model whatever the working directory."""
+        folder = Path(self.name_or_path).expanduser()
+        if str(self.name_or_path) not in ("default", *bundled_models()) and folder.is_dir():
+            return replace(self, name_or_path=str(folder.resolve()))
+        return self
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """A few bytes that stand for a model in other processes; ``"auto"`` is their best device."""
+
+    name: ModelName
+    device: str
+    dtype: str
+    fingerprint: str
+
+    def open(self) -> Backbone:
+        """Return the model, loaded once in each process; raise if the name means another here."""
+        backbone = shared_backbone(**vars(self.name), device=self.device, dtype=self.dtype)
+        if backbone.fingerprint() != self.fingerprint:
+            raise ValueError(
+                f"model {str(self.name.name_or_path)!r} is another one on the worker "
+                f"{socket.gethostname()}: give all machines the same folder, or the same revision."
+            )
+        return backbone
+
+
+def refer(backbone: Backbone, name: ModelName | None, device: str) -> ModelReference:
+    """Refer to a model; raise if it has no name, because its weights are in this process only."""
+    if name is None:
+        raise ValueError(
+            "Other processes cannot load a fine-tuned model. Write it to a folder that all of them "
+            "see (save_model), and give that folder as model; or set n_jobs=1 to embed in this one."
+        )
+    return ModelReference(name.anywhere(), device, backbone.precision, backbone.fingerprint())
 
 
 class NotFiniteError(FloatingPointError):
@@ -113,10 +165,9 @@ def embed_sequences(
 def chunks_at_a_time(
     backbone: Backbone, n_jobs: int | None, require: str | None = None
 ) -> tuple[Any, int]:
-    """Return joblib's backend and the number of jobs: None is what joblib was told, or a default.
+    """Return joblib's backend and the number of jobs.
 
-    That is a core per chunk of models that compute in one thread, where joblib does not share out
-    the cores already.
+    None is what joblib was told, or a job per core for models that compute in one thread.
     """
     backend, told = get_active_backend(prefer="threads", require=require)
     if n_jobs is None and computes_in_one_thread(backbone) and told == 1:
@@ -125,11 +176,8 @@ def chunks_at_a_time(
 
 
 def computes_in_one_thread(backbone: Backbone) -> bool:
-    """Whether chunks in threads of their own share the cores, not the operations of one chunk.
-
-    Threads within small operations spin while they wait for each other: on a machine that does
-    other work they cost six times the processor time.
-    """
+    """Whether chunks in threads of their own share the cores, not the operations of one chunk."""
+    # Threads within small operations spin while they wait for each other.
     return not backbone.shares_operations and backbone.device_type == "cpu"
 
 
@@ -166,14 +214,11 @@ def embed_strands(backbone: Backbone, sequences: list[str], options: EmbedOption
     """Embed a chunk of sequences, in one thread, in memory that grows with their number."""
     both = options.both_strands and not backbone.strand_invariant
     strands = [*sequences, *map(reverse_complement, sequences)] if both else sequences
-    windows: list[str] = []
-    owners: list[int] = []
-    for owner, sequence in enumerate(strands):
-        of_one = split_windows(sequence, options.window_size)
-        windows += of_one
-        owners += [owner] * len(of_one)
+    parts = [split_windows(sequence, options.window_size) for sequence in strands]
+    windows = list(chain.from_iterable(parts))
+    owners = np.repeat(np.arange(len(parts)), list(map(len, parts)))
     rows = _embed_windows(backbone, windows, options.budget or backbone.default_budget)
-    rows = pool_windows(rows, list(map(len, windows)), np.asarray(owners), len(strands))
+    rows = pool_windows(rows, list(map(len, windows)), owners, len(strands))
     return (rows[: len(sequences)] + rows[len(sequences) :]) / 2 if both else rows
 
 
@@ -212,14 +257,6 @@ def pool_windows(
     return pooled
 
 
-class _Batch(NamedTuple):
-    """Some of the windows, and what the backbone makes of them together."""
-
-    positions: list[int]
-    features: list[np.ndarray]
-    tensors: dict[str, torch.Tensor]
-
-
 def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.ndarray:
     plain = backbone.embed_plainly(windows, budget)
     if plain is not None:
@@ -231,23 +268,27 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
     outputs: list[tuple[list[int], torch.Tensor]] = []
     most = len(windows)  # in a batch; fewer once memory ran out
     with closing(ready):
-        for prepared in ready:
-            pending = _divide(backbone, prepared, most)
+        for batch in ready:
+            pending = [batch]
             while pending:
-                batch = pending.pop()
+                positions, features, tensors = pending.pop()
+                n = len(positions)
+                if n > most:
+                    parts = [slice(start, start + most) for start in range(0, n, most)]
+                    pending += [(positions[s], features[s], None) for s in parts]
+                    continue
                 try:
+                    tensors = tensors or pin(backbone.pack(features), device)
                     with torch.inference_mode():
-                        rows = backbone.embed(to_device(batch.tensors, device)).float()
-                    outputs.append((batch.positions, rows))
+                        rows = backbone.embed(to_device(tensors, device)).float()
+                    outputs.append((positions, rows))
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    n = len(batch.positions)
                     if n == 1:
                         raise MemoryError(
-                            f"out of memory on a single window of "
-                            f"{len(windows[batch.positions[0]]):,} bp; set a smaller window_size "
-                            f"or device='cpu'."
+                            f"out of memory on a single window of {len(windows[positions[0]]):,} "
+                            "bp; set a smaller window_size or device='cpu'."
                         ) from error
                     most = n // 2
                     logger.warning(
@@ -255,9 +296,7 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
                     )
                     if device.type == "cuda":
                         torch.cuda.empty_cache()
-                    pending = [
-                        part for b in [*pending, batch] for part in _divide(backbone, b, most)
-                    ]
+                    pending.append((positions, features, None))
     # Fetched when all were asked for, so that the device never waits for the next batch.
     embeddings = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
     for positions, rows in outputs:
@@ -284,12 +323,15 @@ def _is_beside(device: torch.device) -> bool:  # computes while the CPU does som
 
 def _batches(backbone: Backbone, windows: list[str], budget: int) -> Generator[_Batch, None, None]:
     # Part by part, so that a device has something to do while the rest is tokenised.
-    most_bases = _PART_BASES if _is_beside(backbone.model.device) else _CHUNK_BASES
-    for part in _chunks(windows, range(len(windows)), most_bases):
+    device = backbone.model.device
+    for part in _chunks(
+        windows, range(len(windows)), _PART_BASES if _is_beside(device) else _CHUNK_BASES
+    ):
         features = backbone.featurize([windows[i] for i in part])
         costs = [backbone.cost(f) for f in features]
         for batch in budget_batches(costs, budget, padded=backbone.pads):
-            yield _batch(backbone, [part[i] for i in batch], [features[i] for i in batch])
+            some = [features[i] for i in batch]
+            yield [part[i] for i in batch], some, pin(backbone.pack(some), device)
 
 
 def budget_batches(costs: Sequence[int], budget: int, *, padded: bool) -> list[list[int]]:
@@ -308,15 +350,3 @@ def budget_batches(costs: Sequence[int], budget: int, *, padded: bool) -> list[l
         batches[-1].append(i)
         left -= price if padded else costs[i]
     return batches
-
-
-def _batch(backbone: Backbone, positions: list[int], features: list[np.ndarray]) -> _Batch:
-    return _Batch(positions, features, pin(backbone.pack(features), backbone.model.device))
-
-
-def _divide(backbone: Backbone, batch: _Batch, most: int) -> list[_Batch]:
-    """Split a batch into batches of at most `most` windows."""
-    if len(batch.positions) <= most:
-        return [batch]
-    parts = [slice(start, start + most) for start in range(0, len(batch.positions), most)]
-    return [_batch(backbone, batch.positions[part], batch.features[part]) for part in parts]

@@ -72,13 +72,6 @@ def embed_file(
         output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
     )
 
-    def scaled(rows: np.ndarray) -> np.ndarray:
-        if scale_rows:
-            from sklearn.preprocessing import normalize  # takes a second to import
-
-            normalize(rows, copy=False)
-        return rows
-
     def embed(chunk: tuple[int, list[tuple[str, str]]]) -> tuple[Any, ...]:
         number, records = chunk
         ids, sequences = zip(*records, strict=True)
@@ -91,7 +84,11 @@ def embed_file(
         with limit_threads(n_threads):
             rows = embed_strands(backbone, list(sequences), options)
         check_finite(rows, ids, backbone.precision, options)
-        return number, checksum, None, ids, scaled(rows)
+        if scale_rows:
+            from sklearn.preprocessing import normalize  # takes a second to import
+
+            normalize(rows, copy=False)
+        return number, checksum, None, ids, rows
 
     places = [Path(s) for s in sources if isinstance(s, str | os.PathLike)]
     are_files = len(places) == len(sources) and all(place.is_file() for place in places)

@@ -10,10 +10,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences, reverse_complement
-from ..composition import kmer_counts, kmer_names, tnf_k_basis
+from ..composition import kmer_counts, kmer_names
 from ._mixin import SequenceTransformerMixin, check_made_by
-
-_REFERENCE_BASES = "ATCG"  # nested loops of the authors' TNF run over the bases in this order
 
 
 class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
@@ -22,15 +20,13 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
     Parameters
     ----------
     k : int, default=4
-        Length of the k-mers, from 1 to 8 (from 2 to 6 for ``"tnf-k"``).
-    method : {"canonical", "raw", "tnf-k"}, default="canonical"
+        Length of the k-mers, from 1 to 8.
+    method : {"canonical", "raw"}, default="canonical"
         - ``"canonical"``: square roots of the frequencies of k-mers counted together with their
-          reverse complements, less their value in a sequence without preferences. The best of the
-          three at telling species apart.
+          reverse complements, less their value in a sequence without preferences. The better of the
+          two at telling species apart.
         - ``"raw"``: frequencies on the given strand, columns in A, T, C, G order. With ``k=4`` the
           TNF of the DNABERT-S paper.
-        - ``"tnf-k"``: the raw frequencies projected onto the directions in which frequencies of
-          double-stranded DNA can vary (see `dnaembed.composition.tnf_k_basis`).
     dtype : {"float32", "float64"}, default="float32"
         Of the embeddings.
 
@@ -49,7 +45,7 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "k": [Interval(Integral, 1, 8, closed="both")],
-        "method": [StrOptions({"canonical", "raw", "tnf-k"})],
+        "method": [StrOptions({"canonical", "raw"})],
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
@@ -74,14 +70,9 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
         self : object
             The fitted embedder.
         """
-        if self.method == "tnf-k" and not 2 <= self.k <= 6:
-            raise ValueError(f"method='tnf-k' takes k from 2 to 6, got k={self.k}.")
         check_sequences(X)
         self._made_by = self._settings()
-        if self.method == "tnf-k":
-            self._n_features_out = tnf_k_basis(self.k).shape[1]
-        else:
-            self._n_features_out = len(kmer_names(self.k, canonical=self.method == "canonical"))
+        self._n_features_out = len(kmer_names(self.k, canonical=self.method == "canonical"))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -98,23 +89,20 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
             One row per sequence.
         """
         check_is_fitted(self)
+        self._validate_params()  # early pickles may have a method that there is no more
         check_made_by(self, getattr(self, "_made_by", self._settings()), self._settings())
         sequences = check_sequences(X)
         counts = kmer_counts(sequences, self.k, canonical=self.method == "canonical")
         frequencies = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         if self.method == "canonical":
             embeddings = _centred_roots(frequencies, self.k)
-        elif self.method == "raw":
-            embeddings = frequencies[:, _reference_order(self.k)]
         else:
-            embeddings = frequencies @ tnf_k_basis(self.k)
+            embeddings = frequencies[:, _reference_order(self.k)]
         return embeddings.astype(self.dtype)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the columns by their k-mers or, with ``"tnf-k"``, by the class and a number."""
+        """Name the columns by their k-mers."""
         check_is_fitted(self)
-        if self.method == "tnf-k":
-            return super().get_feature_names_out(input_features)
         names = np.array(kmer_names(self.k, canonical=self.method == "canonical"), dtype=object)
         return names if self.method == "canonical" else names[_reference_order(self.k)]
 
@@ -123,9 +111,8 @@ class KmerEmbedder(SequenceTransformerMixin, BaseEstimator):
 
 
 def _reference_order(k: int) -> np.ndarray:
-    """Columns of A, C, G, T-ordered counts in the authors' order: loops over A, T, C, G."""
-    digits = np.array(list(product(["ACGT".index(base) for base in _REFERENCE_BASES], repeat=k)))
-    return digits @ 4 ** np.arange(k)[::-1]
+    """Columns of A, C, G, T-ordered counts in the order of the authors' loops over A, T, C, G."""
+    return np.array(list(product([0, 3, 1, 2], repeat=k))) @ 4 ** np.arange(k)[::-1]
 
 
 def _centred_roots(frequencies: np.ndarray, k: int) -> np.ndarray:

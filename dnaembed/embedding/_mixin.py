@@ -1,10 +1,8 @@
 """What all transformers of sequences have in common, and what embeddings were made by."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
@@ -37,7 +35,7 @@ class EmbeddingSource:
         others = printable(self.others)
         return f"{name} (fingerprint {printable(self.fingerprint)[:12]}{strands}{window}{others})"
 
-    def agrees_with(self, other: EmbeddingSource) -> bool:
+    def agrees_with(self, other: Self) -> bool:
         """Tell whether both give one sequence the same embedding."""
         return replace(self, others="") == replace(other, others="")
 

@@ -1,7 +1,6 @@
 """Children that are forked from a process in which this package works: they can work, too.
 
-A child has the thread that forked, and none of the others. A lock that another thread held would
-stay closed for ever, and OpenMP would wait for threads that are not there.
+A lock that another thread held would stay closed for ever, and OpenMP would wait for threads.
 """
 
 import os

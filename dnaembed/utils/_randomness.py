@@ -10,9 +10,8 @@ import numpy as np
 from ._fork import ForkedLock
 from ._torch import torch
 
-# Dropout can only draw from the generators that all threads of the process share. Held by whoever
-# has set one: models that are fine-tuned in threads (as joblib does for folds) would else draw
-# from each other's, and give other weights every time.
+# Held by whoever has set a generator, which all threads of the process share: models that are
+# fine-tuned in threads would else draw from each other's, and give other weights every time.
 _generators = ForkedLock()
 
 

@@ -1,7 +1,5 @@
 """Divide the cores between threads that compute at the same time."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys
@@ -29,9 +27,8 @@ def available_cores() -> int:
 def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Let torch use at most `n_threads` cores in the calling thread; others notice nothing.
 
-    `torch.set_num_threads` would change the whole process. OpenMP has a limit for each thread, and
-    so has MKL, whose wins once anybody called that. A smaller limit in force stays. With
-    None there is no limit, and none is needed before torch is loaded.
+    `torch.set_num_threads` would change the whole process; OpenMP and MKL have a limit for each
+    thread. A smaller limit in force stays. With None there is no limit.
     """
     if n_threads is None or "torch" not in sys.modules:
         yield

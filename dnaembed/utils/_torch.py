@@ -1,7 +1,5 @@
 """PyTorch, imported when it is first used: that takes more than a second."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

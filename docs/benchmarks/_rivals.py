@@ -1,4 +1,4 @@
-"""Rivals that learn from labelled reads: shrunken discriminants, and the k-mer network of 2024.
+"""Rivals of the model: TNF-K; from labelled reads, shrunken discriminants and the network of 2024.
 
 Celikkanat, Masegosa, Nielsen, "Revisiting K-mer Profile for Effective and Scalable Genome
 Representation Learning", NeurIPS 2024. arXiv:2411.02125.
@@ -6,14 +6,18 @@ Representation Learning", NeurIPS 2024. arXiv:2411.02125.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
 import torch
+from scipy.linalg import null_space
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import nn
 
-from dnaembed._sequences import check_sequences
+from dnaembed._sequences import check_sequences, reverse_complement
+from dnaembed.composition import kmer_counts
 from dnaembed.embedding._kmer_embedder import KmerEmbedder
 from dnaembed.training._fit_profile import discriminants
 from dnaembed.utils._randomness import seeded
@@ -26,6 +30,85 @@ _LEARNING_RATE = 1e-3
 _DROPOUT = 0.2
 _LEAST_DISTANCE = 1e-6  # squared: log(1 - exp(-d)) has no value at 0
 _ROWS = 8192
+
+
+class TnfK(TransformerMixin, BaseEstimator):
+    """Project k-mer frequencies of the given strand onto the directions of `tnf_k_basis`."""
+
+    def __init__(self, k: int = 4) -> None:
+        self.k = k
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Do nothing: there is nothing to learn."""
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed sequences; one without k-mers as zeros."""
+        counts = kmer_counts(check_sequences(X), self.k, canonical=False)
+        frequencies = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        return (frequencies @ tnf_k_basis(self.k)).astype(np.float32)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+@lru_cache(maxsize=4)
+def tnf_k_basis(k: int = 4) -> np.ndarray:
+    """Return an orthonormal basis of the free directions of k-mer frequencies.
+
+    The frequencies of a long double-stranded molecule obey linear laws: they add up to one, a
+    k-mer is as frequent as its reverse complement, and each (k-1)-mer begins as many k-mers as it
+    ends. What is left has 103 dimensions for tetranucleotides (TNF-K; Kislyuk et al., BMC
+    Bioinformatics 2009, 10:316).
+
+    Parameters
+    ----------
+    k : int, default=4
+        Length of the k-mers, from 2 to 6.
+
+    Returns
+    -------
+    ndarray of shape (4**k, n_free), float64
+        Rows in A, C, G, T order, as the columns of ``kmer_counts(..., canonical=False)``;
+        read-only.
+    """
+    kmers = ["".join(letters) for letters in product("ACGT", repeat=k)]
+    column = {kmer: i for i, kmer in enumerate(kmers)}
+    n = len(kmers)
+    laws = np.zeros((1 + n + n // 4, n))
+    laws[0] = 1
+    for row, kmer in enumerate(kmers, 1):
+        laws[row, column[kmer]] += 1
+        laws[row, column[reverse_complement(kmer)]] -= 1
+    for row, stem in enumerate(kmers[::4], 1 + n):  # without their last letter, an A
+        for base in "ACGT":
+            laws[row, column[base + stem[:-1]]] += 1
+            laws[row, column[stem[:-1] + base]] -= 1
+    basis = _settle(null_space(laws))
+    basis.setflags(write=False)
+    return basis
+
+
+def _settle(basis: np.ndarray) -> np.ndarray:
+    """Choose one basis of a space, whatever rotation the linear algebra library returned.
+
+    The projector onto the space is unique; Gram-Schmidt over its columns in their own order gives
+    the same basis everywhere.
+    """
+    projector = basis @ basis.T
+    chosen = np.empty_like(basis)
+    found = 0
+    for candidate in projector.T:
+        rest = candidate.copy()
+        for _ in range(2):  # twice is enough for full orthogonality
+            rest -= chosen[:, :found] @ (chosen[:, :found].T @ rest)
+        norm = np.linalg.norm(rest)
+        if norm > 1e-6:
+            chosen[:, found] = rest / norm
+            found += 1
+            if found == basis.shape[1]:
+                break
+    return chosen
 
 
 class ShrunkenDiscriminants(TransformerMixin, BaseEstimator):

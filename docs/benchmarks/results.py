@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _rivals import KmerNet, ShrunkenDiscriminants
+from _rivals import KmerNet, ShrunkenDiscriminants, TnfK
 from _shared import arguments
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils import Bunch
@@ -169,8 +169,8 @@ def training_reads(
 
 
 def all_embedders(model: str = "default") -> dict[str, Any]:
-    """Return the default embedders, our own discriminants and the k-mer network among them."""
-    embedders = default_embedders(model=None)
+    """Return the default embedders, TNF-K, our own discriminants and the k-mer network."""
+    embedders = {"raw TNF": None, "TNF-K": TnfK()} | default_embedders(model=None)
     profiles = make_union(KmerEmbedder(4), KmerEmbedder(5))
     embedders[LDA] = make_pipeline(profiles, ShrunkenDiscriminants())
     embedders["k-mer net"] = KmerNet(n_epochs=10, random_state=0)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from dnaembed.backbones import DnaBertBackbone, load_backbone, load_projection_head
+from dnaembed.backbones import DnaBertBackbone, load_backbone
 from tests.helpers.random_models import embed
 
 READS = ["ACGTTGCA" * 12, "GGCATNTTA"]
@@ -161,38 +161,6 @@ def test_our_config_cannot_ask_for_code(backbone, tmp_path):
     again = load_backbone(folder)
     assert again.model.config._attn_implementation == "sdpa"
     assert not hasattr(again.model.config, "auto_map")
-
-
-def test_projection_head(tmp_path):
-    generator = torch.Generator().manual_seed(0)
-    weights = {
-        "0.weight": torch.randn(48, 48, generator=generator),
-        "2.weight": torch.randn(16, 48, generator=generator),
-    }
-    torch.save(weights, tmp_path / "head.bin")
-    save_file(weights, tmp_path / "head.safetensors")
-    x = torch.randn(3, 48, generator=generator)
-    expected = (x @ weights["0.weight"].T).relu() @ weights["2.weight"].T
-    for name in ("head.bin", "head.safetensors"):
-        head = load_projection_head(tmp_path / name)
-        torch.testing.assert_close(head(x), expected)
-    save_file(head.state_dict(), tmp_path / "again.safetensors")
-    assert load_file(tmp_path / "again.safetensors").keys() == weights.keys()
-
-
-@pytest.mark.parametrize(
-    "weights",
-    [
-        {"0.weight": torch.ones(4, 4)},
-        {"0.weight": torch.ones(4), "2.weight": torch.ones(2, 4)},
-        {"0.weight": torch.ones(4, 4), "2.weight": torch.ones(2, 5)},
-        {"0.weight": torch.ones(4, 4), "2.weight": torch.ones(2, 4), "0.bias": torch.ones(4)},
-    ],
-)
-def test_odd_projection_heads(tmp_path, weights):
-    save_file(weights, tmp_path / "head.safetensors")
-    with pytest.raises(ValueError, match=r"are expected|do not fit"):
-        load_projection_head(tmp_path / "head.safetensors")
 
 
 # What torch says when a damaged byte is the number of the pickle's protocol.

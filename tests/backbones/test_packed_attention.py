@@ -189,24 +189,6 @@ def test_on_a_gpu_its_kernel_is_asked_for(backbone, monkeypatch):
     assert (n_tokens, device) == (7, hidden.device)
 
 
-def test_the_layer_takes_any_attention(backbone):
-    """One layer, whatever the shape of the batch and whoever says what tokens see of another."""
-    layer = backbone.model.encoder.layer[0]
-    hidden = torch.randn(7, 48, generator=torch.Generator().manual_seed(0))
-    shapes = []
-
-    def own_value(query, key, value):
-        shapes.append(tuple(value.shape))
-        return value
-
-    with torch.inference_mode():
-        packed, padded = layer(hidden, own_value), layer(hidden[None], own_value)
-    assert shapes == [(7, 6, 8), (1, 7, 6, 8)]
-    torch.testing.assert_close(packed, padded[0])
-    with torch.enable_grad():
-        torch.testing.assert_close(layer(hidden, own_value), packed)
-
-
 def test_on_a_cpu_tokens_go_through_the_mlp_in_parts(backbone, monkeypatch):
     monkeypatch.setattr(_modeling, "_ROWS", 3)
     layer = backbone.model.encoder.layer[0]

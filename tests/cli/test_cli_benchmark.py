@@ -37,7 +37,7 @@ def test_tables_and_pictures(files, tmp_path, capsys):
     assert run(files, output, *options) == 0
     table = capsys.readouterr().out
     assert table == (output / "tables.md").read_text()
-    for embedder in ("raw TNF", "TNF-K", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
+    for embedder in ("raw TNF", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
         assert f"| {embedder} |" in table
     assert "LDA" not in table
     pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
@@ -73,7 +73,7 @@ def test_what_is_refused_and_left(files, tmp_path, capsys):
         ("notes.txt", [], "notes.txt: File exists"),
         ("no/where", [], "no/where: No such file or directory"),
         ("out", ["--embedder", "lda"], "lda learns from labelled reads: give --training."),
-        ("out", ["--embedder", "tnf-k"] * 2, "Two embedders have the name 'TNF-K'."),
+        ("out", ["--embedder", "raw-tnf"] * 2, "Two embedders have the name 'raw TNF'."),
     ):
         assert message in fails(capsys, *argv, str(tmp_path / place), *options)
     argv[2] = str(files / "other.tsv")

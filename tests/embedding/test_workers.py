@@ -17,8 +17,7 @@ from sklearn.pipeline import make_pipeline
 from dnaembed import DNABertSEmbedder
 from dnaembed.backbones import _load, load_backbone, shared_backbone
 from dnaembed.embedding import _engine
-from dnaembed.embedding._engine import EmbedOptions, embed_sequences
-from dnaembed.embedding._workers import ModelName, refer
+from dnaembed.embedding._engine import EmbedOptions, ModelName, embed_sequences, refer
 from tests.helpers.dna import random_dna
 
 

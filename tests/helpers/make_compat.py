@@ -61,7 +61,7 @@ def main():
         expected[f"model {name}"] = embedder.fit_transform(reads)
     rows = KmerEmbedder(k=3).fit_transform(reads)
     pickled = {
-        "kmer_embedder": KmerEmbedder(k=3, method="tnf-k"),
+        "kmer_embedder": KmerEmbedder(k=3, method="raw"),
         "embedder": DNABertSEmbedder(normalize=True, device="cpu"),
         "fine_tuned_embedder": DNABertSEmbedder(
             "profile", fine_tuner=fine_tuner(), random_state=0, device="cpu"

@@ -139,7 +139,7 @@ def _clustered(**options):
 
 JOBS = {
     "KmerEmbedder": lambda seed: [
-        KmerEmbedder(method=method).fit_transform(READS) for method in ("canonical", "raw", "tnf-k")
+        KmerEmbedder(method=method).fit_transform(READS) for method in ("canonical", "raw")
     ],
     "DNABertSEmbedder": lambda seed: DNABertSEmbedder(cache=None, device="cpu").fit_transform(
         READS

@@ -1,6 +1,6 @@
 """The DNABERT-2 / DNABERT-S encoder: configuration, model, tokenizer and backbone."""
 
-from ._backbone import DnaBertBackbone, load_projection_head
+from ._backbone import DnaBertBackbone
 from ._configuration import DnaBertConfig
 from ._modeling import DnaBertModel, alibi_slopes
 from ._tokenizer import train_bpe_tokenizer
@@ -10,6 +10,5 @@ __all__ = [
     "DnaBertConfig",
     "DnaBertModel",
     "alibi_slopes",
-    "load_projection_head",
     "train_bpe_tokenizer",
 ]

@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 
 from ...utils._chunks import iter_chunks
-from .._checkpoint import load_weights, read_tensors, write_json
+from .._checkpoint import shown, write_json
 from .._protocol import Backbone, Mixing, register_backbone
-from .._sizes import shown
 from ._configuration import DnaBertConfig
 from ._modeling import Attention, DnaBertModel, alibi_slopes, mix_mask
 from ._packed_attention import attend
@@ -196,31 +193,3 @@ def choose_attention(model: DnaBertModel, lengths: torch.Tensor, hidden: torch.T
         if flex_is_usable(device, len(slopes), head_size, hidden.dtype):
             return FlexAttention(lengths, slopes, len(hidden), device)
     return partial(attend, lengths=lengths.tolist(), slopes=slopes.to(device))
-
-
-def load_projection_head(file: str | PathLike[str]) -> nn.Sequential:
-    """Load a projection head: linear, ReLU, linear, both without bias.
-
-    Parameters
-    ----------
-    file : str or path-like
-        Safetensors or a torch ``.bin`` / ``.pt`` with ``0.weight`` of shape (hidden, in) and
-        ``2.weight`` of shape (out, hidden), as the authors of DNABERT-S save it.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        In float32, on the CPU; ValueError if the file holds other tensors, or needs code to be run.
-    """
-    path = Path(file)
-    stored = read_tensors(path)
-    shapes = [stored[name].shape for name in ("0.weight", "2.weight") if name in stored]
-    if len(shapes) != 2 or any(len(shape) != 2 for shape in shapes):
-        raise ValueError(f"{path}: matrices '0.weight' and '2.weight' are expected.")
-    (hidden, n_in), (n_out, _) = shapes
-    with torch.device("meta"):
-        head = nn.Sequential(
-            nn.Linear(n_in, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, n_out, bias=False)
-        )
-    load_weights(head, path)
-    return head

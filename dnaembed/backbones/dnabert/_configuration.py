@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from .._sizes import (
+from .._checkpoint import (
     MAX_COLUMNS,
     MAX_LAYERS,
     MAX_PARAMETERS,
@@ -36,12 +36,10 @@ class DnaBertConfig(PreTrainedConfig):
         Width of the gated MLP after its gate.
     hidden_dropout_prob, attention_probs_dropout_prob : float, default=0.1, 0.0
         Dropout of the hidden states, and of the attention weights, in training.
-    layer_norm_eps : float, default=1e-12
-        Added to the variance in the layer normalisations.
+    layer_norm_eps, initializer_range : float, default=1e-12, 0.02
+        Added to variances in layer normalisations; standard deviation of fresh weights.
     type_vocab_size : int, default=2
         Segment embeddings; DNA uses the first.
-    initializer_range : float, default=0.02
-        Standard deviation of fresh weights.
     pad_token_id : int, default=3
         The tokenizer's ``[PAD]``. The published file says 0, which is ``[UNK]``.
     window_size : int or None, default=10_000

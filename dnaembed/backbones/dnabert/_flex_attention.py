@@ -59,8 +59,8 @@ def _compiles(device: torch.device, n_heads: int, head_size: int, dtype: torch.d
 class FlexAttention:
     """Attention within each sequence of a packed batch, for all layers of one forward pass.
 
-    As `attend` of packed attention, but blocks of keys beyond `reach_of_heads` are skipped.
-    `n_tokens`, the sum of `lengths`, is given because nothing here waits for the device.
+    Blocks of keys beyond `reach_of_heads` are skipped. `n_tokens` is the sum of `lengths`, given
+    because nothing here waits for the device.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -36,30 +35,6 @@ def alibi_slopes(n_heads: int) -> torch.Tensor:
     exponents = [8 * (head + 1) / power for head in range(power)]
     exponents += [8 * (head + 1) / (2 * power) for head in range(0, 2 * power, 2)]
     return 2.0 ** -torch.tensor(exponents[:n_heads], dtype=torch.float64).float()
-
-
-def alibi_bias(n_heads: int, length: int, like: torch.Tensor) -> torch.Tensor:
-    """Return ``-slope |i - j|``, (1, heads, length, length), of the dtype and device of `like`."""
-    # Rows start at multiples of 64 elements, as the fused kernels of GPUs want them.
-    place = torch.arange(64 * math.ceil(length / 64), device=like.device, dtype=torch.float32)
-    distance = (place[:, None] - place).abs()
-    bias = -alibi_slopes(n_heads).to(like.device)[:, None, None] * distance
-    return bias.to(like.dtype)[None, :, :length, :length]
-
-
-def attend_padded(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    *,
-    bias: torch.Tensor,
-    dropout_p: float,
-) -> torch.Tensor:
-    """Attend in padded batches of shape (n, length, n_heads, head_size), with a bias of scores."""
-    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    return functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=bias, dropout_p=dropout_p
-    ).transpose(1, 2)
 
 
 class DnaBertLayer(nn.Module):
@@ -197,13 +172,24 @@ class DnaBertModel(PreTrainedModel):
         self, hidden: torch.Tensor, attention_mask: torch.Tensor | None
     ) -> Attention:
         """Make the attention of every layer: ALiBi, and the mask where there is one."""
-        config = self.config
-        bias = alibi_bias(config.num_attention_heads, hidden.shape[1], hidden)
+        n_heads, length = self.config.num_attention_heads, hidden.shape[1]
+        # Rows start at multiples of 64 elements, as the fused kernels of GPUs want them.
+        place = torch.arange(64 * math.ceil(length / 64), device=hidden.device).float()
+        distance = (place[:, None] - place).abs()
+        line = -alibi_slopes(n_heads).to(hidden.device)[:, None, None] * distance
+        bias = line.to(hidden.dtype)[None, :, :length, :length]
         # Without padding the rows share one bias: it saves (n, heads, length, length) numbers.
         if attention_mask is not None and not bool(attention_mask.all()):
             bias = torch.where(attention_mask.bool()[:, None, None, :], bias, _MASKED)
-        dropout_p = config.attention_probs_dropout_prob if self.training else 0.0
-        return partial(attend_padded, bias=bias, dropout_p=dropout_p)
+        dropout_p = self.config.attention_probs_dropout_prob if self.training else 0.0
+
+        def attend(*qkv: torch.Tensor) -> torch.Tensor:
+            query, key, value = (x.transpose(1, 2) for x in qkv)
+            return functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias, dropout_p=dropout_p
+            ).transpose(1, 2)
+
+        return attend
 
 
 def mix_mask(attention_mask: torch.Tensor, mixing: Mixing) -> torch.Tensor:

@@ -56,15 +56,13 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
 def train_bpe_tokenizer(sequences: Iterable[str], *, vocab_size: int = 4096) -> Tokenizer:
     """Train a tokenizer of the kind that DNABERT-2 (arXiv:2306.15006) uses, on your sequences.
 
-    Byte-pair encoding: from the four bases, the most frequent pair of adjacent tokens becomes a
-    token of its own, if it occurs twice, again and again. Special tokens are those of the published
-    tokenizer, with their ids. No token spans an N.
+    Byte-pair encoding, from the four bases on, of pairs that occur twice. Special tokens are those
+    of the published tokenizer, with their ids. No token spans an N.
 
     Parameters
     ----------
     sequences : iterable of str
-        Normalised sequences (see `dnaembed.normalize_sequence`), passed over once; a few megabases
-        are plenty.
+        Normalised (see `dnaembed.normalize_sequence`); a few megabases are plenty.
     vocab_size : int, default=4096
         Tokens, at least the special ones and the bases; fewer where there are no pairs left.
 

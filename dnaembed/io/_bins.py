@@ -82,10 +82,10 @@ def write_bins(
     *,
     overwrite: bool = False,
     headers: Sequence[str] | None = None,
-    confidence: np.ndarray | None = None,
     reasons: Sequence[str] | None = None,
-    abundance: Any = None,
+    confidence: np.ndarray | None = None,
     circular: np.ndarray | None = None,
+    abundance: Any = None,
     compress: bool = False,
 ) -> None:
     """Write one FASTA file per bin, one of what is in none, and tables.

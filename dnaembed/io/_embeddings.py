@@ -134,7 +134,9 @@ def read_embeddings(
 
     Returns
     -------
-    ids, embeddings : list of str, length n, and ndarray of shape (n, d)
+    ids : list of str, length n
+        Identifiers.
+    embeddings : ndarray of shape (n, d)
         In the stored type; float32 from text. A damaged file raises `SequenceFileError`.
     """
     _, read = _FORMATS[_atomic.format_of(path, list(_FORMATS))]

@@ -48,8 +48,10 @@ def read_sequences(
 
     Returns
     -------
-    ids, sequences : list of str
-        The first word of each header; normalised by `dnaembed.normalize_sequence`: ``ACGTN``.
+    ids : list of str
+        The first word of each header.
+    sequences : list of str
+        Normalised by `dnaembed.normalize_sequence`: ``ACGTN``.
 
     Raises
     ------

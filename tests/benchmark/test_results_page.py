@@ -62,7 +62,7 @@ def test_files_of_a_run(output):
     content = json.loads((output / "results.json").read_text())
     assert content["about"]["n_training"] == 1024
     embedders = {r["embedder"] for r in content["records"]}
-    assert embedders == {*default_embedders(), "k-mer net"}
+    assert embedders == {*default_embedders(), "TNF-K", "k-mer net"}
     assert {r["set"] for r in content["records"]} == {"clean", "viruses"}
 
 

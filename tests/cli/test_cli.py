@@ -250,7 +250,7 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
     np.testing.assert_allclose(np.load(merged), np.load(whole), atol=1e-5)
     capsys.readouterr()
     line = fails(capsys, "merge", str(merged), parts[0])
-    assert "Of 2 shards, number 1 is missing (1 given, the first is " in line
+    assert "Of 2 shards, number 1 is missing; the first is " in line
 
 
 def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, capsys):

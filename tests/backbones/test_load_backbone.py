@@ -173,9 +173,14 @@ def test_nothing_is_imported_before_it_is_needed(code, needed, tmp_path, monkeyp
     assert (tmp_path / "rows.npy").exists() == (DEMO in code and "npy" in code)
 
 
-@given(st.lists(st.text("ACGTN", min_size=1, max_size=400), min_size=1, max_size=5))
-def test_the_bundled_model_in_numpy_is_the_one_in_torch(sequences):
-    fast, whole = shared_backbone("default", device="auto", dtype="auto"), load_backbone("default")
+@pytest.fixture(scope="module")
+def in_numpy_and_torch():
+    return shared_backbone("default", device="auto", dtype="auto"), load_backbone("default")
+
+
+@given(sequences=st.lists(st.text("ACGTN", min_size=1, max_size=400), min_size=1, max_size=5))
+def test_the_bundled_model_in_numpy_is_the_one_in_torch(in_numpy_and_torch, sequences):
+    fast, whole = in_numpy_and_torch
     assert type(fast) is BundledProfile
     assert fast.fingerprint() == whole.fingerprint()
     rows = fast.embed_plainly(sequences, 2)

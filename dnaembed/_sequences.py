@@ -82,6 +82,12 @@ def reverse_complement(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
+def gc_and_known_bases(sequences: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many bases of each sequence are G or C, and how many are not ambiguous."""
+    counts = np.array([[s.count(base) for base in "GCgcATUatu"] for s in sequences]).reshape(-1, 10)
+    return counts[:, :4].sum(axis=1), counts.sum(axis=1)
+
+
 def check_sequences(X: Any) -> list[str]:
     """Validate sequences given in any of the containers that scikit-learn users have.
 

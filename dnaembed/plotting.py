@@ -24,7 +24,7 @@ COLORS = (
 )  # fmt: skip
 MARKERS = "osD^vP*X<>hd"
 _OTHERS, _NOTHING = "#777777", "#DDDDDD"
-_NOTHINGS = {"-1": "no bin", "unknown": "unknown"}  # labels that name no group
+NOTHINGS = {"-1": "no bin", "unknown": "unknown"}  # labels that name no group
 _FEW = 5  # rows of which there is no neighbourhood to show
 _LONGEST_NAME = 40
 _MOST_TICKS = 30
@@ -85,11 +85,11 @@ def groups_of(labels: Any) -> list[Group]:
     """Return groups as they are drawn: what is in none, then all small ones, then the largest."""
     kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     texts = [str(kind) for kind in kinds.tolist()]
-    is_group = np.array([text not in _NOTHINGS for text in texts])
+    is_group = np.array([text not in NOTHINGS for text in texts])
     by_size = np.argsort(-np.where(is_group, counts, 0), kind="stable")[: is_group.sum()]
     largest, rest = np.sort(by_size[: len(COLORS)]), by_size[len(COLORS) :]
     nothing = np.flatnonzero(~is_group)
-    groups = [Group(_NOTHINGS[texts[i]], codes == i, _NOTHING, "o") for i in nothing]
+    groups = [Group(NOTHINGS[texts[i]], codes == i, _NOTHING, "o") for i in nothing]
     if len(rest):
         groups.append(Group(f"{len(rest)} others", np.isin(codes, rest), _OTHERS, "."))
     looks = zip(largest, COLORS, MARKERS, strict=False)

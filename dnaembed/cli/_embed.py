@@ -49,13 +49,15 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
     read and written piece by piece. A .npy that was interrupted is resumed when the same command is
     given again.
     """
+    from ..io._readers import sequence_files
+
     output = file.output
     is_array = Path(output).suffix.lower() == ".npy"
     if not is_array and (file.shard is not None or file.dtype != "float32"):
         raise ValueError(f"--shard and --dtype need an output that ends in .npy, not {output}.")
-    for path in reads:
-        if path != "-":
-            Path(path).stat()  # raises, before anything heavy is imported
+    for source in sequence_files(reads):
+        if source != "-":
+            Path(str(source)).stat()  # raises, before anything heavier is imported
     # What the embedder does, without scikit-learn, which takes a second or two to import.
     from ..backbones import shared_backbone
     from ..embedding._engine import EmbedOptions, ModelName, embed_sequences

@@ -90,6 +90,10 @@ class Sequences:
         self, ids: Sequence[str], rows: np.ndarray, sequences: Sequence[str] = (), **more: Any
     ) -> None:
         """Take in a piece; `more` has further columns by name."""
+        import numpy as np
+
+        from .._sequences import gc_and_known_bases
+
         n = len(self.columns["id"])
         for place in range(n + -n % self._step, n + len(ids), self._step):
             self._places.append(place)
@@ -100,8 +104,8 @@ class Sequences:
         more["id"] = ids
         if sequences:
             more["length"] = list(map(len, sequences))
-            known = ([s.count(base) for base in "GCAT"] for s in sequences)
-            more["GC"] = [(g + c) / max(g + c + a + t, 1) for g, c, a, t in known]
+            gc_bases, known_bases = gc_and_known_bases(sequences)
+            more["GC"] = gc_bases / np.maximum(known_bases, 1)
         for name, values in more.items():
             self.columns.setdefault(name, []).extend(values)
 
@@ -168,6 +172,8 @@ class Sequences:
         """Write a page on groups, by the names of the columns of label and of confidence."""
         import pandas as pd
 
+        from ..plotting import NOTHINGS
+
         frame = pd.DataFrame(self.columns)
         wanted = {
             "sequences": ("id", "size"), "bases": ("length", "sum"),
@@ -178,7 +184,7 @@ class Sequences:
         known = {name: how for name, how in wanted.items() if how[0] in frame}
         sizes = frame.groupby(label).agg(**known)
         sizes = sizes.sort_values("sequences", ascending=False, kind="stable").reset_index()
-        is_none = frame[label].astype(str).isin(["-1", "unknown"])
+        is_none = frame[label].astype(str).isin(NOTHINGS)
         if "median length" in sizes:
             sizes["median length"] = sizes["median length"].astype(int)
         n_groups = frame[label][~is_none].nunique()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from xopen import xopen
 
+from .._sequences import gc_and_known_bases
 from ..utils._atomic import FilePath, atomic_folder, check_folder
 from ..utils._messages import shorten
 from ._errors import SequenceFileError, with_advice
@@ -131,8 +132,7 @@ def write_bins(
     confidence = np.full(n, np.nan) if confidence is None else np.asarray(confidence)
     rings = np.zeros(n, dtype=bool) if circular is None else np.asarray(circular)
     lengths = np.array(list(map(len, sequences)))
-    counts = np.array([[s.count(base) for base in "GCgcATUatu"] for s in sequences]).reshape(n, 10)
-    gc_bases, known_bases = counts[:, :4].sum(axis=1), counts.sum(axis=1)
+    gc_bases, known_bases = gc_and_known_bases(sequences)
     bins = np.unique(numbers[numbers >= 0]).tolist()
     width = len(str(bins[-1])) if bins else 1
     ending = ".fasta.gz" if compress else ".fasta"

@@ -141,6 +141,17 @@ def test_wrong_arguments(words, said, capsys):
     assert [text for text in said if text.replace("'", "") not in line] == []
 
 
+def test_embed_takes_folders_and_patterns(tmp_path, model):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("b.fa", "a.fa"):
+        fasta(folder / name, [f"{name}{i}" for i in range(2)], random_dna(2))
+    for place in (folder, folder / "*.fa", folder / "a.f?"):
+        assert main(["embed", str(place), "-o", str(tmp_path / "x.tsv"), *model]) == 0
+        names = ["a.fa0", "a.fa1", "b.fa0", "b.fa1"][: 2 if "?" in str(place) else 4]
+        assert read_embeddings(tmp_path / "x.tsv")[0] == names
+
+
 def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnabert_folder):
     expected_ids, sequences = read_sequences(reads_file)
     expected = DNABertSEmbedder(tiny_dnabert_folder, device="cpu").fit_transform(sequences)

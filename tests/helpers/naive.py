@@ -22,7 +22,7 @@ def clean(sequence):
 
 def parse(data):
     """Return identifier and cleaned sequence of each record of a good FASTA or FASTQ file."""
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     space = " \t\n\r\x0b\x0c"
     if text.lstrip(space).startswith("@"):
         lines = []

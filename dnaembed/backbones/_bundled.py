@@ -9,6 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from ..composition import kmer_counts
+from ..composition._counting import n_kmers
 from ..utils._compile import compiled
 from ..utils._threads import one_blas_thread
 from ._checkpoint import content_digest, read_json
@@ -25,7 +26,7 @@ _Q = np.array([2.050452e-6, 8.198422e-5, 1.9284959e-3, 0.028385168, 0.24807088, 
 
 
 class BundledProfile:
-    """What is in a folder of ours, of one k; everything but embedding is left to the backbone.
+    """What is in a folder of ours; everything but embedding is left to the backbone.
 
     Rows differ by 1e-6 at most from those of `dnaembed.backbones.KmerProfileModel` in float32.
     """
@@ -41,6 +42,7 @@ class BundledProfile:
         self.embedding_size = self._sizes["deep_size"] + self._sizes["linear_size"]
         sizes = {n: value for n, value in self._sizes.items() if n not in _NOT_SIZES}
         self._fingerprint = content_digest(sizes, "", self._weights)
+        self._ends = np.cumsum([n_kmers(k) for k in self._sizes["k"]])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_folder":
@@ -62,16 +64,17 @@ class BundledProfile:
 
     def _embed(self, sequences: Sequence[str]) -> np.ndarray:
         weights = self._weights
-        counts = kmer_counts(sequences, self._sizes["k"]).astype(np.float32)
-        totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        profile = (np.sqrt(counts / totals) - weights["mean"]) * weights["scale"]
-        length = np.log(np.minimum(totals, 10_000)) - np.float32(log(4000))
-        hidden = np.concatenate((profile, length), axis=1) @ weights["enter.weight"].T
+        counts = kmer_counts(sequences, self._sizes["k"])
+        start = np.empty((len(counts), counts.shape[1] + 1), np.float32)
+        profile = start[:, :-1]
+        _standardise(counts, self._ends, weights["mean"], weights["scale"], start)
+        totals = counts[:, : self._ends[0]].sum(axis=1)
+        start[:, -1] = np.log(np.clip(totals, 1, 10_000)) - log(4000)
+        hidden = start @ weights["enter.weight"].T
         hidden += weights["enter.bias"]
         for i in range(self._sizes["num_hidden_layers"]):
-            inside = (
-                self._normal(hidden, f"layers.{i}.norm") @ weights[f"layers.{i}.widen.weight"].T
-            )
+            rows = self._normal(hidden, f"layers.{i}.norm")
+            inside = rows @ weights[f"layers.{i}.widen.weight"].T
             _gelu(inside, weights[f"layers.{i}.widen.bias"])
             hidden += inside @ weights[f"layers.{i}.narrow.weight"].T
             hidden += weights[f"layers.{i}.narrow.bias"]
@@ -80,11 +83,9 @@ class BundledProfile:
         return np.concatenate((_unit(deep), linear), axis=1)
 
     def _normal(self, rows: np.ndarray, name: str) -> np.ndarray:
-        rows = rows - rows.mean(axis=1, keepdims=True)
-        rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows)[:, None] / rows.shape[1] + 1e-5)
-        rows *= self._weights[f"{name}.weight"]
-        rows += self._weights[f"{name}.bias"]
-        return rows
+        result = np.empty_like(rows)
+        _normalise(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], result)
+        return result
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -93,7 +94,41 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 # So that the compiler can compute several numbers at a time.
-@compiled(fastmath={"nsz", "reassoc", "contract", "arcp"}, error_model="numpy")
+_loops = compiled(fastmath={"nsz", "reassoc", "contract", "arcp"}, error_model="numpy")
+
+
+@_loops
+def _standardise(counts, ends, mean, scale, out):  # type: ignore[no-untyped-def]
+    """Subtract the mean from the roots of the frequencies, of each length of k-mers, and scale."""
+    for i in range(counts.shape[0]):
+        start = 0
+        for end in ends:
+            total = np.uint32(0)
+            for j in range(start, end):
+                total += counts[i, j]
+            share = np.float32(1) / np.float32(max(total, np.uint32(1)))
+            for j in range(start, end):
+                out[i, j] = (np.sqrt(np.float32(counts[i, j]) * share) - mean[j]) * scale[j]
+            start = end
+
+
+@_loops
+def _normalise(rows, weight, bias, out):  # type: ignore[no-untyped-def]
+    """Normalise the layers of rows."""
+    n = np.float32(rows.shape[1])
+    for i in range(rows.shape[0]):
+        total = square = np.float32(0)
+        for j in range(rows.shape[1]):
+            total += rows[i, j]
+        mean = total / n
+        for j in range(rows.shape[1]):
+            square += (rows[i, j] - mean) ** 2
+        share = np.float32(1) / np.sqrt(square / n + np.float32(1e-5))
+        for j in range(rows.shape[1]):
+            out[i, j] = (rows[i, j] - mean) * share * weight[j] + bias[j]
+
+
+@_loops
 def _gelu(rows, bias):  # type: ignore[no-untyped-def]
     """Add a bias and apply the exact GELU, in place."""
     for i in range(rows.shape[0]):

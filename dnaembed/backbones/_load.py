@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
 DEFAULT_MODEL = "kmer-profile-2"
-# One that there is in numpy, too.
-_LIGHT_MODEL = "kmer-profile-1"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -137,7 +135,9 @@ def shared_backbone(
         device, dtype = str(device), str(dtype).removeprefix("torch.")
         key = (name, *here, *map(str, hub.values()), device, dtype)
         if key not in _shared:
-            if local == _MODELS / _LIGHT_MODEL and {device, dtype} <= {"auto", "cpu", "float32"}:
+            is_plain = {device, dtype} <= {"auto", "cpu", "float32"}
+            if is_plain and local is not None and local.parent == _MODELS:
+                # What ships with the package computes in numpy, too.
                 from ._bundled import BundledProfile
 
                 _shared[key] = BundledProfile(local)  # type: ignore[assignment]

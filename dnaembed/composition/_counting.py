@@ -139,12 +139,13 @@ def _count(  # type: ignore[no-untyped-def]
     """Count only the longest k-mers base by base; every shorter one is the end of one of them.
 
     That leaves out the shorter k-mers near the start of a run of bases, which are counted as they
-    come. One increment per base, however many lengths are counted.
+    come: one increment per base, however many lengths are counted. Where there are fewer bases than
+    k-mers, all are counted as they come.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
     for i in range(offsets.size - 1):
-        histogram[:] = 0
+        is_long = (offsets[i + 1] - offsets[i]) * ks.size > histogram.size
         code = np.int64(0)  # not the byte that it meets, where this is not compiled
         run = 0
         for position in range(offsets[i], offsets[i + 1]):
@@ -154,7 +155,7 @@ def _count(  # type: ignore[no-untyped-def]
                 continue
             code = ((code << 2) | base) & mask
             run += 1
-            if run >= longest:
+            if is_long and run >= longest:
                 histogram[code] += 1
                 continue
             column = 0
@@ -163,9 +164,16 @@ def _count(  # type: ignore[no-untyped-def]
                     kmer = code & ((1 << (2 * ks[j])) - 1)
                     out[i, starts[j] + columns[column + kmer]] += 1
                 column += 1 << (2 * ks[j])
-        column = 0
-        for j in range(ks.size):
-            n_kmers_of_j = 1 << (2 * ks[j])
-            for kmer in range(histogram.size):
-                out[i, starts[j] + columns[column + (kmer & (n_kmers_of_j - 1))]] += histogram[kmer]
-            column += n_kmers_of_j
+        size = histogram.size if is_long else 0
+        for k in range(longest, 0, -1):
+            column = 0
+            for j in range(ks.size):
+                if ks[j] == k:
+                    for kmer in range(size):
+                        out[i, starts[j] + columns[column + kmer]] += histogram[kmer]
+                column += 1 << (2 * ks[j])
+            size >>= 2
+            for first in range(size, 4 * size, max(size, 1)):  # of k-mers with another first base
+                histogram[:size] += histogram[first : first + size]
+                histogram[first : first + size] = 0
+        histogram[:size] = 0

@@ -173,9 +173,10 @@ def test_nothing_is_imported_before_it_is_needed(code, needed, tmp_path, monkeyp
     assert (tmp_path / "rows.npy").exists() == (DEMO in code and "npy" in code)
 
 
-@pytest.fixture(scope="module")
-def in_numpy_and_torch():
-    return shared_backbone("default", device="auto", dtype="auto"), load_backbone("default")
+@pytest.fixture(scope="module", params=["kmer-profile-1", "kmer-profile-2"])
+def in_numpy_and_torch(request):
+    name = request.param
+    return shared_backbone(name, device="auto", dtype="auto"), load_backbone(name)
 
 
 @given(sequences=st.lists(st.text("ACGTN", min_size=1, max_size=400), min_size=1, max_size=5))

@@ -180,7 +180,7 @@ def test_a_kill_at_any_renaming_is_noticed_and_written_over(tmp_path, monkeypatc
     (tmp_path / "work").mkdir()
     with monkeypatch.context() as patch:
         patch.chdir(tmp_path / "work")
-        for name in ("replace", "unlink"):
+        for name in ("replace", "unlink", "mkdir", "rmdir"):
             patch.setattr(Path, name, seen(getattr(Path, name)))
         for tag in "ab":
             write(kind, tag)
@@ -191,6 +191,8 @@ def test_a_kill_at_any_renaming_is_noticed_and_written_over(tmp_path, monkeypatc
             check_rows()
         write(kind, tag)
         check_rows(tag)
+        if kind == "parts":
+            assert {path.name for path in place.iterdir()} == {"x.npy", "x.ids.txt", MANIFEST}
 
 
 # No output is an input, another output, or what lies beside either

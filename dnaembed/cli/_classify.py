@@ -63,6 +63,8 @@ def classify(
     id, species, probability; with --unknown also confidence, with --consensus also agreement,
     windows, flag. Queries of any size are read and written piece by piece.
     """
+    import numpy as np
+
     from .. import FewShotSpeciesClassifier
     from ..io import labels_of
     from ..io._tables import open_table
@@ -87,7 +89,7 @@ def classify(
         with naming(ids):
             classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
-    else:  # embeddings are made once, and asked several questions
+    else:
         classifier.fit(_embedded(embedding, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     shown, n_calls = Sequences(), 0
@@ -95,21 +97,25 @@ def classify(
         for query_ids, queries in reading.chunks(query):
             if window is None:
                 rows = _embedded(embedding, query_ids, queries)
-                found = list(_calls(classifier, rows))
+                names, shares = classifier.predict_top_k(rows, 2)
+                called, sure = classifier.predict(rows).astype(str), [shares[:, 0]]
+                sure += [classifier.confidence(rows)] if unknown is not None else []
+                texts = ([f"{number:.4f}" for number in numbers] for numbers in sure)
+                found: Any = zip(called, *texts, strict=True)
                 if page is not None:
-                    names, shares = classifier.predict_top_k(rows, 2)
-                    about = {"species": [call[0] for call in found]}
-                    about |= {"probability": shares[:, 0], "runner-up": names[:, 1]}
-                    about |= {"probability of the runner-up": shares[:, 1]}
+                    # Of what is called unknown, the runner-up is the most probable species.
+                    second = np.arange(len(called)), (called == names[:, 0]).astype(int)
+                    about = {"species": called, "probability": sure[0], columns[-1]: sure[-1]}
+                    about |= {"runner-up": names[second], "its probability": shares[second]}
                     shown.add(query_ids, rows.rows, queries, **about)
             else:
                 with naming(query_ids):
-                    found = list(_consensus(classifier, queries, window, calling.min_agreement))
+                    found = _consensus(classifier, queries, window, calling.min_agreement)
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     if page is not None:
-        shown.write_report(page, "dnaembed classify", "species", "probability")
+        shown.write_report(page, "dnaembed classify", "species", columns[-1])
     logger.info("Wrote %s: %d calls.", output, n_calls)
 
 
@@ -118,14 +124,6 @@ def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any
 
     rows = embedding.rows(ids, sequences)
     return Embedded(rows, lengths_of(sequences), embedding.source())
-
-
-def _calls(classifier: Any, embeddings: Any) -> Iterable[tuple[str, ...]]:
-    columns = [classifier.predict_proba(embeddings).max(axis=1)]
-    if classifier.unknown is not None:
-        columns.append(classifier.confidence(embeddings))
-    for name, *numbers in zip(classifier.predict(embeddings), *columns, strict=True):
-        yield (str(name), *(f"{number:.4f}" for number in numbers))
 
 
 def _consensus(

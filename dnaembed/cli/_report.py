@@ -50,6 +50,9 @@ td, th { padding: .2rem .6rem; text-align: right }
 :is(td, th):first-child { text-align: left }
 tr:nth-child(even) { background: #8882 } pre { white-space: pre-wrap; overflow-wrap: anywhere }
 ul { columns: 16rem; padding: 0; list-style: none } li span { margin-right: .5em }
+.side { display: flex; flex-wrap: wrap; gap: 0 2rem } .side > div { flex: 2 1 22rem }
+.side > div + div { flex: 1 1 14rem } figure { margin: 0 0 1.5rem }
+@media (prefers-color-scheme: dark) { circle { stroke: #fff9; stroke-width: .6 } }
 </style></head><body><h1>$title</h1>
 $body
 <h2>Command</h2><pre>$command</pre><p>$versions</p></body></html>
@@ -178,7 +181,7 @@ class Sequences:
         wanted = {
             "sequences": ("id", "size"), "bases": ("length", "sum"),
             "median length": ("length", "median"), "GC": ("GC", "mean"),
-            "GC, standard deviation": ("GC", "std"),
+            "SD of GC": ("GC", "std"),
             f"mean {sure}": (sure, "mean"), f"least {sure}": (sure, "min"),
         }  # fmt: skip
         known = {name: how for name, how in wanted.items() if how[0] in frame}
@@ -189,8 +192,10 @@ class Sequences:
             sizes["median length"] = sizes["median length"].astype(int)
         n_groups = frame[label][~is_none].nunique()
         summary = f"{len(frame):,} sequences, {n_groups:,} groups, {is_none.sum():,} in none."
-        parts = [f"<p>{summary}</p>"]
-        parts += [self.map(self.display(label, method="umap")), "<h2>Groups</h2>", _table(sizes)]
+        shares = [_histogram(c, frame[c]) for c in ("length", "GC", sure) if c in frame]
+        parts = [f"<p>{summary}</p>", '<div class="side"><div>']
+        parts += [self.map(self.display(label, method="umap")), "</div><div>", *shares]
+        parts += ["</div></div>", "<h2>Groups</h2>", _table(sizes)]
         if "runner-up" in frame:
             few = frame.sort_values(sure, kind="stable").head(_MOST_CALLS)
             parts += [f"<h2>The {len(few):,} least sure calls</h2>", _table(few)]
@@ -203,6 +208,28 @@ def _table(frame: pd.DataFrame) -> str:
     with pd.option_context("display.max_colwidth", None):
         how: Any = {"index": False, "border": 0, "na_rep": "", "float_format": "{:.3f}".format}
         return frame.to_html(**how)  # escapes
+
+
+def _histogram(name: str, values: pd.Series) -> str:
+    """Return how many sequences have which value, as bars that say it under the mouse."""
+    import numpy as np
+
+    values = values.dropna()
+    if values.empty:
+        return ""
+    least, most = values.min(), values.max()
+    form, by_ratios = ",.0f" if most > 100 else ".3g", 0 < least < most / 20
+    edges: Any = (np.geomspace if by_ratios else np.linspace)(least, most, 31)
+    counts, edges = np.histogram(values, edges if most > least else 30)
+    bars = ""
+    for i, (n, low, high) in enumerate(zip(counts, edges[:-1], edges[1:], strict=True)):
+        height, said = 100 * n / counts.max(), f"{low:{form}} to {high:{form}}: {n}"
+        place = f'x="{10 * i}" y="{100 - height:.1f}" width="9" height="{height:.1f}"'
+        bars += f"<rect {place}><title>{said}</title></rect>"
+    said = f"{text(name)} from {least:{form}} to {most:{form}}, median {values.median():{form}}"
+    said += ", on a logarithmic scale" if by_ratios else ""
+    figure = f'<svg viewBox="0 0 300 100" role="img" fill="#3988b8">{bars}</svg>'
+    return f"<figure>{figure}<figcaption>{said}</figcaption></figure>"
 
 
 @group()

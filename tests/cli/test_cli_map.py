@@ -157,19 +157,32 @@ def test_report_of_clusters(tmp_path, harmful, model, how):
     found = check_page(page, 12)
     assert "12 sequences, 2 groups, 0 in none." in found.text
     assert found.tags.count("tr") == 3
+    columns = ["similarity"] if how == "embeddings" else ["length", "GC", "similarity"]
+    assert re.findall(r"([A-Za-z]+) from .*, median", found.text) == columns
+    bars = re.findall(r"^\S+ to \S+: (\d+)$", "\n".join(found.titles), re.MULTILINE)
+    assert sum(map(int, bars)) == 12 * len(columns)
     assert ("median length" in found.text) == (how != "embeddings")
     assert pd.read_csv(output)["id"].tolist() == HARM
 
 
-def test_report_of_calls(tmp_path, harmful, labels, model):
+@pytest.mark.parametrize("more", [[], ["--unknown", "--false-unknown-rate", "0.9"]])
+def test_report_of_calls(tmp_path, harmful, labels, model, more):
     page, output = str(tmp_path / "calls.html"), str(tmp_path / "calls.tsv")
     known = fasta(tmp_path / "known.fa", HARM[:-1], species_like(6)[:-1])
     argv = ["classify", "--train", known, "--labels", labels, "--label-column", "Species"]
+    argv += more
     assert main([*argv, harmful, "-o", output, "--report", page, *model]) == 0
     found = check_page(page, 12)
     assert "The 12 least sure calls" in found.text
-    assert re.search(r"runner-up: <i>[01]", "\n".join(found.titles))
-    assert set(pd.read_csv(output, sep="\t")["species"]) == {"<i>0", "<i>1"}
+    titles = "\n".join(found.titles)
+    species, seconds = (re.findall(f"^{name}: (.*)$", titles, re.M) for name in (
+        "species", "runner-up"))  # fmt: skip
+    assert set(seconds) == {"<i>0", "<i>1"}
+    assert all(one != second for one, second in zip(species, seconds, strict=True))
+    calls = pd.read_csv(output, sep="\t")
+    assert sorted(calls["species"]) == sorted(species)
+    assert ("unknown" in set(calls["species"])) == bool(more)
+    assert ("mean confidence" in found.text) == bool(more)
 
 
 def test_report_of_bins(tmp_path, reads_file, model):

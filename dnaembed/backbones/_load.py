@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # What "default" stands for; the name of the folder pins a version.
-DEFAULT_MODEL = "kmer-profile-1"
+DEFAULT_MODEL = "kmer-profile-2"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

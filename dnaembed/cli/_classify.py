@@ -88,20 +88,20 @@ def classify(
             classifier.fit(sequences, species)
         columns += ["agreement", "windows", "flag"]
     else:  # embeddings are made once, and asked several questions
-        classifier.fit(embedding.rows(ids, sequences), species)
+        classifier.fit(_embedded(embedding, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
     shown, n_calls = Sequences(), 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
-                rows = embedding.rows(query_ids, queries)
+                rows = _embedded(embedding, query_ids, queries)
                 found = list(_calls(classifier, rows))
                 if page is not None:
                     names, shares = classifier.predict_top_k(rows, 2)
                     about = {"species": [call[0] for call in found]}
                     about |= {"probability": shares[:, 0], "runner-up": names[:, 1]}
                     about |= {"probability of the runner-up": shares[:, 1]}
-                    shown.add(query_ids, rows, queries, **about)
+                    shown.add(query_ids, rows.rows, queries, **about)
             else:
                 with naming(query_ids):
                     found = list(_consensus(classifier, queries, window, calling.min_agreement))
@@ -111,6 +111,13 @@ def classify(
     if page is not None:
         shown.write_report(page, "dnaembed classify", "species", "probability")
     logger.info("Wrote %s: %d calls.", output, n_calls)
+
+
+def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any:
+    from ..species._inputs import Embedded, lengths_of
+
+    rows = embedding.rows(ids, sequences)
+    return Embedded(rows, lengths_of(sequences), embedding.source())
 
 
 def _calls(classifier: Any, embeddings: Any) -> Iterable[tuple[str, ...]]:

@@ -191,23 +191,23 @@ def _write_npy(
             yield append
             array_file.seek(0)
             write_header()
-        description.write_text(json.dumps(manifest), encoding="utf-8")
-        files = dict(
-            zip((ids, description, array), [*_atomic.companions(target)[:2], target], strict=True)
-        )
-        for file in files:
+        # Even if there is nothing to describe: all that lies beside a manifest is known as ours.
+        note = {"input_checksum": None} if manifest is None else manifest
+        description.write_text(json.dumps(note), encoding="utf-8")
+        places = [target, *_atomic.companions(target)[:2]]
+        for file in (array, ids, description):
             _atomic.flush_to_disk(file)
         with _atomic.alone_in(target.parent):
             _atomic.check_companions(target)
-            for file, place in files.items():
+            for file, place in zip((array, ids, description), places, strict=True):
                 _atomic.keep_mode(file, place)
             # The array is named last: it never lies beside identifiers of something else.
+            description.replace(places[2])
             target.unlink(missing_ok=True)
-            for file, place in files.items():
-                if file == description and manifest is None:
-                    place.unlink(missing_ok=True)
-                else:
-                    file.replace(place)
+            ids.replace(places[1])
+            array.replace(target)
+            if manifest is None:
+                places[2].unlink()
 
 
 def _column_names(n_columns: int) -> list[str]:
@@ -306,6 +306,9 @@ def _read_parquet(path: Path, _: Any) -> tuple[list[str], np.ndarray]:
 
     with path.open("rb") as file:
         try:
+            # Names alone take a byte per row; equal ones can be promised without an end.
+            if parquet.read_metadata(file).num_rows > path.stat().st_size:
+                raise ValueError("it promises more rows than it has bytes.")
             table: Any = parquet.read_table(file)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             why = printable(str(error), 200)

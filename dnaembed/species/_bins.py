@@ -19,7 +19,8 @@ logger = logging.getLogger("dnaembed")
 # Logistic regression on training genomes (docs/benchmarks/binning_confidence.py) of the log-odds of
 # one species with the rest of the bin and with the next bin, and of log(number of samples + 1).
 _CONFIDENCE, _PER_SAMPLE, _CONFIDENCE_AT_0 = np.array([0.79, -0.41]), 2.85, -0.98
-_SHORTEST, _LONGEST = 500, 50_000  # lengths that the numbers of models were fitted to
+# Lengths that the numbers of models were fitted to, and one in the middle.
+LENGTHS, USUAL = (500, 50_000), 5000
 
 
 def bin_contigs(
@@ -146,21 +147,37 @@ def numbers_of(model: Any) -> dict[str, Any]:
     return read_json(file)
 
 
-def model_of(source: Any) -> str:
-    """Return the bundled model that made embeddings, by its fingerprint, or say that none did."""
+def bundled_model(source: Any) -> str | None:
+    """Return the bundled model that made embeddings, by its fingerprint, if one did."""
     from ..backbones._load import bundled_models
 
-    for model in bundled_models():
-        if source is None or source.fingerprint == numbers_of(model)["fingerprint"]:
-            return model
-    logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
-    return "default"
+    made_by = getattr(source, "fingerprint", None)
+    known = (name for name in bundled_models() if numbers_of(name)["fingerprint"] == made_by)
+    return next(known, None)
+
+
+def model_of(source: Any) -> str:
+    """Return the bundled model that made embeddings, or the default, and say so."""
+    model = "default" if source is None else bundled_model(source)
+    if model is None:
+        logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
+    return model or "default"
+
+
+def cosine_for_length(source: Any) -> float:
+    """Return what longer sequences of one species are more alike, per unit of log length.
+
+    At that cosine more, `same_species_probability` stays as it was. 0 if it knows no numbers.
+    """
+    model = bundled_model(source)
+    numbers = {"log_length": 0, "cosine": 1} if model is None else numbers_of(model)
+    return float(-numbers["log_length"] / numbers["cosine"])
 
 
 def log_odds(numbers: dict[str, Any], similarities: Any, *lengths: Any) -> Any:
     """Return the logarithm of the odds of one species, for arrays that broadcast."""
-    a, b = (np.clip(bases, _SHORTEST, _LONGEST) for bases in lengths)
-    size = np.log(2 / (1 / a + 1 / b) / 5000)
+    a, b = (np.clip(bases, *LENGTHS) for bases in lengths)
+    size = np.log(2 / (1 / a + 1 / b) / USUAL)
     return numbers["at_zero"] + numbers["cosine"] * similarities + numbers["log_length"] * size
 
 

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
 from ..embedding._engine import NotFiniteError, split_windows
+from ._bins import cosine_for_length
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
@@ -157,17 +158,18 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             :ref:`metadata routing <sklearn:metadata_routing>` enabled.
         """
         metadata_routing._raise_for_params(params, self, "fit")
-        embeddings, y = self._fit_inputs_and_targets(X, y)
+        given, y = self._fit_inputs_and_targets(X, y)
         check_classification_targets(y)
         species, codes = np.unique(y, return_inverse=True)
         if self.unknown is not None:
             check_unknown(self.unknown, species, codes)
         routed = metadata_routing.process_routing(self, "fit", **params).classifier.fit
         # Single precision is too coarse for the line search of a solver to converge on.
-        rows = embeddings.astype(np.float64, copy=False)
+        rows = given.rows.astype(np.float64, copy=False)
         self.classifier_ = self._inner(self.class_weight).fit(rows, y, **routed)
         self.classes_ = self.classifier_.classes_
-        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate)
+        how: Any = {"lengths": given.lengths, "per_length": cosine_for_length(given.source)}
+        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate, **how)
         self._fit_calibration(rows, codes, params)
         return self
 
@@ -221,10 +223,10 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
         X holds sequences or embeddings: the same kind as in `fit`.
         """
-        rows = self._rows(X)
+        rows, lengths = self._given(X)
         calls = self.classifier_.predict(rows)
         if self.unknown is not None:
-            calls = name_unknown(calls, self.novelty_.scores(rows) > 1, self.unknown)
+            calls = name_unknown(calls, self.novelty_.scores(rows, lengths) > 1, self.unknown)
         return calls
 
     def novelty_scores(self, X: Any) -> np.ndarray:
@@ -233,10 +235,12 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         A score is the least ratio, over species, of the cosine distance of the read to the centre
         and the limit of the species, which `false_unknown_rate` of its own reads exceed when they
         are left out of the centre. Reads above 1 are called `unknown`. If `fit` was given a single
-        read per species, scores are plain cosine distances.
+        read per species, scores are plain cosine distances. Given sequences and a bundled model,
+        distances of reads shorter than 5 kb count for less, as
+        `dnaembed.species.same_species_probability` says, and those of longer ones for more.
         """
-        rows = self._rows(X)  # first, as it says if this is not fitted
-        return self.novelty_.scores(rows)
+        rows, lengths = self._given(X)  # first, as it says if this is not fitted
+        return self.novelty_.scores(rows, lengths)
 
     @available_if(_classifier_has("predict_proba"))
     def confidence(self, X: Any) -> np.ndarray:
@@ -246,8 +250,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         limit times ``s / false_unknown_rate``, if a share s of the left-out training reads is as
         novel.
         """
-        rows = self._rows(X)
-        shares = self.novelty_.p_values(self.novelty_.scores(rows)) / self.false_unknown_rate
+        rows, lengths = self._given(X)
+        shares = self.novelty_.p_values(self.novelty_.scores(rows, lengths))
+        shares /= self.false_unknown_rate
         return self._probabilities(rows).max(axis=1) * np.minimum(1, shares)
 
     @available_if(_classifier_has("predict_proba"))
@@ -291,7 +296,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         calls, codes = probabilities.argmax(axis=1), means.argmax(axis=1)
         labels = self.classes_[codes]
         if self.unknown is not None:
-            is_new = self.novelty_.scores(rows) > 1
+            is_new = self.novelty_.scores(rows, lengths) > 1
             mostly_new = np.bincount(owners, weights * is_new) > 0.5
             calls[is_new] = codes[mostly_new] = n_classes
             labels = name_unknown(labels, mostly_new, self.unknown)
@@ -336,9 +341,13 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         rows = self._rows(X)
         return self.classifier_.decision_function(rows)
 
-    def _rows(self, X: Any) -> np.ndarray:
+    def _given(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
         check_is_fitted(self)
-        return self._check_inputs(X).astype(np.float64, copy=False)
+        given = self._check_inputs(X)
+        return given.rows.astype(np.float64, copy=False), given.lengths
+
+    def _rows(self, X: Any) -> np.ndarray:
+        return self._given(X)[0]
 
     def _probabilities(self, rows: np.ndarray) -> np.ndarray:
         if getattr(self, "_calibrated", None) is not None:

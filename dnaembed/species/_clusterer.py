@@ -214,7 +214,7 @@ class SpeciesClusterer(
         X = as_container(X)
         if lengths is None and holds_sequences(X):
             lengths = list(map(len, X := check_sequences(X)))
-        embeddings = self._fit_inputs(X)
+        embeddings = self._fit_inputs(X).rows
         for name in ("min_similarity_", "bin_limits_", "_abundance_scale", "abundance_names_"):
             self.__dict__.pop(name, None)  # of an earlier fit
         if abundance is not None:
@@ -349,7 +349,7 @@ class SpeciesClusterer(
 
     def _check_rows(self, X: Any, abundance: Any) -> UnitRows:
         check_is_fitted(self)
-        embeddings = self._check_inputs(X)
+        embeddings = self._check_inputs(X).rows
         return self._unit_rows(embeddings, check_same_samples(abundance, len(embeddings), self))
 
     def _compare(self, X: Any, abundance: Any, how: Any) -> Any:

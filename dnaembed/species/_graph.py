@@ -219,28 +219,34 @@ def join_pieces(X: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
     members = members_of_bins(labels)
     sums = np.stack([X[rows].sum(axis=0, dtype=np.float64) for rows in members])
     sizes = np.array([len(rows) for rows in members], dtype=np.float64)
-    products = sums @ sums.T
     joined = np.arange(len(sums))
 
-    def alike(i: int) -> np.ndarray:
-        within = np.maximum((np.diag(products) - sizes) / (sizes * (sizes - 1)), 1e-9)
-        values: np.ndarray = products[i] / (sizes[i] * sizes) / np.sqrt(within[i] * within)
-        values[~alive] = values[i] = -np.inf
-        return values
+    def scaled(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        within = (np.einsum("ij,ij->i", sums, sums) - sizes) / (sizes * (sizes - 1))
+        return sums / (sizes * np.sqrt(np.maximum(within, 1e-9)))[:, None]
 
-    alive = np.full(len(sums), True)
-    table = np.stack([alike(i) for i in range(len(sums))])
-    while True:
-        i, j = np.unravel_index(table.argmax(), table.shape)
-        if table[i, j] < least:
-            break
+    pieces = scaled(sums, sizes)  # the scalar product of two says how alike they are
+    most, nearest = np.empty(len(pieces)), np.empty(len(pieces), dtype=int)
+
+    def find_nearest(rows: np.ndarray) -> None:
+        for block in row_blocks(len(rows), pieces.itemsize * len(pieces)):
+            alike = pieces[rows[block]] @ pieces.T
+            alike[np.arange(len(alike)), rows[block]] = -np.inf
+            most[rows[block]], nearest[rows[block]] = alike.max(axis=1), alike.argmax(axis=1)
+
+    find_nearest(joined)
+    while most.max() >= least:
+        i, j = sorted((int(most.argmax()), int(nearest[most.argmax()])))
+        sums[i] += sums[j]
         sizes[i] += sizes[j]
-        products[i] += products[j]
-        products[:, i] += products[:, j]
-        alive[j] = False
+        nearest[i] = j
+        pieces[i], pieces[j], most[j] = scaled(sums[[i]], sizes[[i]])[0], 0, -np.inf
         joined[joined == j] = i
-        table[j] = table[:, j] = -np.inf
-        table[i] = table[:, i] = alike(int(i))
+        alike = pieces @ pieces[i]
+        closer = alike > most
+        most[closer], nearest[closer] = alike[closer], i
+        # What is less alike than `least` need not know what it is most alike.
+        find_nearest(np.flatnonzero((most >= least) & np.isin(nearest, (i, j))))
     return Sizes(1).ranked(np.append(joined, -1)[labels])
 
 

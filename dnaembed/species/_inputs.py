@@ -1,6 +1,6 @@
 """What classifier and clusterer share: X is DNA sequences, or embeddings made beforehand."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -11,20 +11,29 @@ from .._sequences import as_container, check_sequences, holds_sequences
 from ..embedding._mixin import check_made_by
 
 
+class Embedded(NamedTuple):
+    """Embeddings; bases of the sequences, and what made them, where that is known."""
+
+    rows: np.ndarray
+    lengths: np.ndarray | None = None
+    source: Any = None
+
+
 class SequencesOrEmbeddingsMixin:
     """For estimators with a parameter ``embedder`` that take sequences or 2-D numbers."""
 
     embedder: Any
 
-    def _fit_inputs(self, X: Any, y: Any = None) -> np.ndarray:
+    def _fit_inputs(self, X: Any, y: Any = None) -> Embedded:
         """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
         for name in ("embedder_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)  # of an earlier fit, perhaps on the other kind of input
-        X = as_container(X)
+        given = X if isinstance(X, Embedded) else Embedded(as_container(X))
+        X = given.rows
         if not holds_sequences(X):
             X = validate_data(self, _in_single(X), dtype=[np.float64, np.float32])
             check_consistent_length(X, y)
-            return X
+            return given._replace(rows=X)
         check_consistent_length(sequences := check_sequences(X), y)
         embedder = default_embedder() if self.embedder is None else clone(self.embedder)
         if hasattr(embedder, "fit_transform"):
@@ -33,9 +42,9 @@ class SequencesOrEmbeddingsMixin:
             embeddings = embedder.fit(sequences, y).transform(sequences)
         self.embedder_ = embedder
         self._embedded_by = getattr(embedder, "_made_by", None)
-        return _as_embeddings(embeddings)
+        return Embedded(_as_embeddings(embeddings), lengths_of(sequences), self._embedded_by)
 
-    def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[Embedded, np.ndarray]:
         """Do as `_fit_inputs`, and return the labels as well."""
         if y is None:
             raise ValueError(
@@ -45,9 +54,10 @@ class SequencesOrEmbeddingsMixin:
         y = check_labels(y)
         return self._fit_inputs(X, y), y
 
-    def _check_inputs(self, X: Any) -> np.ndarray:
+    def _check_inputs(self, X: Any) -> Embedded:
         """Return the embeddings of X, which must be of the kind that `fit` was given."""
-        X = as_container(X)
+        given = X if isinstance(X, Embedded) else Embedded(as_container(X))
+        X = given.rows
         if hasattr(self, "embedder_"):
             if not holds_sequences(X) and not (isinstance(X, list | tuple) and not X):
                 raise ValueError(
@@ -57,13 +67,16 @@ class SequencesOrEmbeddingsMixin:
             # A frozen embedder may have been fitted again, by somebody who shares it.
             now = getattr(self.embedder_, "_made_by", None)
             check_made_by(self, getattr(self, "_embedded_by", now), now)
-            return _as_embeddings(self.embedder_.transform(check_sequences(X)))
+            sequences = check_sequences(X)
+            rows = _as_embeddings(self.embedder_.transform(sequences))
+            return Embedded(rows, lengths_of(sequences), now)
         if holds_sequences(X):
             raise ValueError(
                 f"This {type(self).__name__} was fitted on embeddings, got DNA sequences: embed "
                 "them as those were, or fit it on sequences."
             )
-        return validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
+        return given._replace(rows=X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
@@ -106,6 +119,10 @@ def _in_single(X: Any) -> Any:
     if getattr(X, "dtype", None) == np.float16:
         return np.asarray(X, dtype=np.float32)
     return X
+
+
+def lengths_of(sequences: list[str]) -> np.ndarray:
+    return np.fromiter(map(len, sequences), np.int64, len(sequences))
 
 
 def _as_embeddings(embeddings: Any) -> np.ndarray:

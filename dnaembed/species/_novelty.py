@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..utils._rows import row_blocks, unit_length
+from ._bins import LENGTHS, USUAL
 
 # A species' own limit counts as much as the common one when it has this many reads.
 _COMMON_WEIGHT = 20.0
@@ -19,13 +20,15 @@ class Novelty:
     # Sorted scores of training reads, each left out of its centre; none if each species has one
     # read, and then the limits are 1: nothing is known about the spread.
     left_out: np.ndarray
+    # By how much distances count for less where a read is shorter, per unit of log length.
+    per_length: float = 0.0
 
-    def scores(self, X: np.ndarray) -> np.ndarray:
+    def scores(self, X: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Score rows: least distance to a centre over its limit, so that above 1 is new."""
-        rows = unit_length(X)
+        rows, more = unit_length(X), allowance(self.per_length, lengths, len(X))
         scores = np.empty(len(rows))
         for block in row_blocks(len(rows), len(self.centers) * rows.itemsize):
-            distances = np.maximum(1 - rows[block] @ self.centers.T, 0)
+            distances = np.maximum(more[block, None] - rows[block] @ self.centers.T, 0)
             scores[block] = (distances / self.limits).min(axis=1)
         return scores
 
@@ -35,14 +38,28 @@ class Novelty:
         return (1 + n - np.searchsorted(self.left_out, scores, side="left")) / (1 + n)
 
 
-def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) -> Novelty:
+def allowance(per_length: float, lengths: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """Return the similarity at which a read of each length is at distance 0: 1 for 5 kb."""
+    if lengths is None:
+        return np.ones(n_rows)
+    return 1 + per_length * np.log(np.clip(lengths, *LENGTHS) / USUAL)
+
+
+def fit_novelty(
+    X: np.ndarray,
+    codes: np.ndarray,
+    *,
+    false_unknown_rate: float,
+    lengths: np.ndarray | None = None,
+    per_length: float = 0.0,
+) -> Novelty:
     """Learn centres and limits from reads of species 0 to n - 1.
 
     The limit of a species is the quantile of the distances of its reads, each left out of its
     centre, that leaves `false_unknown_rate` of them above, drawn towards that of all species where
     reads are few. Then all limits are scaled so that this share of all has a score above 1.
     """
-    rows = unit_length(X)
+    rows, more = unit_length(X), allowance(per_length, lengths, len(X))
     counts = np.bincount(codes)
     sums = np.zeros((len(counts), rows.shape[1]))
     np.add.at(sums, codes, rows)
@@ -51,7 +68,7 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
     if not len(several):
         return Novelty(centers, np.ones(len(counts)), np.empty(0))
     own = unit_length(sums[codes[several]] - rows[several])
-    distances = np.maximum(1 - np.einsum("ij,ij->i", rows[several], own), 0)
+    distances = np.maximum(more[several] - np.einsum("ij,ij->i", rows[several], own), 0)
     keep = 1 - false_unknown_rate
     common = np.quantile(distances, keep)
     limits = np.full(len(counts), common)
@@ -65,13 +82,13 @@ def fit_novelty(X: np.ndarray, codes: np.ndarray, *, false_unknown_rate: float) 
     scores = np.empty(len(several))
     for block in row_blocks(len(several), len(counts) * rows.itemsize):
         which = several[block]
-        ratios = np.maximum(1 - rows[which] @ centers.T, 0) / limits
+        ratios = np.maximum(more[which, None] - rows[which] @ centers.T, 0) / limits
         ratios[np.arange(len(which)), codes[which]] = distances[block] / limits[codes[which]]
         scores[block] = ratios.min(axis=1)
     # One factor for all limits makes it the wanted share, "higher" no more than that. The limits
     # must not shrink to nothing, or rounding makes a known read new.
     scale = max(np.quantile(scores, keep, method="higher"), 1e-6 / limits.max())
-    return Novelty(centers, limits * scale, np.sort(scores / scale))
+    return Novelty(centers, limits * scale, np.sort(scores / scale), per_length)
 
 
 def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 FilePath = str | os.PathLike[str]
-# What only a manifest of this package holds.
-_MARK = b'"input_checksum"'
+_MARK = b'"input_checksum"'  # what only a manifest of this package holds
 
 
 def check_outputs(
@@ -62,11 +61,11 @@ def check_output(path: FilePath) -> Path:
 
 def check_companions(target: Path) -> None:
     """Raise if what lies beside a ``.npy`` file was not written together with it."""
-    beside = companions(target)
-    # While parts are there, identifiers and manifest may be waiting for their array.
-    is_begun = target.exists() or (beside and (beside[2] / "manifest.json").is_file())
-    for name in filter(os.path.lexists, beside[:2]):
-        if not is_begun or (name.suffix == ".json" and _MARK not in name.read_bytes()):
+    beside = companions(target)[:2]
+    is_ours = beside and beside[1].is_file() and _MARK in beside[1].read_bytes()
+    for name in filter(os.path.lexists, beside):
+        # Without a manifest, identifiers are those of the array.
+        if not is_ours and not (target.exists() and name == beside[0]):
             why = f"was not written together with {target.name}, and would be overwritten"
             raise FileExistsError(f"{name} {why}. Move it, or choose another output.")
 
@@ -110,7 +109,8 @@ def holds_mount(path: Path) -> bool:
         text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
     places = (line.split(" ")[4] for line in text.splitlines())
     texts = (re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), place) for place in places)
-    return any(Path(text).is_relative_to(path) for text in texts)
+    within = os.path.join(path, "")  # noqa: PTH118 - with one separator at the end
+    return any(f"{text}/".startswith(within) for text in texts)
 
 
 @contextmanager

@@ -126,6 +126,7 @@ NO_NUMBER = "a value is missing or no floating-point number"
         ("x.ids.txt", b"a\n\n", r"x\.ids\.txt, line 2: the identifier is empty"),
         ("x.ids.txt", b"", r"x\.ids\.txt, line 1: the identifier is empty"),
         ("x.parquet", b"text", r"not a \.parquet file"),
+        ("x.parquet", parquet_file({"id": ["a"] * 9999, "x": [1.0] * 9999}), "promises more rows"),
         ("x.parquet", parquet_file({"x": [1.0]}), "needs a column 'id'"),
         ("x.parquet", parquet_file({"id": ["a", None], "x": [1.0, 2.0]}), NO_NUMBER),
         ("x.parquet", parquet_file({"id": ["a", "b"], "x": [1.0, None]}), NO_NUMBER),

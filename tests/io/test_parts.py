@@ -225,43 +225,6 @@ def test_what_comes_meanwhile_is_left_alone(tmp_path, monkeypatch, name, begin):
     assert Path(name).read_text() == "mine"
 
 
-@pytest.mark.parametrize("step", range(12))
-def test_interrupted_while_the_files_get_their_names(tmp_path, monkeypatch, step):
-    path = write(tmp_path / "x.npy", range(3), source="older")
-    n_calls = 0
-
-    def stopping(function):
-        def call(*args, **kwargs):
-            nonlocal n_calls
-            n_calls += 1
-            if n_calls > step:
-                raise KeyboardInterrupt
-            return function(*args, **kwargs)
-
-        return call
-
-    def run():
-        with parted(path) as output:
-            row = np.zeros((1, COLUMNS), dtype="f4")
-            part = output.find(0, "in 0") or output.write(0, ["r0.0"], row, "in 0")
-            output.join([part], "in")
-
-    def run_and_stop():
-        with monkeypatch.context() as patch:
-            for name in ("unlink", "replace", "rmdir"):
-                patch.setattr(Path, name, stopping(getattr(Path, name)))
-            run()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_and_stop()
-    if path.exists():  # rows and identifiers of one input, whichever
-        io.read_embeddings(path)
-    run()
-    check(path, 1)
-    assert names(tmp_path) == FILES
-
-
 def test_what_has_another_name_is_not_written_through(tmp_path):
     folder, mine = stopped(tmp_path / "x.npy", range(3), 2), tmp_path / "thesis.tex"
     mine.write_text("mine")

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
 
+from dnaembed import FewShotSpeciesClassifier, KmerEmbedder
+from dnaembed.datasets import load_demo_reads
 from dnaembed.species._novelty import fit_novelty
 
 
@@ -70,3 +72,19 @@ def test_p_values_count_left_out_reads():
     scores = np.array([-1.0, np.median(novelty.left_out), np.inf])
     np.testing.assert_allclose(novelty.p_values(scores), [1, 0.5, 1 / 41], atol=0.03)
     assert normalize(novelty.centers) == pytest.approx(novelty.centers)
+
+
+def test_short_reads_may_be_further_away():
+    reads = load_demo_reads()
+    known, labels = reads.sequences[::2], reads.labels[::2]
+    short = [sequence[:700] for sequence in reads.sequences[1::2]]
+    classifier = FewShotSpeciesClassifier(unknown="unknown").fit(known, labels)
+    embedder = classifier.embedder_
+    plain = FewShotSpeciesClassifier(unknown="unknown").fit(embedder.transform(known), labels)
+    unknown = [(calls == "unknown").mean() for calls in (
+        classifier.predict(short), plain.predict(embedder.transform(short)))]  # fmt: skip
+    assert unknown[0] < 0.6 * unknown[1]
+    rows = KmerEmbedder().fit_transform(short)
+    by_kmers = FewShotSpeciesClassifier(KmerEmbedder()).fit(known, labels)
+    alike = FewShotSpeciesClassifier().fit(KmerEmbedder().fit_transform(known), labels)
+    np.testing.assert_allclose(by_kmers.novelty_scores(short), alike.novelty_scores(rows))

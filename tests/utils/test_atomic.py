@@ -22,7 +22,7 @@ from dnaembed.io import (
     write_embeddings,
     write_labels,
 )
-from dnaembed.io._parts import PartedEmbeddings
+from dnaembed.io._parts import Finished, PartedEmbeddings
 from dnaembed.utils import _atomic
 from tests.helpers.dna import random_dna
 from tests.helpers.processes import run_python
@@ -117,7 +117,8 @@ def test_a_folder_that_must_be_new(tmp_path):
 
 
 def write_parts(ids, rows):
-    with PartedEmbeddings("x.npy", {}, n_columns=4, dtype=rows.dtype) as output:
+    settings = {"shard": "1/1"}
+    with PartedEmbeddings("x.npy", settings, n_columns=4, dtype=rows.dtype) as output:
         output.join([output.write(0, ids, rows, ids[0])], ids[0])
 
 
@@ -129,31 +130,69 @@ WRITERS = {
 }
 
 
+def write(kind, tag):
+    WRITERS[kind]([tag, tag * 2, tag * 3], np.full((3, 4), ord(tag), dtype="f4"))
+
+
+def check_rows(tag=None):
+    """Read the rows, which are those of their identifiers, and of their manifest if it is there."""
+    ids, rows = read_embeddings("x.npy")
+    assert [ord(name[0]) for name in ids] == rows[:, 0].tolist()
+    assert tag in (None, ids[0])
+    if Path(MANIFEST).exists():
+        assert len(list(Finished.read(Path("x.npy")).pieces())) == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="locks are those of Unix")
 @pytest.mark.parametrize("kind", WRITERS)
 def test_of_two_writers_one_wins_and_no_reader_sees_a_mixture(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
 
-    def write(tag):
+    def write_often(tag):
         for _ in range(40):
             with suppress(BlockingIOError):  # another one is writing
-                WRITERS[kind]([tag, tag * 2, tag * 3], np.full((3, 4), ord(tag), dtype="f4"))
-
-    def read():
-        if kind == "bins":
-            return
-        ids, rows = read_embeddings("x.npy")
-        assert [ord(name[0]) for name in ids] == rows[:, 0].tolist()
+                write(kind, tag)
 
     with ThreadPoolExecutor(2) as pool:
-        writers = [pool.submit(write, tag) for tag in "ab"]
+        writers = [pool.submit(write_often, tag) for tag in "ab"]
         while not all(writer.done() for writer in writers):
             with suppress(FileNotFoundError, SequenceFileError):  # while it is replaced
-                read()
+                if kind != "bins":
+                    check_rows()
     assert [writer.result() for writer in writers] == [None, None]
-    read()
+    if kind != "bins":
+        check_rows()
     assert not {path.name for path in tmp_path.iterdir()} - {"x", "x.npy", "x.ids.txt", MANIFEST}
     assert len({path.read_text()[1:2] for path in tmp_path.glob("x/bin*.fasta")}) <= 1
+
+
+@pytest.mark.parametrize("kind", ["rows", "parts"])
+def test_a_kill_at_any_renaming_is_noticed_and_written_over(tmp_path, monkeypatch, kind):
+    states = []
+
+    def seen(method):
+        def call(path, *args, **options):
+            states.append((tag, shutil.copytree(".", tmp_path / f"{len(states)}")))
+            return method(path, *args, **options)
+
+        return call
+
+    (tmp_path / "work").mkdir()
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path / "work")
+        for name in ("replace", "unlink", "mkdir", "rmdir"):
+            patch.setattr(Path, name, seen(getattr(Path, name)))
+        for tag in "ab":
+            write(kind, tag)
+    assert len(states) > 10
+    for tag, place in states:
+        monkeypatch.chdir(place)
+        with suppress(FileNotFoundError, SequenceFileError):
+            check_rows()
+        write(kind, tag)
+        check_rows(tag)
+        if kind == "parts":
+            assert {path.name for path in place.iterdir()} == {"x.npy", "x.ids.txt", MANIFEST}
 
 
 # No output is an input, another output, or what lies beside either

@@ -50,7 +50,7 @@ def neighbor_graph(indices: np.ndarray, similarities: np.ndarray) -> sparse.csr_
     linked = similarities.ravel() > 0
     a, b = sources[linked], indices.ravel()[linked]
     a, b = np.divmod(np.unique(np.minimum(a, b) * n_samples + np.maximum(a, b)), n_samples)
-    sets = np.hstack([np.arange(n_samples)[:, None], indices])
+    sets = np.hstack([np.arange(n_samples, dtype=indices.dtype)[:, None], indices])
     shared = np.empty(len(a))
     for start in range(0, len(a), _PAIRS_AT_A_TIME):
         part = slice(start, start + _PAIRS_AT_A_TIME)
@@ -118,7 +118,7 @@ def graph_bins(
     """
     labels = np.full(len(X), -1)
     present = np.flatnonzero(np.einsum("ij,ij->i", X, X) > 0)
-    rows = X[present]
+    rows = X if len(present) == len(X) else X[present]
     if len(rows) < 2 or (resolution == "auto" and len(rows) <= _TREE_ROWS):
         labels[present] = tree_bins(rows)
         return without_strays(X, sizes.ranked(labels), sizes)

@@ -32,7 +32,7 @@ def find_neighbors(
 
 def nearest_neighbors(X: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the other rows with the largest dot products, exactly; of equal ones the first."""
-    indices = np.zeros((len(X), n_neighbors), dtype=np.intp)
+    indices = np.zeros((len(X), n_neighbors), dtype=np.int32)
     similarities = np.full((len(X), n_neighbors), -np.inf, dtype=X.dtype)
     least = np.full(len(X), -np.inf, dtype=X.dtype)
     for start, first, products in _tiles(X, "Neighbours"):
@@ -52,7 +52,7 @@ def approximate_neighbors(
     quantization for nearest neighbor search", TPAMI 2011; of two cells that are near, all rows are
     compared. Where fewer were found, the rest has similarity 0.
     """
-    indices = np.zeros((len(X), n_neighbors), dtype=np.intp)
+    indices = np.zeros((len(X), n_neighbors), dtype=np.int32)
     similarities = np.full((len(X), n_neighbors), -np.inf, dtype=X.dtype)
     least = np.full(len(X), -np.inf, dtype=X.dtype)
     centers = _centers(X, max(1, len(X) // _CELL), random_state)

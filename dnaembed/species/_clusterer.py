@@ -118,7 +118,8 @@ class SpeciesClusterer(
     `min_similarity`, three times takes in the reads at least that similar to the bin's mean and
     moves the mean, and continues with the reads that are left. The graph links reads by as much as
     they share nearest neighbours (Jaccard index), and leaves out reads far from the centre of their
-    bin; up to 100 reads, it is a tree of average linkage. See :doc:`/guide/binning`.
+    bin if it is large enough without them; up to 100 reads, it is a tree of average linkage. See
+    :doc:`/guide/binning`.
 
     Embeddings may be memory-mapped: none holds similarities of all pairs, and K-means above 100,000
     reads is :class:`sklearn.cluster.MiniBatchKMeans`, started on 50,000 of them.

@@ -174,18 +174,22 @@ def tree_bins(X: np.ndarray) -> np.ndarray:
 
 
 def without_strays(X: np.ndarray, labels: np.ndarray, sizes: Sizes) -> np.ndarray:
-    """Take out rows that are far from the centre of their bin; large ones are bins alone."""
-    labels = labels.copy()
+    """Take out rows that are far from the centre of their bin; large ones are bins alone.
+
+    A bin that would be too small without its strays keeps them.
+    """
+    is_stray, is_unlike = np.zeros((2, len(X)), dtype=bool)
     is_long = None if sizes.lengths is None else sizes.lengths >= sizes.min_bases
     centers, limits = centers_and_limits(X, labels)
     for members, center, limit in zip(members_of_bins(labels), centers, limits, strict=True):
         similarities = X[members] @ center
-        stray = similarities < limit
+        is_stray[members] = similarities < limit
         if is_long is not None and np.count_nonzero(~is_long[members]) >= _FEW:
             # A long sequence of a species is more like its centre than short ones are.
             least = np.quantile(similarities[~is_long[members]], 0.25)
-            stray |= is_long[members] & (similarities < least)
-        labels[members[stray]] = -1
+            is_unlike[members] = is_long[members] & (similarities < least)
+    enough = np.append(sizes.are_large(np.where(is_stray, -1, labels)), False)
+    labels = np.where(is_unlike | (is_stray & enough[labels]), -1, labels)
     alone = np.flatnonzero((labels < 0) & X.any(axis=1))
     labels[alone] = labels.max() + 1 + np.arange(len(alone))
     return sizes.ranked(labels)

@@ -61,14 +61,14 @@ def recovered(truth, bins, lengths):
     return [len(set(main[is_pure & (completeness > least)])) for least in (0.5, 0.7, 0.9)]
 
 
-def run(genomes, split, seeds, n_species):
+def run(genomes, split, seeds, n_species, model):
     """Yield a row of the table for each community and number of samples."""
     records = [r for r in list_genomes(genomes, split=split) if r.domain == "bacteria"]
     for seed in seeds:
         rng = np.random.default_rng(seed)
         contigs, truth = community(records, n_species, rng)
         lengths = np.array([len(contig) for contig in contigs])
-        rows = DNABertSEmbedder(cache=None).fit_transform(contigs)
+        rows = DNABertSEmbedder(model, cache=None).fit_transform(contigs)
         table = coverages(truth, lengths, max(_SAMPLES), rng)
         noisy = table * np.exp(rng.normal(0, _ADDED_NOISE, table.shape))
         for noise, abundance in ((0.0, table), (_ADDED_NOISE, noisy)):
@@ -95,11 +95,11 @@ def main(argv=None):
         ("-o --output", {"default": "docs/results/binning_coverage.csv", "help": "CSV file"}),
         ("--seeds", {"type": int, "nargs": "+", "default": [0, 1, 2]}),
         ("--species", {"type": int, "default": 60}),
+        ("--model", {"default": "default", "help": "a bundled model"}),
     )
     args = parser.parse_args(argv)
-    write_rows(
-        Path(args.output), COLUMNS, list(run(args.genomes, args.split, args.seeds, args.species))
-    )
+    rows = run(args.genomes, args.split, args.seeds, args.species, args.model)
+    write_rows(Path(args.output), COLUMNS, list(rows))
     return 0
 
 

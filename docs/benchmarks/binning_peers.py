@@ -25,7 +25,7 @@ COLUMNS = ("seed", "samples", "tool", ">50 %", ">70 %", ">90 %", "bins", "binned
 
 def dnaembed(contigs, depth, halves, folder, tools):
     """Bin by this package; return the bin of each contig."""
-    rows = DNABertSEmbedder(cache=None).fit_transform(contigs)
+    rows = DNABertSEmbedder(tools["model"], cache=None).fit_transform(contigs)
     abundance = depth if depth.shape[1] else None
     return bin_contigs(
         contigs, SpeciesClusterer(random_state=0), embeddings=rows, abundance=abundance
@@ -94,7 +94,7 @@ def bins_of(paths, n_contigs):
 
 def run(args):
     """Yield a row of the table for each community, number of samples and tool."""
-    tools = {"metabat2": args.metabat2, "SemiBin2": args.semibin2}
+    tools = {"metabat2": args.metabat2, "SemiBin2": args.semibin2, "model": args.model}
     records = [r for r in list_genomes(args.genomes, split=args.split) if r.domain == "bacteria"]
     known = read_rows(Path(args.output))
     yield from known
@@ -136,6 +136,7 @@ def main(argv=None):
         ("--seeds", {"type": int, "nargs": "+", "default": [0, 1, 2]}),
         ("--samples", {"type": int, "nargs": "+", "default": [0, 1, 5, 10], "help": "to 10"}),
         ("--species", {"type": int, "default": 60}),
+        ("--model", {"default": "default", "help": "a bundled model"}),
         ("--metabat2", {"help": "the program metabat2"}),
         ("--semibin2", {"help": "the program SemiBin2"}),
     )

@@ -74,14 +74,14 @@ def community(species, kind, n_species, rng):
     return contigs, np.array(truth)
 
 
-def measure(species, seeds):
+def measure(species, seeds, model):
     """Yield a row of the table for each community: of the default, and of the best resolution."""
     for kind, sizes in _KINDS.items():
         for n_species in (n for n in sizes if n <= len(species)):
             for seed in seeds:
                 contigs, truth = community(species, kind, n_species, np.random.default_rng(seed))
                 lengths = np.array([len(contig) for contig in contigs])
-                rows = DNABertSEmbedder(cache=None).fit_transform(contigs)
+                rows = DNABertSEmbedder(model, cache=None).fit_transform(contigs)
 
                 def count(resolution, rows=rows, truth=truth, lengths=lengths):
                     clusterer = SpeciesClusterer(resolution=resolution, random_state=0)
@@ -133,6 +133,7 @@ def main(argv=None):
         ("--splits", {"nargs": "+", "default": ["train", "dev"], "help": "of the catalogue"}),
         ("-o --output", {"default": "docs/results/binning_resolution.csv", "help": "CSV file"}),
         ("--seeds", {"type": int, "nargs": "+", "default": [0, 1, 2]}),
+        ("--model", {"default": "default", "help": "a bundled model"}),
         ("--files", {"type": Path, "help": "folder for many contigs with coverage"}),
         ("--score", {"type": Path, "help": "folder of bins of the contigs in --files"}),
     )
@@ -146,7 +147,7 @@ def main(argv=None):
     elif args.files:
         write_files(species, args.files)
     else:
-        write_rows(Path(args.output), COLUMNS, list(measure(species, args.seeds)))
+        write_rows(Path(args.output), COLUMNS, list(measure(species, args.seeds, args.model)))
     return 0
 
 

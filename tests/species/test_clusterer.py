@@ -284,6 +284,14 @@ def test_few_contigs(n_species, size):
     assert adjusted_rand_score(y[labels >= 0], labels[labels >= 0]) == 1
 
 
+def test_bins_that_would_be_too_small_keep_strays():
+    X = np.repeat(np.eye(10, 32), 10, axis=0)
+    X += np.random.default_rng(0).normal(0, 0.02, X.shape)
+    X[0, 20] += 0.5
+    assert np.bincount(SpeciesClusterer(random_state=0).fit(X).labels_).tolist() == [10] * 10
+    assert SpeciesClusterer(min_bin_size=9, random_state=0).fit(X).labels_.tolist().count(-1) == 1
+
+
 @pytest.mark.parametrize("min_similarity", [None, 0.7])
 @pytest.mark.parametrize("size", [10, 60])
 def test_closed_genomes_are_bins_alone(min_similarity, size):

@@ -180,6 +180,7 @@ def _write_npy(
         n_rows += len(names)
 
     with ExitStack() as stack:
+        stack.enter_context(_atomic.naming(target))
         if folder is None:
             made = TemporaryDirectory(".tmp", ".dnaembed.", target.parent)
             folder = Path(stack.enter_context(made))

@@ -119,7 +119,7 @@ class PartedEmbeddings:
                     self._remove(keep="lock")
                     self._describe()
                 self._stack = self._stack.pop_all()
-        except (KeyboardInterrupt, SystemExit):  # a signal before there is any work to keep
+        except BaseException:  # a signal or a full disk, before there is any work to keep
             if is_new and self.folder.exists() and not self._numbers():
                 self._remove()
             raise

@@ -1,5 +1,6 @@
 """Outputs are complete or absent, and overwrite neither an input nor what is not theirs."""
 
+import errno
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FilePath = str | os.PathLike[str]
+_FULL = errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)
 _MARK = b'"input_checksum"'  # what only a manifest of this package holds
 
 
@@ -142,11 +144,23 @@ def atomic_output(path: FilePath) -> Iterator[Path]:
 
 
 @contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """Put the name of an output into an error that says only that a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = str(target)
+        raise
+
+
+@contextmanager
 def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
     """Do as `atomic_output`, but follow no link: one that has the name is replaced."""
     beside = _beside(target)
     try:
-        yield beside
+        with naming(target):
+            yield beside
         if flush:
             flush_to_disk(beside)
         keep_mode(beside, target)
@@ -179,7 +193,8 @@ def atomic_folder(
     beside = _beside(target)
     beside.mkdir()
     try:
-        yield beside
+        with naming(target):
+            yield beside
         old = beside.with_suffix(".old")
         with alone_in(target.parent), ExitStack() as stack:
             check(path, overwrite=overwrite)

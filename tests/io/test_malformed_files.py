@@ -224,11 +224,13 @@ def test_an_output_that_does_not_fit_leaves_nothing(tmp_path, suffix, old):
         path.write_bytes(old)
     before = {place: place.read_bytes() for place in tmp_path.iterdir()}
     ids = [f"r{i}" for i in range(3000)]
-    for write in (
-        lambda: dnaembed.io.write_embeddings(path, ids, np.random.default_rng(0).random((3000, 4))),
-        lambda: dnaembed.io.write_labels(tmp_path / "labels.tsv", ids, ids),
-    ):
-        with small_files(), pytest.raises(OSError, match="File too large"):
+    rows, bins = np.random.default_rng(0).random((3000, 4)), ["ACGT"] * 3000
+    for name, write in {
+        path.name: lambda: dnaembed.io.write_embeddings(path, ids, rows),
+        "labels.tsv": lambda: dnaembed.io.write_labels(tmp_path / "labels.tsv", ids, ids),
+        "bins.tsv": lambda: dnaembed.io.write_bins(tmp_path / "bins", ids, bins, [0] * 3000),
+    }.items():
+        with small_files(), pytest.raises(OSError, match=f"File too large: .*{name}'"):
             write()
         assert {place: place.read_bytes() for place in tmp_path.iterdir()} == before
 

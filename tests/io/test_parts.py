@@ -144,6 +144,16 @@ def test_a_damaged_part_is_made_again(tmp_path, damage):
     assert made == [1, 3]
 
 
+def test_a_disk_that_is_full_from_the_start(tmp_path, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: .*x\.npy\.parts"):
+        write(tmp_path / "x.npy", [0])
+    assert names(tmp_path) == []
+
+
 def test_joining_names_a_part_that_was_changed_meanwhile(tmp_path):
     refused = pytest.raises(io.SequenceFileError, match=r"x\.npy\.parts, part 1: its rows are not")
     with refused, parted(tmp_path / "x.npy") as output:

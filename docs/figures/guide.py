@@ -427,7 +427,7 @@ def reliability():
     for place, value in enumerate(list(tried.values())[::-1]):
         axis.text(value * 1.3, place, f"{value:,}", va="center")
     axis.set_yticks(range(len(tried)), list(tried)[::-1])
-    axis.set(xscale="log", xlim=(10, 4e8), xlabel="tried")
+    axis.set(xscale="log", xlim=(10, 4e9), xlabel="tried")
     return figure
 
 

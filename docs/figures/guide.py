@@ -418,7 +418,7 @@ def reliability():
     tried = {
         "random inputs (fuzzing)": 10_600_000,
         "faults put into the code": 1564,
-        "folders made to harm": 106,
+        "models made to harm": 106,
         "kills at random moments": 100,
         "kinds of damaged file": 63,
     }

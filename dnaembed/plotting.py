@@ -130,8 +130,8 @@ class _Display:
 class EmbeddingDisplay(_Display):
     """A map of embeddings, coloured by group or by a number, on `ax_` of `figure_`.
 
-    The twelve largest groups have a colour and a shape each, all smaller ones are grey, and behind
-    them in light grey is what is labelled -1 or "unknown".
+    The twelve largest groups have a colour and a shape each, and all smaller ones are grey. Behind
+    them, in light grey, are the points labelled -1 or "unknown".
 
     Parameters
     ----------
@@ -263,8 +263,9 @@ class NoveltyDisplay(_Display):
         if new.any():
             look: Any = {"histtype": "step", "lw": 2, "hatch": "//", "color": COLORS[10]}
             ax.hist(self.scores[new], bins, label="new species", **look)
-        ax.axvline(1, color=_OTHERS, ls="--", label="limit")
-        ax.legend(frameon=False)
+        ax.margins(y=0.3)  # room for the legend, above the bars and the line
+        ax.axvline(1, ymax=0.8, color=_OTHERS, ls="--", label="limit")
+        ax.legend(frameon=False, loc="upper center", ncols=3, columnspacing=1)
         return self
 
 

@@ -66,7 +66,7 @@ def option(
 
 def flag(text: str, *flags: str) -> Any:
     """Declare an option without a value."""
-    return option(text, None, *flags, default=False)
+    return option(text, "", *flags, default=False)  # an empty metavar: no type in the help
 
 
 def group(panel: str | None = None) -> Callable[[type[T]], type[T]]:

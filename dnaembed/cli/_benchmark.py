@@ -17,6 +17,7 @@ _EXAMPLES = """\
       --training other.fasta other.tsv
 """
 
+_READS_HELP = "FASTA or FASTQ, plain or compressed; a folder of such files; a pattern in quotes."
 # Names on the command line of what `default_embedders` has.
 _SHORT_NAMES = {
     "raw-tnf": "raw TNF",
@@ -40,18 +41,16 @@ class Comparing(Columns, Jobs):
         "NAME",
     )
     training: tuple[str, str] | None = option(
-        "Of other species, to fit pca and lda on (which needs them).", "READS LABELS.tsv"
+        "Reads of other species, to fit pca and lda on; lda needs them.", "READS LABELS.tsv"
     )
-    protocol: list[Protocol] | None = option("May be repeated (default: all of them).")
-    repeats: int = option("Seeds; each score is their mean.", "N", default=5, min=1)
+    protocol: list[Protocol] | None = option("What to score; may be repeated (default: all).")
+    repeats: int = option("Number of seeds; each score is a mean over them.", "N", default=5, min=1)
     force: bool = flag("Write into a folder that holds other files.")
 
 
 @command(_EXAMPLES)
 def benchmark(
-    reads: Annotated[
-        str, Argument(metavar="READS", help="FASTA or FASTQ, plain or compressed."), READS_FILES
-    ],
+    reads: Annotated[str, Argument(metavar="READS", help=_READS_HELP), READS_FILES],
     labels: Annotated[
         str, Argument(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
     ],

@@ -34,20 +34,20 @@ class Binning:
         "How bins are found (default: kmedoid if --min-similarity is given, else graph)."
     )
     resolution: float | None = option(
-        "Of the graph: larger gives more bins (default: as fits the data).", "X", min=0.001
+        "Of graph: larger values give more bins (default: chosen from the data).", "X", min=0.001
     )
     min_similarity: float | None = option(
-        "Of a contig to the centre of its bin, for the K-medoid.", "X", min=0, max=1
+        "Of kmedoid: least similarity of a contig to the centre of its bin.", "X", min=0, max=1
     )
     min_bin_size: int | None = option(
-        "Bins of fewer contigs go (default: 10; below 100 contigs, a tenth).", "N", min=1
+        "Smaller bins are given up (default: 10; below 100 contigs, a tenth).", "N", min=1
     )
-    min_bin_bases: int | None = option("Larger bins stay anyhow (default: 200,000).", "BP", min=1)
+    min_bin_bases: int | None = option("Larger bins are kept (default: 200,000).", "BP", min=1)
     neighbors: Literal["auto", "exact", "approximate"] = option(
-        "Of the graph; auto: exact up to 200,000 contigs.", default="auto"
+        "Of graph: how they are found; auto: exact up to 200,000 contigs.", default="auto"
     )
     abundance_weight: float | None = option(
-        "Of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", min=0, max=1
+        "Share of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", min=0, max=1
     )
 
 
@@ -59,12 +59,12 @@ class Own(SkipEmpty):
         "Coverages in one or more samples, or a sorted BAM file; may be repeated.", "TABLE.tsv"
     )
     circular: str | None = option(
-        "Names of circular contigs, or assembly_info.txt of Flye; headers are read, too.", "FILE"
+        "Names of circular contigs, or assembly_info.txt of Flye; headers count, too.", "FILE"
     )
     prefix: bool = flag("Put the name of its file before the name of each contig.")
-    min_length: int = option("Shortest that make bins.", "BP", default=2500, min=1)
+    min_length: int = option("Shortest contigs that make bins.", "BP", default=2500, min=1)
     min_recruit_length: int = option(
-        "Shortest that bins take in, with --abundance.", "BP", default=1000, min=1
+        "Shortest contigs that bins take in, with --abundance.", "BP", default=1000, min=1
     )
     gzip: bool = flag("Compress the FASTA files.")
     picture: str | None = option("Draw a map and sizes of bins.", "FILE.png", mark=PICTURE_FILE)

@@ -104,7 +104,7 @@ def classify(
                 found: Any = zip(called, *texts, strict=True)
                 if page is not None:
                     # Of what is called unknown, the runner-up is the most probable species.
-                    second = np.arange(len(called)), (called == names[:, 0]).astype(int)
+                    second = np.arange(len(queries)), (called == names[:, 0]).astype(int)
                     about = {"species": called, "probability": sure[0], columns[-1]: sure[-1]}
                     about |= {"runner-up": names[second], "its probability": shares[second]}
                     shown.add(query_ids, rows.rows, queries, **about)

@@ -21,6 +21,7 @@ Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
 
 Next, with a file of your own, FASTA or FASTQ, in the place of reads.fastq.gz:
   dnaembed embed reads.fastq.gz -o reads.npy
+  dnaembed map reads.fastq.gz -o map.html
   dnaembed cluster reads.fastq.gz -o clusters.tsv
   dnaembed bin contigs.fasta -o bins/
   dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv

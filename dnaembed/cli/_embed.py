@@ -36,9 +36,9 @@ class File:
         default=REQUIRED,
         mark=OUTPUT_FILE,
     )
-    dtype: Literal["float32", "float16"] = option("Of a .npy.", default="float32")
+    dtype: Literal["float32", "float16"] = option("Precision of a .npy.", default="float32")
     shard: str | None = option("Embed part I of N, into a .npy; see dnaembed merge.", "I/N")
-    restart: bool = flag("Start again; what earlier work was kept is deleted.")
+    restart: bool = flag("Start again, and delete what an earlier run left.")
 
 
 @command(_EXAMPLES)

@@ -52,7 +52,7 @@ def parser() -> Any:
 def _dnaembed(
     context: typer.Context,
     show_version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", is_eager=True, metavar="", help="Show the version.")
     ] = False,
 ) -> None:
     """Species-aware embeddings of DNA reads and contigs."""

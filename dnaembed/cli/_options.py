@@ -41,8 +41,8 @@ Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help=TABLE_HE
 class Computing:
     """On which device, from which seed."""
 
-    device: str = option("cpu, cuda, cuda:1, mps, ...; auto: the best there is.", default="auto")
-    seed: int = option("Of everything random.", "N", default=0, min=0, max=2**32 - 1)
+    device: str = option("cpu, cuda, cuda:1 or mps; auto: the best there is.", default="auto")
+    seed: int = option("Seed of everything random.", "N", default=0, min=0, max=2**32 - 1)
 
 
 @group("Model")
@@ -57,7 +57,7 @@ class Jobs:
     """How many tasks at a time."""
 
     jobs: int | None = option(
-        "Chunks at a time; -1: one per core, the default of k-mer models (others: 1).",
+        "Chunks embedded at a time; -1: one per core (default: -1 for k-mer models, else 1).",
         *("N", "--jobs", "-j", "--threads", "-t"),
     )
 
@@ -113,14 +113,14 @@ def given(options: Any) -> dict[str, Any]:
 class SkipEmpty:
     """Whether sequence files may hold empty records."""
 
-    skip_empty: bool = flag("Leave records without a base out, with a warning, do not stop.")
+    skip_empty: bool = flag("Leave out records without a base, with a warning.")
 
 
 @group("Reading")
 class Reading(SkipEmpty):
     """What sequence files may hold."""
 
-    allow_duplicate_ids: bool = flag("Accept equal identifiers, as the two files of pairs have.")
+    allow_duplicate_ids: bool = flag("Accept equal identifiers, as in the two files of read pairs.")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -151,8 +151,8 @@ class Reading(SkipEmpty):
 class Columns:
     """Which columns of a table of labels are read."""
 
-    id_column: str | None = option("Of the labels, by its header (default: the first).", "NAME")
-    label_column: str | None = option("Of the labels, by its header (default: the second).", "NAME")
+    id_column: str | None = option("Header of the identifiers (default: the first column).", "NAME")
+    label_column: str | None = option("Header of the labels (default: the second column).", "NAME")
 
     def labels_of(self, path: str) -> dict[str, str]:
         """Read the table."""
@@ -167,8 +167,8 @@ class Hub:
 
     revision: str | None = option("Branch, tag or commit of a hub model.", "NAME")
     cache_dir: str | None = option("Where downloads are kept.", "DIR")
-    offline: bool = flag("Use what was downloaded before, never go online.")
-    sha256: list[str] | None = option("Stop unless the weights have it; may be repeated.", "HEX")
+    offline: bool = flag("Use earlier downloads only, never go online.")
+    sha256: list[str] | None = option("Digest the weights must have; may be repeated.", "HEX")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -191,11 +191,12 @@ class Sequences:
         if "median length" in sizes:
             sizes["median length"] = sizes["median length"].astype(int)
         n_groups = frame[label][~is_none].nunique()
-        summary = f"{len(frame):,} sequences, {n_groups:,} groups, {is_none.sum():,} in none."
+        groups, none = ("species", "unknown") if label == "species" else (f"{label}s", "in none")
+        summary = f"{len(frame):,} sequences, {n_groups:,} {groups}, {is_none.sum():,} {none}."
         shares = [_histogram(c, frame[c]) for c in ("length", "GC", sure) if c in frame]
         parts = [f"<p>{summary}</p>", '<div class="side"><div>']
         parts += [self.map(self.display(label, method="umap")), "</div><div>", *shares]
-        parts += ["</div></div>", "<h2>Groups</h2>", _table(sizes)]
+        parts += ["</div></div>", f"<h2>{groups.capitalize()}</h2>", _table(sizes)]
         if "runner-up" in frame:
             few = frame.sort_values(sure, kind="stable").head(_MOST_CALLS)
             parts += [f"<h2>The {len(few):,} least sure calls</h2>", _table(few)]
@@ -238,9 +239,9 @@ class Map:
 
     method: Literal["umap", "tsne", "pca"] = option("How two dimensions are made.", default="umap")
     labels: str | None = option("Colour by this table of identifiers and labels.", "LABELS.tsv")
-    id_column: str | None = option("Of the labels, by its header (default: the first).", "NAME")
+    id_column: str | None = option("Header of the identifiers (default: the first column).", "NAME")
     color: str | None = option(
-        "length, gc or a column of the labels (default: their second).", "NAME"
+        "length, gc, or a header of LABELS (default: its second column).", "NAME"
     )
 
     def table(self) -> dict[str, Any] | None:

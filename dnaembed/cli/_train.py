@@ -42,7 +42,7 @@ class Start(Computing):
     """What the model is made of."""
 
     architecture: Literal["kmer_profile", "dnabert"] | None = option(
-        "Of a new model (default: kmer_profile)."
+        "Kind of a new model (default: kmer_profile)."
     )
     model: str | None = option("Start from this model instead.", "NAME")
 
@@ -53,7 +53,7 @@ class Training:
 
     n_steps: int | None = option("Optimiser steps (default: 5000).", "N", "--steps", min=1)
     batch_size: int | None = option("Pairs per step (default: 256).", "N", min=1)
-    learning_rate: float | None = option("Highest, of the model (default: 0.001).", "X")
+    learning_rate: float | None = option("Highest, of the network (default: 0.001).", "X")
 
 
 @group()
@@ -105,7 +105,7 @@ class Tuning:
     learning_rate: float | None = option("Highest (default: 0.0005; with labels 0.00003).", "X")
     min_read_length: int | None = option("Shorter reads are left out (default: 1000).", "BP", min=1)
     min_reads: int | None = option(
-        "Fewer leave the model as it is (default: 2000; with labels 300).", "N", min=0
+        "With fewer, the model stays as it is (default: 2000; with labels 300).", "N", min=0
     )
 
 

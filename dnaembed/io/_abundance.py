@@ -44,9 +44,9 @@ class Abundances(dict[str, np.ndarray]):
 def read_abundance(path: Source | Iterable[Source]) -> Abundances:
     r"""Read how abundant contigs are in a number of samples.
 
-    Only the columns of mean coverage are taken of tables by jgi_summarize_bam_contig_depths
-    (MetaBAT, fairy), CoverM (``Mean``, else ``Trimmed Mean``), samtools coverage, pileup.sh of
-    BBMap, mosdepth, Flye (``assembly_info.txt``) and strobealign ``--aemb``.
+    In tables by jgi_summarize_bam_contig_depths (MetaBAT, fairy), CoverM (``Mean``, else ``Trimmed
+    Mean``), samtools coverage, pileup.sh of BBMap, mosdepth, Flye (``assembly_info.txt``) and
+    strobealign ``--aemb``, the columns of mean coverage are found, and others are ignored.
 
     Parameters
     ----------

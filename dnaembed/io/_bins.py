@@ -89,7 +89,7 @@ def write_bins(
     abundance: Any = None,
     compress: bool = False,
 ) -> None:
-    """Write one FASTA file per bin, one of what is in none, and tables.
+    """Write one FASTA file per bin, one of the contigs in no bin, and tables.
 
     Parameters
     ----------

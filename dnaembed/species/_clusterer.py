@@ -54,8 +54,8 @@ class SpeciesClusterer(
 ):
     """Group DNA reads or contigs by species, without labels.
 
-    With `n_clusters`, K-means on embeddings of unit length. Without, bins, as many as are found;
-    reads that fit in none are left out. Takes DNA sequences, which it embeds, or embeddings.
+    With `n_clusters`, this is K-means on embeddings of unit length. Without, it finds as many bins
+    as there are; reads in no bin have -1. Takes DNA sequences, which it embeds, or embeddings.
 
     Parameters
     ----------

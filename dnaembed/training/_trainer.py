@@ -148,7 +148,7 @@ class ContrastiveTrainer:
     def train(self, *, resume: bool = False) -> Backbone:
         """Train, and leave the best weights in the backbone, which is returned in evaluation mode.
 
-        Best are those of the best validation, or without validation the average, or the last.
+        These are those of the best validation or, without validation, the average, or the last.
 
         Parameters
         ----------

@@ -205,7 +205,7 @@ _REFUSED_ITEMS = {
 
 
 def check_sequence_refused(name: str, estimator_orig: Any) -> None:
-    """What is no list of strings, missing, empty or not DNA is refused, with its position."""
+    """Input that is not a list of strings, empty or not DNA is refused, with its position."""
     refused = [(X, kind, match, repr(X)) for X, kind, match in _REFUSED_INPUTS]
     for kind, items in _REFUSED_ITEMS.items():
         for item in items:

@@ -26,8 +26,8 @@ print(len(sequences), "fragments:", *counts)
 
 # %%
 # Without ``n_clusters``, bins are the communities of a graph that links each fragment to its
-# nearest neighbours, 15 unless told otherwise. Their number comes from the data. Bins under four
-# fragments are given up here, so that the rarest species has a chance.
+# nearest neighbours, 15 unless told otherwise. Their number comes from the data. Bins of fewer
+# than four fragments are given up here, so that the rarest species has a chance.
 
 from sklearn.metrics import adjusted_rand_score
 
@@ -65,7 +65,7 @@ report("5 neighbours, coverage", binner.fit(embeddings, abundance=coverage))
 
 # %%
 # Which species went where? Numbers are fragments; in a perfect picture each row and each column has
-# a single one.
+# a single number.
 
 import matplotlib.pyplot as plt
 

@@ -80,7 +80,7 @@ for i in np.argsort(sure)[:5]:
 # When it would not work
 # ----------------------
 #
-# Reads under a kilobase, members of one genus, and reads of species that were not among the
-# labelled ones: for these, :ref:`sphx_glr_auto_examples_first_steps_plot_unknown_species.py`. The
-# model has seen relatives of the demo species in training; :doc:`/results` has the curve for genera
-# that it never saw.
+# Reads under a kilobase say little, and members of one genus are mixed up. For reads of species
+# that were not among the labelled ones, see
+# :ref:`sphx_glr_auto_examples_first_steps_plot_unknown_species.py`. The model has seen relatives of
+# the demo species in training; :doc:`/results` has the curve for genera that it never saw.

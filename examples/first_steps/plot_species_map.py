@@ -30,7 +30,7 @@ for name, rows in embeddings.items():
 
 # %%
 # K-means looks for ten clusters in each, as ``dnaembed demo`` does. The adjusted Rand index (ARI)
-# compares them with the species: 1 is the same division, 0 what chance would give.
+# compares them with the species: 1 means the same groups, 0 what chance would give.
 
 from dnaembed.benchmark import clustering_scores
 
@@ -39,8 +39,8 @@ for name, rows in embeddings.items():
 
 # %%
 # A map in two dimensions: above the two principal components, which show distances as they are but
-# only part of them (the percentages on the axes); below t-SNE, which shows who is whose neighbour
-# but neither distances between groups nor their sizes.
+# only part of them (the percentages on the axes); below t-SNE, which shows which reads are
+# neighbours, but neither distances between groups nor their sizes.
 
 import matplotlib.pyplot as plt
 
@@ -61,6 +61,6 @@ plt.show()
 # ----------------------
 #
 # The model saw other genomes of most of these genera in training, so
-# that this map shows its use, not how it does on the unknown: see :doc:`/results` for that. It sees
-# composition alone: members of one genus can fall on one island, and reads under a kilobase
+# that this map shows how to use it, not how good it is on new genera: see :doc:`/results` for that.
+# It sees composition alone: members of one genus can fall on one island, and reads under a kilobase
 # scatter.

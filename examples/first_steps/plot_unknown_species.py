@@ -93,5 +93,5 @@ plt.show()
 #
 # The limits come from the labelled reads: with one read per species there
 # are none, with two or three they are rough. Reads that are much shorter, or have many more errors
-# than the labelled ones, scatter more and look new. And the model has seen relatives of all ten
-# species in training; :doc:`/guide/few_shot` has the figures for genera that it never saw.
+# than the labelled ones, scatter more and look new. The model has seen relatives of all ten species
+# in training; :doc:`/guide/few_shot` has the figures for genera that it never saw.

@@ -28,7 +28,8 @@ fasta.write_text(
 write_labels(table, demo.ids, demo.labels)
 
 # %%
-# From here on it is as with files of your own. Do short pieces do as well? They are a second set.
+# From here on, everything is the same with files of your own. A second set has short pieces of the
+# same reads, to see whether they do as well.
 
 ids, sequences = read_sequences(fasta)
 labels = labels_of(ids, read_labels(table))
@@ -58,7 +59,7 @@ embedders = {
 
 # %%
 # Clusters, species from few labelled reads, and nearest neighbours. ``cache="folder"`` would keep
-# what is done, so that a long run can be stopped and goes on. The time is that of embedding on this
+# what is done, so that a long run can be stopped and resumed. The time is that of embedding on this
 # machine.
 
 from dnaembed.benchmark import benchmark
@@ -96,7 +97,7 @@ plt.show()
 
 # %%
 # An order can depend on the question: principal components are as good as canonical 4-mers for
-# clusters, and the worst of all for few labelled reads. Ask the one that you have. Short pieces
+# clusters, and the worst of all for few labelled reads. Measure the one that you have. Short pieces
 # cost every embedder, the bundled model least.
 #
 # When it would not work

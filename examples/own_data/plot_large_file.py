@@ -38,8 +38,8 @@ with gzip.open(fasta, "wt", compresslevel=1) as file:
 print(f"{fasta.stat().st_size / 1e6:.1f} MB of compressed FASTA")
 
 # %%
-# One call. Memory stays the same however long the file is, and a run that was stopped goes on where
-# it was. What comes back is a memory map: rows are read from the disk when they are looked at. Half
+# One call. Memory stays the same however long the file is, and a run that was stopped resumes
+# there. The result is a memory map: rows are read from the disk when they are looked at. Half
 # precision halves the file. In the shell: ``dnaembed embed run.fasta.gz -o run.npy``.
 
 embeddings = DNABertSEmbedder(normalize=True).embed_file(fasta, rows_file, dtype="float16")
@@ -81,7 +81,7 @@ for name, clusterer in clusterers.items():
     print(f"{name}: ARI {agreement[name][0]:.2f}, in the end {agreement[name][-1]:.2f}")
 
 # %%
-# Predictions go the same way, and only they are kept.
+# Predictions are made piece by piece as well, and only they are kept.
 
 clusters = np.concatenate([clusterer.predict(piece(i)) for i in range(0, 20_000, 1000)])
 print(f"ARI of all {len(clusters)}: {adjusted_rand_score(labels, clusters):.2f}")
@@ -114,8 +114,8 @@ folder.cleanup()
 
 # %%
 # A thousand rows are enough for the centres of ten species; how the clusterer starts matters more
-# than how many rows it sees afterwards. What is left are the close relatives, the two streptococci
-# and *Escherichia* and *Klebsiella*, some of whose reads are taken for each other.
+# than how many rows it sees afterwards. The errors that remain are close relatives: the two
+# streptococci, and *Escherichia* and *Klebsiella*, some of whose reads are taken for each other.
 #
 # When it is not needed
 # ---------------------

@@ -130,7 +130,7 @@ for kind, model in kinds.items():
 
 # %%
 # Raw frequencies hardly move, but then they are much alike whatever the species; what counts is the
-# way left to the dotted line. All three lose a few calls in a hundred up to 10 % of errors, more
+# distance to the dotted line. All three lose a few calls in a hundred up to 10 % of errors, more
 # beyond, and the bundled model stays ahead. It was trained on reads with up to 10 %. Insertions
 # move an embedding more than deletions do: they bring in words that the genome does not have.
 #

@@ -10,7 +10,7 @@ classifier can stand there instead, and any network of your own, once it has ``f
 # %%
 # A head is a plain scikit-learn classifier. This one is a small network in torch: one hidden layer
 # with dropout, on cosine similarities, trained on the labelled reads within a second. The
-# constructor stores, ``fit`` sets what ends in an underscore; that is all the contract there is.
+# constructor stores, ``fit`` sets what ends in an underscore. scikit-learn asks for no more.
 
 import numpy as np
 import torch
@@ -64,8 +64,8 @@ class TorchHead(ClassifierMixin, BaseEstimator):
 
 
 # %%
-# It goes where the logistic regression was, and gets ``unknown``, ``calibrate`` and ``consensus``
-# with it.
+# It takes the place of the logistic regression, and gets ``unknown``, ``calibrate`` and
+# ``consensus`` with it.
 
 from dnaembed import DNABertSEmbedder, FewShotSpeciesClassifier
 from dnaembed.datasets import load_demo_reads

@@ -7,8 +7,8 @@ any other, so :class:`~sklearn.model_selection.GridSearchCV` can answer both at 
 """
 
 # %%
-# Short reads make it hard: the first kilobase of each demo read. Ten labelled reads per species to
-# choose with; the other 300 check the choice.
+# Short reads make it hard: the first kilobase of each demo read. Ten labelled reads per species
+# serve to choose; the other 300 check the choice.
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression

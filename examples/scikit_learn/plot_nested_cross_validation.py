@@ -35,8 +35,9 @@ y = np.array([phyla[genome] for genome in genomes])
 print(len(sequences), "reads,", len(phyla), "genomes,", len(set(y)), "phyla")
 
 # %%
-# Inside: a grid search over the strength of regularisation. Outside: eight folds that score what
-# the search chose. Metadata routing hands the groups down to the folds of the inner search.
+# The inner loop is a grid search over the strength of regularisation. The outer loop has eight
+# folds that score what the search chose. Metadata routing hands the groups down to the folds of the
+# inner search.
 
 import sklearn
 from sklearn.linear_model import LogisticRegression

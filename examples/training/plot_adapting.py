@@ -8,7 +8,7 @@ measured with enough.
 """
 
 # %%
-# The fine-tuner without labels, on the 400 demo reads. It declines.
+# Without labels, the fine-tuner declines the 400 demo reads.
 
 import warnings
 
@@ -85,13 +85,13 @@ many.legend(loc="upper right")
 plt.show()
 
 # %%
-# Note the scales: with few reads most can be lost, with many a few hundredths are won, more on long
-# reads than on short ones.
+# Note the scales: with few reads most can be lost; with many, a few hundredths are gained, more on
+# long reads than on short ones.
 #
 # When to do it
 # -------------
 #
-# From a few thousand reads of a kilobase or more, of a sample unlike the genomes
-# that the model was trained on. Then ``DNABertSEmbedder(fine_tuner=ContrastiveFineTuner())`` as it
+# Adapt when you have a few thousand reads of a kilobase or more, of a sample unlike the genomes
+# that the model was trained on. Use ``DNABertSEmbedder(fine_tuner=ContrastiveFineTuner())`` as it
 # is, or ``dnaembed adapt``. Step size and limits were chosen on the genomes of the right-hand
-# picture, so that its gains lean high.
+# picture, so its gains are on the high side.

@@ -8,7 +8,7 @@ Is it worth it? We fine-tune on 300 reads, and look at 100 others.
 
 # %%
 # Thirty reads per species to learn from; with fewer than 300 in all, the fine-tuner would leave the
-# model as it is, since less was measured not to help.
+# model as it is, because fewer did not help when it was measured.
 
 import numpy as np
 from sklearn.model_selection import train_test_split

@@ -42,8 +42,8 @@ for name, one, two in zip(names, view1, view2, strict=True):
 # Phase one: Weighted SimCLR
 # --------------------------
 #
-# The model embeds both views. Each should be nearer to its partner than to all others, and an other
-# counts the more, the nearer it is.
+# The model embeds both views. Each should be nearer to its partner than to all others. The nearer
+# another view is, the more it counts.
 
 backbone = load_backbone("default")
 

@@ -119,6 +119,7 @@ def test_map_of_some_of_many_on_standard_output(reads_file, model, monkeypatch, 
         ("cluster {r} -o c.png", "c.png: expected .tsv, .csv or .parquet"),
         ("cluster {r} -o c.tsv --report c.txt", "c.txt: expected .html"),
         ("cluster {r} -o {d}/x --report {d}/x", "would overwrite"),
+        ("cluster {r} -k 99 -o c.tsv", "-k 99 is more than the 24 sequences"),
         ("bin {r} -o b --picture b.gif", "b.gif: expected .png, .pdf or .svg"),
         ("classify --train {r} --labels {l} --label-column genus {r} -o c.tsv", "with genus"),
         (
@@ -155,7 +156,7 @@ def test_report_of_clusters(tmp_path, harmful, model, how):
         argv = ["cluster", harmful, "--assign", saved]
     assert main([*argv, "-o", output, "--report", page, *model]) == 0
     found = check_page(page, 12)
-    assert "12 sequences, 2 groups, 0 in none." in found.text
+    assert "12 sequences, 2 clusters, 0 in none." in found.text
     assert found.tags.count("tr") == 3
     columns = ["similarity"] if how == "embeddings" else ["length", "GC", "similarity"]
     assert re.findall(r"([A-Za-z]+) from .*, median", found.text) == columns
@@ -193,6 +194,6 @@ def test_report_of_bins(tmp_path, reads_file, model):
     found = check_page(page, 24)
     assert "least confidence" in found.text
     numbers = pd.read_csv(tmp_path / "b" / "contigs.tsv", sep="\t")["bin"][:24]
-    assert f"24 sequences, {len(set(numbers) - {-1})} groups, {np.sum(numbers == -1)} in none" in (
+    assert f"24 sequences, {len(set(numbers) - {-1})} bins, {np.sum(numbers == -1)} in none" in (
         found.text
     )

@@ -356,6 +356,12 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             backbone, sequences, options, places, n_jobs=self.n_jobs, name=name, device=self.device
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Version 0.1.0 did not keep what it was fitted with, and its default was this model.
+        if state["model"] == "default" and "_n_features_out" in state and "_made_by" not in state:
+            state = state | {"model": "kmer-profile-1"}
+        super().__setstate__(state)
+
     def __getstate__(self) -> dict[str, Any]:
         # Pretrained weights are loaded again from their source; fine-tuned ones exist only here
         # and travel on the CPU, so that the pickle loads where there is no GPU.

@@ -22,7 +22,7 @@ class Toy(SequencesOrEmbeddingsMixin, BaseEstimator):
         self.embedder = embedder
 
     def fit(self, X, y=None):
-        self.embeddings_ = self._fit_inputs(X)
+        self.embeddings_ = self._fit_inputs(X).rows
         return self
 
 
@@ -56,7 +56,7 @@ def test_sequences_are_cleaned_before_they_are_embedded():
     toy = Toy(Lengths()).fit(["ac-gu", " ry "])
     assert toy.embeddings_.tolist() == [[4], [2]]
     assert toy.embedder_.seen_ == (["ACGT", "NN"], None)
-    assert toy._check_inputs(["a-c"]).tolist() == [[2]]
+    assert toy._check_inputs(["a-c"]).rows.tolist() == [[2]]
     with pytest.raises(ValueError, match="sequence 1: '!' at position 1"):
         toy._check_inputs(["A", "!"])
 
@@ -68,7 +68,7 @@ def test_a_clone_of_the_embedder_is_fitted_with_or_without_fit_transform(bases):
 
     embedder = Embedder()
     toy = Toy(embedder)
-    X, y = toy._fit_inputs_and_targets(READS, [0, 1, 1])
+    (X, *_), y = toy._fit_inputs_and_targets(READS, [0, 1, 1])
     assert X.tolist() == [[4], [4], [4]]
     assert y.tolist() == toy.embedder_.seen_[1].tolist() == [0, 1, 1]
     assert toy.embedder_.seen_[0] == READS
@@ -97,10 +97,10 @@ def test_precision_of_embeddings(stored, computed):
     # Half precision is widened as little as computing asks for, whether embeddings were made
     # beforehand or come from an embedder.
     assert Toy().fit(X).embeddings_.dtype == computed
-    assert Toy()._fit_inputs_and_targets(X, [0, 1])[0].dtype == computed
-    assert Toy().fit(np.ones((3, 1)))._check_inputs(X).dtype == computed
+    assert Toy()._fit_inputs_and_targets(X, [0, 1])[0].rows.dtype == computed
+    assert Toy().fit(np.ones((3, 1)))._check_inputs(X).rows.dtype == computed
     toy = Toy(Lengths(stored)).fit(READS)
-    assert toy.embeddings_.dtype == toy._check_inputs(READS).dtype == computed
+    assert toy.embeddings_.dtype == toy._check_inputs(READS).rows.dtype == computed
 
 
 def test_labels_must_be_there_and_match():

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.utils import check_array
 
 from ..utils._messages import listed
-from ..utils._rows import unit_length
+from ..utils._rows import row_blocks, unit_length
 from ._neighbors import nearest_neighbors
 
 _PSEUDOCOUNT = 0.01  # of the mean abundance of a sample: zeros have a logarithm
@@ -139,6 +139,10 @@ class UnitRows:
         rows = unit_length(self.embeddings[index])
         if self.abundance is None or self.scale is None:
             return rows
-        columns = self.scale.rows(self.abundance[index])
-        joined = np.hstack([np.sqrt(1 - self.weight) * rows, np.sqrt(self.weight) * columns])
-        return joined.astype(rows.dtype, copy=False)
+        abundance = self.abundance[index]
+        joined = np.empty((len(rows), rows.shape[1] + self.scale.n_columns), rows.dtype)
+        shares = np.sqrt([1 - self.weight, self.weight])
+        for block in row_blocks(len(rows), 8 * joined.shape[1]):
+            columns = self.scale.rows(abundance[block])
+            joined[block] = np.hstack([shares[0] * rows[block], shares[1] * columns])
+        return joined

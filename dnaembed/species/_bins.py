@@ -16,9 +16,6 @@ from ._inputs import default_embedder
 
 logger = logging.getLogger("dnaembed")
 
-# Logistic regression on training genomes (docs/benchmarks/binning_confidence.py) of the log-odds of
-# one species with the rest of the bin and with the next bin, and of log(number of samples + 1).
-_CONFIDENCE, _PER_SAMPLE, _CONFIDENCE_AT_0 = np.array([0.79, -0.41]), 2.85, -0.98
 # Lengths that the numbers of models were fitted to, and one in the middle.
 LENGTHS, USUAL = (500, 50_000), 5000
 
@@ -252,9 +249,12 @@ def bin_confidence(
     bins = np.asarray(bins)
     confidence = np.full(len(bins), np.nan)
     alone = np.bincount(bins[bins >= 0], minlength=1) == 1
-    base = _CONFIDENCE_AT_0 + _PER_SAMPLE * np.log1p(n_profiles)
+    # A logistic regression (docs/benchmarks/binning_confidence.py) on the log-odds of one species
+    # with the rest of the bin and with the next bin, and on log(number of samples + 1).
+    *weights, per_sample, at_zero = numbers_of(model)["bins"]
+    base = at_zero + per_sample * np.log1p(n_profiles)
     for block, odds in confidence_features(embeddings, bins, lengths, model):
-        confidence[block] = np.where(alone[bins[block]], 1, expit(odds @ _CONFIDENCE + base))
+        confidence[block] = np.where(alone[bins[block]], 1, expit(odds @ weights + base))
     return confidence
 
 

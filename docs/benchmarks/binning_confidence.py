@@ -2,8 +2,9 @@
 
 Bins communities of ``binning_coverage.py``, made of the training genomes of the bundled model, with
 coverage in 0 to 10 samples, and fits a logistic function of what `dnaembed.species.bin_confidence`
-looks at to whether a contig is of the species that most of its bin is of. Prints its numbers, and
-writes how often contigs of each confidence were right, in communities of genomes with split dev.
+looks at to whether a contig is of the species that most of its bin is of. Prints its numbers, the
+"bins" of the model's ``same_species.json``, and writes how often contigs of each confidence were
+right, in communities of genomes with split dev.
 """
 
 from itertools import pairwise

@@ -19,14 +19,17 @@ from binning_coverage import coverages, recovered
 
 from dnaembed import DNABertSEmbedder, SpeciesClusterer
 from dnaembed.io import read_labels, read_sequences
+from dnaembed.species._graph import Sizes, communities, neighbor_graph, without_strays
+from dnaembed.species._neighbors import nearest_neighbors
 from dnaembed.training import list_genomes
+from dnaembed.utils._rows import unit_length
 
 COLUMNS = ("kind", "species", "seed", "contigs", "rule", ">50 %", ">70 %", ">90 %", "bins")
 _KINDS = {
-    "large": (1, 2, 5, 10, 20, 50, 200),
     "small": (20, 50, 200),
     "mixed": (20, 50, 200),
     "reads": (2, 10, 50),
+    "large": (1, 2, 5, 10, 20, 50, 200),
 }
 _READS = 10_000
 # Contigs per unit of a fixed resolution.
@@ -76,23 +79,30 @@ def community(species, kind, n_species, rng):
 
 def measure(species, seeds, model):
     """Yield a row of the table for each community: of the default, and of the best resolution."""
-    for kind, sizes in _KINDS.items():
-        for n_species in (n for n in sizes if n <= len(species)):
-            for seed in seeds:
-                contigs, truth = community(species, kind, n_species, np.random.default_rng(seed))
-                lengths = np.array([len(contig) for contig in contigs])
-                rows = DNABertSEmbedder(model, cache=None).fit_transform(contigs)
-
-                def count(resolution, rows=rows, truth=truth, lengths=lengths):
-                    clusterer = SpeciesClusterer(resolution=resolution, random_state=0)
-                    bins = clusterer.fit(rows, lengths=lengths).labels_
-                    return [*recovered(truth, bins, lengths), bins.max() + 1]
-
-                fixed = (count(len(rows) / n) for n in _FIXED)
-                best = max(fixed, key=lambda found: (sum(found[:3]), -found[3]))
-                for rule, found in (("default", count("auto")), ("best", best)):
-                    values = (kind, n_species, seed, len(rows), rule, *found)
-                    yield dict(zip(COLUMNS, values, strict=True))
+    for seed in seeds:
+        for kind, n_species in ((kind, n) for kind, sizes in _KINDS.items() for n in sizes):
+            if n_species > len(species):
+                continue
+            contigs, truth = community(species, kind, n_species, np.random.default_rng(seed))
+            lengths = np.array([len(contig) for contig in contigs])
+            rows = unit_length(DNABertSEmbedder(model, cache=None).fit_transform(contigs))
+            found = {"default": SpeciesClusterer(random_state=0).fit(rows, lengths=lengths).labels_}
+            # As fits with these resolutions do, from one search for neighbours.
+            sizes = Sizes.of(len(rows), "auto", 200_000, lengths)
+            graph = neighbor_graph(*nearest_neighbors(rows, 15))
+            for n in _FIXED:
+                bins = sizes.ranked(communities(graph, len(rows) / n, 0))
+                found[n] = without_strays(rows, bins, sizes)
+            counts = {
+                rule: [*recovered(truth, bins, lengths), bins.max() + 1]
+                if bins.max() >= 0
+                else [0] * 4
+                for rule, bins in found.items()
+            }
+            best = max(_FIXED, key=lambda n, counts=counts: (sum(counts[n][:3]), -counts[n][3]))
+            for rule, key in (("default", "default"), ("best", best)):
+                values = (kind, n_species, seed, len(rows), rule, *counts[key])
+                yield dict(zip(COLUMNS, values, strict=True))
 
 
 def write_files(species, folder):
@@ -147,7 +157,10 @@ def main(argv=None):
     elif args.files:
         write_files(species, args.files)
     else:
-        write_rows(Path(args.output), COLUMNS, list(measure(species, args.seeds, args.model)))
+        rows = []
+        for row in measure(species, args.seeds, args.model):
+            rows.append(row)
+            write_rows(Path(args.output), COLUMNS, rows)
     return 0
 
 

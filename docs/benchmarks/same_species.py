@@ -99,9 +99,10 @@ def main(argv=None):
         numbers = {n: round(float(v), 2) for n, v in zip(_NUMBERS, values, strict=True)}
         print(model, numbers)
         if args.write:
-            fields = {"fingerprint": shared_backbone(model).fingerprint(), **numbers}
-            folder = Path(dnaembed.__file__).parent / "models" / model
-            (folder / "same_species.json").write_text(json.dumps(fields, indent=2) + "\n")
+            file = Path(dnaembed.__file__).parent / "models" / model / "same_species.json"
+            fields = json.loads(file.read_text()) if file.exists() else {}
+            fields |= {"fingerprint": shared_backbone(model).fingerprint(), **numbers}
+            file.write_text(json.dumps(fields, indent=2) + "\n")
         cosines, *sizes, same, domains = parts["dev"]
         probability, shorter = expit(log_odds(numbers, cosines, *sizes)), np.minimum(*sizes)
 

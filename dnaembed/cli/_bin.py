@@ -10,7 +10,7 @@ from ._report import Reporting, Sequences
 _EXAMPLES = """\
   dnaembed bin contigs.fasta.gz -o bins/
   dnaembed bin contigs.fasta.gz -o bins/ --picture bins.png --report bins.html --force
-  dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.8     fewer, purer bins
+  dnaembed bin contigs.fasta.gz -o bins/ --min-similarity 0.75     fewer, purer bins
   dnaembed bin contigs.fasta.gz -o bins/ --abundance one.bam.tsv --abundance two.bam.tsv
   dnaembed bin one.fasta two.fasta -o bins/ --prefix     both have a contig k141_1
 

@@ -62,21 +62,20 @@ class BundledProfile:
             return np.concatenate([self._embed(sequences[i : i + n_rows]) for i in starts])
 
     def _embed(self, sequences: Sequence[str]) -> np.ndarray:
-        weights = self._weights
-        counts = kmer_counts(sequences, self._sizes["k"])
+        weights, sizes = self._weights, self._sizes
+        counts = kmer_counts(sequences, sizes["k"])
         start = _standardised(counts, self._ends, weights["mean"], weights["scale"])
         hidden = start @ weights["enter.weight"].T
         hidden += weights["enter.bias"]
-        for i in range(self._sizes["num_hidden_layers"]):
+        for i in range(sizes["num_hidden_layers"]):
             rows = self._normal(hidden, f"layers.{i}.norm")
             inside = rows @ weights[f"layers.{i}.widen.weight"].T
             _gelu(inside, weights[f"layers.{i}.widen.bias"])
             hidden += inside @ weights[f"layers.{i}.narrow.weight"].T
             hidden += weights[f"layers.{i}.narrow.bias"]
         deep = self._normal(hidden, "norm") @ weights["leave.weight"].T
-        linear = start[:, :-1] @ weights["linear"].T
-        share = np.float32(self._sizes["linear_weight"])
-        return np.concatenate((_unit(deep), share * _unit(linear)), axis=1)
+        linear = np.float32(sizes["linear_weight"]) * _unit(start[:, :-1] @ weights["linear"].T)
+        return np.concatenate((_unit(deep), linear), axis=1)
 
     def _normal(self, rows: np.ndarray, name: str) -> np.ndarray:
         return _normalised(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])

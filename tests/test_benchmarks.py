@@ -146,6 +146,7 @@ CLUSTERING = ["--kmeans-rows", "800", "--bin-rows", "0", "--only", ": K-means"]
         ("embedder_speed", "speed_embedders.csv", ["--reads", "4", "--repeats", "1"]),
         ("file_speed", "speed_files.csv", ["--reads", "40", "--repeats", "1", "--stream", "1"]),
         ("clustering_speed", "speed_clusters.csv", CLUSTERING),
+        ("peer_speed", "speed_peers.csv", ["--only", "peers", "--bases", "100000"]),
     ],
 )
 def test_speed_of_tiny_inputs(script, name, options, tmp_path):

@@ -1,7 +1,6 @@
 """A bundled k-mer profile model in numpy: as fast as in PyTorch on a CPU, and ready in no time."""
 
 from collections.abc import Sequence
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +62,23 @@ class BundledProfile:
             return np.concatenate([self._embed(sequences[i : i + n_rows]) for i in starts])
 
     def _embed(self, sequences: Sequence[str]) -> np.ndarray:
-        weights = self._weights
-        counts = kmer_counts(sequences, self._sizes["k"])
-        start = np.empty((len(counts), counts.shape[1] + 1), np.float32)
-        profile = start[:, :-1]
-        _standardise(counts, self._ends, weights["mean"], weights["scale"], start)
-        totals = counts[:, : self._ends[0]].sum(axis=1)
-        start[:, -1] = np.log(np.clip(totals, 1, 10_000)) - log(4000)
+        weights, sizes = self._weights, self._sizes
+        counts = kmer_counts(sequences, sizes["k"])
+        start = _standardised(counts, self._ends, weights["mean"], weights["scale"])
         hidden = start @ weights["enter.weight"].T
         hidden += weights["enter.bias"]
-        for i in range(self._sizes["num_hidden_layers"]):
+        for i in range(sizes["num_hidden_layers"]):
             rows = self._normal(hidden, f"layers.{i}.norm")
             inside = rows @ weights[f"layers.{i}.widen.weight"].T
             _gelu(inside, weights[f"layers.{i}.widen.bias"])
             hidden += inside @ weights[f"layers.{i}.narrow.weight"].T
             hidden += weights[f"layers.{i}.narrow.bias"]
         deep = self._normal(hidden, "norm") @ weights["leave.weight"].T
-        linear = _unit(profile @ weights["linear"].T) * np.float32(self._sizes["linear_weight"])
+        linear = np.float32(sizes["linear_weight"]) * _unit(start[:, :-1] @ weights["linear"].T)
         return np.concatenate((_unit(deep), linear), axis=1)
 
     def _normal(self, rows: np.ndarray, name: str) -> np.ndarray:
-        result = np.empty_like(rows)
-        _normalise(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], result)
-        return result
+        return _normalised(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -98,24 +91,29 @@ _loops = compiled(fastmath={"nsz", "reassoc", "contract", "arcp"}, error_model="
 
 
 @_loops
-def _standardise(counts, ends, mean, scale, out):  # type: ignore[no-untyped-def]
-    """Subtract the mean from the roots of the frequencies, of each length of k-mers, and scale."""
+def _standardised(counts, ends, mean, scale):  # type: ignore[no-untyped-def]
+    """Standardise the roots of the frequencies of each k; beside them, the log number of k-mers."""
+    out = np.empty((counts.shape[0], counts.shape[1] + 1), np.float32)
     for i in range(counts.shape[0]):
         start = 0
         for end in ends:
             total = np.uint32(0)
             for j in range(start, end):
                 total += counts[i, j]
-            share = np.float32(1) / np.float32(max(total, np.uint32(1)))
+            total = max(total, np.uint32(1))
+            share = np.float32(1) / np.float32(total)
             for j in range(start, end):
                 out[i, j] = (np.sqrt(np.float32(counts[i, j]) * share) - mean[j]) * scale[j]
+            if start == 0:
+                out[i, -1] = np.log(np.minimum(total, 10_000) / 4000)
             start = end
+    return out
 
 
 @_loops
-def _normalise(rows, weight, bias, out):  # type: ignore[no-untyped-def]
+def _normalised(rows, weight, bias):  # type: ignore[no-untyped-def]
     """Normalise the layers of rows."""
-    n = np.float32(rows.shape[1])
+    out, n = np.empty_like(rows), np.float32(rows.shape[1])
     for i in range(rows.shape[0]):
         total = square = np.float32(0)
         for j in range(rows.shape[1]):
@@ -126,6 +124,7 @@ def _normalise(rows, weight, bias, out):  # type: ignore[no-untyped-def]
         share = np.float32(1) / np.sqrt(square / n + np.float32(1e-5))
         for j in range(rows.shape[1]):
             out[i, j] = (rows[i, j] - mean) * share * weight[j] + bias[j]
+    return out
 
 
 @_loops

@@ -136,8 +136,7 @@ def shared_backbone(
         key = (name, *here, *map(str, hub.values()), device, dtype)
         if key not in _shared:
             is_plain = {device, dtype} <= {"auto", "cpu", "float32"}
-            if is_plain and local is not None and local.parent == _MODELS:
-                # What ships with the package computes in numpy, too.
+            if is_plain and local is not None and local.parent == _MODELS:  # ours are in numpy, too
                 from ._bundled import BundledProfile
 
                 _shared[key] = BundledProfile(local)  # type: ignore[assignment]

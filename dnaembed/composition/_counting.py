@@ -138,9 +138,8 @@ def _count(  # type: ignore[no-untyped-def]
 ):
     """Count only the longest k-mers base by base; every shorter one is the end of one of them.
 
-    That leaves out the shorter k-mers near the start of a run of bases, which are counted as they
-    come: one increment per base, however many lengths are counted. Where there are fewer bases than
-    k-mers, all are counted as they come.
+    Those near the start of a run are counted as they come, and all of a sequence with fewer bases
+    than there are k-mers. In others that is one increment per base, however many the lengths.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)

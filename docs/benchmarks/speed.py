@@ -21,6 +21,7 @@ from dnaembed.utils._atomic import atomic_output
 
 #: Module and table of each part.
 PARTS = {
+    "peers": "peer_speed",
     "files": "file_speed",
     "embedders": "embedder_speed",
     "transformer": "transformer_speed",

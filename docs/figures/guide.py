@@ -274,7 +274,9 @@ def adapting():
     figure, axis = _panel(2.8)
     for place, name in enumerate(kinds):
         rows = [row for row in _table("fine_tuning.csv") if row["set"] == name]
-        for shift, row in zip((-0.2, 0, 0.2), rows, strict=True):
+        for shift, row in zip(
+            0.2 * (np.arange(len(rows)) - (len(rows) - 1) / 2), rows, strict=True
+        ):
             before, after = float(row["ari"]), float(row["ari adapted"])
             axis.annotate(
                 "",

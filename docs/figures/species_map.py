@@ -30,22 +30,29 @@ def draw():
         )
         axis.set(xlabel="", ylabel="")
         points = display.coordinates
-        axis.margins(0.16, 0.1)
-        species = np.unique(reads.labels)
-        centers = np.array([np.median(points[reads.labels == name], axis=0) for name in species])
-        for name, center in zip(species, centers, strict=True):
-            distances = np.linalg.norm(centers - center, axis=1)
-            nearest = centers[distances.argsort()[1]]
+        axis.margins(0.26, 0.12)
+        axis.autoscale_view()
+        figure.draw_without_rendering()  # so that the layout is known
+        place = axis.transData.transform
+        taken = place(points)
+        for name in np.unique(reads.labels):
+            center = np.median(points[reads.labels == name], axis=0)
             genus, _, rest = name.partition(" ")
+            text = f"{genus[0]}. {rest}"
+            side = 16 + 3.4 * len(text)
+            corners = [(x, y) for x in (-side, 0, side) for y in (-30, -20, 0, 20, 30)]
+            # Where the middle and the ends of the text are furthest from all reads and other texts.
+            ends = np.array([(-3.2 * len(text), 0), (0, 0), (3.2 * len(text), 0)])
+            room = [
+                np.linalg.norm(taken[:, None] - (place(center) + at + ends), axis=2).min()
+                for at in np.array(corners)
+            ]
+            best = np.array(corners[int(np.argmax(room))])
+            taken = np.concatenate([taken, place(center) + best + ends])
             axis.annotate(
-                f"{genus[0]}. {rest}",
-                center,
-                # On the side where the nearest other species is not.
-                xytext=(0, -22 if nearest[1] > center[1] else 14),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
+                text, center, xytext=best * 72 / figure.dpi, textcoords="offset points",
+                ha="center", va="center", fontsize=9,
+            )  # fmt: skip
     return figure
 
 

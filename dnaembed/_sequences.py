@@ -118,7 +118,7 @@ def check_sequences(X: Any) -> list[str]:
         if items.shape[1:] not in ((), (1,)) or not isinstance(items, np.ndarray):
             raise ValueError(
                 f"DNA sequences must come as one column, got {type(X).__name__} of shape "
-                f"{items.shape}."
+                f"{items.shape}: give that column, such as frame['sequence']."
             )
         items = items.reshape(-1).tolist()
     if not isinstance(items, list | tuple):

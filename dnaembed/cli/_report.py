@@ -241,7 +241,8 @@ class Map:
     labels: str | None = option("Colour by this table of identifiers and labels.", "LABELS.tsv")
     id_column: str | None = option("Header of the identifiers (default: the first column).", "NAME")
     color: str | None = option(
-        "length, gc, or a header of LABELS (default: its second column).", "NAME"
+        "length, gc, or a header of LABELS (default: its second column).",
+        *("NAME", "--color", "--label-column"),
     )
 
     def table(self) -> dict[str, Any] | None:

@@ -86,7 +86,8 @@ def read_labels(
                 for known in filter(names.__contains__, ("taxid", "bin", "binid")):
                     label_at, n_columns = names.index(known), len(fields)
                 continue
-        check_columns(where, fields, n_columns)
+        hint = "" if wanted else "; --label-column (label_column) names the one to take"
+        check_columns(where, fields, n_columns, hint if len(fields) > 2 else "")
         check_identifier(where, fields[id_at], labels)
         if not fields[label_at]:
             raise SequenceFileError(f"{where}: the label is empty.")
@@ -328,11 +329,11 @@ def rows_of(path: Source, *, as_labels: bool = False) -> Iterator[tuple[str, lis
         yield where, [f.strip() for f in fields] if as_labels else fields
 
 
-def check_columns(where: str, fields: Sequence[str], n_columns: int) -> None:
+def check_columns(where: str, fields: Sequence[str], n_columns: int, hint: str = "") -> None:
     """Raise if a line has not as many columns as it should."""
     if len(fields) != n_columns:
         message = f"{where}: expected {n_columns} columns between tabs or commas"
-        raise SequenceFileError(f"{message}, got {len(fields)}.")
+        raise SequenceFileError(f"{message}, got {len(fields)}{hint}.")
 
 
 def named_rows(path: Source, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -100,7 +100,8 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
         fits = not isinstance(unknown, bool) and limits.min <= int(unknown) <= limits.max
     wrong = None
     if not fits or species.dtype.kind not in "OUTfiu":
-        wrong = f"is not of the kind of the labels, such as {species[0]!r} ({species.dtype})"
+        kind = type(species[0].item() if hasattr(species[0], "item") else species[0]).__name__
+        wrong = f"is not of the kind of the labels ({kind}): give a name, such as 'unknown' or -1"
     elif unknown in species.tolist():
         wrong = "is one of the species in y"
     elif np.bincount(codes).max() < 2:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from _rivals import KmerNet, ShrunkenDiscriminants, TnfK
 from _shared import arguments
+from matplotlib import rc_context
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.utils import Bunch
 
@@ -371,7 +372,9 @@ def draw(
 ) -> None:
     """Draw how a baseline and the model see some reads."""
     shown = {name: embedders[name].fit(*training) for name in ("raw TNF", MODEL)}
-    save_pictures(result, output, reads, shown)
+    # As wide as the page shows them.
+    with rc_context({"savefig.dpi": 80, "savefig.transparent": True}):
+        save_pictures(result, output, reads, shown)
 
 
 if __name__ == "__main__":

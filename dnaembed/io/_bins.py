@@ -1,5 +1,6 @@
 """Contigs as they are in files, and their bins as FASTA files and tables."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -176,7 +177,9 @@ def check_bins_folder(folder: FilePath, *, overwrite: bool) -> Path:
     target = check_folder(folder)
     present = sorted(target.iterdir()) if target.is_dir() else []
     for entry in present:
-        if not _OURS.fullmatch(entry.name) or not entry.is_file():
+        # What has gone since belonged to another process that replaces these bins.
+        is_other = not entry.is_file() and os.path.lexists(entry)
+        if is_other or not _OURS.fullmatch(entry.name):
             other = f"holds other files than bins ({entry.name}, ...)"
             raise FileExistsError(f"{folder} {other}; choose an empty or new one.")
     if present and not overwrite:

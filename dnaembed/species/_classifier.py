@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._sequences import check_sequences
 from ..embedding._engine import NotFiniteError, split_windows
 from ._bins import cosine_for_length
-from ._inputs import SequencesOrEmbeddingsMixin
+from ._inputs import SequencesOrEmbeddingsMixin, lengths_of
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
 
 _MAX_FOLDS = 5  # of the calibration
@@ -288,7 +288,7 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
             rows = self._rows(windows)
         except NotFiniteError as error:  # which counts windows
             raise NotFiniteError(error.reason, int(owners[int(error.which)])) from None
-        lengths = np.array(list(map(len, windows)))
+        lengths = lengths_of(windows)
         weights = lengths / np.bincount(owners, lengths)[owners]
         probabilities, n_classes = self._probabilities(rows), len(self.classes_)
         means = np.zeros((len(parts), n_classes))

@@ -19,7 +19,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._sequences import as_container, check_sequences, holds_sequences
 from ..utils._progress import progress
 from ..utils._rows import row_blocks
 from ._abundance import (
@@ -212,10 +211,8 @@ class SpeciesClusterer(
         lengths : array-like of shape (n_samples,), default=None
             Bases of each contig, for `min_bin_bases`; known if X holds sequences.
         """
-        X = as_container(X)
-        if lengths is None and holds_sequences(X):
-            lengths = list(map(len, X := check_sequences(X)))
-        embeddings = self._fit_inputs(X).rows
+        embeddings, known_lengths, _ = self._fit_inputs(X)
+        lengths = known_lengths if lengths is None else lengths
         for name in ("min_similarity_", "bin_limits_", "_abundance_scale", "abundance_names_"):
             self.__dict__.pop(name, None)  # of an earlier fit
         if abundance is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from _shared import arguments, read_rows, write_rows
+from real_reads import SCORES, SHOTS
 from results import SetRecipe, genome_sets
 from sklearn.utils import Bunch
 
@@ -18,7 +19,6 @@ from dnaembed import DNABertSEmbedder, KmerEmbedder
 from dnaembed.benchmark import benchmark
 from dnaembed.io import read_sequences
 
-SCORES = {"ari": "K-means ARI"} | {f"f1@{n}": f"F1, {n} read{'s' * (n > 1)}" for n in (1, 2, 5, 10)}
 COLUMNS = ("model", "reads", *SCORES.values())
 NAMES = {
     "clean": "clean",
@@ -61,7 +61,7 @@ def main(argv=None):
         embedder = KmerEmbedder(method="raw") if model == "raw-TNF" else DNABertSEmbedder(model)
         result = benchmark(
             sets, {name: embedder}, protocols=["clustering", "few_shot"],
-            shots=(1, 2, 5, 10), n_repeats=4,
+            shots=SHOTS, n_repeats=4,
         )  # fmt: skip
         rows = [row for row in read_rows(args.output) if row["model"] != name]
         for each in sets:

@@ -25,9 +25,9 @@ from dnaembed.training import add_errors, list_genomes
 
 _K = 16
 _LEAST_READS = 20  # of a species
-_SHOTS = (1, 2, 5, 10)
-_SCORES = {"ari": "K-means ARI"} | {f"f1@{n}": f"F1, {n} read{'s' * (n > 1)}" for n in _SHOTS}
-COLUMNS = ("set", "embedder", "reads", *_SCORES.values())
+SHOTS = (1, 2, 5, 10)
+SCORES = {"ari": "K-means ARI"} | {f"f1@{n}": f"F1, {n} read{'s' * (n > 1)}" for n in SHOTS}
+COLUMNS = ("set", "embedder", "reads", *SCORES.values())
 
 
 def kmers(sequence: str) -> set[str]:
@@ -108,13 +108,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name, which in sets.items()
         }
         result = benchmark(
-            bunches, embedders, protocols=["clustering", "few_shot"], shots=_SHOTS, n_repeats=5
+            bunches, embedders, protocols=["clustering", "few_shot"], shots=SHOTS, n_repeats=5
         )
         for one in result.to_frame(summary=True).to_dict("records"):
             key = (one["set"], one["embedder"], variant)
-            if one["score"] in _SCORES:
+            if one["score"] in SCORES:
                 row = rows.setdefault(key, dict(zip(COLUMNS, key, strict=False)))
-                row[_SCORES[one["score"]]] = f"{one['mean']:.3f}"
+                row[SCORES[one["score"]]] = f"{one['mean']:.3f}"
     write_rows(args.output, COLUMNS, [rows[key] for key in sorted(rows)])
     return 0
 

@@ -43,7 +43,6 @@ _TRAINING = {
     "weight_decay": 0.05,
     "final_learning_rate": 0.02,
     "ema_decay": 0.999,
-    "mixed_precision": "bf16",
 }
 COLUMNS = (
     "model", "labels", "seed", "steps", *(f"ari {name}" for name in _SETS),

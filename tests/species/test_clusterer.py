@@ -252,6 +252,13 @@ def test_threshold_asks_for_the_kmedoid():
         clusterer.set_params(min_similarity=None).fit(X)
 
 
+def test_many_similar_species_are_not_one_bin():
+    # They stand out from each other no more than pieces of one species do.
+    X, y = embedding_mixture(2000, 384, 20, seed=0)
+    labels = SpeciesClusterer(random_state=0).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.7
+
+
 def test_resolution_gives_more_bins():
     X, _ = species_mixture(10, 32, 0.8, sizes=(30, 60))
     few, many = (SpeciesClusterer(resolution=r, min_bin_size=2, random_state=0) for r in (1, 30))

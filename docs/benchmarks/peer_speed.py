@@ -22,8 +22,8 @@ import numpy as np
 from _shared import arguments, random_reads, read_rows, write_rows
 
 COLUMNS = (
-    "part", "case", "version", "reads", "length", "cores", "machine", "least CPU seconds",
-    "median CPU seconds", "least seconds", "reads per CPU second", "Mbp per CPU second", "ratio",
+    "ratio", "part", "case", "version", "reads", "length", "cores", "machine", "least CPU seconds",
+    "median CPU seconds", "least seconds", "reads per CPU second", "Mbp per CPU second",
 )  # fmt: skip
 _BASES = 10_000_000
 _TURNS = 2  # of the versions, each of some runs
@@ -137,7 +137,7 @@ def measure(
         least, median = found[:, 0].min(), np.median(found[:, 0])
         numbers = (least, median, found[:, 1].min(), n / median, n * length / median / 1e6)
         cells = (part, case, version, n, length, cores, machine, *(f"{x:.4g}" for x in numbers))
-        rows.append(dict(zip(COLUMNS, map(str, cells), strict=False)))
+        rows.append(dict(zip(COLUMNS[1:], map(str, cells), strict=True)))
         print(*cells, flush=True)
 
     def embed(model: str, dtype: str = "float32") -> str:
@@ -181,6 +181,12 @@ def measure(
                     path, n = files[str(length)]
                     for version, found in together(embed(model), path, 1).items():
                         add("lengths", f"embed, {model}", version, n, length, 1, "as found", found)
+        if "threads" in parts:
+            path, n = files["5000"]
+            for cores in range(1, len(os.sched_getaffinity(0)) + 1):
+                found = _time(embed("kmer-profile-2"), path, warm, repeats, cores, _HERE)
+                case = "embed, kmer-profile-2"
+                add("threads", case, "now", n, 5000, cores, "as found", found)
         if "busy" in parts:
             n_cores = len(os.sched_getaffinity(0))
             path, n = files["5000"]
@@ -201,9 +207,14 @@ def measure(
 
 
 def ratios(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Add how many times faster a row is than the loop, the version before, or a busy machine."""
+    """Add how many times faster a row is than the loop, the version before, or the first row.
+
+    By CPU time; of several threads by the clock.
+    """
 
     def rate(row: dict[str, str]) -> float:
+        if row["part"] == "threads":
+            return 1 / float(row["least seconds"])
         return float(row["reads per CPU second"]) * max(1, int(row["length"]))
 
     for row in rows:
@@ -211,7 +222,7 @@ def ratios(rows: list[dict[str, str]]) -> list[dict[str, str]]:
                 (row["part"], row["case"], row["length"])]  # fmt: skip
         if row["part"] == "peers":
             base = [r for r in rows if r["part"] == "peers" and "loop" in r["case"]]
-        elif row["part"] == "busy":
+        elif row["part"] in ("busy", "threads"):
             base = [r for r in same if r["version"] == row["version"]][:1]
         else:
             base = [r for r in same if r["version"] == "before"]
@@ -222,7 +233,7 @@ def ratios(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark from the command line."""
     parser = arguments(__doc__, output="CSV file")
-    parts = ("peers", "lengths", "busy", "start")
+    parts = ("peers", "lengths", "threads", "busy", "start")
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--before", type=Path, help="checkout of an earlier version")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (default: 3)")

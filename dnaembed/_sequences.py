@@ -44,7 +44,11 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
     'ACGTNN'
     """
     # Non-ASCII becomes "?", which is not a base.
-    clean = sequence.strip().encode("ascii", "replace").translate(_CLEAN, _GAPS)
+    stripped = sequence.strip()
+    clean = stripped.encode("ascii", "replace")
+    if clean and not clean.translate(None, _ALLOWED):
+        return stripped  # as most are
+    clean = clean.translate(_CLEAN, _GAPS)
     if clean.translate(None, _ALLOWED):
         raw = sequence.encode("ascii", "replace").translate(_CLEAN)
         start = len(sequence) - len(sequence.lstrip())

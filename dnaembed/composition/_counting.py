@@ -138,13 +138,13 @@ def _count(  # type: ignore[no-untyped-def]
 ):
     """Count only the longest k-mers base by base; every shorter one is the end of one of them.
 
-    Those near the start of a run are counted as they come, and all of a sequence with fewer bases
-    than there are k-mers. In others that is one increment per base, however many the lengths.
+    Those near the start of a run are counted as they come, and all of a sequence with few bases for
+    that many k-mers. In others that is one increment per base, however many the lengths.
     """
     mask = (1 << (2 * longest)) - 1
     histogram = np.zeros(1 << (2 * longest), dtype=np.uint32)
     for i in range(offsets.size - 1):
-        is_long = (offsets[i + 1] - offsets[i]) * ks.size > histogram.size
+        is_long = (offsets[i + 1] - offsets[i]) * ks.size * 4 > histogram.size
         code = np.int64(0)  # not the byte that it meets, where this is not compiled
         run = 0
         for position in range(offsets[i], offsets[i + 1]):
@@ -168,11 +168,13 @@ def _count(  # type: ignore[no-untyped-def]
             column = 0
             for j in range(ks.size):
                 if ks[j] == k:
+                    own = out[i, starts[j] :]  # a view of one dimension, which is faster
                     for kmer in range(size):
-                        out[i, starts[j] + columns[column + kmer]] += histogram[kmer]
+                        own[columns[column + kmer]] += histogram[kmer]
                 column += 1 << (2 * ks[j])
             size >>= 2
-            for first in range(size, 4 * size, max(size, 1)):  # of k-mers with another first base
-                histogram[:size] += histogram[first : first + size]
-                histogram[first : first + size] = 0
+            for kmer in range(size):  # over its four first bases
+                more = histogram[kmer + size] + histogram[kmer + 2 * size]
+                histogram[kmer] += more + histogram[kmer + 3 * size]
+            histogram[size : 4 * size] = 0
         histogram[:size] = 0

@@ -37,8 +37,8 @@ def metabat(contigs, depth, halves, folder, tools):
     if not tools["metabat2"]:
         return None
     table = write_depths(folder, contigs, depth)
-    argv = [tools["metabat2"], "-i", folder / "contigs.fa", "-o", folder / "bin", "-t", "2"]
-    argv += ["--seed", "1"] + (["-a", table] if depth.shape[1] else [])
+    argv = [tools["metabat2"], "-i", folder / "contigs.fa", "-o", folder / "bin", "--seed", "1"]
+    argv += ["-t", tools["threads"]] + (["-a", table] if depth.shape[1] else [])
     subprocess.run(argv, check=True, capture_output=True)
     return bins_of(folder.glob("bin.*.fa"), len(contigs))
 
@@ -48,7 +48,7 @@ def semibin(contigs, depth, halves, folder, tools):
     if not tools["SemiBin2"] or not depth.shape[1]:
         return None
     argv = [tools["SemiBin2"], "single_easy_bin", "-i", folder / "contigs.fa", "-o", folder / "out"]
-    argv += ["--compression", "none", "-t", "2", "--random-seed", "1"]
+    argv += ["--compression", "none", "-t", tools["threads"], "--random-seed", "1"]
     if depth.shape[1] == 1:
         argv += [
             "--environment",
@@ -95,6 +95,7 @@ def bins_of(paths, n_contigs):
 def run(args):
     """Yield a row of the table for each community, number of samples and tool."""
     tools = {"metabat2": args.metabat2, "SemiBin2": args.semibin2, "model": args.model}
+    tools["threads"] = args.threads
     records = [r for r in list_genomes(args.genomes, split=args.split) if r.domain == "bacteria"]
     known = read_rows(Path(args.output))
     yield from known
@@ -139,6 +140,7 @@ def main(argv=None):
         ("--model", {"default": "default", "help": "a bundled model"}),
         ("--metabat2", {"help": "the program metabat2"}),
         ("--semibin2", {"help": "the program SemiBin2"}),
+        ("--threads", {"default": "2", "help": "no more than cores with nothing else to do"}),
     )
     args = parser.parse_args(argv)
     rows = []

@@ -135,9 +135,8 @@ def check_sequence_output(name: str, estimator_orig: Any) -> None:
         assert len(embeddings) == len(given), f"{name} should return a row per sequence."
         assert embeddings.dtype.kind == "f", f"{name}.transform should return floats."
         assert np.isfinite(embeddings).all(), f"{name}.transform should return finite numbers."
-    assert not hasattr(estimator, "n_features_in_"), (
-        f"{name} should not set n_features_in_: sequences have no features yet."
-    )
+    message = f"{name} should not set n_features_in_: sequences have no features yet."
+    assert not hasattr(estimator, "n_features_in_"), message
     names = estimator.get_feature_names_out()
     n_columns = np.shape(embeddings)[1]
     assert len(names) == n_columns, f"{name} has {len(names)} names for {n_columns} columns."

@@ -130,11 +130,9 @@ def few_shot_scores(
         shots = [n_shots for n_shots in shots if 2 * n_shots <= counts.min()]
         if not shots:
             return {}
-    elif counts.min() < max(shots) + n_test:
-        raise ValueError(
-            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} per "
-            f"species; {species[counts.argmin()]!s} has {counts.min()}."
-        )
+    elif counts.min() < (needed := max(shots) + n_test):
+        what = f"{max(shots)} shots and {n_test} test sequences need {needed} per species"
+        raise ValueError(f"{what}; {species[counts.argmin()]!s} has {counts.min()}.")
     # Single precision is too coarse for the solver to converge on.
     rows = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
     scores = np.zeros((n_repeats, len(shots)))

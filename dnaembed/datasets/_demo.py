@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from ..io import labels_of, read_labels, read_sequences, write_labels
+from ..io import read_frame, write_labels
 from ..io._bins import write_fasta
 from ..io._tables import open_table
 from ..utils._atomic import atomic_folder
@@ -59,15 +59,11 @@ def load_demo_reads(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """
     folder = files(__package__) / "data"
     with as_file(folder / "demo_reads.fasta.gz") as reads, as_file(folder / "demo_labels.tsv") as t:
-        ids, sequences = read_sequences(reads)
-        labels = np.array(labels_of(ids, read_labels(t)))
-    found = Bunch(ids=ids, sequences=sequences, labels=labels)
+        frame = read_frame(reads, t).rename(columns={"label": "species"})[["sequence", "species"]]
+    sequences, labels = frame["sequence"], frame["species"]
+    found = Bunch(ids=list(frame.index), sequences=list(sequences), labels=np.array(list(labels)))
     if as_frame:
-        import pandas as pd
-
-        index = pd.Index(ids, name="id")
-        found.frame = pd.DataFrame({"sequence": sequences, "species": labels}, index=index)
-        found.sequences, found.labels = found.frame["sequence"], found.frame["species"]
+        found |= {"frame": frame, "sequences": sequences, "labels": labels}
     if return_X_y:
         return found.sequences, found.labels
     found.DESCR = (folder / "README.md").read_text(encoding="utf-8")

@@ -153,10 +153,8 @@ class GenomeStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        if index.get("format") != _FORMAT:
-            raise ValueError(
-                f"{self.folder} has genome store format {index.get('format')}, expected {_FORMAT}."
-            )
+        if (found := index.get("format")) != _FORMAT:
+            raise ValueError(f"{folder} has genome store format {found}, expected {_FORMAT}.")
         self.labels: list[str] = index["labels"]
         self.domains: list[str] = index["domains"]
         with np.load(self.folder / "index.npz") as arrays:
@@ -166,11 +164,9 @@ class GenomeStore:
             self.gaps: NDArray[np.int64] = arrays["gaps"]
         place = self.folder / "bases.2bit"
         self.packed: NDArray[np.uint8] = np.memmap(place, dtype=np.uint8, mode="r")
-        expected = -(-self.n_bases // 4)
-        if self.packed.size != expected:
-            raise ValueError(
-                f"{place} has {self.packed.size} bytes, expected {expected}: the file is damaged."
-            )
+        expected, size = -(-self.n_bases // 4), self.packed.size
+        if size != expected:
+            raise ValueError(f"{place} has {size} bytes, expected {expected}: the file is damaged.")
 
     @property
     def n_bases(self) -> int:
@@ -227,10 +223,8 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     if not genomes:
         raise ValueError("At least one genome is required.")
     if too_short:
-        problem = (
-            f"{len(too_short)} of {len(genomes)} genomes have no sequence of at least "
-            f"{_SHORTEST_PIECE} bases, {too_short[0]} the first of them."
-        )
+        lack = f"genomes have no sequence of at least {_SHORTEST_PIECE} bases"
+        problem = f"{len(too_short)} of {len(genomes)} {lack}, {too_short[0]} the first of them."
         if not labels:
             raise ValueError(problem)
         warnings.warn(f"{problem} They are left out.", UserWarning, stacklevel=4)
@@ -247,9 +241,8 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
         "domains": [domains[name] for name in labels],
     }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    logger.info(
-        "Packed %d genomes of %d labels, %d bases.", len(genome_labels), len(labels), offsets[-1]
-    )
+    counts = len(genome_labels), len(labels), offsets[-1]
+    logger.info("Packed %d genomes of %d labels, %d bases.", *counts)
 
 
 def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:

@@ -91,9 +91,8 @@ class DiskCache:
                 for start in range(0, len(keys), _SQL_VARIABLES):
                     part = keys[start : start + _SQL_VARIABLES]
                     marks = ",".join("?" * len(part))
-                    rows += connection.execute(
-                        f"SELECT key, value FROM vectors WHERE key IN ({marks})", part
-                    )
+                    query = f"SELECT key, value FROM vectors WHERE key IN ({marks})"
+                    rows += connection.execute(query, part)
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
         for key, value in rows:

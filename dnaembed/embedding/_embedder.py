@@ -172,10 +172,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self._fit_sequences(sequences, y)
             return self
         if not hasattr(self.fine_tuner_, "partial_fine_tune"):
-            raise TypeError(
-                f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune, which "
-                "partial_fit of a fine-tuned model needs."
-            )
+            lack = f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune"
+            raise TypeError(f"{lack}, which partial_fit of a fine-tuned model needs.")
         self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
         return self
 

@@ -68,11 +68,8 @@ def read_sequences(
     >>> read_sequences(io.BytesIO(b">contig_1 from a soil\nacgu\nNNRY\n"))
     (['contig_1'], ['ACGTNNNN'])
     """
-    ids, sequences = [], []
-    for identifier, sequence in iter_records(paths, skip_empty, duplicate_ids):
-        ids.append(identifier)
-        sequences.append(sequence)
-    return ids, sequences
+    ids, sequences = zip(*iter_records(paths, skip_empty, duplicate_ids), strict=True)
+    return list(ids), list(sequences)
 
 
 def iter_sequences(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from ._app import READS_FILES, command, flag, group, logger, option
-from ._options import Columns, Jobs, Reading
+from ._options import LABELS_HELP, Columns, Jobs, Reading
 
 _EXAMPLES = """\
   dnaembed benchmark reads.fasta.gz labels.tsv -o benchmark/
@@ -51,9 +51,7 @@ class Comparing(Columns, Jobs):
 @command(_EXAMPLES)
 def benchmark(
     reads: Annotated[str, Argument(metavar="READS", help=_READS_HELP), READS_FILES],
-    labels: Annotated[
-        str, Argument(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
-    ],
+    labels: Annotated[str, Argument(metavar="LABELS.tsv", help=LABELS_HELP)],
     output: Annotated[str, Option("--output", "-o", metavar="FOLDER", help="For the results.")],
     comparing: Comparing,
     reading: Reading,

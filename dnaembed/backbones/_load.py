@@ -86,13 +86,12 @@ def load_backbone(
 
 def load_folder(folder: Path) -> Backbone:
     """Load the model in a folder by the ``model_type`` of its ``config.json``."""
-    model_type = read_json(folder / "config.json").get("model_type")
+    file = folder / "config.json"
+    model_type = read_json(file).get("model_type")
     kind = backbone_class(model_type)
     if kind is None:
-        raise ValueError(
-            f"{folder / 'config.json'}: model_type must be one of "
-            f"{', '.join(sorted(registered_backbones()))}, got {printable(repr(model_type))}."
-        )
+        known, got = ", ".join(sorted(registered_backbones())), printable(repr(model_type))
+        raise ValueError(f"{file}: model_type must be one of {known}, got {got}.")
     return kind.from_folder(folder)
 
 
@@ -170,10 +169,8 @@ def find_folder(
         # Of the published models the file whose digest is known.
         folder = _find_at_hub(name_or_path, revision, pickled=known is not None, **hub)
     elif revision is not None:
-        raise ValueError(
-            f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
-            f"the folder {folder}."
-        )
+        what = f"{str(name_or_path)!r} is the folder {folder}"
+        raise ValueError(f"revision={revision!r} applies to hub models only, and {what}.")
     if known is not None or digests is not None:
         file = weights_file(folder)
         found = file_sha256(file)
@@ -280,10 +277,8 @@ def convert_checkpoint(
     origin = find_folder(source, revision=revision, sha256=sha256, **hub)
     backbone = load_folder(origin)
     if backbone.model.config.model_type != "dnabert":
-        raise ValueError(
-            f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; this model is a "
-            f"{backbone.model.config.model_type!r}, which needs no conversion."
-        )
+        got = f"this model is a {backbone.model.config.model_type!r}, which needs no conversion"
+        raise ValueError(f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; {got}.")
     # A hub id says where weights come from; a folder of the user's says nothing to others.
     name = str(source) if origin != Path(source) else None
     backbone.save(folder, card=_card(name, weights_file(origin)))

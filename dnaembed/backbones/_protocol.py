@@ -160,9 +160,8 @@ class Backbone(ABC):
     def check_mixing(self, mixing: Mixing | None) -> None:
         """Raise if rows are to be mixed at a layer that does not exist."""
         if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
-            raise ValueError(
-                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
-            )
+            last, got = self.n_mixing_layers - 1, mixing.layer
+            raise ValueError(f"mixing.layer must be from 0 to {last}, got {got}.")
 
     def fine_tuning_rate(self, labelled: bool) -> float:
         """Learning rate to adapt the model with, for reads with or without labels."""
@@ -185,11 +184,12 @@ class Backbone(ABC):
     def from_folder(cls, folder: str | PathLike[str]) -> Self:
         """Load a folder that `save` wrote, in float32, on the CPU, in evaluation mode."""
         folder = Path(folder)
-        fields = read_json(folder / "config.json")
+        place = folder / "config.json"
+        fields = read_json(place)
         try:
             config = cls.read_config(fields)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+            raise ValueError(f"{place}: {error}") from error
         others = cls.load_others(folder, config)
         file = weights_file(folder)
         with torch.inference_mode(False):
@@ -198,10 +198,8 @@ class Backbone(ABC):
             # The tensors are still without numbers.
             n_parameters = sum(tensor.numel() for tensor in model.state_dict().values())
             if n_parameters > MAX_PARAMETERS:
-                raise ValueError(
-                    f"{folder / 'config.json'}: a model of at most {MAX_PARAMETERS:,} parameters "
-                    f"is expected, got {n_parameters:,}."
-                )
+                expected = f"a model of at most {MAX_PARAMETERS:,} parameters is expected"
+                raise ValueError(f"{place}: {expected}, got {n_parameters:,}.")
             load_weights(model, file, rename=cls.rename_weight)
         return cls(model.eval(), *others)
 

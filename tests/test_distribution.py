@@ -99,11 +99,8 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     names = contents(wheel).keys()
     assert unexpected(names, WHEEL) == []
     assert wheel.stat().st_size < 25 * MEGABYTE
-    there = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "dnaembed").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    files = [path for path in (ROOT / "dnaembed").rglob("*") if path.is_file()]
+    there = {f.relative_to(ROOT).as_posix() for f in files if "__pycache__" not in f.parts}
     assert there <= names
     assert {name for name in names if name.startswith("dnaembed/")} <= there
     assert wheel.name.endswith("-py3-none-any.whl")
@@ -131,9 +128,8 @@ def test_wheel_works_outside_the_checkout(built, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     scripts = Path(tmp_path, "venv", "Scripts" if os.name == "nt" else "bin")
     python = scripts / "python"
-    site = Path(
-        run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=tmp_path).strip()
-    )
+    code = "import site; print(site.getsitepackages()[0])"
+    site = Path(run(python, "-c", code, cwd=tmp_path).strip())
     install = ["install", "--no-deps", "--no-index", "--disable-pip-version-check"]
     run(sys.executable, "-m", "pip", "--python", python, *install, built[0], cwd=tmp_path)
     # What it needs comes from the environment of the tests, where pip could have found the package

@@ -118,7 +118,7 @@ def test_cross_validation_keeps_genomes_apart(any_embedder, labelled):
         lambda e: FewShotSpeciesClassifier(FrozenEstimator(e)),
         lambda e: make_pipeline(FrozenEstimator(e), FewShotSpeciesClassifier()),
         lambda e: BaggingClassifier(
-            FewShotSpeciesClassifier(e), n_estimators=4, max_samples=0.5, random_state=0
+            FewShotSpeciesClassifier(e), 4, max_samples=0.5, random_state=0
         ),
     ],
     ids=["calibrated", "union", "frozen", "frozen in a pipeline", "bagging"],

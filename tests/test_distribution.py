@@ -26,8 +26,9 @@ MEGABYTE = 1_000_000
 WHEEL = [
     r"dnaembed/py\.typed",
     r"dnaembed/([a-z_]+/)*[a-z0-9_]+\.py",
+    r"dnaembed/models/[a-z]+\.md",
     r"dnaembed/models/[a-z0-9-]+/(README\.md|[a-z_]+\.json|model\.safetensors|recipe\.toml)",
-    r"dnaembed/datasets/data/(README\.md|demo_[a-z_]+\.(tsv|fasta\.gz|fastq\.gz))",
+    r"dnaembed/datasets/data/([A-Z]+\.md|demo_[a-z_]+\.(tsv|fasta\.gz|fastq\.gz))",
     r"dnaembed-[0-9.]+\.dist-info/"
     r"(METADATA|WHEEL|RECORD|entry_points\.txt|top_level\.txt|licenses/LICENSE)",
 ]

@@ -30,6 +30,8 @@ from ._checkpoint import (
 if TYPE_CHECKING:
     from torch import nn
 
+_CARD = Path(__file__).resolve().parent.parent / "models" / "card.md"
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -249,7 +251,7 @@ class Backbone(ABC):
         if card is None:
             lines = (f"- {name}: {value}" for name, value in sizes.items())
             about = (sizes["model_type"], self.n_parameters, self.embedding_size, "\n".join(lines))
-            card = _CARD.format(*about)
+            card = _CARD.read_text(encoding="utf-8").format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = sizes | {"architectures": [type(self.model).__name__], "dtype": self.precision}
             write_json(temporary / "config.json", dict(sorted(fields.items())))
@@ -317,21 +319,3 @@ def config_parameters(config_class: Any) -> list[str]:
 def _config_fields(config: Any) -> dict[str, Any]:
     fields = {name: getattr(config, name) for name in config_parameters(type(config))}
     return fields | {"model_type": config.model_type}
-
-
-_CARD = """\
----
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# {} model
-
-{:,} parameters; embeddings of {} columns.
-
-{}
-
-`dnaembed.DNABertSEmbedder(model="path/to/this/folder")` embeds sequences with it.
-"""

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
-from ..io._readers import raw_records
+from ..io._readers import PACKED, raw_records
 from ..io._tables import named_rows
 from ..utils._atomic import atomic_folder
 from ..utils._compile import compiled
@@ -25,11 +25,7 @@ logger = logging.getLogger("dnaembed")
 
 _FORMAT = 1
 _SHORTEST_PIECE = 500
-_ENDINGS = tuple(
-    kind + packing
-    for kind in (".fa", ".fna", ".fasta", ".fas")
-    for packing in ("", ".gz", ".bz2", ".xz", ".zst")
-)
+_ENDINGS = tuple(kind + more for kind in (".fa", ".fna", ".fasta", ".fas") for more in PACKED)
 RANKS = ("superkingdom", "kingdom", "phylum", "class", "order", "family", "genus")
 
 
@@ -228,18 +224,12 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
         if not labels:
             raise ValueError(problem)
         warnings.warn(f"{problem} They are left out.", UserWarning, stacklevel=4)
-    arrays = {
-        "genome_labels": np.array(genome_labels, dtype=np.int64),
-        "genome_pieces": np.array(genome_pieces, dtype=np.int64),
-        "piece_offsets": np.array(offsets, dtype=np.int64),
-        "gaps": np.concatenate(gaps),
-    }
-    np.savez(folder / "index.npz", **arrays)  # type: ignore[arg-type]
-    index = {
-        "format": _FORMAT,
-        "labels": list(labels),
-        "domains": [domains[name] for name in labels],
-    }
+    numbers = {"genome_labels": genome_labels, "genome_pieces": genome_pieces}
+    numbers["piece_offsets"] = offsets
+    arrays: Any = {name: np.array(some, dtype=np.int64) for name, some in numbers.items()}
+    np.savez(folder / "index.npz", **arrays, gaps=np.concatenate(gaps))
+    names = list(labels)
+    index = {"format": _FORMAT, "labels": names, "domains": [domains[name] for name in names]}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     counts = len(genome_labels), len(labels), offsets[-1]
     logger.info("Packed %d genomes of %d labels, %d bases.", *counts)

@@ -229,8 +229,5 @@ def load_dnabert_s_tsv(
     if not kept:
         lack = f"no sequences of {min_length} bp or more in labels of {min_reads} or more"
         raise SequenceFileError(f"{name_of(path)} has {lack}.")
-    return Bunch(
-        ids=[ids[i] for i in kept],
-        sequences=[sequences[i] for i in kept],
-        labels=np.array(labels)[kept],
-    )
+    ids, sequences = ([texts[i] for i in kept] for texts in (ids, sequences))
+    return Bunch(ids=ids, sequences=sequences, labels=np.array(labels)[kept])

@@ -26,7 +26,8 @@ Sources = Source | Iterable[Source]
 _FIRST_CHECK = 1 << 16
 _NOT_UTF8 = "\ufffd"  # what other bytes are decoded to
 _SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
-_NAMES = tuple(s + more for s in _SUFFIXES for more in ("", ".gz", ".bz2", ".xz", ".zst"))
+PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
+_NAMES = tuple(suffix + more for suffix in _SUFFIXES for more in PACKED)
 
 
 def read_sequences(

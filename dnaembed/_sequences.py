@@ -11,10 +11,8 @@ _AMBIGUOUS = "RYSWKMBDHVN"
 _GAPS = b"-."
 # Everything is done on bytes with translate, at the speed of C: one table cleans, and what is left
 # of the alphabet after that must not be there.
-_CLEAN = bytes.maketrans(
-    b"acgtuU" + _AMBIGUOUS.encode() + _AMBIGUOUS.lower().encode(),
-    b"ACGTTT" + b"N" * (2 * len(_AMBIGUOUS)),
-)
+_AS_N = (_AMBIGUOUS + _AMBIGUOUS.lower()).encode()
+_CLEAN = bytes.maketrans(b"acgtuU" + _AS_N, b"ACGTTT" + b"N" * len(_AS_N))
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 _ALLOWED = b"ACGTN"
 _FILE = re.compile(r"\.(fa|fasta|fna|fq|fastq)(\.(gz|bz2|xz|zst))?$", re.IGNORECASE)

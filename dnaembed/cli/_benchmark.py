@@ -72,11 +72,9 @@ def benchmark(
     test = _labelled(reading, comparing, reads, labels)
     known = _labelled(reading, comparing, *comparing.training) if comparing.training else None
     other = None if known is None else (known.sequences, known.labels)
-    compared = check_embedders(
-        _embedders(comparing.embedder, known is not None),
-        supervised=known is not None,
-        n_reads=len((test if known is None else known).sequences),
-    )
+    n_reads = len((test if known is None else known).sequences)
+    chosen = _embedders(comparing.embedder, known is not None)
+    compared = check_embedders(chosen, supervised=known is not None, n_reads=n_reads)
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
     how: Any = {"protocols": [one.value for one in comparing.protocol or Protocol]}

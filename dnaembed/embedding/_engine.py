@@ -95,10 +95,9 @@ class ModelReference:
 def refer(backbone: Backbone, name: ModelName | None, device: str) -> ModelReference:
     """Refer to a model; raise if it has no name, because its weights are in this process only."""
     if name is None:
-        raise ValueError(
-            "Other processes cannot load a fine-tuned model. Write it to a folder that all of them "
-            "see (save_model), and give that folder as model; or set n_jobs=1 to embed in this one."
-        )
+        write = "Write it to a folder that all of them see (save_model), and give that"
+        advice = f"{write} folder as model; or set n_jobs=1 to embed in this one."
+        raise ValueError(f"Other processes cannot load a fine-tuned model. {advice}")
     return ModelReference(name.anywhere(), device, backbone.precision, backbone.fingerprint())
 
 

@@ -264,15 +264,10 @@ class SpeciesClusterer(
     def _fit_bins(self, embeddings: np.ndarray, share: float, lengths: Any) -> None:
         sizes = Sizes.of(len(embeddings), self.min_bin_size, self.min_bin_bases, lengths)
         if self.method == "graph" or (self.method == "auto" and self.min_similarity is None):
-            self.labels_ = graph_bins(
-                embeddings,
-                sizes,
-                n_neighbors=self.n_neighbors,
-                neighbors=self.neighbors,
-                resolution=self.resolution,
-                share=share,
-                random_state=check_random_state(self.random_state),
-            )
+            how: Any = {"n_neighbors": self.n_neighbors, "neighbors": self.neighbors}
+            how |= {"resolution": self.resolution, "share": share}
+            rng = check_random_state(self.random_state)
+            self.labels_ = graph_bins(embeddings, sizes, **how, random_state=rng)
             self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
             self.n_iter_ = 1
             return

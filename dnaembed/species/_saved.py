@@ -44,11 +44,8 @@ def source_of_file(path: FilePath, rows: np.ndarray) -> EmbeddingSource | None:
         if (note["rows"], note["n_columns"]) != rows.shape:
             return None
         settings = note["settings"]
-        return EmbeddingSource(
-            fingerprint=str(settings["model"]),
-            window_size=settings["window_size"],
-            both_strands=bool(settings["both_strands"]),
-        )
+        model, both_strands = str(settings["model"]), bool(settings["both_strands"])
+        return EmbeddingSource(model, settings["window_size"], both_strands)
     except SequenceFileError as error:
         raise SequenceFileError(f"{error} Delete {manifest} if the rows are right.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:

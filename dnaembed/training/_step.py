@@ -196,10 +196,8 @@ class ContrastiveStep:
     def _forward(self, chunk: Chunk, seed: int) -> Tensor:
         dtype = _AUTOCAST.get(self.config.mixed_precision)
         inputs = {n: x.to(self.device, non_blocking=True) for n, x in chunk.inputs.items()}
-        with (
-            seeded(seed, self.device),
-            torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None),
-        ):
+        casting = torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+        with seeded(seed, self.device), casting:
             embeddings = self.backbone.embed(inputs, chunk.mixing)
             unit: Tensor = self.head(embeddings[: len(chunk.rows)])
         return unit

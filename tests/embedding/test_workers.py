@@ -36,10 +36,10 @@ class Shifted:
 class Recording(DNABertSEmbedder):
     """Notes which process embedded how many sequences with which model."""
 
-    def _compute(self, backbone, sequences, places, options):
+    def _compute(self, backbone, options, sequences, places):
         with Path(os.environ["DNAEMBED_TEST_NOTES"]).open("a") as notes:
             notes.write(f"{os.getpid()} {id(backbone)} {len(sequences)}\n")
-        return super()._compute(backbone, sequences, places, options)
+        return super()._compute(backbone, options, sequences, places)
 
 
 @pytest.fixture

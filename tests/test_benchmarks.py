@@ -89,11 +89,8 @@ def test_binning_coverage(genomes, tmp_path):
 
 def test_decisions(genomes, tmp_path):
     decisions = load_benchmark("decisions")
-    for name, rows in zip(
-        ("binning.csv", "novelty.csv"),
-        decisions.measure(genomes, KmerEmbedder(k=3), seeds=[0], n_reads=14),
-        strict=True,
-    ):
+    tables = decisions.measure(genomes, KmerEmbedder(k=3), seeds=[0], n_reads=14)
+    for name, rows in zip(("binning.csv", "novelty.csv"), tables, strict=True):
         decisions._write(tmp_path / name, rows)
         assert list(table(tmp_path / name)[0]) == committed_columns(name)
     known = np.arange(100.0)

@@ -53,10 +53,8 @@ def test_nothing_is_written_when_the_source_is_bad(published, tmp_path):
     good = (source / "config.json").read_text()
     (source / "config.json").write_text(good.replace('"gelu"', '"relu"'))
     load_backbone("default").save(tmp_path / "kmer")
-    for bad, message in (
-        (source, "hidden_act"),
-        (tmp_path / "kmer", "a DNABERT-2 or DNABERT-S checkpoint is expected"),
-    ):
+    expected = "a DNABERT-2 or DNABERT-S checkpoint is expected"
+    for bad, message in ((source, "hidden_act"), (tmp_path / "kmer", expected)):
         with pytest.raises(ValueError, match=message):
             convert_checkpoint(bad, tmp_path / "out")
         assert not (tmp_path / "out").exists()

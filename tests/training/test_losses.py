@@ -102,18 +102,17 @@ def test_mi_mix_against_the_definition():
     torch.testing.assert_close(value, expected / 6)
 
 
+def all_losses(z1, z2, *mixing, **how):
+    return weighted_simclr(z1, z2, **how), mi_mix(z1, z2, *mixing, **how), supcon(z1, z2, **how)
+
+
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 1])])
 def test_losses_stay_on_the_device_of_the_vectors(labels):
     # Meta tensors have a device and no values; what is made on another one does not go with them.
     z = torch.ones(3, 4, device="meta")
     permutation, share = torch.zeros(3, dtype=torch.int64, device="meta"), z[:, 0]
-    for loss in (
-        weighted_simclr(z, z, temperature=0.1, labels=labels),
-        mi_mix(z, z, permutation, share, temperature=0.1, labels=labels),
-        supcon(z, z, temperature=0.1, labels=labels),
-        alignment(z, z),
-        uniformity(z),
-    ):
+    losses = all_losses(z, z, permutation, share, temperature=0.1, labels=labels)
+    for loss in (*losses, alignment(z, z), uniformity(z)):
         assert loss.device.type == "meta"
         assert loss.shape == ()
 
@@ -153,11 +152,7 @@ def test_float32_neither_overflows_nor_vanishes(temperature, kind):
         z2 = (base if kind == "equal" else -base).clone().requires_grad_()
     permutation = torch.arange(16).roll(1)
     share = torch.full((16,), 0.7)
-    for loss in (
-        weighted_simclr(z1, z2, temperature=temperature),
-        mi_mix(z1, z2, permutation, share, temperature=temperature),
-        supcon(z1, z2, temperature=temperature),
-    ):
+    for loss in all_losses(z1, z2, permutation, share, temperature=temperature):
         gradients = torch.autograd.grad(loss, [z1, z2])
         assert torch.isfinite(loss)
         assert all(torch.isfinite(g).all() for g in gradients)

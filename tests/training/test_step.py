@@ -11,7 +11,7 @@ from dnaembed.training import ContrastiveTrainer, TrainingConfig, weighted_simcl
 from dnaembed.training._recipe import make_backbone
 from dnaembed.training._step import draw_mixing, plan_chunks
 from dnaembed.utils._randomness import derive_seed
-from tests.helpers.random_models import embed
+from tests.helpers.random_models import SIZES, embed
 from tests.helpers.toys import ToySource, gradients, make_trainer, same, weights
 
 
@@ -146,10 +146,6 @@ def test_mixed_precision_learns_as_full_precision(mixed_precision):
     assert mixed.history[0]["loss"] == pytest.approx(full.history[0]["loss"], rel=0.1)
 
 
-SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 3}
-SIZES |= {"num_attention_heads": 4, "intermediate_size": 48}
-
-
 class FewSource(ToySource):
     """Statistics and tokens need no thousands of reads here."""
 
@@ -161,7 +157,7 @@ class FewSource(ToySource):
 def real_backbone(request):
     section = {
         "kmer_profile": {"k": [3], "hidden_size": 16, "intermediate_size": 16, "linear_size": 4},
-        "dnabert": SIZES,
+        "dnabert": SIZES | {"vocab_size": 40, "num_hidden_layers": 3},
     }[request.param]
     return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
 

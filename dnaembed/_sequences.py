@@ -11,10 +11,8 @@ _AMBIGUOUS = "RYSWKMBDHVN"
 _GAPS = b"-."
 # Everything is done on bytes with translate, at the speed of C: one table cleans, and what is left
 # of the alphabet after that must not be there.
-_CLEAN = bytes.maketrans(
-    b"acgtuU" + _AMBIGUOUS.encode() + _AMBIGUOUS.lower().encode(),
-    b"ACGTTT" + b"N" * (2 * len(_AMBIGUOUS)),
-)
+_AS_N = (_AMBIGUOUS + _AMBIGUOUS.lower()).encode()
+_CLEAN = bytes.maketrans(b"acgtuU" + _AS_N, b"ACGTTT" + b"N" * len(_AS_N))
 _COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 _ALLOWED = b"ACGTN"
 _FILE = re.compile(r"\.(fa|fasta|fna|fq|fastq)(\.(gz|bz2|xz|zst))?$", re.IGNORECASE)
@@ -55,10 +53,9 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
         place = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
         hint = " Is this a protein sequence?" * (sequence[place].upper() in set("EFILPQZXJO*"))
         hint = " A file is read by dnaembed.io.read_sequences." if _is_file(sequence) else hint
-        raise ValueError(
-            f"{where}: {sequence[place]!r} at position {place + 1} is not a DNA base. Expected A, "
-            f"C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case.{hint}"
-        )
+        expected = f"A, C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case"
+        found = f"{sequence[place]!r} at position {place + 1} is not a DNA base"
+        raise ValueError(f"{where}: {found}. Expected {expected}.{hint}")
     if not clean:
         raise ValueError(f"{where} is empty: at least one base is required.")
     return clean.decode("ascii")
@@ -120,25 +117,21 @@ def check_sequences(X: Any) -> list[str]:
         raise ValueError(f"Iterable over DNA sequences expected, string object received: {to_do}.")
     if hasattr(items, "shape"):
         if items.shape[1:] not in ((), (1,)) or not isinstance(items, np.ndarray):
-            raise ValueError(
-                f"DNA sequences must come as one column, got {type(X).__name__} of shape "
-                f"{items.shape}: give that column, such as frame['sequence']."
-            )
+            got = f"{type(X).__name__} of shape {items.shape}"
+            advice = "give that column, such as frame['sequence']"
+            raise ValueError(f"DNA sequences must come as one column, got {got}: {advice}.")
         items = items.reshape(-1).tolist()
     if not isinstance(items, list | tuple):
         raise TypeError(f"Iterable over DNA sequences expected, got {type(X).__name__}.")
     if not items:
-        raise ValueError(
-            "Found array with 0 sample(s) (shape=(0,)) while a minimum of 1 is required."
-        )
+        found = "Found array with 0 sample(s) (shape=(0,))"  # as scikit-learn says it
+        raise ValueError(f"{found} while a minimum of 1 is required.")
     if len(items) == 2 and all(isinstance(item, list) and len(item) > 1 for item in items):
-        raise TypeError(
-            "DNA sequences must be strings, got two lists: if they are what read_sequences "
-            "returns, give the second: ids, sequences = read_sequences(path)."
-        )
-    return [
-        normalize_sequence(_string(item, i), where=f"sequence {i}") for i, item in enumerate(items)
-    ]
+        example = "ids, sequences = read_sequences(path)"
+        hint = f"if they are what read_sequences returns, give the second: {example}"
+        raise TypeError(f"DNA sequences must be strings, got two lists: {hint}.")
+    texts = map(_string, items, range(len(items)))
+    return [normalize_sequence(text, where=f"sequence {i}") for i, text in enumerate(texts)]
 
 
 def as_container(X: Any) -> Any:
@@ -193,7 +186,6 @@ def _string(item: Any, position: int) -> str:
         return item
     # A number is shown; other objects may hold a whole sequence.
     shown = f" ({item})" if isinstance(item, Number) else ""
-    raise TypeError(
-        f"DNA sequences must be strings, got {type(item).__name__}{shown} at position {position}. "
-        "Decode bytes; of a record, such as (id, sequence), give the sequence alone."
-    )
+    got = f"{type(item).__name__}{shown} at position {position}"
+    advice = "Decode bytes; of a record, such as (id, sequence), give the sequence alone."
+    raise TypeError(f"DNA sequences must be strings, got {got}. {advice}")

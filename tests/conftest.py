@@ -8,8 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from hypothesis import settings
 
+from dnaembed import clear_memory_cache
 from dnaembed.backbones import _device, train_bpe_tokenizer
 from tests.helpers.dna import random_dna
 from tests.helpers.random_models import random_dnabert
@@ -24,6 +26,20 @@ def _processors_alike():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_device, "cpu_multiplies_bfloat16", lambda: False)
         yield
+
+
+@pytest.fixture
+def empty_cache():
+    clear_memory_cache()
+
+
+@pytest.fixture
+def two_threads():
+    """Two cores for torch, even where the machine or the environment gives one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The scripts of docs/benchmarks run on tiny inputs and write tables like those of the docs."""
 
-import csv
 import io
 
 import numpy as np
@@ -16,6 +15,7 @@ from dnaembed.io import iter_sequences
 from dnaembed.training import ContrastiveFineTuner
 from tests.helpers.benchmarks import BENCHMARKS, load_benchmark
 from tests.helpers.random_models import SIZES, random_profile
+from tests.helpers.toys import read_rows as table
 
 RECIPE = """
 [model]
@@ -48,14 +48,8 @@ def genomes(tmp_path_factory):
     return folder
 
 
-def table(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def committed_columns(name):
-    with (BENCHMARKS.parent / "results" / name).open(newline="") as file:
-        return next(csv.reader(file))
+    return list(table(BENCHMARKS.parent / "results" / name)[0])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -86,7 +80,7 @@ def test_binning_coverage(genomes, tmp_path):
     options = ["--seeds", "0", "--species", "3", "-o", str(path)]
     assert script.main([str(genomes), *options]) == 0
     rows = table(path)
-    assert list(rows[0]) == list(table(BENCHMARKS.parent / "results" / "binning_coverage.csv")[0])
+    assert list(rows[0]) == committed_columns("binning_coverage.csv")
     assert [row["samples"] for row in rows] == ["0", "1", "3", "5", "10", "1", "3", "5", "10"]
     truth, lengths = np.array(list("aabbc")), np.array([6, 4, 9, 1, 5])
     assert script.recovered(truth, np.array([0, 0, 1, -1, 1]), lengths) == [1, 1, 1]
@@ -95,11 +89,8 @@ def test_binning_coverage(genomes, tmp_path):
 
 def test_decisions(genomes, tmp_path):
     decisions = load_benchmark("decisions")
-    for name, rows in zip(
-        ("binning.csv", "novelty.csv"),
-        decisions.measure(genomes, KmerEmbedder(k=3), seeds=[0], n_reads=14),
-        strict=True,
-    ):
+    tables = decisions.measure(genomes, KmerEmbedder(k=3), seeds=[0], n_reads=14)
+    for name, rows in zip(("binning.csv", "novelty.csv"), tables, strict=True):
         decisions._write(tmp_path / name, rows)
         assert list(table(tmp_path / name)[0]) == committed_columns(name)
     known = np.arange(100.0)
@@ -114,10 +105,8 @@ def test_fine_tuning_continues(genomes, tmp_path):
     output = tmp_path / "fine_tuning.csv"
 
     def run(tuner):
-        options = {"seeds": [0], "n_reads": 8, "n_repeats": 1, "fine_tuner": tuner}
-        return fine_tuning.run_fine_tuning(
-            genomes, output, model=str(tmp_path / "model"), **options
-        )
+        options = {"seeds": [0], "n_reads": 8, "n_repeats": 1, "model": str(tmp_path / "model")}
+        return fine_tuning.run_fine_tuning(genomes, output, fine_tuner=tuner, **options)
 
     rows = run(ContrastiveFineTuner(n_steps=2, batch_size=4, min_reads=0))
     assert table(output) == rows == run("not used again")

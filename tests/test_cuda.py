@@ -32,13 +32,8 @@ DEVICES = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 @pytest.fixture(scope="module")
 def backbone(tiny_dnabert):
     """Heads of 64 columns, as the real ones, in float32 on the CPU."""
-    return random_dnabert(
-        tiny_dnabert.tokenizer,
-        hidden_size=256,
-        num_hidden_layers=3,
-        intermediate_size=512,
-        initializer_range=0.05,
-    )
+    sizes = {"hidden_size": 256, "num_hidden_layers": 3, "intermediate_size": 512}
+    return random_dnabert(tiny_dnabert.tokenizer, **sizes, initializer_range=0.05)
 
 
 def on(backbone, device, dtype="float32"):

@@ -26,22 +26,9 @@ from tests.helpers.seeded_jobs import (
 ROOT = Path(__file__).parents[1]
 # As docs/guide/reproducibility.rst states them: the length of the difference of two embeddings
 # over that of the embedding.
-
 TRANSFORMER, PROFILE = 1e-5, 1e-6
+pytestmark = pytest.mark.usefixtures("empty_cache")
 SEQUENCES = [*READS[::3], "A", "N", "ACGTN" * 3, "A" * 500, "N" * 300, "AC" * 300]
-
-
-@pytest.fixture(autouse=True)
-def _empty_cache():
-    clear_memory_cache()
-
-
-@pytest.fixture
-def two_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=["default", "transformer"])

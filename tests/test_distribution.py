@@ -26,8 +26,9 @@ MEGABYTE = 1_000_000
 WHEEL = [
     r"dnaembed/py\.typed",
     r"dnaembed/([a-z_]+/)*[a-z0-9_]+\.py",
+    r"dnaembed/models/[a-z]+\.md",
     r"dnaembed/models/[a-z0-9-]+/(README\.md|[a-z_]+\.json|model\.safetensors|recipe\.toml)",
-    r"dnaembed/datasets/data/(README\.md|demo_[a-z_]+\.(tsv|fasta\.gz|fastq\.gz))",
+    r"dnaembed/datasets/data/([A-Z]+\.md|demo_[a-z_]+\.(tsv|fasta\.gz|fastq\.gz))",
     r"dnaembed-[0-9.]+\.dist-info/"
     r"(METADATA|WHEEL|RECORD|entry_points\.txt|top_level\.txt|licenses/LICENSE)",
 ]
@@ -99,11 +100,8 @@ def test_wheel_holds_the_package_and_nothing_else(built):
     names = contents(wheel).keys()
     assert unexpected(names, WHEEL) == []
     assert wheel.stat().st_size < 25 * MEGABYTE
-    there = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "dnaembed").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    files = [path for path in (ROOT / "dnaembed").rglob("*") if path.is_file()]
+    there = {f.relative_to(ROOT).as_posix() for f in files if "__pycache__" not in f.parts}
     assert there <= names
     assert {name for name in names if name.startswith("dnaembed/")} <= there
     assert wheel.name.endswith("-py3-none-any.whl")
@@ -131,9 +129,8 @@ def test_wheel_works_outside_the_checkout(built, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     scripts = Path(tmp_path, "venv", "Scripts" if os.name == "nt" else "bin")
     python = scripts / "python"
-    site = Path(
-        run(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=tmp_path).strip()
-    )
+    code = "import site; print(site.getsitepackages()[0])"
+    site = Path(run(python, "-c", code, cwd=tmp_path).strip())
     install = ["install", "--no-deps", "--no-index", "--disable-pip-version-check"]
     run(sys.executable, "-m", "pip", "--python", python, *install, built[0], cwd=tmp_path)
     # What it needs comes from the environment of the tests, where pip could have found the package

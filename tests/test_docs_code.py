@@ -6,7 +6,6 @@ after a comment ``.. not run: why`` is compiled, or its commands are parsed; ins
 commands other than ``dnaembed``, are checked as far as that goes.
 """
 
-import csv
 import re
 import tomllib
 from pathlib import Path
@@ -18,13 +17,13 @@ from dnaembed.backbones._protocol import _BACKBONES
 from dnaembed.benchmark import PROTOCOLS
 from dnaembed.training import LOSSES
 from tests.helpers.docs_code import blocks_of_markdown, blocks_of_rst, commands_of, run_page
+from tests.helpers.toys import read_rows
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 _GENERATED = {"_build", "auto_examples", "generated", "results"}
-EXTRAS = set(
-    tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = set(PROJECT["optional-dependencies"])
 
 PAGES = [
     path.relative_to(DOCS).as_posix()
@@ -130,10 +129,8 @@ def test_links_of_the_readme_lead_somewhere():
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.rst"])
 def test_figures_are_those_of_the_results(page):
-    with (ROOT / "docs" / "results" / "summary.csv").open(newline="") as file:
-        means = {
-            (r["embedder"], r["set"], r["score"]): float(r["mean"]) for r in csv.DictReader(file)
-        }
+    rows = read_rows(ROOT / "docs" / "results" / "summary.csv")
+    means = {(r["embedder"], r["set"], r["score"]): float(r["mean"]) for r in rows}
     text = (ROOT / page).read_text()
     for title, (name, score) in ROWS.items():
         line = next(x for x in text.splitlines() if x.strip(" |").startswith(title))

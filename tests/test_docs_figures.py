@@ -25,9 +25,8 @@ ARCHITECTURE = load(FIGURES / "architecture.py")
 
 def test_diagram_of_the_architecture_shows_the_imports():
     drawn = (FIGURES / "architecture.svg").read_text(encoding="utf-8")
-    assert drawn == ARCHITECTURE.svg(ARCHITECTURE.imports()), (
-        "imports between parts of the package have changed: python docs/figures/architecture.py"
-    )
+    advice = "imports between parts have changed: python docs/figures/architecture.py"
+    assert drawn == ARCHITECTURE.svg(ARCHITECTURE.imports()), advice
 
 
 def test_nothing_imports_what_stands_above_it():
@@ -60,10 +59,8 @@ def test_every_page_of_the_guide_has_a_small_picture():
     assert len(pages) == 17  # with the index
     for page in pages:
         assert "figures/" in page.read_text(), page
-    files = {
-        path.relative_to(FIGURES).with_suffix("").as_posix(): path
-        for path in FIGURES.rglob("*.png")
-    }
+    drawn = FIGURES.rglob("*.png")
+    files = {path.relative_to(FIGURES).with_suffix("").as_posix(): path for path in drawn}
     assert files.keys() == PICTURES.keys()
     for name, path in files.items():
         assert path.stat().st_size < (60_000 if "/" in name else 90_000)
@@ -74,11 +71,8 @@ def test_conda_recipe_is_that_of_the_project():
     recipe = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert recipe["build"]["entry_points"] == ["dnaembed = dnaembed.cli:main"]
-    names = {
-        "torch": "pytorch",
-        "matplotlib": "matplotlib-base",
-        "huggingface-hub": "huggingface_hub",
-    }
+    names = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    names["huggingface-hub"] = "huggingface_hub"
     needs = [f"python>={project['requires-python'][2:]}", *project["dependencies"]]
     needs += [need.partition(";")[0] for need in project["optional-dependencies"]["bam"]]
     expected = [names.get(n, n) + " >=" + v for n, _, v in (need.partition(">=") for need in needs)]

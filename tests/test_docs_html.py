@@ -78,11 +78,8 @@ class _Page(HTMLParser):
 
 def broken_links(folder):
     """Return the links of the pages in a folder that lead nowhere in it."""
-    pages = {
-        path.resolve(): _Page(path.read_text(encoding="utf-8"))
-        for path in folder.rglob("*.html")
-        if "_static" not in path.relative_to(folder).parts
-    }
+    paths = [p for p in folder.rglob("*.html") if "_static" not in p.relative_to(folder).parts]
+    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in paths}
     broken = []
     for path, page in pages.items():
         for link in page.links:

@@ -1,7 +1,6 @@
 """The gallery: every example has a title and a picture, is listed, and runs without a warning."""
 
 import ast
-import csv
 import re
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.processes import run
+from tests.helpers.toys import read_rows
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*/plot_*.py"))
@@ -34,8 +34,7 @@ def test_form(path):
 def test_figures_of_adapting_are_those_of_the_results():
     text = (ROOT / "examples" / "training" / "plot_adapting.py").read_text()
     figures = ast.literal_eval(re.search(r"^before_after = (\{.*?^\})", text, re.M | re.S)[1])
-    with (ROOT / "docs" / "results" / "fine_tuning.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(ROOT / "docs" / "results" / "fine_tuning.csv")
     for shown, name in (("clean", "clean"), ("with errors", "errors"), ("short", "short")):
         measured = [(float(r["ari"]), float(r["ari adapted"])) for r in rows if r["set"] == name]
         assert figures[shown] == measured

@@ -86,10 +86,8 @@ def test_embed_survives_kills(tmp_path, spawn, n_jobs):
     assert sum(map(len, sequences)) > N_PARTS * PART_BASES
     output = tmp_path / "x.npy"
     parts = tmp_path / "x.npy.parts"
-    kills = kill_at_random(
-        spawn, embed, (path, output, n_jobs), is_done=lambda: output.exists() and not parts.exists()
-    )
-    assert kills == N_KILLS
+    given, done = (path, output, n_jobs), lambda: output.exists() and not parts.exists()
+    assert kill_at_random(spawn, embed, given, is_done=done) == N_KILLS
     ids, rows = read_embeddings(output)
     assert ids == [f"r{i}" for i in range(2000)]
     expected = DNABertSEmbedder(device="cpu", cache=None).fit_transform(sequences)

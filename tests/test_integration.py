@@ -77,10 +77,9 @@ def test_embedder_keeps_conventions_without_a_cache_that_could_hide_a_fault(tiny
 def test_grid_searches_embed_each_sequence_once_a_setting(embedder, labelled, forwards):
     reads, y = labelled
     inner = LogisticRegression(max_iter=3000)
-    for estimator, parameter in (
-        (Pipeline([("embedder", embedder), ("classify", inner)]), "classify__C"),
-        (FewShotSpeciesClassifier(embedder, inner), "classifier__C"),
-    ):
+    steps = Pipeline([("embedder", embedder), ("classify", inner)])
+    whole = FewShotSpeciesClassifier(embedder, inner)
+    for estimator, parameter in ((steps, "classify__C"), (whole, "classifier__C")):
         clear_memory_cache()
         forwards |= {"sequences": Counter(), "rows": 0}
         grid = {"embedder__strand": ["forward", "both"], parameter: [0.05, 0.5]}
@@ -144,10 +143,8 @@ def test_round_trips(any_embedder, labelled, tmp_path, make):
     estimator = make(any_embedder).fit(reads, y)
     expected = estimator.predict(reads)
     joblib.dump(estimator, tmp_path / "estimator.joblib")
-    for loaded in (
-        pickle.loads(pickle.dumps(estimator)),
-        joblib.load(tmp_path / "estimator.joblib"),
-    ):
+    again = joblib.load(tmp_path / "estimator.joblib")
+    for loaded in (pickle.loads(pickle.dumps(estimator)), again):
         clear_memory_cache()
         np.testing.assert_array_equal(loaded.predict(reads), expected)
 

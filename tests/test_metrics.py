@@ -133,11 +133,10 @@ def test_recovery_without_bins():
     assert set(scores.values()) == {0.0}
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from("abcd"), st.integers(-1, 3), st.integers(1, 1000)), min_size=1
-    )
-)
+contigs = st.tuples(st.sampled_from("abcd"), st.integers(-1, 3), st.integers(1, 1000))
+
+
+@given(st.lists(contigs, min_size=1))
 def test_recovery_ranges_and_perfect_bins(rows):
     labels, bins, lengths = (np.array(column) for column in zip(*rows, strict=True))
     scores = genome_recovery_scores(labels, bins, lengths)

@@ -64,9 +64,8 @@ def make(transformer_folder):
 
 
 # K-means says that it found fewer clusters than asked for: the user should know.
-equal_rows_may_warn = pytest.mark.filterwarnings(
-    "ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning"
-)
+FEWER = "ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning"
+equal_rows_may_warn = pytest.mark.filterwarnings(FEWER)
 
 
 def check_clusterer(clusterer, X, **fit):

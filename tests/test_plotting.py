@@ -44,16 +44,13 @@ def test_the_largest_groups_differ_in_colour_and_shape(n_species, tmp_path):
     labels = np.repeat(labels, range(1, n_species + 1))
     points = np.random.default_rng(0).random((len(labels), 2))
     ax = EmbeddingDisplay(points, labels, names=("x", "y"), label_name="species").plot().ax_
-    looks = {
-        (tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in ax.collections
-    }
+    drawn = ax.collections
+    looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in drawn}
     assert len(looks) == len({color for color, _ in looks}) == min(n_species, 13)
     listed = [t.get_text() for t in ax.get_legend().get_texts()]
+    shown = [f"species {i:02}" for i in range(max(0, n_species - 12), n_species)]
     others = ["48 others"] if n_species > 12 else []
-    assert [name[:10] for name in listed] == [
-        *(name[:10] for name in others),
-        *(f"species {i:02}" for i in range(max(0, n_species - 12), n_species)),
-    ]
+    assert [name[:10] for name in listed] == others + shown
     assert ax.get_legend().get_title().get_text() == "species"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
     figure = ax.figure
@@ -69,9 +66,8 @@ def test_the_largest_groups_differ_in_colour_and_shape(n_species, tmp_path):
 def test_panels():
     figure, axes = new_figure(2)
     assert len(axes) == len(figure.axes) == 2
-    display = EmbeddingDisplay.from_predictions(
-        np.eye(2), ["a", "b"], method="pca", legend=False, ax=axes[1]
-    )
+    how = {"method": "pca", "legend": False, "ax": axes[1]}
+    display = EmbeddingDisplay.from_predictions(np.eye(2), ["a", "b"], **how)
     assert display.ax_ is axes[1]
     assert display.figure_ is figure
     assert axes[1].get_legend() is None

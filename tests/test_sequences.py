@@ -131,15 +131,13 @@ REFUSED = {
     ),
     "no base": (lambda: [*READS, f"{ONE_LONG}!"], ValueError, "sequence 4: '!' at position 10000"),
 }
+CLASSIFIER = FewShotSpeciesClassifier(KmerEmbedder())
+CLUSTERER = SpeciesClusterer(2, embedder=KmerEmbedder(), random_state=0)
 ESTIMATORS = {
     "DNABertSEmbedder": lambda X: DNABertSEmbedder(device="cpu").fit_transform(X),
     "KmerEmbedder": lambda X: KmerEmbedder().fit_transform(X),
-    "FewShotSpeciesClassifier": lambda X: (
-        FewShotSpeciesClassifier(KmerEmbedder()).fit(X, [0, 1, 0, 1]).classifier_[-1].coef_
-    ),
-    "SpeciesClusterer": lambda X: (
-        SpeciesClusterer(2, embedder=KmerEmbedder(), random_state=0).fit(X).labels_
-    ),
+    "FewShotSpeciesClassifier": lambda X: CLASSIFIER.fit(X, [0, 1, 0, 1]).classifier_[-1].coef_,
+    "SpeciesClusterer": lambda X: CLUSTERER.fit(X).labels_,
     "check_sequences": lambda X: np.array(check_sequences(X)),
 }
 

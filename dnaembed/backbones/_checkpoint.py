@@ -50,10 +50,8 @@ def check_number(name: str, value: Any, high: float, *, positive: bool = False) 
     """Return a number from 0 up to, without, `high`; raise with the name of the parameter."""
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 <= value < high or (positive and not value):
-        above = "above" if positive else "from"
-        raise ValueError(
-            f"{name} must be a number {above} 0 and below {high:g}, got {shown(value)}."
-        )
+        bounds = f"{'above' if positive else 'from'} 0 and below {high:g}"
+        raise ValueError(f"{name} must be a number {bounds}, got {shown(value)}.")
     return float(value)
 
 
@@ -85,9 +83,8 @@ def check_inside(file: Path) -> None:
     if folder.parent.name == "snapshots":  # the hub's download cache links to its own store
         places.append(folder.parent.parent / "blobs")
     if not any(file.resolve().is_relative_to(place) for place in places):
-        raise ValueError(
-            f"{file}: a link that leads out of the folder is not followed; put the file there."
-        )
+        why = "a link that leads out of the folder is not followed; put the file there"
+        raise ValueError(f"{file}: {why}.")
 
 
 def weights_file(folder: Path) -> Path:
@@ -113,10 +110,9 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     except OSError:
         raise
     except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{file}: refused, because it holds objects other than tensors, which could run code "
-            "when loaded. Ask its author for a safetensors file."
-        ) from error
+        why = "it holds objects other than tensors, which could run code when loaded"
+        message = f"{file}: refused, because {why}. Ask its author for a safetensors file."
+        raise ValueError(message) from error
     except Exception as error:  # on damaged files torch and zipfile raise nearly anything
         kind, reason = "safetensors" if safe else "torch weight", printable(str(error), 200)
         raise ValueError(f"{file}: not a valid {kind} file: {reason}") from error
@@ -166,9 +162,8 @@ def load_weights(
     promised = sum(tensor.numel() * tensor.element_size() for tensor in stored.values())
     there = file.stat().st_size
     if promised > there:
-        raise ValueError(
-            f"{file}: tensors of {promised:,} bytes are promised, but the file has {there:,}."
-        )
+        what = f"tensors of {promised:,} bytes are promised"
+        raise ValueError(f"{file}: {what}, but the file has {there:,}.")
     with torch.inference_mode(False):
         for name, tensor in stored.items():
             like = expected[name]

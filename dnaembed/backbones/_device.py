@@ -26,9 +26,8 @@ def resolve_device(device: str, is_light: bool = False) -> torch.device:
     if resolved.type == "cuda":
         absent = (resolved.index or 0) >= torch.cuda.device_count()
     if absent:
-        raise ValueError(
-            f"device={device!r} is not available on this machine; use device='auto' or 'cpu'."
-        )
+        advice = "use device='auto' or 'cpu'"
+        raise ValueError(f"device={device!r} is not available on this machine; {advice}.")
     return resolved
 
 
@@ -54,7 +53,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # The CPU and MPS allocators raise a plain RuntimeError.
-    message = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in message or "can't allocate memory" in message
-    )
+    said = str(error).lower()
+    lacks = "out of memory" in said or "can't allocate memory" in said
+    return isinstance(error, RuntimeError) and lacks

@@ -1,6 +1,7 @@
 """The k-mer profile model: a composition, a linear map known in closed form, a residual network."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import log
 from typing import ClassVar
 
@@ -18,8 +19,15 @@ _MAX_LENGTHS = 8
 _LIGHT = 512  # columns of a network that takes no more time than counting
 _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the middle
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
+_RANGES = {
+    **dict.fromkeys(("hidden_size", "intermediate_size", "deep_size"), (1, _LARGEST)),
+    "num_hidden_layers": (0, MAX_LAYERS),
+    "linear_size": (0, _LARGEST),
+    "window_size": (MIN_WINDOW, 10**9),
+}
 
 
+@dataclass(kw_only=True, eq=False)
 class KmerProfileConfig:
     """Sizes of a `KmerProfileModel`; one out of range raises ValueError.
 
@@ -52,40 +60,32 @@ class KmerProfileConfig:
     (136, 136)
     """
 
-    model_type = "kmer_profile"
+    model_type: ClassVar[str] = "kmer_profile"
     #: Fields that do not change what the model computes in evaluation mode.
     training_fields: ClassVar[tuple[str, ...]] = ("dropout", "window_size")
 
-    def __init__(
-        self,
-        *,
-        k: Sequence[int] = (4, 5, 6),
-        hidden_size: int = 768,
-        intermediate_size: int = 1536,
-        num_hidden_layers: int = 2,
-        deep_size: int = 512,
-        linear_size: int = 0,
-        linear_weight: float = 0.3,
-        dropout: float = 0.1,
-        window_size: int | None = None,
-    ) -> None:
+    k: Sequence[int] = (4, 5, 6)
+    hidden_size: int = 768
+    intermediate_size: int = 1536
+    num_hidden_layers: int = 2
+    deep_size: int = 512
+    linear_size: int = 0
+    linear_weight: float = 0.3
+    dropout: float = 0.1
+    window_size: int | None = None
+
+    def __post_init__(self) -> None:
+        k = self.k
         if not isinstance(k, Sequence) or isinstance(k, str) or len(k) > _MAX_LENGTHS:
             raise ValueError(f"k must be a list of 1 to {_MAX_LENGTHS} integers, got {shown(k)}.")
         self.k = check_k(k)
         if max(self.k) > 8:
             raise ValueError(f"k must be from 1 to 8 in a model, got {max(self.k)}.")
-        self.hidden_size = check_integer("hidden_size", hidden_size, 1, _LARGEST)
-        self.intermediate_size = check_integer("intermediate_size", intermediate_size, 1, _LARGEST)
-        self.num_hidden_layers = check_integer(
-            "num_hidden_layers", num_hidden_layers, 0, MAX_LAYERS
-        )
-        self.deep_size = check_integer("deep_size", deep_size, 1, _LARGEST)
-        self.linear_size = check_integer("linear_size", linear_size, 0, _LARGEST)
-        self.linear_weight = check_number("linear_weight", linear_weight, 1e6, positive=True)
-        self.dropout = check_number("dropout", dropout, 1)
-        if window_size is not None:
-            window_size = check_integer("window_size", window_size, MIN_WINDOW, 10**9)
-        self.window_size = window_size
+        for name, (low, high) in _RANGES.items():
+            if (value := getattr(self, name)) is not None or name != "window_size":
+                setattr(self, name, check_integer(name, value, low, high))
+        self.linear_weight = check_number("linear_weight", self.linear_weight, 1e6, positive=True)
+        self.dropout = check_number("dropout", self.dropout, 1)
 
     @property
     def n_columns(self) -> int:
@@ -150,9 +150,8 @@ class KmerProfileModel(nn.Module):
             self.register_buffer("linear", torch.zeros(config.linear_size, n))
         if config.num_hidden_layers:
             self.enter = nn.Linear(n + 1, config.hidden_size)
-            self.layers = nn.ModuleList(
-                ResidualBlock(config) for _ in range(config.num_hidden_layers)
-            )
+            blocks = [ResidualBlock(config) for _ in range(config.num_hidden_layers)]
+            self.layers = nn.ModuleList(blocks)
             self.norm = nn.LayerNorm(config.hidden_size)
             self.leave = nn.Linear(config.hidden_size, config.deep_size, bias=False)
 

@@ -86,13 +86,12 @@ def load_backbone(
 
 def load_folder(folder: Path) -> Backbone:
     """Load the model in a folder by the ``model_type`` of its ``config.json``."""
-    model_type = read_json(folder / "config.json").get("model_type")
+    file = folder / "config.json"
+    model_type = read_json(file).get("model_type")
     kind = backbone_class(model_type)
     if kind is None:
-        raise ValueError(
-            f"{folder / 'config.json'}: model_type must be one of "
-            f"{', '.join(sorted(registered_backbones()))}, got {printable(repr(model_type))}."
-        )
+        known, got = ", ".join(sorted(registered_backbones())), printable(repr(model_type))
+        raise ValueError(f"{file}: model_type must be one of {known}, got {got}.")
     return kind.from_folder(folder)
 
 
@@ -170,19 +169,16 @@ def find_folder(
         # Of the published models the file whose digest is known.
         folder = _find_at_hub(name_or_path, revision, pickled=known is not None, **hub)
     elif revision is not None:
-        raise ValueError(
-            f"revision={revision!r} applies to hub models only, and {str(name_or_path)!r} is "
-            f"the folder {folder}."
-        )
+        what = f"{str(name_or_path)!r} is the folder {folder}"
+        raise ValueError(f"revision={revision!r} applies to hub models only, and {what}.")
     if known is not None or digests is not None:
         file = weights_file(folder)
         found = file_sha256(file)
         if known is not None and found != known:
-            raise ValueError(
-                f"{file}: the sha256 is not that of the published {name_or_path}: the file is "
-                "damaged, or holds other weights. To load it all the same, give its sha256, or, "
-                f"for a folder, a path such as './{name_or_path}'."
-            )
+            why = "the file is damaged, or holds other weights"
+            how = f"give its sha256, or, for a folder, a path such as './{name_or_path}'"
+            problem = f"the sha256 is not that of the published {name_or_path}: {why}"
+            raise ValueError(f"{file}: {problem}. To load it all the same, {how}.")
         if digests is not None and found not in map(str.lower, digests):
             raise ValueError(f"{file}: its sha256 is {found}, which is not one that was asked for.")
     return folder
@@ -217,16 +213,12 @@ def _find_at_hub(
 
     # Nothing that could run: the pickled weights only where there are no safetensors.
     small = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"]
+    how: Any = {"revision": revision, "local_files_only": local_files_only}
+    how["cache_dir"] = None if cache_dir is None else str(cache_dir)
     try:
         for weights in WEIGHT_FILES[1:] if pickled else WEIGHT_FILES:
-            download = huggingface_hub.snapshot_download(
-                name,
-                revision=revision,
-                cache_dir=None if cache_dir is None else str(cache_dir),
-                local_files_only=local_files_only,
-                allow_patterns=[*small, weights],
-            )
-            folder = Path(download)
+            wanted = [*small, weights]
+            folder = Path(huggingface_hub.snapshot_download(name, **how, allow_patterns=wanted))
             if any((folder / file).is_file() for file in WEIGHT_FILES):
                 break
         weights_file(folder)
@@ -280,10 +272,8 @@ def convert_checkpoint(
     origin = find_folder(source, revision=revision, sha256=sha256, **hub)
     backbone = load_folder(origin)
     if backbone.model.config.model_type != "dnabert":
-        raise ValueError(
-            f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; this model is a "
-            f"{backbone.model.config.model_type!r}, which needs no conversion."
-        )
+        got = f"this model is a {backbone.model.config.model_type!r}, which needs no conversion"
+        raise ValueError(f"{origin}: a DNABERT-2 or DNABERT-S checkpoint is expected; {got}.")
     # A hub id says where weights come from; a folder of the user's says nothing to others.
     name = str(source) if origin != Path(source) else None
     backbone.save(folder, card=_card(name, weights_file(origin)))
@@ -293,24 +283,8 @@ def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
     name = published_name(sha256)
     known = "the digest of the published weights" if name else "not that of a published checkpoint"
-    return f"""\
----
-license: {"apache-2.0" if name else "other"}
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# {name or source or "DNA encoder"}, converted
-
-Converted by `dnaembed convert` from {name or source or "a local checkpoint"}: the weights are bit
-for bit those of the source, without the pooler and language-modelling head, which no embedding goes
-through. sha256 of `{weights.name}`: `{sha256}`. It is {known}.
-
-## Licence
-
-DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777) were published under the
-Apache License 2.0 by their authors (MAGICS-LAB). If the source is a model that somebody trained
-further, its own terms hold.
-"""
+    about = {"licence": "apache-2.0" if name else "other", "file": weights.name, "sha256": sha256}
+    about["title"] = name or source or "DNA encoder"
+    about["origin"] = name or source or "a local checkpoint"
+    template = (_MODELS / "converted.md").read_text(encoding="utf-8")
+    return template.format(**about, known=known)

@@ -30,6 +30,8 @@ from ._checkpoint import (
 if TYPE_CHECKING:
     from torch import nn
 
+_CARD = Path(__file__).resolve().parent.parent / "models" / "card.md"
+
 
 @dataclass(frozen=True)
 class Mixing:
@@ -160,9 +162,8 @@ class Backbone(ABC):
     def check_mixing(self, mixing: Mixing | None) -> None:
         """Raise if rows are to be mixed at a layer that does not exist."""
         if mixing is not None and not 0 <= mixing.layer < self.n_mixing_layers:
-            raise ValueError(
-                f"mixing.layer must be from 0 to {self.n_mixing_layers - 1}, got {mixing.layer}."
-            )
+            last, got = self.n_mixing_layers - 1, mixing.layer
+            raise ValueError(f"mixing.layer must be from 0 to {last}, got {got}.")
 
     def fine_tuning_rate(self, labelled: bool) -> float:
         """Learning rate to adapt the model with, for reads with or without labels."""
@@ -185,11 +186,12 @@ class Backbone(ABC):
     def from_folder(cls, folder: str | PathLike[str]) -> Self:
         """Load a folder that `save` wrote, in float32, on the CPU, in evaluation mode."""
         folder = Path(folder)
-        fields = read_json(folder / "config.json")
+        place = folder / "config.json"
+        fields = read_json(place)
         try:
             config = cls.read_config(fields)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder / 'config.json'}: {error}") from error
+            raise ValueError(f"{place}: {error}") from error
         others = cls.load_others(folder, config)
         file = weights_file(folder)
         with torch.inference_mode(False):
@@ -198,10 +200,8 @@ class Backbone(ABC):
             # The tensors are still without numbers.
             n_parameters = sum(tensor.numel() for tensor in model.state_dict().values())
             if n_parameters > MAX_PARAMETERS:
-                raise ValueError(
-                    f"{folder / 'config.json'}: a model of at most {MAX_PARAMETERS:,} parameters "
-                    f"is expected, got {n_parameters:,}."
-                )
+                expected = f"a model of at most {MAX_PARAMETERS:,} parameters is expected"
+                raise ValueError(f"{place}: {expected}, got {n_parameters:,}.")
             load_weights(model, file, rename=cls.rename_weight)
         return cls(model.eval(), *others)
 
@@ -251,7 +251,7 @@ class Backbone(ABC):
         if card is None:
             lines = (f"- {name}: {value}" for name, value in sizes.items())
             about = (sizes["model_type"], self.n_parameters, self.embedding_size, "\n".join(lines))
-            card = _CARD.format(*about)
+            card = _CARD.read_text(encoding="utf-8").format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = sizes | {"architectures": [type(self.model).__name__], "dtype": self.precision}
             write_json(temporary / "config.json", dict(sorted(fields.items())))
@@ -319,21 +319,3 @@ def config_parameters(config_class: Any) -> list[str]:
 def _config_fields(config: Any) -> dict[str, Any]:
     fields = {name: getattr(config, name) for name in config_parameters(type(config))}
     return fields | {"model_type": config.model_type}
-
-
-_CARD = """\
----
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# {} model
-
-{:,} parameters; embeddings of {} columns.
-
-{}
-
-`dnaembed.DNABertSEmbedder(model="path/to/this/folder")` embeds sequences with it.
-"""

@@ -106,12 +106,9 @@ def benchmark(
     if training is not None:
         fitted_on = (check_sequences(training[0]), np.asarray(training[1]))
         check_consistent_length(*fitted_on)
-    n_fitted = [len(reads.sequences) for bunches in draws.values() for reads in bunches]
-    checked = check_embedders(
-        embedders,
-        supervised=fitted_on is not None,
-        n_reads=min(n_fitted) if fitted_on is None else len(fitted_on[0]),
-    )
+    sizes = [len(reads.sequences) for bunches in draws.values() for reads in bunches]
+    n_reads = min(sizes) if fitted_on is None else len(fitted_on[0])
+    checked = check_embedders(embedders, supervised=fitted_on is not None, n_reads=n_reads)
     options = Options(n_repeats, tuple(shots))
     memory = Memory(cache, verbose=0)
     embed = memory.cache(_embed, ignore=["embedder", "is_fitted"])

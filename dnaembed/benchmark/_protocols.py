@@ -7,6 +7,7 @@ Bioinformatics 41 (2025), i255, and the authors' evaluation code.
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -73,14 +74,10 @@ def clustering_scores(
     """
     rows = unit_length(embeddings)
     kmeans = KMeans(len(np.unique(labels)), init="random", n_init=3, max_iter=1000)
-    found = [
-        kmeans.set_params(random_state=seed).fit_predict(rows)
-        for seed in range(first_seed, first_seed + n_repeats)
-    ]
-    return {
-        name: float(np.mean([score(labels, clusters) for clusters in found]))
-        for name, score in _CLUSTER_SCORES.items()
-    }
+    seeds = range(first_seed, first_seed + n_repeats)
+    found = [kmeans.set_params(random_state=seed).fit_predict(rows) for seed in seeds]
+    of = {name: [score(labels, one) for one in found] for name, score in _CLUSTER_SCORES.items()}
+    return {name: float(np.mean(values)) for name, values in of.items()}
 
 
 def few_shot_scores(
@@ -130,11 +127,9 @@ def few_shot_scores(
         shots = [n_shots for n_shots in shots if 2 * n_shots <= counts.min()]
         if not shots:
             return {}
-    elif counts.min() < max(shots) + n_test:
-        raise ValueError(
-            f"{max(shots)} shots and {n_test} test sequences need {max(shots) + n_test} per "
-            f"species; {species[counts.argmin()]!s} has {counts.min()}."
-        )
+    elif counts.min() < (needed := max(shots) + n_test):
+        what = f"{max(shots)} shots and {n_test} test sequences need {needed} per species"
+        raise ValueError(f"{what}; {species[counts.argmin()]!s} has {counts.min()}.")
     # Single precision is too coarse for the solver to converge on.
     rows = StandardScaler().fit_transform(np.asarray(embeddings, dtype=np.float64))
     scores = np.zeros((n_repeats, len(shots)))
@@ -259,9 +254,8 @@ def _lineage(rows: np.ndarray, reads: Bunch, seed: int, options: Options) -> dic
         scores[f"{rank} ari"] = clustering_scores(here, names, **options.seeds(seed))["ari"]
         # Neighbours of the same species would say nothing about the genus.
         species = np.asarray(reads.labels)[known]
-        scores[f"{rank} retrieval"] = retrieval_score(
-            here, names, exclude=species, max_queries=_MOST_QUERIES, random_state=seed
-        )
+        how: Any = {"exclude": species, "max_queries": _MOST_QUERIES, "random_state": seed}
+        scores[f"{rank} retrieval"] = retrieval_score(here, names, **how)
     return scores
 
 

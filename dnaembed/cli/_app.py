@@ -122,9 +122,8 @@ class Group(_Examples, TyperGroup):
 
 
 _settings = {"help_option_names": ["--help", "-h"]}
-app = typer.Typer(
-    cls=Group, rich_markup_mode="rich", pretty_exceptions_enable=False, context_settings=_settings
-)
+_how: Any = {"rich_markup_mode": "rich", "pretty_exceptions_enable": False}
+app = typer.Typer(cls=Group, **_how, context_settings=_settings)
 
 
 def command(examples: str) -> Callable[[Callable], Callable]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from ._app import READS_FILES, command, flag, group, logger, option
-from ._options import Columns, Jobs, Reading
+from ._options import LABELS_HELP, Columns, Jobs, Reading
 
 _EXAMPLES = """\
   dnaembed benchmark reads.fasta.gz labels.tsv -o benchmark/
@@ -51,9 +51,7 @@ class Comparing(Columns, Jobs):
 @command(_EXAMPLES)
 def benchmark(
     reads: Annotated[str, Argument(metavar="READS", help=_READS_HELP), READS_FILES],
-    labels: Annotated[
-        str, Argument(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
-    ],
+    labels: Annotated[str, Argument(metavar="LABELS.tsv", help=LABELS_HELP)],
     output: Annotated[str, Option("--output", "-o", metavar="FOLDER", help="For the results.")],
     comparing: Comparing,
     reading: Reading,
@@ -74,11 +72,9 @@ def benchmark(
     test = _labelled(reading, comparing, reads, labels)
     known = _labelled(reading, comparing, *comparing.training) if comparing.training else None
     other = None if known is None else (known.sequences, known.labels)
-    compared = check_embedders(
-        _embedders(comparing.embedder, known is not None),
-        supervised=known is not None,
-        n_reads=len((test if known is None else known).sequences),
-    )
+    n_reads = len((test if known is None else known).sequences)
+    chosen = _embedders(comparing.embedder, known is not None)
+    compared = check_embedders(chosen, supervised=known is not None, n_reads=n_reads)
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
     how: Any = {"protocols": [one.value for one in comparing.protocol or Protocol]}

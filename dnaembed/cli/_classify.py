@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ._app import READS_FILES, REQUIRED, command, flag, group, logger, option
-from ._options import Columns, Embedding, Queries, Reading, Table, naming
+from ._options import LABELS_HELP, Columns, Embedding, Queries, Reading, Table, naming
 from ._report import Reporting, Sequences
 
 _EXAMPLES = """\
@@ -32,7 +32,7 @@ class Calling(Columns):
         default=REQUIRED,
         mark=READS_FILES,
     )
-    labels: str = option("Identifier and species, TSV or CSV.", "LABELS.tsv", default=REQUIRED)
+    labels: str = option(LABELS_HELP, "LABELS.tsv", default=REQUIRED)
     unknown: bool = flag(
         "Call what is far from every species unknown; needs two training sequences of some species."
     )

@@ -26,6 +26,7 @@ READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd, folders of such files, and "
     "patterns in quotes; several are read one after the other; - is standard input."
 )
+LABELS_HELP = "Identifier and species, TSV or CSV."
 MODEL_HELP = "default (the bundled model), a folder, or a Hugging Face hub id."
 
 Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP), READS_FILES]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from ._app import command, flag, group, logger, option
-from ._options import Columns, Computing, Folder, Model, Reading, Reads, given
+from ._options import LABELS_HELP, Columns, Computing, Folder, Model, Reading, Reads, given
 
 _TRAIN_EXAMPLES = """\
   dnaembed train genomes/ -o run/                      a k-mer model from scratch
@@ -117,9 +117,7 @@ def adapt(
     reading: Reading,
     model: Model,
     columns: Columns,
-    labels: Annotated[
-        str | None, Option(metavar="LABELS.tsv", help="Identifier and species, TSV or CSV.")
-    ] = None,
+    labels: Annotated[str | None, Option(metavar="LABELS.tsv", help=LABELS_HELP)] = None,
 ) -> None:
     """Adapt a model to your reads.
 

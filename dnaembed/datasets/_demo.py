@@ -9,26 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from ..io import labels_of, read_labels, read_sequences, write_labels
+from ..io import read_frame, write_labels
 from ..io._bins import write_fasta
 from ..io._tables import open_table
 from ..utils._atomic import atomic_folder
 
 _KNOWN = 5  # labelled reads per species
 _SAMPLES = 3  # columns of the made-up coverages
-_SAVED = """\
-# Reads to try dnaembed on
-
-Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial genomes.
-
-- reads.fastq.gz: 350 reads, 35 per species, in random order. They are pieces of assembled genomes,
-  so the qualities are invented.
-- known.fasta, known.tsv: 5 other reads of each species, and their species.
-- species.tsv: the species of reads.fastq.gz, to see how good an answer is.
-- coverage.tsv: mean coverages of reads.fastq.gz in 3 samples. Invented: the same for all reads of a
-  species, but for noise.
-- genomes/: the 40 reads of each species as one FASTA file, and catalog.tsv, for dnaembed train.
-"""
 
 
 def load_demo_reads(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
@@ -59,15 +46,11 @@ def load_demo_reads(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
     """
     folder = files(__package__) / "data"
     with as_file(folder / "demo_reads.fasta.gz") as reads, as_file(folder / "demo_labels.tsv") as t:
-        ids, sequences = read_sequences(reads)
-        labels = np.array(labels_of(ids, read_labels(t)))
-    found = Bunch(ids=ids, sequences=sequences, labels=labels)
+        frame = read_frame(reads, t).rename(columns={"label": "species"})[["sequence", "species"]]
+    sequences, labels = frame["sequence"], frame["species"]
+    found = Bunch(ids=list(frame.index), sequences=list(sequences), labels=np.array(list(labels)))
     if as_frame:
-        import pandas as pd
-
-        index = pd.Index(ids, name="id")
-        found.frame = pd.DataFrame({"sequence": sequences, "species": labels}, index=index)
-        found.sequences, found.labels = found.frame["sequence"], found.frame["species"]
+        found |= {"frame": frame, "sequences": sequences, "labels": labels}
     if return_X_y:
         return found.sequences, found.labels
     found.DESCR = (folder / "README.md").read_text(encoding="utf-8")
@@ -93,8 +76,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     ['coverage.tsv', 'known.tsv', 'species.tsv']
     """
     target = Path(folder)
-    readme = target / "README.md"
-    if readme.is_file() and readme.read_bytes() == _SAVED.encode("utf-8"):
+    readme, about = target / "README.md", (files(__package__) / "data" / "SAVED.md").read_bytes()
+    if readme.is_file() and readme.read_bytes() == about:
         return
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; a new folder is expected.")
@@ -108,11 +91,9 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     coverage = 20 * np.exp(rng.normal(0, 1, (codes.max() + 1, _SAMPLES)))[codes]
     coverage *= rng.lognormal(0, 0.3, coverage.shape)
     with atomic_folder(target) as path:
-        (path / "README.md").write_text(_SAVED, encoding="utf-8")
-        fastq = "".join(
-            f"@{i}\n{sequence}\n+\n{'I' * len(sequence)}\n"
-            for i, sequence in zip(ids[rest], sequences[rest], strict=True)
-        )
+        (path / "README.md").write_bytes(about)
+        records = zip(ids[rest], sequences[rest], strict=True)
+        fastq = "".join(f"@{i}\n{text}\n+\n{'I' * len(text)}\n" for i, text in records)
         # No time in the header: the same bytes whenever it is written.
         (path / "reads.fastq.gz").write_bytes(gzip.compress(fastq.encode("ascii"), 6, mtime=0))
         for name, some in (("species", rest), ("known", known)):

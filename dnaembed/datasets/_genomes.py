@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._sequences import normalize_sequence
 from ..composition._counting import BASE_CODES
-from ..io._readers import raw_records
+from ..io._readers import PACKED, raw_records
 from ..io._tables import named_rows
 from ..utils._atomic import atomic_folder
 from ..utils._compile import compiled
@@ -25,11 +25,7 @@ logger = logging.getLogger("dnaembed")
 
 _FORMAT = 1
 _SHORTEST_PIECE = 500
-_ENDINGS = tuple(
-    kind + packing
-    for kind in (".fa", ".fna", ".fasta", ".fas")
-    for packing in ("", ".gz", ".bz2", ".xz", ".zst")
-)
+_ENDINGS = tuple(kind + more for kind in (".fa", ".fna", ".fasta", ".fas") for more in PACKED)
 RANKS = ("superkingdom", "kingdom", "phylum", "class", "order", "family", "genus")
 
 
@@ -153,10 +149,8 @@ class GenomeStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-        if index.get("format") != _FORMAT:
-            raise ValueError(
-                f"{self.folder} has genome store format {index.get('format')}, expected {_FORMAT}."
-            )
+        if (found := index.get("format")) != _FORMAT:
+            raise ValueError(f"{folder} has genome store format {found}, expected {_FORMAT}.")
         self.labels: list[str] = index["labels"]
         self.domains: list[str] = index["domains"]
         with np.load(self.folder / "index.npz") as arrays:
@@ -166,11 +160,9 @@ class GenomeStore:
             self.gaps: NDArray[np.int64] = arrays["gaps"]
         place = self.folder / "bases.2bit"
         self.packed: NDArray[np.uint8] = np.memmap(place, dtype=np.uint8, mode="r")
-        expected = -(-self.n_bases // 4)
-        if self.packed.size != expected:
-            raise ValueError(
-                f"{place} has {self.packed.size} bytes, expected {expected}: the file is damaged."
-            )
+        expected, size = -(-self.n_bases // 4), self.packed.size
+        if size != expected:
+            raise ValueError(f"{place} has {size} bytes, expected {expected}: the file is damaged.")
 
     @property
     def n_bases(self) -> int:
@@ -227,29 +219,20 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     if not genomes:
         raise ValueError("At least one genome is required.")
     if too_short:
-        problem = (
-            f"{len(too_short)} of {len(genomes)} genomes have no sequence of at least "
-            f"{_SHORTEST_PIECE} bases, {too_short[0]} the first of them."
-        )
+        lack = f"genomes have no sequence of at least {_SHORTEST_PIECE} bases"
+        problem = f"{len(too_short)} of {len(genomes)} {lack}, {too_short[0]} the first of them."
         if not labels:
             raise ValueError(problem)
         warnings.warn(f"{problem} They are left out.", UserWarning, stacklevel=4)
-    arrays = {
-        "genome_labels": np.array(genome_labels, dtype=np.int64),
-        "genome_pieces": np.array(genome_pieces, dtype=np.int64),
-        "piece_offsets": np.array(offsets, dtype=np.int64),
-        "gaps": np.concatenate(gaps),
-    }
-    np.savez(folder / "index.npz", **arrays)  # type: ignore[arg-type]
-    index = {
-        "format": _FORMAT,
-        "labels": list(labels),
-        "domains": [domains[name] for name in labels],
-    }
+    numbers = {"genome_labels": genome_labels, "genome_pieces": genome_pieces}
+    numbers["piece_offsets"] = offsets
+    arrays: Any = {name: np.array(some, dtype=np.int64) for name, some in numbers.items()}
+    np.savez(folder / "index.npz", **arrays, gaps=np.concatenate(gaps))
+    names = list(labels)
+    index = {"format": _FORMAT, "labels": names, "domains": [domains[name] for name in names]}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    logger.info(
-        "Packed %d genomes of %d labels, %d bases.", len(genome_labels), len(labels), offsets[-1]
-    )
+    counts = len(genome_labels), len(labels), offsets[-1]
+    logger.info("Packed %d genomes of %d labels, %d bases.", *counts)
 
 
 def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:

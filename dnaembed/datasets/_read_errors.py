@@ -36,10 +36,8 @@ class ErrorModel:
     def __post_init__(self) -> None:
         shares = (self.substitution, self.insertion, self.deletion)
         if min(shares) < 0 or not isclose(sum(shares), 1.0, abs_tol=1e-9):
-            raise ValueError(
-                "The shares of substitutions, insertions and deletions must be non-negative and "
-                f"add up to 1, got {shares}."
-            )
+            what = "The shares of substitutions, insertions and deletions"
+            raise ValueError(f"{what} must be non-negative and add up to 1, got {shares}.")
         if self.homopolymer_bias < 0:
             raise ValueError(f"homopolymer_bias must be >= 0, got {self.homopolymer_bias}.")
 
@@ -82,9 +80,8 @@ def add_errors(
     rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (len(sequences),))
     check_rates(rates)
     parameters = (model or ErrorModel()).as_array()
-    seeds = np.random.default_rng(random_state).integers(
-        0, 2**63, size=len(sequences), dtype=np.uint64
-    )
+    rng = np.random.default_rng(random_state)
+    seeds = rng.integers(0, 2**63, size=len(sequences), dtype=np.uint64)
     noisy = []
     for sequence, one_rate, seed in zip(sequences, rates, seeds, strict=True):
         codes = BASE_CODES[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]

@@ -89,9 +89,8 @@ def make_species_dataset(
     if not 1 <= low <= high:
         raise ValueError(f"length must be a pair 1 <= low <= high, got {length}.")
     if n_reads < 1 or not 1 <= min_reads <= n_reads:
-        raise ValueError(
-            f"1 <= min_reads <= n_reads is required, got min_reads={min_reads}, n_reads={n_reads}."
-        )
+        got = f"min_reads={min_reads}, n_reads={n_reads}"
+        raise ValueError(f"1 <= min_reads <= n_reads is required, got {got}.")
     if abundance not in ("even", "lognormal"):
         raise ValueError(f'abundance must be "even" or "lognormal", got {abundance!r}.')
     least, most = np.broadcast_to(error_rate, 2).tolist()
@@ -228,12 +227,7 @@ def load_dnabert_s_tsv(
     counts = Counter(labels)
     kept = [i for i, label in enumerate(labels) if counts[label] >= min_reads]
     if not kept:
-        raise SequenceFileError(
-            f"{name_of(path)} has no sequences of {min_length} bp or more in labels of {min_reads} "
-            "or more."
-        )
-    return Bunch(
-        ids=[ids[i] for i in kept],
-        sequences=[sequences[i] for i in kept],
-        labels=np.array(labels)[kept],
-    )
+        lack = f"no sequences of {min_length} bp or more in labels of {min_reads} or more"
+        raise SequenceFileError(f"{name_of(path)} has {lack}.")
+    ids, sequences = ([texts[i] for i in kept] for texts in (ids, sequences))
+    return Bunch(ids=ids, sequences=sequences, labels=np.array(labels)[kept])

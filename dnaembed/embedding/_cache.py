@@ -91,9 +91,8 @@ class DiskCache:
                 for start in range(0, len(keys), _SQL_VARIABLES):
                     part = keys[start : start + _SQL_VARIABLES]
                     marks = ",".join("?" * len(part))
-                    rows += connection.execute(
-                        f"SELECT key, value FROM vectors WHERE key IN ({marks})", part
-                    )
+                    query = f"SELECT key, value FROM vectors WHERE key IN ({marks})"
+                    rows += connection.execute(query, part)
         except (sqlite3.Error, OSError) as error:
             self._complain(error)
         for key, value in rows:
@@ -111,10 +110,9 @@ class DiskCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
-                connection.execute(
-                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB NOT NULL)"
-                    " WITHOUT ROWID"
-                )
+                columns = "key BLOB PRIMARY KEY, value BLOB NOT NULL"
+                table = f"CREATE TABLE IF NOT EXISTS vectors ({columns}) WITHOUT ROWID"
+                connection.execute(table)
                 connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
         except (sqlite3.Error, OSError) as error:
             self._complain(error)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -172,10 +173,8 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
             self._fit_sequences(sequences, y)
             return self
         if not hasattr(self.fine_tuner_, "partial_fine_tune"):
-            raise TypeError(
-                f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune, which "
-                "partial_fit of a fine-tuned model needs."
-            )
+            lack = f"{type(self.fine_tuner_).__name__} has no method partial_fine_tune"
+            raise TypeError(f"{lack}, which partial_fit of a fine-tuned model needs.")
         self._fine_tune(self.fine_tuner_.partial_fine_tune, self._backbone(), sequences, y)
         return self
 
@@ -197,13 +196,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         options = self._options(backbone)
         context = f"{backbone.fingerprint()} torch.{backbone.precision} {backbone.device_type} "
         context += f"window={options.window_size} both={options.both_strands}"
-        embeddings = embed_through_cache(
-            check_sequences(X),
-            open_cache(self.cache),
-            context,
-            backbone.embedding_size,
-            lambda sequences, places: self._compute(backbone, sequences, places, options),
-        )
+        compute = partial(self._compute, backbone, options)
+        sequences, cache, size = check_sequences(X), open_cache(self.cache), backbone.embedding_size
+        embeddings = embed_through_cache(sequences, cache, context, size, compute)
         return normalize(embeddings, copy=False) if self.normalize else embeddings
 
     def embed_file(
@@ -348,13 +343,12 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         return EmbedOptions(size, self.strand == "both", budget, model=str(self.model))
 
     def _compute(
-        self, backbone: Backbone, sequences: list[str], places: list[int], options: EmbedOptions
+        self, backbone: Backbone, options: EmbedOptions, sequences: list[str], places: list[int]
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        return embed_sequences(
-            backbone, sequences, options, places, n_jobs=self.n_jobs, name=name, device=self.device
-        )
+        where: Any = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
+        return embed_sequences(backbone, sequences, options, places, **where)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Version 0.1.0 did not keep what it was fitted with, and its default was this model.

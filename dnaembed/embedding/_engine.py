@@ -86,20 +86,18 @@ class ModelReference:
         """Return the model, loaded once in each process; raise if the name means another here."""
         backbone = shared_backbone(**vars(self.name), device=self.device, dtype=self.dtype)
         if backbone.fingerprint() != self.fingerprint:
-            raise ValueError(
-                f"model {str(self.name.name_or_path)!r} is another one on the worker "
-                f"{socket.gethostname()}: give all machines the same folder, or the same revision."
-            )
+            where = f"{str(self.name.name_or_path)!r} is another one on the worker"
+            advice = "give all machines the same folder, or the same revision"
+            raise ValueError(f"model {where} {socket.gethostname()}: {advice}.")
         return backbone
 
 
 def refer(backbone: Backbone, name: ModelName | None, device: str) -> ModelReference:
     """Refer to a model; raise if it has no name, because its weights are in this process only."""
     if name is None:
-        raise ValueError(
-            "Other processes cannot load a fine-tuned model. Write it to a folder that all of them "
-            "see (save_model), and give that folder as model; or set n_jobs=1 to embed in this one."
-        )
+        write = "Write it to a folder that all of them see (save_model), and give that"
+        advice = f"{write} folder as model; or set n_jobs=1 to embed in this one."
+        raise ValueError(f"Other processes cannot load a fine-tuned model. {advice}")
     return ModelReference(name.anywhere(), device, backbone.precision, backbone.fingerprint())
 
 
@@ -146,12 +144,10 @@ def embed_sequences(
     n_threads = threads_of_a_chunk(backbone, n_here)
     ordered = "generator" if backend.supports_return_generator else "list"
     # A chunk is a task: joblib would put some together, into messages of unknown size.
-    results = Parallel(
-        n_jobs=n_jobs, prefer="threads", require=require, return_as=ordered, batch_size=1
-    )(
-        delayed(_embed_task)(model, [sequences[i] for i in chunk], options, n_threads)
-        for chunk in chunks
-    )
+    how: Any = {"prefer": "threads", "require": require, "return_as": ordered, "batch_size": 1}
+    texts = ([sequences[i] for i in chunk] for chunk in chunks)
+    tasks = (delayed(_embed_task)(model, some, options, n_threads) for some in texts)
+    results = Parallel(n_jobs=n_jobs, **how)(tasks)
     embeddings = np.empty((len(sequences), backbone.embedding_size), dtype=np.float32)
     with progress(total=len(sequences), description="embedding", unit="seq") as bar:
         for chunk, rows in zip(chunks, results, strict=True):
@@ -286,14 +282,12 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
                     if not is_out_of_memory(error):
                         raise
                     if n == 1:
-                        raise MemoryError(
-                            f"out of memory on a single window of {len(windows[positions[0]]):,} "
-                            "bp; set a smaller window_size or device='cpu'."
-                        ) from error
+                        what = f"a single window of {len(windows[positions[0]]):,} bp"
+                        advice = "set a smaller window_size or device='cpu'"
+                        raise MemoryError(f"out of memory on {what}; {advice}.") from error
                     most = n // 2
-                    logger.warning(
-                        "Out of memory with %d windows in a batch; continuing with %d.", n, most
-                    )
+                    said = "Out of memory with %d windows in a batch; continuing with %d."
+                    logger.warning(said, n, most)
                     if device.type == "cuda":
                         torch.cuda.empty_cache()
                     pending.append((positions, features, None))
@@ -311,10 +305,8 @@ def check_finite(
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):
         advice = "" if precision == "float32" else "; set dtype='float32'"
-        raise NotFiniteError(
-            f"the model {printable(options.model)!r} gives NaN or infinity in {precision}{advice}.",
-            which[bad[0]],
-        )
+        what = f"gives NaN or infinity in {precision}{advice}"
+        raise NotFiniteError(f"the model {printable(options.model)!r} {what}.", which[bad[0]])
 
 
 def _is_beside(device: torch.device) -> bool:  # computes while the CPU does something else
@@ -324,9 +316,8 @@ def _is_beside(device: torch.device) -> bool:  # computes while the CPU does som
 def _batches(backbone: Backbone, windows: list[str], budget: int) -> Generator[_Batch, None, None]:
     # Part by part, so that a device has something to do while the rest is tokenised.
     device = backbone.model.device
-    for part in _chunks(
-        windows, range(len(windows)), _PART_BASES if _is_beside(device) else _CHUNK_BASES
-    ):
+    most_bases = _PART_BASES if _is_beside(device) else _CHUNK_BASES
+    for part in _chunks(windows, range(len(windows)), most_bases):
         features = backbone.featurize([windows[i] for i in part])
         costs = [backbone.cost(f) for f in features]
         for batch in budget_batches(costs, budget, padded=backbone.pads):
@@ -341,8 +332,7 @@ def budget_batches(costs: Sequence[int], budget: int, *, padded: bool) -> list[l
     the costliest first, so that memory runs out, if it does, on the first batch.
     """
     batches: list[list[int]] = []
-    left = 0
-    price = 0
+    left = price = 0
     for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
         if not batches or (price if padded else costs[i]) > left:
             batches.append([])

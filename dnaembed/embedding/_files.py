@@ -19,13 +19,7 @@ from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
-from ._engine import (
-    EmbedOptions,
-    check_finite,
-    chunks_at_a_time,
-    embed_strands,
-    threads_of_a_chunk,
-)
+from ._engine import EmbedOptions, check_finite, chunks_at_a_time, embed_strands, threads_of_a_chunk
 
 logger = logging.getLogger("dnaembed")
 
@@ -68,9 +62,8 @@ def embed_file(
     # Always threads of this machine, whatever joblib's backend: shards are for other machines.
     n_workers = ThreadingBackend().effective_n_jobs(chunks_at_a_time(backbone, n_jobs)[1])
     n_threads = threads_of_a_chunk(backbone, n_workers)
-    writer = PartedEmbeddings(
-        output, settings, n_columns=backbone.embedding_size, dtype=np.dtype(dtype), resume=resume
-    )
+    shape: Any = {"n_columns": backbone.embedding_size, "dtype": np.dtype(dtype)}
+    writer = PartedEmbeddings(output, settings, **shape, resume=resume)
 
     def embed(chunk: tuple[int, list[tuple[str, str]]]) -> tuple[Any, ...]:
         number, records = chunk

@@ -61,7 +61,6 @@ class SequenceTransformerMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 def check_made_by(estimator: Any, fitted: Any, now: Any) -> None:
     """Raise if an estimator would embed otherwise than when it was fitted."""
     if now != fitted:
-        raise ValueError(
-            f"This {type(estimator).__name__} was fitted with {fitted}, but now it has {now}: fit "
-            "it again, or give it back what it was fitted with."
-        )
+        change = f"was fitted with {fitted}, but now it has {now}"
+        advice = "fit it again, or give it back what it was fitted with"
+        raise ValueError(f"This {type(estimator).__name__} {change}: {advice}.")

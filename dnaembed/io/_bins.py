@@ -18,9 +18,8 @@ from ._readers import Sources, iter_records, sequence_files
 from ._streams import Source, name_of
 from ._tables import first_word, lines_of, open_table
 
-_OURS = re.compile(
-    r"(bin_\d+|unbinned)\.fasta(\.gz)?|bins\.tsv|contigs\.tsv|contigs2bin\.tsv|cami\.binning"
-)
+_TABLES = r"bins\.tsv|contigs\.tsv|contigs2bin\.tsv|cami\.binning"
+_OURS = re.compile(rf"(bin_\d+|unbinned)\.fasta(\.gz)?|{_TABLES}")
 # A name as hifiasm and older metaMDBG give it, and what others write after or into the name.
 _CIRCULAR = re.compile(
     r"^(s\d+\.)?[a-z]*(ctg|tg)\d+c\b|(?<![a-z])(suggest)?circular[=:-](y|yes|true)(?![a-z])"

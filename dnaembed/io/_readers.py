@@ -26,7 +26,8 @@ Sources = Source | Iterable[Source]
 _FIRST_CHECK = 1 << 16
 _NOT_UTF8 = "\ufffd"  # what other bytes are decoded to
 _SUFFIXES = (".fa", ".fasta", ".fna", ".fq", ".fastq")
-_NAMES = tuple(s + more for s in _SUFFIXES for more in ("", ".gz", ".bz2", ".xz", ".zst"))
+PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
+_NAMES = tuple(suffix + more for suffix in _SUFFIXES for more in PACKED)
 
 
 def read_sequences(
@@ -68,11 +69,8 @@ def read_sequences(
     >>> read_sequences(io.BytesIO(b">contig_1 from a soil\nacgu\nNNRY\n"))
     (['contig_1'], ['ACGTNNNN'])
     """
-    ids, sequences = [], []
-    for identifier, sequence in iter_records(paths, skip_empty, duplicate_ids):
-        ids.append(identifier)
-        sequences.append(sequence)
-    return ids, sequences
+    ids, sequences = zip(*iter_records(paths, skip_empty, duplicate_ids), strict=True)
+    return list(ids), list(sequences)
 
 
 def iter_sequences(

@@ -90,9 +90,8 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
     scale = getattr(fitted, "_abundance_scale", None)
     if (scale is None) != (abundance is None):
         has, got = ("with", "none") if abundance is None else ("without", "some")
-        raise ValueError(
-            f"This {type(fitted).__name__} was fitted {has} abundance, got {got} to predict with."
-        )
+        name = type(fitted).__name__
+        raise ValueError(f"This {name} was fitted {has} abundance, got {got} to predict with.")
     if scale is None:
         return None
     names, given = getattr(fitted, "abundance_names_", None), names_of_profiles(abundance)
@@ -116,9 +115,8 @@ def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
         value = array[row, column]
         raise ValueError(f"abundance must be >= 0, got {value:g} in row {row}, sample {name}.")
     if len(array) != n_samples:
-        raise ValueError(
-            f"abundance must have one row for each of the {n_samples} sequences, got {len(array)}."
-        )
+        expected = f"one row for each of the {n_samples} sequences"
+        raise ValueError(f"abundance must have {expected}, got {len(array)}.")
     return array
 
 

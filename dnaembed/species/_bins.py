@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,8 @@ def bin_contigs(
     lengths = np.array([len(contig) for contig in contigs])
     for name, rows in (("embeddings", embeddings), ("abundance", abundance)):
         if rows is not None and len(rows) != len(contigs):
-            raise ValueError(
-                f"{name} must have one row for each of the {len(contigs)} contigs, got {len(rows)}."
-            )
+            expected = f"one row for each of the {len(contigs)} contigs"
+            raise ValueError(f"{name} must have {expected}, got {len(rows)}.")
     places = long_enough(lengths, min_length, None if abundance is None else min_recruit_length)
     labels = np.full(len(contigs), -1)
     X = contigs if embeddings is None else embeddings
@@ -110,11 +110,10 @@ def long_enough(
     lengths: np.ndarray, min_length: int, min_recruit_length: int | None = None
 ) -> np.ndarray:
     """Return the places of contigs that can be in a bin; raise if none can make one."""
-    if lengths.max(initial=0) < min_length:
-        raise ValueError(
-            f"At least one sequence of {min_length} bp or more is expected, but the longest of "
-            f"{len(lengths)} has {lengths.max(initial=0)} bp: lower min_length (--min-length)."
-        )
+    if (longest := lengths.max(initial=0)) < min_length:
+        expected = f"At least one sequence of {min_length} bp or more is expected"
+        got = f"the longest of {len(lengths)} has {longest} bp"
+        raise ValueError(f"{expected}, but {got}: lower min_length (--min-length).")
     least = min_length if min_recruit_length is None else min(min_length, min_recruit_length)
     places = np.flatnonzero(lengths >= least)
     if len(places) < len(lengths):
@@ -144,18 +143,18 @@ def numbers_of(model: Any) -> dict[str, Any]:
     return read_json(file)
 
 
-def bundled_model(source: Any) -> str | None:
-    """Return the bundled model that made embeddings, by its fingerprint, if one did."""
+@lru_cache
+def bundled_model(fingerprint: str | None) -> str | None:
+    """Return the bundled model of a fingerprint, if there is one."""
     from ..backbones._load import bundled_models
 
-    made_by = getattr(source, "fingerprint", None)
-    known = (name for name in bundled_models() if numbers_of(name)["fingerprint"] == made_by)
+    known = (name for name in bundled_models() if numbers_of(name)["fingerprint"] == fingerprint)
     return next(known, None)
 
 
 def model_of(source: Any) -> str:
     """Return the bundled model that made embeddings, or the default, and say so."""
-    model = "default" if source is None else bundled_model(source)
+    model = "default" if source is None else bundled_model(source.fingerprint)
     if model is None:
         logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
     return model or "default"
@@ -166,7 +165,7 @@ def cosine_for_length(source: Any) -> float:
 
     At that cosine more, `same_species_probability` stays as it was. 0 if it knows no numbers.
     """
-    model = bundled_model(source)
+    model = bundled_model(getattr(source, "fingerprint", None))
     numbers = {"log_length": 0, "cosine": 1} if model is None else numbers_of(model)
     return float(-numbers["log_length"] / numbers["cosine"])
 

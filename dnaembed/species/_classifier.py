@@ -199,10 +199,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         self.temperature_, self._calibrated = 1.0, None
         n_folds = min(_MAX_FOLDS, int(np.bincount(codes).min()))
         if self.calibrate and not hasattr(self.classifier_, "predict_proba"):
-            raise ValueError(
-                "calibrate=True needs a classifier with predict_proba; "
-                f"{type(self.classifier).__name__} has none."
-            )
+            needs = "calibrate=True needs a classifier with predict_proba"
+            raise ValueError(f"{needs}; {type(self.classifier).__name__} has none.")
         if not self.calibrate or n_folds < 2:  # scikit-learn wants each species in each fold
             return
         weights = self.class_weight

@@ -238,12 +238,10 @@ class SpeciesClusterer(
         random_state, n_clusters = check_random_state(self.random_state), kmeans.n_clusters
         n_drawn = min(len(rows), max(_START_ROWS, _START_ROWS_PER_CLUSTER * n_clusters))
         drawn = np.sort(random_state.choice(len(rows), n_drawn, replace=False))
-        kmeans.set_params(
-            max_iter=min(self.max_iter, _START_ITERATIONS), random_state=random_state
-        ).fit(rows[drawn].astype(np.float32, copy=False))
-        batched = MiniBatchKMeans(
-            n_clusters, init=kmeans.cluster_centers_, n_init=1, random_state=random_state
-        )
+        kmeans.set_params(max_iter=min(self.max_iter, _START_ITERATIONS), random_state=random_state)
+        kmeans.fit(rows[drawn].astype(np.float32, copy=False))
+        start: Any = {"init": kmeans.cluster_centers_, "n_init": 1, "random_state": random_state}
+        batched = MiniBatchKMeans(n_clusters, **start)
         size = max(_BATCH_ROWS, _BATCH_ROWS_PER_CLUSTER * n_clusters)
         batches = [slice(first, first + size) for first in range(0, len(rows), size)]
         self.n_iter_ = min(self.max_iter, _MAX_PASSES)
@@ -266,23 +264,17 @@ class SpeciesClusterer(
     def _fit_bins(self, embeddings: np.ndarray, share: float, lengths: Any) -> None:
         sizes = Sizes.of(len(embeddings), self.min_bin_size, self.min_bin_bases, lengths)
         if self.method == "graph" or (self.method == "auto" and self.min_similarity is None):
-            self.labels_ = graph_bins(
-                embeddings,
-                sizes,
-                n_neighbors=self.n_neighbors,
-                neighbors=self.neighbors,
-                resolution=self.resolution,
-                share=share,
-                random_state=check_random_state(self.random_state),
-            )
+            how: Any = {"n_neighbors": self.n_neighbors, "neighbors": self.neighbors}
+            how |= {"resolution": self.resolution, "share": share}
+            rng = check_random_state(self.random_state)
+            self.labels_ = graph_bins(embeddings, sizes, **how, random_state=rng)
             self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
             self.n_iter_ = 1
             return
         if self.min_similarity is None:
-            raise ValueError(
-                'method="kmedoid" needs min_similarity, from 0 to 1, got None: '
-                "dnaembed.metrics.min_similarity_from_labels finds one from labelled sequences."
-            )
+            needs = 'method="kmedoid" needs min_similarity, from 0 to 1, got None'
+            finder = "dnaembed.metrics.min_similarity_from_labels"
+            raise ValueError(f"{needs}: {finder} finds one from labelled sequences.")
         limit = self.min_similarity_ = float(self.min_similarity)
         bins = modified_kmedoid(embeddings, limit, min_bin_size=1, max_iter=self.max_iter)
         large = sizes.are_large(bins.labels)

@@ -47,10 +47,8 @@ class SequencesOrEmbeddingsMixin:
     def _fit_inputs_and_targets(self, X: Any, y: Any) -> tuple[Embedded, np.ndarray]:
         """Do as `_fit_inputs`, and return the labels as well."""
         if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
+            needs = f"This {type(self).__name__} estimator requires y to be passed"
+            raise ValueError(f"{needs}, but the target y is None.")
         y = check_labels(y)
         return self._fit_inputs(X, y), y
 
@@ -60,10 +58,9 @@ class SequencesOrEmbeddingsMixin:
         X = given.rows
         if hasattr(self, "embedder_"):
             if not holds_sequences(X) and not (isinstance(X, list | tuple) and not X):
-                raise ValueError(
-                    f"This {type(self).__name__} was fitted on DNA sequences, got something else: "
-                    "give it sequences, or fit it on embeddings."
-                )
+                got = "was fitted on DNA sequences, got something else"
+                advice = "give it sequences, or fit it on embeddings"
+                raise ValueError(f"This {type(self).__name__} {got}: {advice}.")
             # A frozen embedder may have been fitted again, by somebody who shares it.
             now = getattr(self.embedder_, "_made_by", None)
             check_made_by(self, getattr(self, "_embedded_by", now), now)
@@ -71,10 +68,9 @@ class SequencesOrEmbeddingsMixin:
             rows = _as_embeddings(self.embedder_.transform(sequences))
             return Embedded(rows, lengths_of(sequences), now)
         if holds_sequences(X):
-            raise ValueError(
-                f"This {type(self).__name__} was fitted on embeddings, got DNA sequences: embed "
-                "them as those were, or fit it on sequences."
-            )
+            got = "was fitted on embeddings, got DNA sequences"
+            advice = "embed them as those were, or fit it on sequences"
+            raise ValueError(f"This {type(self).__name__} {got}: {advice}.")
         X = validate_data(self, _in_single(X), dtype=[np.float64, np.float32], reset=False)
         return given._replace(rows=X)
 
@@ -92,10 +88,9 @@ def check_labels(y: Any) -> np.ndarray:
     labels = np.asarray(y.tolist() if isinstance(y, np.ma.MaskedArray) else y, dtype=object)
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
-        raise ValueError(
-            f"y must have a label for each read, got {labels.flat[missing[0]]} at position "
-            f"{missing[0]}: {len(missing)} of {labels.size} are missing (None or NaN)."
-        )
+        got = f"{labels.flat[missing[0]]} at position {missing[0]}"
+        count = f"{len(missing)} of {labels.size} are missing (None or NaN)"
+        raise ValueError(f"y must have a label for each read, got {got}: {count}.")
     assert_all_finite(labels := column_or_1d(y, warn=True), input_name="y")
     return labels
 
@@ -127,6 +122,5 @@ def lengths_of(sequences: list[str]) -> np.ndarray:
 
 def _as_embeddings(embeddings: Any) -> np.ndarray:
     # An embedder may return a frame (set_output) or be a user's own.
-    return check_array(
-        _in_single(embeddings), dtype=[np.float64, np.float32], input_name="embeddings"
-    )
+    how: Any = {"dtype": [np.float64, np.float32], "input_name": "embeddings"}
+    return check_array(_in_single(embeddings), **how)

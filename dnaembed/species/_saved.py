@@ -44,11 +44,8 @@ def source_of_file(path: FilePath, rows: np.ndarray) -> EmbeddingSource | None:
         if (note["rows"], note["n_columns"]) != rows.shape:
             return None
         settings = note["settings"]
-        return EmbeddingSource(
-            fingerprint=str(settings["model"]),
-            window_size=settings["window_size"],
-            both_strands=bool(settings["both_strands"]),
-        )
+        model, both_strands = str(settings["model"]), bool(settings["both_strands"])
+        return EmbeddingSource(model, settings["window_size"], both_strands)
     except SequenceFileError as error:
         raise SequenceFileError(f"{error} Delete {manifest} if the rows are right.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -68,14 +65,11 @@ def check_source(
     if saved is not None and source is not None and not saved.agrees_with(source):
         raise ValueError(f"{path} was made with {saved}, but these embeddings with {source}.")
     if n_columns != clusterer.n_features_in_:
-        raise ValueError(
-            f"{path} was made of embeddings of {clusterer.n_features_in_} columns, but these have "
-            f"{n_columns}: they are of another model."
-        )
+        made = f"was made of embeddings of {clusterer.n_features_in_} columns"
+        raise ValueError(f"{path} {made}, but these have {n_columns}: they are of another model.")
     if saved is None or source is None:
-        logger.warning(
-            "Nothing says whether %s was made with the model that these embeddings are from.", path
-        )
+        said = "Nothing says whether %s was made with the model that these embeddings are from."
+        logger.warning(said, path)
 
 
 def save_clusters(
@@ -116,9 +110,8 @@ def load_clusters(path: FilePath) -> tuple[SpeciesClusterer, EmbeddingSource | N
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, TypeError) as error:  # TypeError: a type unknown to numpy
-        raise SequenceFileError(
-            f"{path} is not a file of --save, or it is damaged: {printable(str(error))}"
-        ) from error
+        message = f"{path} is not a file of --save, or it is damaged: {printable(str(error))}"
+        raise SequenceFileError(message) from error
     if metadata.get("format") != _FORMAT:
         raise SequenceFileError(f"{path} holds no clusters that were saved by --save.")
     text = metadata.get("settings", "")
@@ -138,15 +131,13 @@ def load_clusters(path: FilePath) -> tuple[SpeciesClusterer, EmbeddingSource | N
 def _restore(
     settings: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> tuple[SpeciesClusterer, EmbeddingSource | None]:
-    clusterer = SpeciesClusterer(
-        settings["n_clusters"], abundance_weight=settings["abundance_weight"]
-    )
+    weight = settings["abundance_weight"]
+    clusterer = SpeciesClusterer(settings["n_clusters"], abundance_weight=weight)
     clusterer._validate_params()
     columns = clusterer.n_features_in_ = int(settings["n_features"])
     if "abundance_means" in tensors:
-        clusterer._abundance_scale = scale = AbundanceScale(
-            tensors["abundance_means"], tensors["abundance_widths"]
-        )
+        scale = AbundanceScale(tensors["abundance_means"], tensors["abundance_widths"])
+        clusterer._abundance_scale = scale
         columns += scale.n_columns
         _expect_numbers("abundances", scale.means, scale.means.shape[:1])
         _expect_numbers("abundances", scale.widths, scale.means.shape)
@@ -173,10 +164,8 @@ def _restore(
 
 def _expect_numbers(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
     if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise ValueError(
-            f"{what} of shape {array.shape} and type {array.dtype}, or not finite, where {shape} "
-            "numbers are expected"
-        )
+        got = f"{what} of shape {array.shape} and type {array.dtype}, or not finite"
+        raise ValueError(f"{got}, where {shape} numbers are expected")
 
 
 def _digest(settings: str, tensors: dict[str, np.ndarray]) -> str:

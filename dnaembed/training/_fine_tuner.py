@@ -146,10 +146,9 @@ class ContrastiveFineTuner(BaseEstimator):
         # What can make a pair: long enough to be cut, or not alone with its label.
         usable = ((lengths >= self.min_read_length) | together) & (lengths > 1)
         if not usable.any():
-            raise ValueError(
-                f"None of the {len(reads)} reads can make a pair: all are shorter than "
-                f"min_read_length={self.min_read_length} and alone with their label."
-            )
+            why = f"all are shorter than min_read_length={self.min_read_length}"
+            none = f"None of the {len(reads)} reads can make a pair"
+            raise ValueError(f"{none}: {why} and alone with their label.")
         backbone = deepcopy(backbone)
         seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
         kept = numbers[usable]
@@ -178,13 +177,9 @@ class ContrastiveFineTuner(BaseEstimator):
             seed=int(seeds[1]),
             log_every=10,
         )
-        source = ReadPairs(
-            [read for read, use in zip(reads, usable, strict=True) if use],
-            kept,
-            min_length=self.min_length,
-            max_length=self.max_length,
-            seed=int(seeds[0]),
-        )
+        taken = [read for read, use in zip(reads, usable, strict=True) if use]
+        lengths_of_pieces = {"min_length": self.min_length, "max_length": self.max_length}
+        source = ReadPairs(taken, kept, **lengths_of_pieces, seed=int(seeds[0]))
         trainer = ContrastiveTrainer(backbone, source, config, device=backbone.model.device)
         tuned = trainer.train()
         self.history_ += [row | {"step": self.n_steps_ + row["step"]} for row in trainer.history]

@@ -118,10 +118,8 @@ def mi_mix(
     z1, z2 = _check_views(z1, z2, temperature)
     n = len(z1)
     if permutation.shape != (n,) or coefficients.shape != (n,):
-        raise ValueError(
-            f"permutation and coefficients must have shape ({n},), got "
-            f"{tuple(permutation.shape)} and {tuple(coefficients.shape)}."
-        )
+        got = f"{tuple(permutation.shape)} and {tuple(coefficients.shape)}"
+        raise ValueError(f"permutation and coefficients must have shape ({n},), got {got}.")
     similarities = z1 @ z2.T / temperature
     rows = torch.arange(n, device=z1.device)
     same = _same_label(labels, n, z1.device)
@@ -254,10 +252,9 @@ def _same_label(labels: Tensor | None, n: int, device: torch.device) -> Tensor:
 
 def _check_views(z1: Tensor, z2: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     if z1.ndim != 2 or z1.shape != z2.shape or len(z1) == 0:
-        raise ValueError(
-            "z1 and z2 must be two-dimensional, of one shape and not empty, got "
-            f"{tuple(z1.shape)} and {tuple(z2.shape)}."
-        )
+        expected = "two-dimensional, of one shape and not empty"
+        got = f"{tuple(z1.shape)} and {tuple(z2.shape)}"
+        raise ValueError(f"z1 and z2 must be {expected}, got {got}.")
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}.")
     dtype = torch.promote_types(torch.promote_types(z1.dtype, z2.dtype), torch.float32)

@@ -72,9 +72,8 @@ class _PiecePairs:
     ) -> None:
         """Take bases, gaps, offsets, pieces and labels as of a `GenomeStore`, be it of reads."""
         if not 1 <= min_length <= max_length:
-            raise ValueError(
-                f"1 <= min_length <= max_length is required, got {min_length} and {max_length}."
-            )
+            got = f"{min_length} and {max_length}"
+            raise ValueError(f"1 <= min_length <= max_length is required, got {got}.")
         if seed < 0:
             raise ValueError(f"seed must be >= 0, got {seed}.")
         self.min_length = min_length
@@ -108,10 +107,8 @@ class _PiecePairs:
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
         strands = (uniforms[:, 6:8] < 0.5).T.ravel()
-        rates = rates.T.ravel()
-        used = _read_pieces(
-            *self._packed, spans, strands, rates, _ERRORS, seeds, tables, virtual, letters, read
-        )
+        drawn = spans, strands, rates.T.ravel(), _ERRORS, seeds, tables, virtual
+        used = _read_pieces(*self._packed, *drawn, letters, read)
         text = letters[:used].tobytes().decode("ascii")
         stops = np.cumsum(read).tolist()
         views = [text[a:b] for a, b in zip([0, *stops[:-1]], stops, strict=True)]
@@ -187,16 +184,11 @@ class GenomePairs(_PiecePairs):
                 raise ValueError(f"{name} must be a pair (low, high), got {rates}.")
             check_rates(np.array(rates, dtype=np.float64))
         if not virtual_divergence[0] or not 0 <= virtual_share <= 1:
-            raise ValueError(
-                "virtual_divergence must be positive and virtual_share from 0 to 1, got "
-                f"{virtual_divergence} and {virtual_share}."
-            )
-        weights = dict(domain_weights or {})
-        unknown = sorted(set(weights) - set(store.domains))
-        if unknown:
-            raise ValueError(
-                f"domain_weights names {unknown}, but the domains are {sorted(set(store.domains))}."
-            )
+            expected = "virtual_divergence must be positive and virtual_share from 0 to 1"
+            raise ValueError(f"{expected}, got {virtual_divergence} and {virtual_share}.")
+        weights, domains = dict(domain_weights or {}), sorted(set(store.domains))
+        if unknown := sorted(set(weights) - set(domains)):
+            raise ValueError(f"domain_weights names {unknown}, but the domains are {domains}.")
         shares = np.array([weights.get(domain, 1.0) for domain in store.domains])
         if shares.min() < 0 or shares.sum() <= 0:
             raise ValueError("domain_weights must not be negative, and one must be positive.")
@@ -286,9 +278,8 @@ def _place_pieces(  # type: ignore[no-untyped-def]
             # A base of the genome, so that its sequences are drawn by length.
             begin, end = piece_offsets[low], piece_offsets[high]
             base = begin + int(uniforms[i, 2 + view] * (end - begin))
-            pieces[view] = (
-                np.searchsorted(piece_offsets[low : high + 1], base, side="right") + low - 1
-            )
+            place = np.searchsorted(piece_offsets[low : high + 1], base, side="right")
+            pieces[view] = low + place - 1
         begin1, end1 = piece_offsets[pieces[0]], piece_offsets[pieces[0] + 1]
         begin2, end2 = piece_offsets[pieces[1]], piece_offsets[pieces[1] + 1]
         length1, length2 = lengths[i, 0], lengths[i, 1]

@@ -116,11 +116,8 @@ def train_model(
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
     if not process:
-        records = {
-            name: list_genomes(folders, split=one)
-            for name, one in splits.items()
-            if not (run / name).exists()
-        }
+        missing = {name: one for name, one in splits.items() if not (run / name).exists()}
+        records = {name: list_genomes(folders, split=one) for name, one in missing.items()}
         for listed in records.values():  # before the work
             domain_of_labels(listed)
         places = [str(Path(folder).resolve()) for folder in folders]
@@ -145,9 +142,8 @@ def train_model(
     backbone = load_backbone(run / "start")
     if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
         raise ValueError("Only a k-mer profile model has a linear part.")
-    trainer = ContrastiveTrainer(
-        backbone, source, config, validation_source=validation, output_dir=run, device=device
-    )
+    how: Any = {"validation_source": validation, "output_dir": run, "device": device}
+    trainer = ContrastiveTrainer(backbone, source, config, **how)
     backbone = trainer.train(resume=resume)
     backbone.model.to("cpu")
     if not process:

@@ -126,10 +126,8 @@ class ContrastiveStep:
         labels = None if batch.labels is None else torch.from_numpy(np.asarray(batch.labels))
         found = len(batch.view1), len(batch.view2), n if labels is None else len(labels)
         if found != (n, n, n):
-            raise ValueError(
-                f"The pair source gave {found[0]} and {found[1]} views and {found[2]} labels at "
-                f"step {step}; {n} of each are expected."
-            )
+            got = f"{found[0]} and {found[1]} views and {found[2]} labels at step {step}"
+            raise ValueError(f"The pair source gave {got}; {n} of each are expected.")
         share = n // self.n_processes
         own = range(self.process * share, (self.process + 1) * share)
         draw = None
@@ -198,10 +196,8 @@ class ContrastiveStep:
     def _forward(self, chunk: Chunk, seed: int) -> Tensor:
         dtype = _AUTOCAST.get(self.config.mixed_precision)
         inputs = {n: x.to(self.device, non_blocking=True) for n, x in chunk.inputs.items()}
-        with (
-            seeded(seed, self.device),
-            torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None),
-        ):
+        casting = torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+        with seeded(seed, self.device), casting:
             embeddings = self.backbone.embed(inputs, chunk.mixing)
             unit: Tensor = self.head(embeddings[: len(chunk.rows)])
         return unit
@@ -232,9 +228,8 @@ class ContrastiveStep:
         weights = chain(self.backbone.model.parameters(), self.head.parameters())
         trained = [p for p in weights if p.requires_grad]
         # One message for all: a gradient that this process did not need counts as zero.
-        flat = torch.cat(
-            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained]
-        )
+        parts = (torch.zeros_like(p) if p.grad is None else p.grad for p in trained)
+        flat = torch.cat([part.flatten() for part in parts])
         distributed.all_reduce(flat)
         for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
             p.grad = part.view_as(p).clone()

@@ -90,10 +90,8 @@ class ContrastiveTrainer:
             raise ValueError(f"batch_size={n} cannot be divided by {self._n_processes} processes.")
         if LOSSES[config.loss].mixed_layers and backbone.n_mixing_layers < 1:
             others = [name for name, loss in LOSSES.items() if not loss.mixed_layers]
-            raise ValueError(
-                f"loss={config.loss!r} mixes at the input of a hidden layer, and this model has "
-                f"none; use one of {others}."
-            )
+            why = "mixes at the input of a hidden layer, and this model has none"
+            raise ValueError(f"loss={config.loss!r} {why}; use one of {others}.")
         if config.checkpoint_every is not None and output_dir is None:
             raise ValueError("checkpoint_every needs an output_dir.")
         self.config = config
@@ -102,9 +100,8 @@ class ContrastiveTrainer:
         self.validation_source = validation_source
         self.output_dir = None if output_dir is None else Path(output_dir)
         self._written = None if self._process else self.output_dir  # the first one writes
-        self.head = ProjectionHead(
-            backbone.embedding_size, config.head_size, seed=derive_seed(config.seed)
-        )
+        size, seed = backbone.embedding_size, derive_seed(config.seed)
+        self.head = ProjectionHead(size, config.head_size, seed=seed)
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.validations: list[dict[str, Any]] = []
@@ -112,10 +109,9 @@ class ContrastiveTrainer:
         self._both = torch.nn.ModuleDict({"model": backbone.model, "head": self.head})
         self._both.to(self.device)
         self._frozen: list[torch.nn.Parameter] = []
-        if config.n_trainable_layers is not None:
-            self._frozen = freeze_first_layers(
-                backbone.model, backbone.n_mixing_layers, config.n_trainable_layers
-            )
+        if (n_trainable := config.n_trainable_layers) is not None:
+            n_layers = backbone.n_mixing_layers
+            self._frozen = freeze_first_layers(backbone.model, n_layers, n_trainable)
         self._encoder_weights = [p for p in backbone.model.parameters() if p.requires_grad]
         self._weights = [*self._encoder_weights, *self.head.parameters()]
         if not self._weights:
@@ -134,15 +130,11 @@ class ContrastiveTrainer:
             trained = [p for p in module.parameters() if p.requires_grad]
             groups.append({"params": [p for p in trained if p.ndim > 1]})
             groups.append({"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0})
-        self._optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]],
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        self._scaler = torch.amp.GradScaler(
-            self.device.type, enabled=config.mixed_precision == "fp16"
-        )
+        how: Any = {"betas": config.betas, "weight_decay": config.weight_decay}
+        how["fused"] = self.device.type in ("cpu", "cuda")
+        self._optimizer = torch.optim.AdamW([g for g in groups if g["params"]], **how)
+        is_fp16 = config.mixed_precision == "fp16"
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=is_fp16)
         self._compute = ContrastiveStep(backbone, self.head, config, self.device)
 
     def train(self, *, resume: bool = False) -> Backbone:
@@ -284,9 +276,8 @@ class ContrastiveTrainer:
     def _log(self, name: str, rows: list[dict[str, Any]]) -> None:
         if self._written is not None and rows:
             path = self._written / name
-            pd.DataFrame(rows).to_csv(
-                path, mode="a", header=not path.stat().st_size, index=False, float_format="%.7g"
-            )
+            how: Any = {"index": False, "float_format": "%.7g", "header": not path.stat().st_size}
+            pd.DataFrame(rows).to_csv(path, mode="a", **how)
 
     def _save(self) -> None:
         if self._written is None:
@@ -315,18 +306,16 @@ class ContrastiveTrainer:
         now = self.config.to_dict()
         changed = [name for name in now if name not in FREE and now[name] != before[name]]
         if changed:
-            raise ValueError(
-                f"The checkpoint of step {step} was written with other values of {changed}; "
-                "resume with the same, or train into a new folder."
-            )
+            why = f"was written with other values of {changed}"
+            advice = "resume with the same, or train into a new folder"
+            raise ValueError(f"The checkpoint of step {step} {why}; {advice}.")
         parts = _by_prefix(tensors)
         for name, module in self._both.items():
             module.load_state_dict(parts.get(name, {}))
         moments = _by_prefix(parts.get("optimizer", {}))
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict(
-            {"state": {int(i): values for i, values in moments.items()}, "param_groups": groups}
-        )
+        of_optimizer = self._optimizer.state_dict()
+        of_optimizer["state"] = {int(i): values for i, values in moments.items()}
+        self._optimizer.load_state_dict(of_optimizer)
         self._scaler.load_state_dict(state["scaler"])
         if "best" in parts:
             self._kept["best"] = copies(self._encoder_weights)
@@ -355,10 +344,8 @@ def freeze_first_layers(
     lists = (module for module in model.modules() if isinstance(module, torch.nn.ModuleList))
     stack = next((modules for modules in lists if len(modules) == n_layers), None)
     if stack is None:
-        raise ValueError(
-            f"n_trainable_layers needs a model whose {n_layers} hidden layers are one ModuleList; "
-            f"{type(model).__name__} has none."
-        )
+        needs = f"a model whose {n_layers} hidden layers are one ModuleList"
+        raise ValueError(f"n_trainable_layers needs {needs}; {type(model).__name__} has none.")
     kept = set(stack[max(0, n_layers - n_trainable) :].parameters())
     inside = set(stack.parameters())
     parameters = list(model.parameters())  # in order of definition
@@ -394,10 +381,8 @@ def write_checkpoint(
     """Write ``step-...`` beside and rename it into `folder`, then drop all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder / f"step-{step:09d}") as beside:
-        save_file(
-            {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()},
-            beside / "state.safetensors",
-        )
+        held = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+        save_file(held, beside / "state.safetensors")
         content = json.dumps({"step": step} | dict(state), indent=1)
         (beside / "state.json").write_text(content, encoding="utf-8")
         for file in beside.iterdir():

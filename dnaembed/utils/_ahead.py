@@ -69,7 +69,5 @@ def pin(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, to
 def to_device(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
     """Copy a packed batch to a device without waiting for it; ``lengths`` stay on the CPU."""
     # They are read on the CPU, and fetching them back would wait for all that the device has to do.
-    return {
-        name: tensor if name == "lengths" else tensor.to(device, non_blocking=True)
-        for name, tensor in batch.items()
-    }
+    others = {name: tensor for name, tensor in batch.items() if name != "lengths"}
+    return dict(batch) | {key: t.to(device, non_blocking=True) for key, t in others.items()}

@@ -109,12 +109,10 @@ def check_sequence_fitted_or_not(name: str, estimator_orig: Any) -> None:
     """Before `fit`, and in a clone, all raise NotFittedError; `check_is_fitted` knows the state."""
     X = _example_sequences()
     fitted = _fresh(estimator_orig).fit(X)
+    uses: Any = {"transform": lambda one: one.transform(X), "check_is_fitted": check_is_fitted}
+    uses["get_feature_names_out"] = lambda one: one.get_feature_names_out()
     for estimator in (_fresh(estimator_orig), clone(fitted)):
-        for what, use in {
-            "transform": lambda one: one.transform(X),
-            "get_feature_names_out": lambda one: one.get_feature_names_out(),
-            "check_is_fitted": check_is_fitted,
-        }.items():
+        for what, use in uses.items():
             with raises(NotFittedError, err_msg=f"{name}: {what} should raise before fit."):
                 use(estimator)
     try:
@@ -135,9 +133,8 @@ def check_sequence_output(name: str, estimator_orig: Any) -> None:
         assert len(embeddings) == len(given), f"{name} should return a row per sequence."
         assert embeddings.dtype.kind == "f", f"{name}.transform should return floats."
         assert np.isfinite(embeddings).all(), f"{name}.transform should return finite numbers."
-    assert not hasattr(estimator, "n_features_in_"), (
-        f"{name} should not set n_features_in_: sequences have no features yet."
-    )
+    message = f"{name} should not set n_features_in_: sequences have no features yet."
+    assert not hasattr(estimator, "n_features_in_"), message
     names = estimator.get_feature_names_out()
     n_columns = np.shape(embeddings)[1]
     assert len(names) == n_columns, f"{name} has {len(names)} names for {n_columns} columns."

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from _shared import arguments, read_rows, write_rows
-from real_reads import SCORES, SHOTS
+from real_reads import SCORES, SHOTS, scores_of
 from results import SetRecipe, genome_sets
 from sklearn.utils import Bunch
 
@@ -65,11 +65,7 @@ def main(argv=None):
         )  # fmt: skip
         rows = [row for row in read_rows(args.output) if row["model"] != name]
         for each in sets:
-            row = {"model": name, "reads": NAMES[each]}
-            for score, column in SCORES.items():
-                protocol = "clustering" if score == "ari" else "few_shot"
-                mean = result.mean(name, each, f"{protocol} {score}")
-                row[column] = "" if np.isnan(mean) else f"{mean:.3f}"
+            row = {"model": name, "reads": NAMES[each]} | scores_of(result, name, each)
             rows.append(row)
             print(*row.values(), sep=" | ")
         write_rows(args.output, COLUMNS, rows)

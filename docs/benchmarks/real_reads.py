@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from _shared import arguments, write_rows
 from sklearn.utils import Bunch
 
 from dnaembed import KmerEmbedder, reverse_complement
-from dnaembed.benchmark import benchmark
+from dnaembed.benchmark import BenchmarkResult, benchmark
 from dnaembed.io import read_sequences
 from dnaembed.training import add_errors, list_genomes
 
@@ -63,6 +64,13 @@ def pieces(genome: list[str], lengths: list[int], rng: np.random.Generator) -> l
     return found
 
 
+def scores_of(result: BenchmarkResult, embedder: str, name: str) -> dict[str, str]:
+    """Return the mean of each score of an embedder on a set, "" for one that was not made."""
+    protocols = {score: "clustering" if score == "ari" else "few_shot" for score in SCORES}
+    means = {s: result.mean(embedder, name, f"{protocol} {s}") for s, protocol in protocols.items()}
+    return {SCORES[s]: "" if np.isnan(mean) else f"{mean:.3f}" for s, mean in means.items()}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and write one row for each set, variant, embedder and score."""
     parser = arguments(__doc__, output="table of scores")
@@ -98,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets["all technologies"] = sorted(groups)
     embedders = {"raw TNF": KmerEmbedder(method="raw"), "canonical TNF": KmerEmbedder()}
     embedders["bundled model"] = "default"
-    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
     for variant, held in variants.items():
         bunches = {
             name: Bunch(
@@ -110,11 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = benchmark(
             bunches, embedders, protocols=["clustering", "few_shot"], shots=SHOTS, n_repeats=5
         )
-        for one in result.to_frame(summary=True).to_dict("records"):
-            key = (one["set"], one["embedder"], variant)
-            if one["score"] in SCORES:
-                row = rows.setdefault(key, dict(zip(COLUMNS, key, strict=False)))
-                row[SCORES[one["score"]]] = f"{one['mean']:.3f}"
+        for name, embedder in product(sets, embedders):
+            key = (name, embedder, variant)
+            rows[key] = dict(zip(COLUMNS, key, strict=False)) | scores_of(result, embedder, name)
     write_rows(args.output, COLUMNS, [rows[key] for key in sorted(rows)])
     return 0
 

@@ -24,11 +24,9 @@ def data():
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    rng = np.random.default_rng(0)
-    return train_bpe_tokenizer(
-        ("".join(rng.choice(list("ACGTN"), 500, p=[0.3, 0.2, 0.2, 0.29, 0.01])) for _ in range(20)),
-        vocab_size=60,
-    )
+    rng, shares = np.random.default_rng(0), [0.3, 0.2, 0.2, 0.29, 0.01]
+    pieces = ("".join(rng.choice(list("ACGTN"), 500, p=shares)) for _ in range(20))
+    return train_bpe_tokenizer(pieces, vocab_size=60)
 
 
 @pytest.fixture(scope="session")

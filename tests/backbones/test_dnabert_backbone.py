@@ -24,15 +24,14 @@ def shared(make_backbone):
     return make_backbone()
 
 
-def embed_packed(backbone, sequences):
-    return backbone.embed(backbone.pack(backbone.featurize(sequences)))
+def check_packed(backbone, sequences, atol):
+    packed = backbone.embed(backbone.pack(backbone.featurize(sequences)))
+    torch.testing.assert_close(packed, embed(backbone, sequences), atol=atol, rtol=0)
 
 
 @given(st.lists(dna, min_size=1, max_size=6))
 def test_packed_is_padded_without_the_padding(shared, sequences):
-    torch.testing.assert_close(
-        embed_packed(shared, sequences), embed(shared, sequences), atol=1e-5, rtol=0
-    )
+    check_packed(shared, sequences, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_heads", [8, 12])
@@ -41,9 +40,7 @@ def test_packed_is_padded_for_long_sequences(make_backbone, n_heads):
     rng = np.random.default_rng(0)
     sequences = ["".join(rng.choice(list("ACGT"), n)) for n in (2000, 700, 700, 7, 1)]
     assert max(len(f) for f in backbone.featurize(sequences)) > 600
-    torch.testing.assert_close(
-        embed_packed(backbone, sequences), embed(backbone, sequences), atol=1e-4, rtol=0
-    )
+    check_packed(backbone, sequences, atol=1e-4)
 
 
 def test_packed_leaves_no_gradient_and_takes_no_mixing(shared):
@@ -87,10 +84,9 @@ def test_embedding_is_the_mean_of_all_tokens(shared):
 @given(sequence=dna, extra=st.integers(1, 200), pad=st.integers(0, 59))
 def test_padding_does_not_matter_however_long_and_whatever_it_holds(shared, sequence, extra, pad):
     batch = shared.collate(shared.featurize([sequence]))
-    padded = {
-        "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, extra), value=pad),
-        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, extra)),
-    }
+    values = {"input_ids": pad, "attention_mask": 0}
+    longer = torch.nn.functional.pad
+    padded = {name: longer(batch[name], (0, extra), value=v) for name, v in values.items()}
     with torch.inference_mode():
         got, expected = shared.embed(padded), shared.embed(batch)
     torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)

@@ -22,9 +22,8 @@ def reference_model(data, name):
         fields = json.loads(handle.metadata()["config"])
     config = DnaBertBackbone.read_config(fields)
     model = DnaBertModel(config).eval()
-    model.load_state_dict(
-        {k: v for k, v in load_file(file).items() if not k.startswith("pooler.")}, strict=True
-    )
+    weights = {k: v for k, v in load_file(file).items() if not k.startswith("pooler.")}
+    model.load_state_dict(weights, strict=True)
     return model
 
 

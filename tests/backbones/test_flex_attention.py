@@ -60,9 +60,8 @@ def test_attention_is_plain_attention_in_each_sequence(lengths, dtype):
 
 @given(st.lists(st.integers(1, 3 * _BLOCK), min_size=1, max_size=6))
 def test_blocks_cover_each_sequence_and_nothing_else(lengths):
-    attention = FlexAttention(
-        torch.tensor(lengths), alibi_slopes(2), sum(lengths), torch.device("cpu")
-    )
+    where = sum(lengths), torch.device("cpu")
+    attention = FlexAttention(torch.tensor(lengths), alibi_slopes(2), *where)
     document = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     assert (attention.document == document).all()
     blocks = document.split(_BLOCK)

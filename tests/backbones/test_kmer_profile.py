@@ -108,10 +108,9 @@ def test_any_sizes_give_finite_rows_and_load_again(tmp_path, options, size):
 @pytest.mark.parametrize("model", ["kmer-profile-1", "kmer-profile-2"])
 def test_bfloat16_hardly_moves_an_embedding(model):
     reads = load_demo_reads().sequences[::8]
-    rows = [
-        DNABertSEmbedder(model, dtype=dtype, normalize=True, cache=None).fit_transform(reads)
-        for dtype in ("float32", "bfloat16")
-    ]
+    embedder = DNABertSEmbedder(model, normalize=True, cache=None)
+    dtypes = ("float32", "bfloat16")
+    rows = [embedder.set_params(dtype=dtype).fit_transform(reads) for dtype in dtypes]
     assert np.einsum("ij,ij->i", *rows).min() > 0.9999
 
 

@@ -85,10 +85,8 @@ def test_only_data_is_downloaded(published, tmp_path, monkeypatch):
     published()
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     load_backbone("owner/model")
-    assert [("model.safetensors" in c, "pytorch_model.bin" in c) for c in calls] == [
-        (True, False),
-        (False, True),
-    ]
+    names = ("model.safetensors", "pytorch_model.bin")
+    assert [[name in call for name in names] for call in calls] == [[True, False], [False, True]]
     assert not any(p.endswith((".py", "*")) for call in calls for p in call)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(empty))
     with pytest.raises(FileNotFoundError, match=r"could not be loaded: .*no weights found"):
@@ -123,10 +121,8 @@ def test_published_names_are_verified(published, hub_cache, tmp_path, monkeypatc
 @pytest.fixture
 def loads(monkeypatch):
     """Return the list of what is loaded for sharing."""
-    found = []
-    monkeypatch.setattr(
-        module, "load_backbone", lambda *a, **k: found.append(a) or load_backbone(*a, **k)
-    )
+    found, load = [], lambda *a, **k: found.append(a) or load_backbone(*a, **k)
+    monkeypatch.setattr(module, "load_backbone", load)
     return found
 
 

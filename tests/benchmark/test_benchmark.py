@@ -63,10 +63,8 @@ def vectors(reads):
     _, species = np.unique(reads.labels, return_inverse=True)
     perfect = np.hstack([np.eye(3)[genus], 0.2 * np.eye(N_SPECIES)[species]])
     noise = rng.standard_normal((len(species), 15))
-    return {
-        "perfect": dict(zip(reads.sequences, perfect.tolist(), strict=True)),
-        "random": dict(zip(reads.sequences, noise.tolist(), strict=True)),
-    }
+    rows = {"perfect": perfect, "random": noise}
+    return {k: dict(zip(reads.sequences, v.tolist(), strict=True)) for k, v in rows.items()}
 
 
 def test_perfect_and_random_and_shuffled(reads, vectors):
@@ -170,10 +168,8 @@ def test_processes_change_nothing():
 
 
 def test_draws_have_mean_and_spread(reads, vectors):
-    draws = [
-        Bunch(sequences=reads.sequences[start::2], labels=reads.labels[start::2])
-        for start in (0, 1, 7)
-    ]
+    parts = [slice(start, None, 2) for start in (0, 1, 7)]
+    draws = [Bunch(sequences=reads.sequences[part], labels=reads.labels[part]) for part in parts]
     result = benchmark({"toy": draws}, {"r": Told(vectors["random"])}, protocols=["retrieval"])
     values = result.values("r", "toy", "retrieval species")
     row = result.to_frame(summary=True).set_index("score").loc["species"]
@@ -298,11 +294,8 @@ def record(embedder, set_name, score, value, seed=0):
 def result():
     values = {"a": [0.5, 0.7, 2.0, 3.0], "b": [0.2, 0.1, 8.0, 4.0]}
     scores = ("clustering ari",) * 2 + ("embedding seconds",) * 2
-    records = [
-        record(embedder, "x|y", scores[i], value, i % 2)
-        for embedder, own in values.items()
-        for i, value in enumerate(own)
-    ]
+    cells = [(name, i, value) for name, own in values.items() for i, value in enumerate(own)]
+    records = [record(name, "x|y", scores[i], value, i % 2) for name, i, value in cells]
     return BenchmarkResult(records, {"versions": {"dnaembed": "0"}, "x": float("nan")})
 
 

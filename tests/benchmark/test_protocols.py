@@ -31,12 +31,9 @@ def blobs(n_species=4, n_each=30, noise=0.1, seed=0):
 
 @pytest.mark.parametrize("case", [0, 1, 2])
 def test_binning_counts_of_the_authors(golden, case):
-    counts = binning_scores(
-        golden[f"{case}_X"],
-        golden[f"{case}_y"],
-        min_similarity=float(golden[f"{case}_min_similarity"]),
-        min_bin_size=int(golden[f"{case}_min_bin_size"]),
-    )
+    names = ("min_similarity", "min_bin_size")
+    how = {name: golden[f"{case}_{name}"].item() for name in names}
+    counts = binning_scores(golden[f"{case}_X"], golden[f"{case}_y"], **how)
     assert list(counts["f1"]) == list(counts["recall"]) == THRESHOLDS
     assert list(counts["f1"].values()) == golden[f"{case}_f1_counts"].tolist()
     assert list(counts["recall"].values()) == golden[f"{case}_recall_counts"].tolist()
@@ -45,9 +42,8 @@ def test_binning_counts_of_the_authors(golden, case):
 def test_clustering_is_the_mean_over_seeds():
     rows, labels = blobs(noise=0.6)
     options = {"init": "random", "n_init": 3, "max_iter": 1000}
-    clusters = (
-        KMeans(4, random_state=seed, **options).fit_predict(normalize(rows)) for seed in range(5)
-    )
+    several = (KMeans(4, random_state=seed, **options) for seed in range(5))
+    clusters = [kmeans.fit_predict(normalize(rows)) for kmeans in several]
     ours = clustering_scores(rows, labels)
     assert ours["ari"] == pytest.approx(np.mean([adjusted_rand_score(labels, c) for c in clusters]))
     assert 0 < ours["ari"] < 1
@@ -58,9 +54,8 @@ def test_scale_of_rows_does_not_matter_to_clusters_and_bins():
     rows, labels = blobs(noise=0.4)
     scaled = rows * np.linspace(1, 9, len(rows))[:, None]
     assert clustering_scores(rows, labels) == pytest.approx(clustering_scores(scaled, labels))
-    assert binning_scores(rows, labels, min_similarity=0.5) == binning_scores(
-        scaled, labels, min_similarity=0.5
-    )
+    bins, others = (binning_scores(X, labels, min_similarity=0.5) for X in (rows, scaled))
+    assert bins == others
 
 
 def test_few_shot_learns_more_from_more_and_nothing_from_noise():

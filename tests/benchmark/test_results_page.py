@@ -69,9 +69,8 @@ def test_files_of_a_run(output):
 def test_tables_are_valid_rst(output):
     from docutils.core import publish_doctree
 
-    text = "\n".join(
-        (output / f"{name}.txt").read_text() for name in ("sets", "headlines", "losses")
-    )
+    pages = [output / f"{name}.txt" for name in ("sets", "headlines", "losses")]
+    text = "\n".join(page.read_text() for page in pages)
     publish_doctree(text, settings_overrides={"report_level": 2, "halt_level": 2})
     rows = (output / "scores.html").read_text().split("<tr>")[2:]
     assert {row[4:].partition("</td>")[0] for row in rows} == {"clean", "viruses"}

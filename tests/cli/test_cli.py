@@ -84,9 +84,8 @@ def test_options_and_their_defaults_are_those_of_the_library(
     monkeypatch.setenv("COLUMNS", "200")
     assert main([command, "--help"]) == 0
     said = re.findall(r"--([a-z-]+) .*\(default: ([\w.]+)", capsys.readouterr().out)
-    numbers = {
-        name.replace("-", "_"): text for name, text in said if not text.startswith(("as", "all"))
-    }
+    given = [(name, text) for name, text in said if not text.startswith(("as", "all"))]
+    numbers = {name.replace("-", "_"): text for name, text in given}
     for name, text in numbers.items():
         expected = defaults.get({"steps": "n_steps"}.get(name, name), text)
         if expected not in ("auto", None):
@@ -355,12 +354,9 @@ def test_process_reads_standard_input_and_reports_its_status(tmp_path, model):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and pipes")
 def test_reader_of_the_output_may_leave(tmp_path, tiny_dnabert_folder):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dnaembed", "info", tiny_dnabert_folder],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
-    )
+    words = [sys.executable, "-m", "dnaembed", "info", tiny_dnabert_folder]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, **pipes, cwd=tmp_path)
     process.stdout.close()
     _, err = process.communicate()
     assert process.returncode == 141

@@ -25,10 +25,8 @@ def files(tmp_path_factory):
 
 
 def run(files, output, *options):
-    return main(
-        ["benchmark", str(files / "test.fa"), str(files / "test.tsv"), "-o", str(output), "-q"]
-        + [str(option) for option in options]
-    )
+    words = ["benchmark", files / "test.fa", files / "test.tsv", "-o", output, "-q", *options]
+    return main([*map(str, words)])
 
 
 def test_tables_and_pictures(files, tmp_path, capsys):
@@ -52,14 +50,10 @@ def test_tables_and_pictures(files, tmp_path, capsys):
 
 
 def test_chosen_embedders_and_training(files, tmp_path, capsys, tiny_dnabert_folder):
-    status = run(
-        files,
-        tmp_path / "out",
-        *("--protocol", "retrieval", "--training", files / "other.fa", files / "other.tsv"),
-        *("--embedder", "raw-tnf", "--embedder", "lda", "--embedder", "short=canonical"),
-        *("--embedder", f"mine={tiny_dnabert_folder}"),
-    )
-    assert status == 0
+    names = ("raw-tnf", "lda", "short=canonical", f"mine={tiny_dnabert_folder}")
+    options = [word for name in names for word in ("--embedder", name)]
+    options += ["--protocol", "retrieval", "--training", files / "other.fa", files / "other.tsv"]
+    assert run(files, tmp_path / "out", *options) == 0
     out = capsys.readouterr().out
     rows = [line.split(" |")[0] for line in out.splitlines() if line.startswith("| ")]
     assert rows == ["| embedder", "| raw TNF", "| LDA of 4+5-mers", "| short", "| mine"]

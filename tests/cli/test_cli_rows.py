@@ -163,9 +163,8 @@ def test_bins_by_sequence_and_abundance(tmp_path, reads_file, model, method, cap
     capsys.readouterr()
     line = fails(capsys, *bin_argv(tmp_path, reads_file, "c", "--assign", saved, *model))
     assert "was fitted with abundance, got none" in line
-    line = fails(
-        capsys, "cluster", reads_file, "--assign", saved, "-o", str(tmp_path / "x"), *model
-    )
+    more = ["--assign", saved, "-o", str(tmp_path / "x"), *model]
+    line = fails(capsys, "cluster", reads_file, *more)
     assert "was made with abundances: use dnaembed bin --assign" in line
     assert not (tmp_path / "c").exists()
 
@@ -180,15 +179,8 @@ def test_bin_two_assemblies_and_their_tables(tmp_path, model, capsys):
         lines = [f"{i}\t{5 + 50 * (int(i[5:]) >= 6)}\n" for i in ids]
         (tmp_path / f"{name}.tsv").write_text("".join(lines))
         tables += ["--abundance", str(tmp_path / f"{name}.tsv")]
-    argv = bin_argv(
-        tmp_path,
-        str(tmp_path / "one.fa"),
-        "bins",
-        "--min-similarity",
-        "0.9",
-        *model,
-        str(tmp_path / "two.fa"),
-    )
+    one, two = (str(tmp_path / f"{name}.fa") for name in ("one", "two"))
+    argv = bin_argv(tmp_path, one, "bins", "--min-similarity", "0.9", *model, two)
     line = fails(capsys, *argv)
     assert "have the same identifier 'k0'. Put the name of its file before" in line
     assert line.endswith("with --prefix.")

@@ -1,5 +1,6 @@
 import gzip
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,9 +19,8 @@ def folder(tmp_path):
     (root / "bacteria").mkdir(parents=True)
     (root / "virus").mkdir()
     first = random_sequence(1003, 1)
-    (root / "bacteria" / "a.fna").write_text(
-        f">c1 x\n{first}\n>c2\n{random_sequence(700, 2, 'ACGTN')}\n>tiny\nACGT\n"
-    )
+    second = random_sequence(700, 2, "ACGTN")
+    (root / "bacteria" / "a.fna").write_text(f">c1 x\n{first}\n>c2\n{second}\n>tiny\nACGT\n")
     with gzip.open(root / "bacteria" / "b.fna.gz", "wt") as file:
         file.write(f">c1\n{random_sequence(601, 3).lower()}\n")
     (root / "virus" / "v.fa").write_text(f">v\n{'N' * 40}{random_sequence(998, 4)}{'N' * 3}\n")
@@ -41,10 +41,7 @@ def test_sequences_come_back(folder, tmp_path):
     assert store.domains == ["bacteria", "virus"]
     assert store.genome_labels.tolist() == [0, 0, 1]
     assert store.genome_pieces.tolist() == [0, 2, 3, 4]  # the short sequence is left out
-    pieces = [
-        bases(store, a, b)
-        for a, b in zip(store.piece_offsets[:-1], store.piece_offsets[1:], strict=True)
-    ]
+    pieces = [bases(store, start, stop) for start, stop in pairwise(store.piece_offsets)]
     assert pieces == [
         random_sequence(1003, 1),
         random_sequence(700, 2, "ACGTN"),

@@ -74,9 +74,8 @@ def test_reads_are_of_their_genomes_and_do_not_overlap(genomes):
     # Both strains and both contigs give reads, the longer strain more.
     strains = reads.groups[reads.labels == "A"]
     assert (strains == "bacteria/a1.fna").sum() > (strains == "bacteria/a2.fna.gz").sum() > 0
-    assert reads.lineage["genus"].tolist() == [
-        {"A": "Aus", "B": "", "V": ""}[label] for label in reads.labels
-    ]
+    genera = {"A": "Aus", "B": "", "V": ""}
+    assert reads.lineage["genus"].tolist() == [genera[label] for label in reads.labels]
 
 
 @pytest.fixture
@@ -86,10 +85,8 @@ def make(genomes):
 
 def test_both_strands_are_read_and_lengths_are_log_uniform(genomes, make):
     reads = make(length=(50, 800))
-    forward = [
-        any(s in contig for contig in genomes[1][g])
-        for s, g in zip(reads.sequences, reads.groups, strict=True)
-    ]
+    origins = zip(reads.sequences, reads.groups, strict=True)
+    forward = [any(read in contig for contig in genomes[1][name]) for read, name in origins]
     assert 0.3 < np.mean(forward) < 0.7
     # Half of them below the geometric mean, 200.
     assert 0.35 < np.mean([len(s) < 200 for s in reads.sequences]) < 0.65

@@ -107,7 +107,7 @@ def test_an_embedder_goes_on_without_its_cache(tmp_path, reads):
     rows = embedder.fit_transform(reads)
     again = DNABertSEmbedder(device="cpu", cache=str(tmp_path)).fit(reads)
     with pytest.MonkeyPatch.context() as patch:  # the next run computes nothing
-        patch.delattr(DNABertSEmbedder, "_compute")
+        patch.delattr("dnaembed.embedding._embedder.embed_sequences")
         assert (again.transform(reads) == rows).all()
     with closing(sqlite3.connect(tmp_path / "embeddings.sqlite")) as connection, connection:
         connection.execute("UPDATE vectors SET value = substr(value, 9)")

@@ -10,10 +10,7 @@ from dnaembed import DNABertSEmbedder, clear_memory_cache, reverse_complement
 from dnaembed.backbones import DnaBertBackbone
 from dnaembed.utils.estimator_checks import check_sequence_transformer
 
-
-@pytest.fixture(autouse=True)
-def _empty_cache():
-    clear_memory_cache()
+pytestmark = pytest.mark.usefixtures("empty_cache")
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
 from dnaembed.embedding import _engine
-from dnaembed.embedding._engine import (
-    EmbedOptions,
-    budget_batches,
-    embed_sequences,
-    split_windows,
-)
+from dnaembed.embedding._engine import EmbedOptions, budget_batches, embed_sequences, split_windows
 from dnaembed.utils._chunks import iter_chunks
 
 dna = st.lists(st.text("ACGTN", min_size=1, max_size=120), min_size=1, max_size=8)
@@ -107,14 +102,16 @@ def test_out_of_memory_halves_the_batch_and_says_so(tiny_dnabert, reads, caplog)
     assert "Out of memory with 12 windows in a batch; continuing with 6." in caplog.messages
 
 
-def test_out_of_memory_on_a_single_sequence_says_what_to_do(tiny_dnabert):
-    with pytest.raises(MemoryError, match=r"single window of 8 bp; set a smaller window_size"):
-        embed_sequences(scarce(tiny_dnabert, 0), ["ACGTACGT"], EmbedOptions())
-
-
-def test_other_errors_are_not_hidden(tiny_dnabert):
-    with pytest.raises(RuntimeError, match="too many"):
-        embed_sequences(scarce(tiny_dnabert, 0, RuntimeError), ["ACGT"], EmbedOptions())
+@pytest.mark.parametrize(
+    ("error", "seen", "message"),
+    [
+        (torch.OutOfMemoryError, MemoryError, "single window of 8 bp; set a smaller window_size"),
+        (RuntimeError, RuntimeError, "too many"),  # another error is not hidden
+    ],
+)
+def test_errors_on_a_single_sequence(tiny_dnabert, error, seen, message):
+    with pytest.raises(seen, match=message):
+        embed_sequences(scarce(tiny_dnabert, 0, error), ["ACGTACGT"], EmbedOptions())
 
 
 @pytest.mark.parametrize("limit", [100, 2])

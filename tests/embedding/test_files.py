@@ -1,6 +1,7 @@
 """Files of any size: the rows are those of `transform`, whatever happens on the way."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dnaembed.embedding import _files
 from dnaembed.io import SequenceFileError, read_embeddings
 from dnaembed.io._parts import PartedEmbeddings
 from dnaembed.training import ContrastiveFineTuner
+from tests.helpers.commands import fasta
 from tests.helpers.dna import random_dna
 
 
@@ -21,8 +23,7 @@ def many_small_parts(monkeypatch):
 
 
 def write_fasta(path, sequences):
-    path.write_text("".join(f">r{i} x\n{s}\n" for i, s in enumerate(sequences)))
-    return path
+    return Path(fasta(path, [f"r{i}" for i in range(len(sequences))], sequences))
 
 
 @pytest.mark.parametrize(

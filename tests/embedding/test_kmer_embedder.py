@@ -20,10 +20,8 @@ def test_checks_of_sequence_transformers(method):
 
 def test_raw_is_the_tnf_of_the_reference():
     golden = json.loads((DATA / "tnf.json").read_text())
-    embedder = KmerEmbedder(method="raw", dtype="float64")
-    assert embedder.fit_transform(golden["sequences"]) == pytest.approx(
-        np.array(golden["tnf"]), abs=1e-12
-    )
+    rows = KmerEmbedder(method="raw", dtype="float64").fit_transform(golden["sequences"])
+    assert rows == pytest.approx(np.array(golden["tnf"]), abs=1e-12)
 
 
 @given(st.lists(st.text("ACGTN", min_size=1, max_size=80), min_size=1, max_size=5))
@@ -60,13 +58,7 @@ def test_names_are_of_the_columns():
     assert frame.iloc[0][lambda values: values > 0].to_dict() == {"AC": 0.5, "CA": 0.25, "CC": 0.25}
 
 
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"k": 0}, "'k' parameter"),
-        ({"method": "4-mers"}, "'method' parameter"),
-    ],
-)
-def test_bad_parameters(parameters, message):
-    with pytest.raises(ValueError, match=message):
-        KmerEmbedder(**parameters).fit(["ACGT"])
+@pytest.mark.parametrize(("name", "value"), [("k", 0), ("method", "4-mers")])
+def test_bad_parameters(name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        KmerEmbedder(**{name: value}).fit(["ACGT"])

@@ -36,10 +36,10 @@ class Shifted:
 class Recording(DNABertSEmbedder):
     """Notes which process embedded how many sequences with which model."""
 
-    def _compute(self, backbone, sequences, places, options):
+    def _compute(self, backbone, options, sequences, places):
         with Path(os.environ["DNAEMBED_TEST_NOTES"]).open("a") as notes:
             notes.write(f"{os.getpid()} {id(backbone)} {len(sequences)}\n")
-        return super()._compute(backbone, sequences, places, options)
+        return super()._compute(backbone, options, sequences, places)
 
 
 @pytest.fixture
@@ -179,9 +179,8 @@ def test_folds_in_processes_load_and_embed_once_in_each(tiny_dnabert_folder, tmp
 @pytest.fixture(scope="module")
 def client():
     distributed = pytest.importorskip("distributed", reason="needs dask[distributed]")
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
-    )
+    quiet = {"dashboard_address": None, "silence_logs": "CRITICAL"}
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, **quiet)
     with cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -221,10 +220,9 @@ def test_dask_gives_the_rows_of_threads_and_loads_once_a_worker(
 def test_dask_is_sent_no_large_message(client):
     # Dask warns of messages from 10 MB on, and here a warning is an error.
     reads = ["ACGT" * 2_500] * 1200
+    backbone, name = shared_backbone("default"), ModelName("default")
     with joblib.parallel_config(backend="dask"):
-        rows = embed_sequences(
-            shared_backbone("default"), reads, EmbedOptions(), name=ModelName("default")
-        )
+        rows = embed_sequences(backbone, reads, EmbedOptions(), name=name)
     assert (rows == rows[0]).all()
 
 

@@ -338,10 +338,9 @@ _PARTS = [
 
 
 def _checkpoint_seeds():
-    files = _model_files()
-    return [bytes([i]) + files[kind][name] for i, (kind, name) in enumerate(_PARTS)] + [
-        bytes([1]) + save({"mean": torch.full((10,), torch.nan)})
-    ]
+    whole = [_model_files()[kind][name] for kind, name in _PARTS]
+    odd = bytes([1]) + save({"mean": torch.full((10,), torch.nan)})
+    return [*(bytes([i]) + content for i, content in enumerate(whole)), odd]
 
 
 @target(_checkpoint_seeds, runs=3_000, max_len=4096)

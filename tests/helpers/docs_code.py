@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 import sys
+import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +15,12 @@ import numpy as np
 from dnaembed.cli import main
 from dnaembed.cli._main import parser
 
-_BLOCK = re.compile(r"^( *)\.\. code-block:: (python|console|sh|text)\s*$")
-_NOT_RUN = re.compile(r"^ *\.\. not run: (\S.*)$")
+# A note that stands right before it, its depth, its language, options, and what is deeper.
+_BLOCK = re.compile(
+    r"(?:^ *\.\. not run: (\S.*)\n\s*\n)?^( *)\.\. code-block:: (python|console|sh|text) *\n"
+    r"(?:\2 +:\w+:.*\n)*((?: *\n|\2 +\S.*\n)+)",
+    re.MULTILINE,
+)
 _RESULT = re.compile(r"# -> (.*)$")
 _WORD = re.compile(r"[^\s,()]+")
 # Half a unit of the second decimal, and as much again between machines.
@@ -41,27 +46,15 @@ class Block:
 
 def blocks_of_rst(path):
     """Return the blocks of Python and shell commands of a page."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    text = path.read_text(encoding="utf-8") + "\n"
     found = []
-    reason = None
-    i = 0
-    while i < len(lines):
-        note = _NOT_RUN.match(lines[i])
-        start = _BLOCK.match(lines[i])
-        if note:
-            reason = note[1]
-        elif start:
-            body, end = _indented(lines, i + 1, len(start[1]))
-            if start[2] == "text":
-                found[-1] = replace(found[-1], output=body)
-            else:
-                found.append(Block(path.name, i + 1, start[2], body, reason))
-            reason = None
-            i = end
-            continue
-        elif lines[i].strip():
-            reason = None  # a note is about the block that follows at once
-        i += 1
+    for match in _BLOCK.finditer(text):
+        body = textwrap.dedent(match[4]).strip("\n") + "\n"
+        if match[3] == "text":
+            found[-1] = replace(found[-1], output=body)
+        else:
+            line = text[: match.start(3)].count("\n") + 1
+            found.append(Block(path.name, line, match[3], body, match[1]))
     return found
 
 
@@ -73,19 +66,6 @@ def blocks_of_markdown(path):
         Block(path.name, text[: match.start(2)].count("\n") + 1, match[2], match[3], match[1])
         for match in pattern.finditer(text)
     ]
-
-
-def _indented(lines, start, depth):
-    end = start
-    while end < len(lines) and (
-        not lines[end].strip() or len(lines[end]) - len(lines[end].lstrip()) > depth
-    ):
-        end += 1
-    body = lines[start:end]
-    while body and (not body[0].strip() or re.match(r"^ *:\w+:", body[0])):
-        body = body[1:]
-    margin = min((len(x) - len(x.lstrip()) for x in body if x.strip()), default=0)
-    return "\n".join(x[margin:] for x in body).rstrip() + "\n", end
 
 
 def run_python(block, namespace, capsys):
@@ -109,8 +89,8 @@ def run_python(block, namespace, capsys):
         value = eval(compile(ast.Expression(shown), name, "eval"), namespace)
         assert agrees(value, promise[1].strip()), f"{name}: {promise[1]} promised, got {value!r}"
     got, said = (_WORD.findall(text) for text in (capsys.readouterr().out, block.output))
-    alike = len(got) == len(said) and all(map(_alike, got, said))
-    assert not said or alike, f"{block.page}, line {block.line}: shown {said}, got {got}"
+    where = f"{block.page}, line {block.line}"
+    assert not said or _all_alike(got, said), f"{where}: shown {said}, got {got}"
 
 
 def agrees(value, promise):
@@ -120,9 +100,8 @@ def agrees(value, promise):
     except (SyntaxError, ValueError):
         return str(value) == promise
     if isinstance(said, float):
-        return isinstance(value, float | np.floating) and math.isclose(
-            value, said, abs_tol=_TOLERANCE
-        )
+        is_float = isinstance(value, float | np.floating)
+        return is_float and math.isclose(value, said, abs_tol=_TOLERANCE)
     return bool(value == said)
 
 
@@ -169,10 +148,12 @@ def run_command(words, shown, capsys):
         output = out + err
     lines = [line.split() for line in output.splitlines()]
     for line in shown:
-        expected = line.split()
-        assert any(
-            len(expected) == len(other) and all(map(_alike, other, expected)) for other in lines
-        ), f"{shlex.join(words)} says no {line!r}"
+        said = any(_all_alike(other, line.split()) for other in lines)
+        assert said, f"{shlex.join(words)} says no {line!r}"
+
+
+def _all_alike(words, promised):
+    return len(words) == len(promised) and all(map(_alike, words, promised))
 
 
 def _alike(word, promise):

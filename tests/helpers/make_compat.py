@@ -42,9 +42,8 @@ def trainer(folder):
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     source = ReadPairs(READS, Y, min_length=50, max_length=200)
-    return ContrastiveTrainer(
-        backbone, source, TrainingConfig(**TRAINING), output_dir=folder, device="cpu"
-    )
+    config = TrainingConfig(**TRAINING)
+    return ContrastiveTrainer(backbone, source, config, output_dir=folder, device="cpu")
 
 
 def main():
@@ -78,9 +77,8 @@ def main():
     expected["probabilities"] = pickled["classifier"].predict_proba(reads)
     expected["novelty"] = pickled["classifier"].novelty_scores(reads)
     clusterer = SpeciesClusterer(3, random_state=0).fit(rows)
-    save_clusters(
-        folder / "clusters", clusterer, EmbeddingSource("0123abcd", None, False, "k-mers")
-    )
+    source = EmbeddingSource("0123abcd", None, False, "k-mers")
+    save_clusters(folder / "clusters", clusterer, source)
     expected["clusters"] = clusterer.predict(rows)
     expected["rows"] = rows
     for suffix in ("npy", "tsv", "parquet"):

@@ -16,9 +16,8 @@ def weights(query, key, slopes):
 def attend_plainly(query, key, value, lengths, slopes):
     """Attend within each of several chained sequences, in float64, with all scores in memory."""
     parts = zip(*(x.double().split(list(lengths)) for x in (query, key, value)), strict=True)
-    return torch.cat(
-        [torch.einsum("hij,jhd->ihd", weights(q, k, slopes.double()), v) for q, k, v in parts]
-    )
+    taken = ((weights(q, k, slopes.double()), v) for q, k, v in parts)
+    return torch.cat([torch.einsum("hij,jhd->ihd", weight, v) for weight, v in taken])
 
 
 def random_tokens(lengths, n_heads=4, head_size=8, seed=0, scale=1.0, dtype=torch.float32):

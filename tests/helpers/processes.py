@@ -7,15 +7,9 @@ import sys
 
 def run(*command, cwd=None, timeout=600, **environment):
     """Run a command that must not fail, with more in the environment."""
-    done = subprocess.run(
-        [*map(str, command)],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    how = {"cwd": cwd, "env": os.environ | environment, "timeout": timeout}
+    words = [*map(str, command)]
+    done = subprocess.run(words, **how, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 

@@ -91,26 +91,16 @@ def _genome_pairs(seed):
 
 def _species_dataset(seed):
     with TemporaryDirectory() as folder:
-        data = make_species_dataset(
-            _genomes(folder),
-            n_reads=5,
-            length=(100, 300),
-            error_rate=0.05,
-            abundance="lognormal",
-            random_state=seed,
-        )
+        how = {"n_reads": 5, "length": (100, 300), "error_rate": 0.05, "abundance": "lognormal"}
+        data = make_species_dataset(_genomes(folder), **how, random_state=seed)
     return data.sequences, data.labels.tolist()
 
 
 def trained(seed, backbone=None, **options):
     """Return the weights of a model and its head after contrastive training, and the log."""
     config = TrainingConfig(n_steps=6, batch_size=8, log_every=1, seed=seed, **options)
-    trainer = ContrastiveTrainer(
-        backbone or tiny_profile(),
-        ReadPairs(READS, Y, min_length=50, max_length=200, seed=seed),
-        config,
-        device="cpu",
-    )
+    source = ReadPairs(READS, Y, min_length=50, max_length=200, seed=seed)
+    trainer = ContrastiveTrainer(backbone or tiny_profile(), source, config, device="cpu")
     trainer.train()
     log = [{k: v for k, v in row.items() if k != "seconds"} for row in trainer.history]
     return weights(trainer.backbone.model), weights(trainer.head), log
@@ -120,12 +110,8 @@ def _classified(seed):
     classifier = FewShotSpeciesClassifier(
         KmerEmbedder(k=3), calibrate=True, unknown=-1, false_unknown_rate=0.2
     ).fit(READS, Y)
-    return (
-        classifier.predict_proba(READS),
-        classifier.predict(READS),
-        classifier.novelty_scores(READS),
-        classifier.confidence(READS),
-    )
+    names = ("predict_proba", "predict", "novelty_scores", "confidence")
+    return [getattr(classifier, name)(READS) for name in names]
 
 
 def _clustered(**options):
@@ -176,14 +162,8 @@ JOBS = {
 }
 
 # What is the same whatever the seed.
-UNSEEDED = {
-    "KmerEmbedder",
-    "DNABertSEmbedder",
-    "FewShotSpeciesClassifier",
-    "train_bpe_tokenizer",
-    "graph of few rows",
-    "K-medoid",
-}
+UNSEEDED = {"KmerEmbedder", "DNABertSEmbedder", "FewShotSpeciesClassifier", "K-medoid"}
+UNSEEDED |= {"train_bpe_tokenizer", "graph of few rows"}
 
 
 if __name__ == "__main__":

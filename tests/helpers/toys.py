@@ -111,14 +111,9 @@ def make_trainer(
 ):
     """Return a trainer of toys that makes a few large steps."""
     config = {"n_steps": 6, "batch_size": 8, "learning_rate": 1e-2, "log_every": 1} | config
-    return ContrastiveTrainer(
-        ToyBackbone(seed=seed, dropout=dropout, num_hidden_layers=n_layers),
-        source or ToySource(),
-        TrainingConfig(**config),
-        validation_source=validation_source,
-        output_dir=tmp_path,
-        device="cpu",
-    )
+    backbone = ToyBackbone(seed=seed, dropout=dropout, num_hidden_layers=n_layers)
+    where = {"validation_source": validation_source, "output_dir": tmp_path, "device": "cpu"}
+    return ContrastiveTrainer(backbone, source or ToySource(), TrainingConfig(**config), **where)
 
 
 def gradients(trainer, step):

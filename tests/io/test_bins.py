@@ -55,10 +55,8 @@ def test_what_is_known_of_contigs_and_bins(tmp_path):
         "0\tbin_0.fasta.gz\t1\t180\t180\t0.5000\t0.0000\tyes\t1.000\t4",
         "1\tbin_1.fasta.gz\t2\t6\t4\t0.3333\t0.4714\tno\t0.500\t1.667",
     ]
-    assert (tmp_path / "bins" / "contigs.tsv").read_text().splitlines()[3:] == [
-        "c\t-1\t\ttoo short",
-        "d\t1\t0.300\t",
-    ]
+    lines = (tmp_path / "bins" / "contigs.tsv").read_text().splitlines()
+    assert lines[3:] == ["c\t-1\t\ttoo short", "d\t1\t0.300\t"]
 
 
 def test_records_as_they_are(tmp_path):

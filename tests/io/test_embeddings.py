@@ -83,10 +83,8 @@ def test_failure_leaves_nothing_new(tmp_path, suffix, error):
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_bad_pieces(tmp_path, pieces, message, suffix):
-    with (  # noqa: PT012
-        pytest.raises(ValueError, match=message),
-        open_embeddings(tmp_path / f"x{suffix}") as writer,
-    ):
+    refused = pytest.raises(ValueError, match=message)
+    with refused, open_embeddings(tmp_path / f"x{suffix}") as writer:
         for piece in pieces:
             writer.write(*piece)
     assert list(tmp_path.iterdir()) == []

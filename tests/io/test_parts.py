@@ -257,10 +257,9 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_a_value_that_the_type_cannot_hold_is_named(tmp_path):
     rows = np.array([[0, 0, 0], [0, 1e6, 0]], dtype="f4")
-    with (
-        pytest.raises(ValueError, match="embedding of 'b' has a value that float16 cannot hold"),
-        parted(tmp_path / "x.npy", dtype=np.dtype("f2")) as output,
-    ):
+    message = "embedding of 'b' has a value that float16 cannot hold"
+    refused = pytest.raises(ValueError, match=message)
+    with refused, parted(tmp_path / "x.npy", dtype=np.dtype("f2")) as output:
         output.write(0, ["a", "b"], rows, "")
     assert names(tmp_path) == []
 

@@ -40,9 +40,8 @@ def test_rows_of_short_contigs_are_not_looked_at():
     coverage = np.full((6, 2), np.nan)
     coverage[LONG] = [[1, 50], [90, 2], [1, 50], [90, 2]]
     clusterer = SpeciesClusterer(min_similarity=0.9, abundance_weight=0.5, min_bin_size=1)
-    bins = bin_contigs(
-        CONTIGS, clusterer, embeddings=embeddings, abundance=pd.DataFrame(coverage), min_length=300
-    )
+    known = {"embeddings": embeddings, "abundance": pd.DataFrame(coverage)}
+    bins = bin_contigs(CONTIGS, clusterer, **known, min_length=300)
     assert bins.tolist() == [0, -1, 1, 0, 1, -1]
 
 

@@ -299,10 +299,9 @@ def test_metadata_reach_the_classifier_as_they_are_routed(scale, calibrate):
         assert fitted.given_[0] is weights
         assert fitted.given_[1] == 7
         cross_validate(outer, X, y, params={name: weights}, cv=2, error_score="raise")
+        plain = FewShotSpeciesClassifier(classifier=LogisticRegression(), **settings)
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
-            FewShotSpeciesClassifier(classifier=LogisticRegression(), **settings).fit(
-                X, y, sample_weight=weights
-            )
+            plain.fit(X, y, sample_weight=weights)
     with pytest.raises(ValueError, match="enable_metadata_routing"):
         FewShotSpeciesClassifier(**settings).fit(X, y, sample_weight=weights)
 
@@ -332,9 +331,8 @@ def test_consensus_with_unknown():
     reads, y = reads_of(10)
     reads, y = reads[:20], y[:20]  # the third has no composition of its own
     classifier = FewShotSpeciesClassifier(KmerEmbedder(k=2), unknown="unknown").fit(reads, y)
-    calls = classifier.consensus(
-        ["AC" * 450, reads[0] * 3, "AC" * 150 + reads[0] * 2], window_size=300
-    )
+    contigs = ["AC" * 450, reads[0] * 3, "AC" * 150 + reads[0] * 2]
+    calls = classifier.consensus(contigs, window_size=300)
     assert calls.labels[:2].tolist() == ["unknown", "gamma"]
     assert calls.agreement[0] == 1
     assert calls.agreement[2] < 1

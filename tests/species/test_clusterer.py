@@ -126,9 +126,7 @@ def test_memory_mapped_rows_are_not_copied(many, tmp_path, monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < X.nbytes / 3
-    np.testing.assert_array_equal(
-        SpeciesClusterer(10, n_init=1, random_state=0).fit_predict(X), clusterer.labels_
-    )
+    np.testing.assert_array_equal(clone(clusterer).fit_predict(X), clusterer.labels_)
 
 
 # --- bins ---
@@ -341,9 +339,8 @@ def test_abundance_tells_apart_what_sequence_does_not(min_similarity):
     twins = X.copy()
     twins[y == 1] += X[y == 0].mean(axis=0) - X[y == 1].mean(axis=0)
     coverage = coverage_of(y, 4, 0.1)
-    clusterer = SpeciesClusterer(
-        min_similarity=min_similarity, abundance_weight=0.5, random_state=0
-    )
+    how = {"min_similarity": min_similarity, "abundance_weight": 0.5}
+    clusterer = SpeciesClusterer(**how, random_state=0)
     assert adjusted_rand_score(y, clusterer.fit(twins).labels_) < 0.9
     joined = clusterer.fit(twins, abundance=pd.DataFrame(coverage))
     assert adjusted_rand_score(y, joined.labels_) > 0.95

@@ -55,12 +55,8 @@ def dense_kmedoid(X, min_similarity, min_bin_size, max_iter):
 def test_bins_of_the_reference(case, block_bytes, monkeypatch):
     monkeypatch.setattr(_rows, "_BLOCK_BYTES", block_bytes)
     golden = np.load(DATA / "binning.npz")
-    bins = modified_kmedoid(
-        golden[f"{case}_X"],
-        golden[f"{case}_min_similarity"],
-        min_bin_size=int(golden[f"{case}_min_bin_size"]),
-        max_iter=1000,
-    )
+    X, least, size = (golden[f"{case}_{name}"] for name in ("X", "min_similarity", "min_bin_size"))
+    bins = modified_kmedoid(X, least, min_bin_size=int(size), max_iter=1000)
     assert same_bins(bins.labels, golden[f"{case}_labels"])
     assert len(bins.centers) == len(np.unique(golden[f"{case}_labels"])) - 1
 

@@ -76,10 +76,8 @@ def test_approximate_neighbors_are_nearly_the_exact_ones():
     np.testing.assert_allclose(products, (X[rows] * X[found]).sum(axis=2), atol=1e-6)
     again, _ = approximate_neighbors(X, 15, np.random.RandomState(0))
     np.testing.assert_array_equal(found, again)
-    bins = [
-        SpeciesClusterer(neighbors=how, random_state=0).fit_predict(X)
-        for how in ("exact", "approximate")
-    ]
+    ways = [SpeciesClusterer(neighbors=how, random_state=0) for how in ("exact", "approximate")]
+    bins = [way.fit_predict(X) for way in ways]
     scores = [adjusted_rand_score(y[b >= 0], b[b >= 0]) for b in bins]
     assert scores[0] == pytest.approx(scores[1], abs=0.05)
 

@@ -71,12 +71,8 @@ def test_other_settings(kind, change, folder, reads):
     with pytest.raises(ValueError, match="fit it again, or give it back what it was fitted with"):
         use(estimator, reads)
     # What does not change embeddings may be changed.
-    inner(estimator).set_params(
-        **{name: DNABertSEmbedder().get_params()[name] for name in change} | {"model": folder},
-        batch_tokens=64,
-        n_jobs=2,
-        cache="memory",
-    )
+    back = {name: DNABertSEmbedder().get_params()[name] for name in change} | {"model": folder}
+    inner(estimator).set_params(**back, batch_tokens=64, n_jobs=2, cache="memory")
     use(estimator, reads)
 
 
@@ -98,9 +94,8 @@ def test_settings_of_the_kmer_embedder(change, reads):
 
 def test_auto_may_be_another_precision_elsewhere(folder, reads, monkeypatch):
     embedder = DNABertSEmbedder(folder, cache=None).fit(reads)
-    monkeypatch.setattr(
-        "dnaembed.embedding._embedder.resolve_dtype", lambda dtype, device: torch.bfloat16
-    )
+    place = "dnaembed.embedding._embedder.resolve_dtype"
+    monkeypatch.setattr(place, lambda dtype, device: torch.bfloat16)
     embedder.transform(reads)
     write_other_weights(folder)
     with pytest.raises(ValueError, match="was fitted with the model"):

@@ -30,9 +30,8 @@ def tuner(**parameters):
 
 
 def tune(X=X, y=None, *, random_state=0, backbone=None, **parameters):
-    return tuner(**parameters).fine_tune(
-        backbone or ToyBackbone(dropout=0.1), X, y, random_state=random_state
-    )
+    backbone = backbone or ToyBackbone(dropout=0.1)
+    return tuner(**parameters).fine_tune(backbone, X, y, random_state=random_state)
 
 
 def test_the_given_model_is_left_alone():
@@ -47,22 +46,17 @@ def test_the_given_model_is_left_alone():
 
 def test_labels_teach_what_they_say():
     # Species are told apart better after being shown a few reads of each; others are judged.
-    seen, unseen = (
-        ToySource(length=(1000, 1200), n_species=5, seed=s, unlike=0.1).sample(0, n)
-        for s, n in ((1, 40), (2, 60))
-    )
+    how = {"length": (1000, 1200), "n_species": 5, "unlike": 0.1}
+    seen, unseen = (ToySource(**how, seed=s).sample(0, n) for s, n in ((1, 40), (2, 60)))
     tuned = tune(seen.view1, seen.labels, backbone=ToyBackbone(), n_steps=40, batch_size=32)
-    before, after = (
-        silhouette_score(embed(b, unseen.view1), unseen.labels, metric="cosine")
-        for b in (ToyBackbone(), tuned)
-    )
+    rows = (embed(backbone, unseen.view1) for backbone in (ToyBackbone(), tuned))
+    before, after = (silhouette_score(z, unseen.labels, metric="cosine") for z in rows)
     assert after > before + 0.05
 
 
 def test_reads_without_labels_teach_which_parts_belong_together():
-    seen, unseen = (
-        ToySource(length=(1000, 1200), seed=s, unlike=0.3).sample(0, 40).view1 for s in (2, 3)
-    )
+    sources = (ToySource(length=(1000, 1200), seed=s, unlike=0.3) for s in (2, 3))
+    seen, unseen = (source.sample(0, 40).view1 for source in sources)
     others = ReadPairs(unseen, min_length=400).sample(0, 40)
 
     def loss(backbone):
@@ -122,10 +116,8 @@ def test_learning_rate_suits_model_and_labels(tiny_dnabert):
 
 
 def test_unknown_labels_are_paired_with_themselves():
-    assert (
-        tune(X[:6], [0, 0, 1, 1, -1, -1]).fingerprint()
-        != tune(X[:6], [0, 0, 1, 1, 2, 2]).fingerprint()
-    )
+    unknown, known = (tune(X[:6], [0, 0, 1, 1, *rest]) for rest in ([-1, -1], [2, 2]))
+    assert unknown.fingerprint() != known.fingerprint()
     assert tune(X[:6], [-1] * 6).fingerprint() == tune(X[:6]).fingerprint()
 
 
@@ -133,10 +125,8 @@ def test_short_reads_are_never_cut():
     short = [read[:300] for read in X]
     # They are left out without labels...
     assert tune([*X[:4], *short]).fingerprint() == tune(X[:4]).fingerprint()
-    with pytest.raises(
-        ValueError,
-        match="None of the 24 reads can make a pair: all are shorter than min_read_length=1000",
-    ):
+    why = "None of the 24 reads can make a pair: all are shorter than min_read_length=1000"
+    with pytest.raises(ValueError, match=why):
         tune(short)
     # ... and a label of one short read with it.
     y = [0, 0, 1, 1]
@@ -151,9 +141,8 @@ def test_short_reads_are_never_cut():
     data=st.data(),
 )
 def test_any_reads_give_finite_weights_or_a_clear_error(reads, data):
-    y = data.draw(
-        st.none() | st.lists(st.integers(-1, 2), min_size=len(reads), max_size=len(reads))
-    )
+    labels = st.lists(st.integers(-1, 2), min_size=len(reads), max_size=len(reads))
+    y = data.draw(st.none() | labels)
     bases = [len(read.replace("-", "")) for read in reads]
     alone = [y is None or label < 0 or y.count(label) == 1 for label in y or bases]
     usable = [n >= 20 or (n > 1 and not single) for n, single in zip(bases, alone, strict=True)]
@@ -204,12 +193,9 @@ def test_nested_parameters_are_searched_and_folds_do_not_leak(tiny_dnabert_folde
     spy = SpyingFineTuner(n_steps=1, batch_size=4, min_length=100, min_reads=0)
     reads, labels = [read[:300] for read in X], np.arange(24) % 2
     embedder = DNABertSEmbedder(tiny_dnabert_folder, fine_tuner=spy, random_state=0, device="cpu")
-    search = GridSearchCV(
-        Pipeline([("embedder", embedder), ("classifier", LogisticRegression(max_iter=1000))]),
-        {"embedder__fine_tuner__learning_rate": [1e-4, 1e-3]},
-        cv=StratifiedKFold(3),
-    )
-    search.fit(reads, labels)
+    steps = [("embedder", embedder), ("classifier", LogisticRegression(max_iter=1000))]
+    grid = {"embedder__fine_tuner__learning_rate": [1e-4, 1e-3]}
+    GridSearchCV(Pipeline(steps), grid, cv=StratifiedKFold(3)).fit(reads, labels)
     assert len(spy.seen) == 7  # 2 values x 3 folds, and the refit
     folds = list(StratifiedKFold(3).split(reads, labels))
     for number, (known, y) in enumerate(spy.seen[:6]):

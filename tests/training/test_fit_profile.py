@@ -1,4 +1,4 @@
-import dataclasses
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,8 +84,7 @@ def test_discriminants_solve_the_known_case():
 
 
 def test_a_linear_part_needs_labels(source):
-    unlabelled = SimpleNamespace(
-        sample=lambda step, n: dataclasses.replace(source.sample(step, n), labels=None)
-    )
+    sample = source.sample
+    unlabelled = SimpleNamespace(sample=lambda *how: replace(sample(*how), labels=None))
     with pytest.raises(ValueError, match="labels of all pairs"):
         add_linear_part(make(linear_size=0), unlabelled, size=2, n_batches=1, n_pairs=10)

@@ -102,18 +102,17 @@ def test_mi_mix_against_the_definition():
     torch.testing.assert_close(value, expected / 6)
 
 
+def all_losses(z1, z2, *mixing, **how):
+    return weighted_simclr(z1, z2, **how), mi_mix(z1, z2, *mixing, **how), supcon(z1, z2, **how)
+
+
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 1])])
 def test_losses_stay_on_the_device_of_the_vectors(labels):
     # Meta tensors have a device and no values; what is made on another one does not go with them.
     z = torch.ones(3, 4, device="meta")
     permutation, share = torch.zeros(3, dtype=torch.int64, device="meta"), z[:, 0]
-    for loss in (
-        weighted_simclr(z, z, temperature=0.1, labels=labels),
-        mi_mix(z, z, permutation, share, temperature=0.1, labels=labels),
-        supcon(z, z, temperature=0.1, labels=labels),
-        alignment(z, z),
-        uniformity(z),
-    ):
+    losses = all_losses(z, z, permutation, share, temperature=0.1, labels=labels)
+    for loss in (*losses, alignment(z, z), uniformity(z)):
         assert loss.device.type == "meta"
         assert loss.shape == ()
 
@@ -139,9 +138,8 @@ def test_unknown_labels_are_different():
     z1, z2 = views(4)
     unknown = torch.tensor([-1, -1, -7, -7])
     for loss in (weighted_simclr, supcon):
-        torch.testing.assert_close(
-            loss(z1, z2, temperature=0.1, labels=unknown), loss(z1, z2, temperature=0.1)
-        )
+        given = loss(z1, z2, temperature=0.1, labels=unknown)
+        torch.testing.assert_close(given, loss(z1, z2, temperature=0.1))
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1e-3])
@@ -154,11 +152,7 @@ def test_float32_neither_overflows_nor_vanishes(temperature, kind):
         z2 = (base if kind == "equal" else -base).clone().requires_grad_()
     permutation = torch.arange(16).roll(1)
     share = torch.full((16,), 0.7)
-    for loss in (
-        weighted_simclr(z1, z2, temperature=temperature),
-        mi_mix(z1, z2, permutation, share, temperature=temperature),
-        supcon(z1, z2, temperature=temperature),
-    ):
+    for loss in all_losses(z1, z2, permutation, share, temperature=temperature):
         gradients = torch.autograd.grad(loss, [z1, z2])
         assert torch.isfinite(loss)
         assert all(torch.isfinite(g).all() for g in gradients)
@@ -181,15 +175,11 @@ def test_losses_do_not_depend_on_the_order_of_pairs(n, seed, data):
     labels = torch.tensor(data.draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n)))
     order = torch.tensor(data.draw(st.permutations(range(n))))
     for loss in (weighted_simclr, supcon):
-        torch.testing.assert_close(
-            loss(z1[order], z2[order], temperature=0.1, labels=labels[order]),
-            loss(z1, z2, temperature=0.1, labels=labels),
-        )
+        expected = loss(z1, z2, temperature=0.1, labels=labels)
+        ordered = loss(z1[order], z2[order], temperature=0.1, labels=labels[order])
+        torch.testing.assert_close(ordered, expected)
         # Both views play the same part.
-        torch.testing.assert_close(
-            loss(z2, z1, temperature=0.1, labels=labels),
-            loss(z1, z2, temperature=0.1, labels=labels),
-        )
+        torch.testing.assert_close(loss(z2, z1, temperature=0.1, labels=labels), expected)
 
 
 def test_half_precision_is_computed_in_float32():
@@ -210,9 +200,8 @@ def test_alignment_and_uniformity():
     squares = [(z1[i] - z2[i]).square().sum() for i in range(6)]
     torch.testing.assert_close(alignment(z1, z2), torch.stack(squares).mean())
     kernel = [torch.exp(-2 * (z1[i] - z1[j]).square().sum()) for i in range(6) for j in range(i)]
-    torch.testing.assert_close(
-        uniformity(z1), torch.stack(kernel).mean().log(), rtol=1e-12, atol=1e-12
-    )
+    expected = torch.stack(kernel).mean().log()
+    torch.testing.assert_close(uniformity(z1), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

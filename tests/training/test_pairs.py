@@ -15,14 +15,11 @@ def store(tmp_path_factory):
     """Label 0 with two genomes of two pieces, label 1 with one, both cellular; label 2 a virus."""
     folder = tmp_path_factory.mktemp("genomes")
     records = []
-    for i, (label, domain) in enumerate(
-        [("a", "cell"), ("a", "cell"), ("b", "cell"), ("v", "virus")]
-    ):
+    for i, label in enumerate("aabv"):
         path = folder / f"{i}.fa"
-        path.write_text(
-            f">1\n{random_sequence(3000, 2 * i)}\n>2\n{random_sequence(2000, 2 * i + 1)}\n"
-        )
-        records.append(GenomeRecord(str(path), label, domain))
+        pieces = random_sequence(3000, 2 * i), random_sequence(2000, 2 * i + 1)
+        path.write_text(">1\n{}\n>2\n{}\n".format(*pieces))
+        records.append(GenomeRecord(str(path), label, "virus" if label == "v" else "cell"))
     return GenomeStore.build(records, folder / "store")
 
 
@@ -40,9 +37,8 @@ def places(store, sequence):
 
 
 def clean(store, **options):
-    return GenomePairs(
-        store, **{"min_length": 50, "max_length": 900, "error_rate": (0, 0)} | options
-    )
+    defaults = {"min_length": 50, "max_length": 900, "error_rate": (0, 0)}
+    return GenomePairs(store, **defaults | options)
 
 
 def as_tuple(batch):

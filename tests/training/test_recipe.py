@@ -123,10 +123,8 @@ def test_several_folders_with_a_catalogue_each(tmp_path, genomes, recipe):
     """Genomes of one label are of one species wherever they lie; what is too short is counted."""
     more = tmp_path / "more"
     more.mkdir()
-    for name in ("a", "b", "short"):
-        (more / f"{name}.fa").write_text(
-            f">{name}\n{'ACGTTGCATTAG' * (3 if name == 'short' else 90)}\n"
-        )
+    for name, n in (("a", 90), ("b", 90), ("short", 3)):
+        (more / f"{name}.fa").write_text(f">{name}\n{'ACGTTGCATTAG' * n}\n")
     rows = ["path\tlabel\tdomain\tsplit", "a.fa\tspecies 0\tx\ttrain", "b.fa\tnew\tx\ttrain"]
     (more / "catalog.tsv").write_text("\n".join([*rows, "short.fa\tshort\tx\ttrain"]) + "\n")
     with pytest.warns(UserWarning, match="1 of 13 genomes have no sequence of at least 500 bases"):
@@ -152,12 +150,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe):
 def test_a_transformer_from_scratch_and_from_a_model(tmp_path, genomes):
     sizes = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2}
     sizes |= {"num_attention_heads": 4, "intermediate_size": 16, "architecture": "dnabert"}
-    pairs = {"min_length": 50, "max_length": 100}
-    recipe = {
-        "model": sizes,
-        "pairs": pairs,
-        "training": {"n_steps": 2, "batch_size": 4, "budget": 60},
-    }
+    recipe = {"model": sizes, "pairs": {"min_length": 50, "max_length": 100}}
+    recipe["training"] = {"n_steps": 2, "batch_size": 4, "budget": 60}
     one = train_model(genomes, recipe, tmp_path / "one", device="cpu")
     assert one.model.config.num_hidden_layers == 2
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))

@@ -11,7 +11,7 @@ from dnaembed.training import ContrastiveTrainer, TrainingConfig, weighted_simcl
 from dnaembed.training._recipe import make_backbone
 from dnaembed.training._step import draw_mixing, plan_chunks
 from dnaembed.utils._randomness import derive_seed
-from tests.helpers.random_models import embed
+from tests.helpers.random_models import SIZES, embed
 from tests.helpers.toys import ToySource, gradients, make_trainer, same, weights
 
 
@@ -94,9 +94,8 @@ def test_a_step_is_the_loss_of_its_batch():
     [(torch.float64, 0.05, 1e-12), (torch.float32, 1.0, 3e-6)],
 )
 def test_cached_gradients_are_those_of_the_whole_batch(loss, budget, dtype, temperature, tolerance):
-    whole, chunked = (
-        make_trainer(loss=loss, temperature=temperature, budget=b) for b in (None, budget)
-    )
+    how = {"loss": loss, "temperature": temperature}
+    whole, chunked = make_trainer(**how), make_trainer(**how, budget=budget)
     for trainer in (whole, chunked):
         trainer.backbone.model.to(dtype)
         trainer.head.to(dtype)
@@ -121,12 +120,10 @@ def test_cached_gradients_replay_the_dropout():
     prepared = trainer._compute.prepare(trainer.source, 2)
     assert len(prepared.chunks) > 2
     output, found = gradients(trainer, 2)
-    parts = [
-        trainer._compute._forward(chunk, derive_seed(trainer.config.seed, 2, 0, i))
-        for i, chunk in enumerate(prepared.chunks)
-    ]
+    seeds = [derive_seed(trainer.config.seed, 2, 0, i) for i in range(len(prepared.chunks))]
+    parts = map(trainer._compute._forward, prepared.chunks, seeds)
     rows = torch.cat([chunk.rows for chunk in prepared.chunks])
-    z = torch.cat(parts)[rows.argsort()]
+    z = torch.cat([*parts])[rows.argsort()]
     loss = trainer._compute._loss(prepared, z[:8], z[8:])
     expected = torch.autograd.grad(loss, trainer._weights)
     torch.testing.assert_close(output.loss, loss.detach())
@@ -149,10 +146,6 @@ def test_mixed_precision_learns_as_full_precision(mixed_precision):
     assert mixed.history[0]["loss"] == pytest.approx(full.history[0]["loss"], rel=0.1)
 
 
-SIZES = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 3}
-SIZES |= {"num_attention_heads": 4, "intermediate_size": 48}
-
-
 class FewSource(ToySource):
     """Statistics and tokens need no thousands of reads here."""
 
@@ -164,7 +157,7 @@ class FewSource(ToySource):
 def real_backbone(request):
     section = {
         "kmer_profile": {"k": [3], "hidden_size": 16, "intermediate_size": 16, "linear_size": 4},
-        "dnabert": SIZES,
+        "dnabert": SIZES | {"vocab_size": 40, "num_hidden_layers": 3},
     }[request.param]
     return make_backbone({"architecture": request.param} | section, FewSource(), seed=0)
 

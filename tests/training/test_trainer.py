@@ -1,6 +1,7 @@
 """`ContrastiveTrainer`: curriculum, weights, validation, logs, checkpoints, resuming."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,9 +13,8 @@ from tests.helpers.toys import ToyBackbone, ToySource, make_trainer, read_rows, 
 
 
 def test_training_lowers_the_validation_loss_of_other_reads():
-    trainer = make_trainer(
-        n_steps=60, batch_size=16, eval_every=20, validation_source=ToySource(seed=1), loss="c2lr"
-    )
+    others = {"validation_source": ToySource(seed=1), "eval_every": 20}
+    trainer = make_trainer(n_steps=60, batch_size=16, loss="c2lr", **others)
     before = trainer._validation_loss(trainer.validation_source)["validation_loss"]
     trainer.train()
     phases = [row["phase"] for row in trainer.history]
@@ -62,9 +62,8 @@ def test_the_best_weights_are_kept(tmp_path, monkeypatch):
 
 
 def test_validation_is_the_same_each_time():
-    trainer = make_trainer(
-        learning_rate=0.0, eval_every=2, dropout=0.5, validation_source=ToySource(seed=3)
-    )
+    others = {"validation_source": ToySource(seed=3), "eval_every": 2}
+    trainer = make_trainer(learning_rate=0.0, dropout=0.5, **others)
     trainer.train()
     values = [{k: v for k, v in row.items() if k != "step"} for row in trainer.validations]
     assert len(values) == 3
@@ -108,16 +107,12 @@ def test_interrupted_and_resumed_is_bit_identical(tmp_path):
     assert whole.best == second.best
     losses = [[row["loss"] for row in t.history] for t in (whole, second)]
     assert losses[0] == losses[1]
-    logs = [
-        [row["loss"] for row in read_rows(tmp_path / run / "log.csv")] for run in ("whole", "parts")
-    ]
+    runs = [tmp_path / "whole", tmp_path / "parts"]
+    logs = [[row["loss"] for row in read_rows(run / "log.csv")] for run in runs]
     assert logs[0] == logs[1]
     assert len(logs[0]) == 12
-    optimizers = [
-        load_file(sorted((tmp_path / run / "checkpoints").iterdir())[-1] / "state.safetensors")
-        for run in ("whole", "parts")
-    ]
-    assert same(*optimizers)
+    newest = [max((run / "checkpoints").iterdir()) for run in runs]
+    assert same(*(load_file(checkpoint / "state.safetensors") for checkpoint in newest))
 
 
 def test_a_finished_run_resumes_to_its_result(tmp_path):
@@ -199,10 +194,8 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 def test_half_a_checkpoint_is_none(tmp_path, monkeypatch):
     write_checkpoint(tmp_path, 1, {"a": torch.ones(2)}, {})
-    monkeypatch.setattr(
-        "dnaembed.training._trainer.save_file",
-        lambda *a: (_ for _ in ()).throw(OSError("disk full")),
-    )
+    full = Mock(side_effect=OSError("disk full"))
+    monkeypatch.setattr("dnaembed.training._trainer.save_file", full)
     with pytest.raises(OSError, match="disk full"):
         write_checkpoint(tmp_path, 2, {"a": torch.ones(2)}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]

@@ -342,15 +342,12 @@ needs_pipes = pytest.mark.skipif(os.name == "nt", reason="needs pipes as Unix ha
 def test_standard_output_is_written_straight_down(tmp_path, name, into):
     (tmp_path / "link").symlink_to("/dev/stdout")
     (tmp_path / "before").write_text("kept\n")
-    code = (
-        "import sys; from dnaembed.io import write_labels; print('first');"
-        f"write_labels({name!r}, ['a'], ['x'])"
-    )
+    call = f"write_labels({name!r}, ['a'], ['x'])"
+    code = f"from dnaembed.io import write_labels; print('first'); {call}"
     target = "| cat" if into == "pipe" else ">> before"
     command = f'({sys.executable} -c "{code}"; echo after) {target}'
-    done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=True
-    )
+    how = {"capture_output": True, "text": True, "cwd": tmp_path, "check": True}
+    done = subprocess.run(command, shell=True, **how)
     written = "first\nid\tlabel\na\tx\nafter\n"
     found = done.stdout if into == "pipe" else (tmp_path / "before").read_text()
     assert found == ("" if into == "pipe" else "kept\n") + written

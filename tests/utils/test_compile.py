@@ -43,10 +43,9 @@ FOLDERS = {
 
 def run(folder):
     """Compile in a process of its own; return what it says."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=False
-    )
+    how = {"env": {**os.environ, "NUMBA_CACHE_DIR": str(folder)}, "check": False}
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, **how, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()
 
@@ -79,9 +78,8 @@ def test_a_folder_that_nothing_can_be_written_to(tmp_path, kind):
 
 
 def test_modules_of_others_that_find_no_place_for_a_cache(tmp_path, monkeypatch):
-    (tmp_path / "compiles_with_a_cache.py").write_text(
-        "import numba\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
-    )
+    code = "import numba\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
+    (tmp_path / "compiles_with_a_cache.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     # Of the places numba tries, the first is the folder in numba.config.CACHE_DIR.
     monkeypatch.setattr(CacheImpl, "_locator_classes", CacheImpl._locator_classes[:1])

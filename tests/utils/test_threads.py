@@ -12,15 +12,6 @@ from tests.helpers.dna import random_dna
 
 
 @pytest.fixture
-def two_threads():
-    """Two cores for torch, even where the machine or the environment gives one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def threads_seen(monkeypatch):
     """How many threads torch had before each pass of a model."""
     seen = []
@@ -88,9 +79,8 @@ def test_a_kmer_model_computes_each_chunk_in_one_thread(two_threads, threads_see
     """Whatever the number of chunks at a time, which by default is that of the cores."""
     reads = random_dna(40, 300, 900)
     monkeypatch.setattr(_engine, "_ONE_THREAD_BASES", 4000)
-    rows = [
-        DNABertSEmbedder(n_jobs=n_jobs, cache=None).fit_transform(reads) for n_jobs in (None, 1, 2)
-    ]
+    embedders = [DNABertSEmbedder(n_jobs=n_jobs, cache=None) for n_jobs in (None, 1, 2)]
+    rows = [embedder.fit_transform(reads) for embedder in embedders]
     assert set(threads_seen) == {1}
     assert (rows[0] == rows[1]).all()
     assert (rows[0] == rows[2]).all()

@@ -127,18 +127,13 @@ class DnaBertBackbone(Backbone):
         inside = np.arange(lengths.max()) < lengths[:, None]
         input_ids = np.full(inside.shape, self._pad_id, dtype=np.int64)
         input_ids[inside] = np.concatenate(features)
-        return {
-            "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(inside.astype(np.int64)),
-        }
+        mask = torch.from_numpy(inside.astype(np.int64))
+        return {"input_ids": torch.from_numpy(input_ids), "attention_mask": mask}
 
     def pack(self, features: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
         """Chain sequences without padding: ``input_ids``, (n_tokens,), and ``lengths``, (n,)."""
-        lengths = np.asarray([len(ids) for ids in features], dtype=np.int64)
-        return {
-            "input_ids": torch.from_numpy(np.concatenate(features)),
-            "lengths": torch.from_numpy(lengths),
-        }
+        lengths = torch.tensor([len(ids) for ids in features])
+        return {"input_ids": torch.from_numpy(np.concatenate(features)), "lengths": lengths}
 
     def embed(
         self, batch: Mapping[str, torch.Tensor], mixing: Mixing | None = None

@@ -101,10 +101,8 @@ class DnaBertConfig(PreTrainedConfig):
         window_size = _MAX_WINDOW if window_size is None else window_size
         self.window_size = check_integer("window_size", window_size, MIN_WINDOW, _MAX_WINDOW)
         if hidden_size % num_attention_heads:
-            raise ValueError(
-                f"hidden_size must be a multiple of num_attention_heads, got {hidden_size} and "
-                f"{num_attention_heads}."
-            )
+            got = f"{hidden_size} and {num_attention_heads}"
+            raise ValueError(f"hidden_size must be a multiple of num_attention_heads, got {got}.")
         super().__init__(**kwargs)
         # Set last: some releases of transformers reset the special tokens in their __init__.
         self.pad_token_id = pad_token_id

@@ -48,21 +48,12 @@ class DnaBertLayer(nn.Module):
         super().__init__()
         size, inner, eps = config.hidden_size, config.intermediate_size, config.layer_norm_eps
         self.n_heads = config.num_attention_heads
-        self.attention = nn.ModuleDict(
-            {
-                "self": nn.ModuleDict({"Wqkv": nn.Linear(size, 3 * size)}),
-                "output": nn.ModuleDict(
-                    {"dense": nn.Linear(size, size), "LayerNorm": nn.LayerNorm(size, eps=eps)}
-                ),
-            }
-        )
-        self.mlp = nn.ModuleDict(
-            {
-                "gated_layers": nn.Linear(size, 2 * inner, bias=False),
-                "wo": nn.Linear(inner, size),
-                "layernorm": nn.LayerNorm(size, eps=eps),
-            }
-        )
+        heads = nn.ModuleDict({"Wqkv": nn.Linear(size, 3 * size)})
+        output = {"dense": nn.Linear(size, size), "LayerNorm": nn.LayerNorm(size, eps=eps)}
+        self.attention = nn.ModuleDict({"self": heads, "output": nn.ModuleDict(output)})
+        widen, narrow = nn.Linear(size, 2 * inner, bias=False), nn.Linear(inner, size)
+        norm = nn.LayerNorm(size, eps=eps)
+        self.mlp = nn.ModuleDict({"gated_layers": widen, "wo": narrow, "layernorm": norm})
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: torch.Tensor, attend: Attention) -> torch.Tensor:
@@ -125,13 +116,11 @@ class DnaBertModel(PreTrainedModel):
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__(config)
         size = config.hidden_size
-        self.embeddings = nn.ModuleDict(
-            {
-                "word_embeddings": nn.Embedding(config.vocab_size, size),
-                "token_type_embeddings": nn.Embedding(config.type_vocab_size, size),
-                "LayerNorm": nn.LayerNorm(size, eps=config.layer_norm_eps),
-            }
-        )
+        words = nn.Embedding(config.vocab_size, size)
+        segments = nn.Embedding(config.type_vocab_size, size)
+        norm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        parts = {"word_embeddings": words, "token_type_embeddings": segments, "LayerNorm": norm}
+        self.embeddings = nn.ModuleDict(parts)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         layers = nn.ModuleList(DnaBertLayer(config) for _ in range(config.num_hidden_layers))
         self.encoder = nn.ModuleDict({"layer": layers})

@@ -78,9 +78,8 @@ def _attend_within(
         )
         if bias.device.type != "cpu":
             bias = bias.to(query.dtype, memory_format=torch.contiguous_format)
-        out[:, :, start:stop] = scaled_dot_product_attention(
-            query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last], attn_mask=bias
-        )
+        parts = query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last]
+        out[:, :, start:stop] = scaled_dot_product_attention(*parts, attn_mask=bias)
 
 
 def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -29,19 +29,16 @@ def load_tokenizer(file: Path, vocab_size: int) -> Tokenizer:
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     merges = model.get("merges") if isinstance(model, dict) else None
     if not isinstance(vocabulary, dict) or not isinstance(merges, list):
-        raise ValueError(
-            f"{file}: not a byte-pair tokenizer: a 'model' with a table 'vocab' and a list "
-            "'merges' is expected."
-        )
+        expected = "a 'model' with a table 'vocab' and a list 'merges' is expected"
+        raise ValueError(f"{file}: not a byte-pair tokenizer: {expected}.")
     lacking = [token for token in (*SPECIAL_TOKENS[:4], *"ACGT") if token not in vocabulary]
     if lacking:
         raise ValueError(f"{file}: the tokenizer has no token {', '.join(lacking)}.")
     for token, number in vocabulary.items():
         if type(number) is not int or not 0 <= number < vocab_size:
-            raise ValueError(
-                f"{file}: token {printable(repr(token))} has the number "
-                f"{printable(repr(number))}, but the model's vocab_size is {vocab_size}."
-            )
+            token, number = (printable(repr(value)) for value in (token, number))
+            has = f"token {token} has the number {number}"
+            raise ValueError(f"{file}: {has}, but the model's vocab_size is {vocab_size}.")
     try:
         pairs = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in merges]
         tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=pairs, unk_token="[UNK]"))

@@ -36,7 +36,7 @@ Output = Annotated[str, Option("--output", "-o", metavar="OUT.png", help=_HELP),
 
 MOST_POINTS = 20_000
 _MOST_CALLS = 1000
-_SIZE = 640
+_SIZE, _LETTERS = 640, 16
 # Nothing in the page can run or load anything, whatever the names in it are.
 _PAGE = Template("""\
 <!doctype html>
@@ -52,6 +52,8 @@ tr:nth-child(even) { background: #8882 } pre { white-space: pre-wrap; overflow-w
 ul { columns: 16rem; padding: 0; list-style: none } li span { margin-right: .5em }
 .side { display: flex; flex-wrap: wrap; gap: 0 2rem } .side > div { flex: 2 1 22rem }
 .side > div + div { flex: 1 1 14rem } figure { margin: 0 0 1.5rem }
+svg text { font-size: 16px; text-anchor: middle; dominant-baseline: central; pointer-events: none;
+  fill: CanvasText; fill-opacity: 1; stroke: Canvas; stroke-width: 3px; paint-order: stroke }
 @media (prefers-color-scheme: dark) { circle { stroke: #fff9; stroke-width: .6 } }
 </style></head><body><h1>$title</h1>
 $body
@@ -139,13 +141,13 @@ class Sequences:
         import numpy as np
         from matplotlib.colors import Normalize, to_hex
 
-        from ..plotting import color_scale, groups_of, point_areas
+        from ..plotting import color_scale, groups_of, place_names, point_areas
 
         points, labels = display.coordinates, np.asarray(display.labels)
         is_scale = labels.dtype.kind == "f"
         groups = groups_of(np.full(len(points), "") if is_scale or not labels.shape else labels)
         order = np.concatenate([np.flatnonzero(one.members) for one in groups])
-        legend = [(one.name, one.color) for one in groups if one.name]
+        legend = [(one.name, one.color) for one in groups if one.name and one.is_listed]
         colors: Any = np.empty(len(points), object)
         for one in groups:
             colors[one.members] = one.color
@@ -168,7 +170,10 @@ class Sequences:
             place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
             circles.append(f"<circle {place}><title>{title}</title></circle>")
         keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
-        box = f'<svg viewBox="0 0 {_SIZE} {y.max() + 20:.0f}" role="img" fill-opacity=".8">'
+        sheet = np.array([_SIZE, y.max() + 20])
+        for name, _, at in place_names(groups, np.stack([x, y], axis=1), sheet, _LETTERS):
+            circles.append(f'<text x="{at[0]:.0f}" y="{at[1]:.0f}">{text(name)}</text>')
+        box = f'<svg viewBox="0 0 {_SIZE} {sheet[1]:.0f}" role="img" fill-opacity=".8">'
         return "\n".join([box, *circles, "</svg><ul>", *keys, "</ul>"])
 
     def write_report(self, path: str, title: str, label: str, sure: str) -> None:

@@ -41,8 +41,8 @@ def test_neighbourhoods_unless_rows_are_few_or_equal(method, rows):
 def check_names(ax):
     """Names are within the axes, and none covers another."""
     boxes = [text.get_window_extent() for text in ax.texts]
-    axes = ax.get_window_extent()
-    assert all(axes.x0 <= b.x0 < b.x1 <= axes.x1 and axes.y0 <= b.y0 < b.y1 <= axes.y1 for b in boxes)
+    (left, low), (right, high) = ax.get_window_extent().get_points()
+    assert all(left <= b.x0 < b.x1 <= right and low <= b.y0 < b.y1 <= high for b in boxes)
     assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[:i])
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
@@ -35,6 +36,7 @@ READS_FILES = "reads", ()  # also folders and patterns
 OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
 NO_FILES = {None, "NAME", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 REQUIRED = MISSING
+_MOST_FILES = 4  # that are named in a message
 
 T = TypeVar("T")
 
@@ -195,12 +197,24 @@ def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
 
             import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
         if kind == "reads":
-            from ..io._readers import sequence_files
-
-            kind, texts = "inputs", [str(s) for text in texts for s in sequence_files(text)]
+            kind, texts = "inputs", [file for text in texts for file in _files_of(text)]
         if kind:
             checked[kind] += texts
     check_outputs(**checked)
+
+
+def _files_of(place: str) -> list[str]:
+    """Return the files that a folder or a pattern stands for, and say which they are."""
+    from ..io._readers import sequence_files
+
+    files = [str(file) for file in sequence_files(place)]
+    if files != [place]:
+        inside = list(Path(place).iterdir()) if Path(place).is_dir() else files
+        names = [Path(file).name for file in files[:_MOST_FILES]]
+        names += ["..."] * (len(files) > _MOST_FILES)
+        said = "Reading from %s: %s (%d of %d files)."
+        logger.info(said, escape(place), escape(", ".join(names)), len(files), len(inside))
+    return files
 
 
 def _run(name: str, work: Callable[[], None], places: list, messages: Messages) -> int:

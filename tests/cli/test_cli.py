@@ -141,6 +141,42 @@ def test_wrong_arguments(words, said, capsys):
     assert [text for text in said if text.replace("'", "") not in line] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("cluster --resolutoin 3", "Did you mean --resolution of dnaembed bin?"),
+        ("bin --resolutoin 3", "Did you mean --resolution?"),
+        ("map x --colour gc", "Did you mean --color?"),
+        ("cluster x --N-cluster=3", "Did you mean --n-clusters?"),
+        ("cluster x -K 3", "Did you mean -k?"),
+        ("--versoin", "Did you mean --version?"),
+        ("embed x --nothing-like-it", "No such option: --nothing-like-it."),
+    ],
+)
+def test_hint_at_the_option_that_was_meant(words, said, capsys):
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+def test_files_of_folders_and_patterns_are_named(tmp_path, reads_file, model, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for i in range(6):
+        fasta(folder / f"{i}.fa", [f"r{i}"], random_dna(1))
+    (folder / "notes.txt").write_text("")
+    for place, files in (
+        (folder, "0.fa, 1.fa, 2.fa, 3.fa, ... (6 of 7"),
+        (folder / "[23].*", "2.fa, 3.fa (2 of 2"),
+    ):
+        said = f"Reading from {place}: {files} files).\n"
+        for command in ("embed", "cluster", "map --method pca", "bin"):
+            output = str(tmp_path / f"{len(list(tmp_path.iterdir()))}.tsv")
+            main([*command.split(), str(place), "-o", output, *model])
+            assert said in capsys.readouterr().err
+    main(["classify", "--train", str(folder), "--labels", "none", reads_file, "-o", output, *model])
+    assert "(6 of 7 files)" in capsys.readouterr().err
+
+
 def test_embed_takes_folders_and_patterns(tmp_path, model):
     folder = tmp_path / "run"
     folder.mkdir()

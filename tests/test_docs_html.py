@@ -10,8 +10,8 @@ import sys
 import threading
 from functools import partial
 from html.parser import HTMLParser
-from io import BytesIO
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 

@@ -13,7 +13,7 @@ from ..utils._fork import ForkedLock
 from ..utils._messages import printable
 from ._checkpoint import WEIGHT_FILES, file_sha256, read_json, weights_file
 from ._device import resolve_device, resolve_dtype
-from ._protocol import Backbone, backbone_class, registered_backbones
+from ._protocol import Backbone, backbone_class, read_card, registered_backbones
 
 if TYPE_CHECKING:
     import torch
@@ -293,24 +293,8 @@ def _card(source: str | None, weights: Path) -> str:
     sha256 = file_sha256(weights)
     name = published_name(sha256)
     known = "the digest of the published weights" if name else "not that of a published checkpoint"
-    return f"""\
----
-license: {"apache-2.0" if name else "other"}
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# {name or source or "DNA encoder"}, converted
-
-Converted by `dnaembed convert` from {name or source or "a local checkpoint"}: the weights are bit
-for bit those of the source, without the pooler and language-modelling head, which no embedding goes
-through. sha256 of `{weights.name}`: `{sha256}`. It is {known}.
-
-## Licence
-
-DNABERT-2 (arXiv:2306.15006) and DNABERT-S (arXiv:2402.08777) were published under the
-Apache License 2.0 by their authors (MAGICS-LAB). If the source is a model that somebody trained
-further, its own terms hold.
-"""
+    title = name or source
+    return read_card("card_of_converted.md").format(
+        license="apache-2.0" if name else "other", title=title or "DNA encoder",
+        origin=title or "a local checkpoint", file=weights.name, sha256=sha256, known=known,
+    )  # fmt: skip

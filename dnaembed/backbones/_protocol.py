@@ -6,6 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -251,7 +252,7 @@ class Backbone(ABC):
         if card is None:
             lines = (f"- {name}: {value}" for name, value in sizes.items())
             about = (sizes["model_type"], self.n_parameters, self.embedding_size, "\n".join(lines))
-            card = _CARD.format(*about)
+            card = read_card().format(*about)
         with atomic_folder(folder, overwrite=False) as temporary:
             fields = sizes | {"architectures": [type(self.model).__name__], "dtype": self.precision}
             write_json(temporary / "config.json", dict(sorted(fields.items())))
@@ -321,19 +322,6 @@ def _config_fields(config: Any) -> dict[str, Any]:
     return fields | {"model_type": config.model_type}
 
 
-_CARD = """\
----
-library_name: dnaembed
-tags:
-- dna
-- sequence-embedding
----
-
-# {} model
-
-{:,} parameters; embeddings of {} columns.
-
-{}
-
-`dnaembed.DNABertSEmbedder(model="path/to/this/folder")` embeds sequences with it.
-"""
+def read_card(name: str = "card.md") -> str:
+    """Return the text of a model card, with places for what differs between models."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

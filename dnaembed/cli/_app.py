@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -254,7 +255,9 @@ def _logging(*, quiet: bool) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():  # a warning is a line, without the code that it comes from
+            warnings.showwarning = lambda message, *_: logger.warning("%s", message)
+            yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)

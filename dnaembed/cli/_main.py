@@ -80,13 +80,8 @@ def _explain(error: Any) -> str:
 def _hint(wrong: str, own: Any) -> str:
     """Name the option that is most like a misspelt one, of the command or else of another."""
     for commands in ([own], parser().commands.values()):
-        names = {
-            name.lstrip("-").lower(): (name, command)
-            for command in commands
-            for parameter in command.params
-            for name in parameter.opts
-            if name.startswith("-")
-        }
+        options = [(name, c) for c in commands for p in c.params for name in p.opts]
+        names = {name.lstrip("-").lower(): (name, c) for name, c in options if name[0] == "-"}
         near = get_close_matches(wrong.lstrip("-").lower(), names, n=1, cutoff=0.75)
         if near:
             name, command = names[near[0]]

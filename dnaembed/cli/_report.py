@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape as quoted
 from importlib.metadata import version
+from importlib.resources import files
 from platform import python_version
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -37,28 +38,6 @@ Output = Annotated[str, Option("--output", "-o", metavar="OUT.png", help=_HELP),
 MOST_POINTS = 20_000
 _MOST_CALLS = 1000
 _SIZE, _LETTERS = 640, 16
-# Nothing in the page can run or load anything, whatever the names in it are.
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width"><title>$title</title><style>
-:root { color-scheme: light dark; font: 16px/1.4 sans-serif }
-body { max-width: 60rem; margin: auto; padding: 1rem } svg { width: 100%; max-height: 90vh }
-table { border-collapse: collapse; display: block; overflow-x: auto }
-td, th { padding: .2rem .6rem; text-align: right }
-:is(td, th):first-child { text-align: left }
-tr:nth-child(even) { background: #8882 } pre { white-space: pre-wrap; overflow-wrap: anywhere }
-ul { columns: 16rem; padding: 0; list-style: none } li span { margin-right: .5em }
-.side { display: flex; flex-wrap: wrap; gap: 0 2rem } .side > div { flex: 2 1 22rem }
-.side > div + div { flex: 1 1 14rem } figure { margin: 0 0 1.5rem }
-svg text { font-size: 16px; text-anchor: middle; dominant-baseline: central; pointer-events: none;
-  fill: CanvasText; fill-opacity: 1; stroke: Canvas; stroke-width: 3px; paint-order: stroke }
-@media (prefers-color-scheme: dark) { circle { stroke: #fff9; stroke-width: .6 } }
-</style></head><body><h1>$title</h1>
-$body
-<h2>Command</h2><pre>$command</pre><p>$versions</p></body></html>
-""")
 
 
 @group()
@@ -80,8 +59,10 @@ def write_page(path: str, title: str, parts: Iterable[str]) -> None:
     names = ("dnaembed", "numpy", "scikit-learn", "torch")
     versions = [f"{name} {version(name)}" for name in names] + [f"Python {python_version()}"]
     fields = {"title": text(title), "body": "\n".join(parts), "versions": text(", ".join(versions))}
+    # Nothing in the page can run or load anything, whatever the names in it are.
+    page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     with open_output(path) as file:
-        file.write(_PAGE.substitute(fields, command=text(COMMAND_LINE.get())))
+        file.write(page.substitute(fields, command=text(COMMAND_LINE.get())))
 
 
 class Sequences:
@@ -271,11 +252,7 @@ class Map:
 
 @command(_EXAMPLES)
 def map_(
-    reads: Reads,
-    output: Output,
-    drawing: Map,
-    embedding: Embedding,
-    reading: Reading,
+    reads: Reads, output: Output, drawing: Map, embedding: Embedding, reading: Reading
 ) -> None:
     """Draw a map of sequences.
 

@@ -16,19 +16,6 @@ from ..utils._atomic import atomic_folder
 
 _KNOWN = 5  # labelled reads per species
 _SAMPLES = 3  # columns of the made-up coverages
-_SAVED = """\
-# Reads to try dnaembed on
-
-Made of the reads that come with dnaembed: pieces of 2 to 6 kb of ten bacterial genomes.
-
-- reads.fastq.gz: 350 reads, 35 per species, in random order. They are pieces of assembled genomes,
-  so the qualities are invented.
-- known.fasta, known.tsv: 5 other reads of each species, and their species.
-- species.tsv: the species of reads.fastq.gz, to see how good an answer is.
-- coverage.tsv: mean coverages of reads.fastq.gz in 3 samples. Invented: the same for all reads of a
-  species, but for noise.
-- genomes/: the 40 reads of each species as one FASTA file, and catalog.tsv, for dnaembed train.
-"""
 
 
 def load_demo_reads(*, return_X_y: bool = False, as_frame: bool = False) -> Any:
@@ -94,7 +81,7 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     """
     target = Path(folder)
     readme = target / "README.md"
-    if readme.is_file() and readme.read_bytes() == _SAVED.encode("utf-8"):
+    if readme.is_file() and readme.read_bytes() == _saved():
         return
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; a new folder is expected.")
@@ -108,7 +95,7 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     coverage = 20 * np.exp(rng.normal(0, 1, (codes.max() + 1, _SAMPLES)))[codes]
     coverage *= rng.lognormal(0, 0.3, coverage.shape)
     with atomic_folder(target) as path:
-        (path / "README.md").write_text(_SAVED, encoding="utf-8")
+        (path / "README.md").write_bytes(_saved())
         fastq = "".join(
             f"@{i}\n{sequence}\n+\n{'I' * len(sequence)}\n"
             for i, sequence in zip(ids[rest], sequences[rest], strict=True)
@@ -129,3 +116,7 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
                 file = name.replace(" ", "_") + ".fasta"
                 write_fasta(path / "genomes" / file, ids[labels == name], sequences[labels == name])
                 write_rows([[file, name]])
+
+
+def _saved() -> bytes:
+    return (files(__package__) / "data" / "demo_readme.md").read_bytes()

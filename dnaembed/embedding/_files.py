@@ -19,13 +19,7 @@ from ..utils._atomic import check_outputs
 from ..utils._chunks import iter_chunks
 from ..utils._progress import progress
 from ..utils._threads import limit_threads
-from ._engine import (
-    EmbedOptions,
-    check_finite,
-    chunks_at_a_time,
-    embed_strands,
-    threads_of_a_chunk,
-)
+from ._engine import EmbedOptions, check_finite, chunks_at_a_time, embed_strands, threads_of_a_chunk
 
 logger = logging.getLogger("dnaembed")
 

@@ -18,9 +18,7 @@ _MARK = b'"input_checksum"'  # what only a manifest of this package holds
 
 
 def check_outputs(
-    outputs: Iterable[FilePath],
-    inputs: Iterable[Any] = (),
-    folders: Iterable[FilePath] = (),
+    outputs: Iterable[FilePath], inputs: Iterable[Any] = (), folders: Iterable[FilePath] = ()
 ) -> None:
     """Raise if an output cannot be written or would overwrite an input or another output.
 
@@ -179,10 +177,7 @@ def keep_mode(new: Path, old: Path) -> None:
 
 @contextmanager
 def atomic_folder(
-    path: FilePath,
-    *,
-    overwrite: bool = True,
-    check: Callable[..., Path] = check_folder,
+    path: FilePath, *, overwrite: bool = True, check: Callable[..., Path] = check_folder
 ) -> Iterator[Path]:
     """Give a temporary folder beside `path`; rename it into place when the block ends well.
 

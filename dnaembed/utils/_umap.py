@@ -8,10 +8,7 @@ from sklearn.utils import check_random_state
 
 from ._compile import compiled
 
-_NEIGHBORS = 15  # with the row itself
 _A, _B = 1.5769434, 0.8950609  # the curve 1 / (1 + a d^2b) of points that may lie 0.1 apart
-_REPELLED = 5  # points per edge
-_STEEPEST = 4.0
 
 
 def umap(rows: np.ndarray, start: np.ndarray, random_state: int | None = None) -> np.ndarray:
@@ -20,22 +17,21 @@ def umap(rows: np.ndarray, start: np.ndarray, random_state: int | None = None) -
     McInnes et al., "UMAP: Uniform Manifold Approximation and Projection", arXiv 1802.03426.
     """
     random = check_random_state(random_state)
-    noise = random.normal(scale=1e-4, size=start.shape)
-    points = (start * 10 / max(np.abs(start).max(), 1e-12) + noise).astype(np.float32)
+    points = start * 10 / max(np.abs(start).max(), 1e-12)
+    points = (points + random.normal(scale=1e-4, size=start.shape)).astype(np.float32)
     n_epochs = 500 if len(rows) <= 10_000 else 200
     edges = _neighbor_graph(rows).tocoo()
     every = edges.data.max() / edges.data  # epochs from one use of an edge to the next
     used = every <= n_epochs
-    seed = random.randint(2**31)
-    _move(points, edges.row[used], edges.col[used], every[used], n_epochs, seed)
+    ends = edges.row[used], edges.col[used]
+    _move(points, *ends, every[used], n_epochs, random.randint(2**31))
     return points
 
 
 def _neighbor_graph(rows: np.ndarray) -> coo_array:
     """Return how much each row and another are neighbours, by either's own scale of distances."""
-    n_others = min(_NEIGHBORS, len(rows)) - 1
-    search = NearestNeighbors(n_neighbors=n_others).fit(normalize(rows))
-    distances, others = search.kneighbors()
+    n_others = min(14, len(rows) - 1)
+    distances, others = NearestNeighbors(n_neighbors=n_others).fit(normalize(rows)).kneighbors()
     distances = distances.astype(float) ** 2 / 2  # of unit rows: 1 - cosine
     nearest = np.where(distances > 0, distances, np.inf).min(axis=1, keepdims=True)
     excess = np.maximum(distances - np.where(nearest < np.inf, nearest, 0), 0)
@@ -61,19 +57,17 @@ def _move(points, heads, tails, every, n_epochs, state):  # type: ignore[no-unty
                 continue
             due[i] += every[i]
             head, other = heads[i], tails[i]
-            for draw in range(1 + _REPELLED):
+            for draw in range(6):  # the other end, and five others
                 if draw > 0:
                     state = (1_664_525 * state + 1_013_904_223) % 2**32
                     other = (state >> 8) % len(points)
                 x, y = points[head] - points[other]
                 square = x * x + y * y
-                if square == 0:
-                    continue
-                power = square**_B
-                pull = -2 * _A * _B * power / square if draw == 0 else 2 * _B / (0.001 + square)
-                pull /= 1 + _A * power
+                power = max(square, 1e-12) ** _B
+                pull = -2 * _A * _B * power / (square + 1e-12)
+                if draw > 0:
+                    pull = 2 * _B / (0.001 + square)
                 for axis, gap in enumerate((x, y)):
-                    step = rate * max(-_STEEPEST, min(_STEEPEST, pull * gap))
+                    step = rate * max(-4.0, min(4.0, pull / (1 + _A * power) * gap))
                     points[head, axis] += step
-                    if draw == 0:
-                        points[other, axis] -= step
+                    points[other, axis] -= step if draw == 0 else 0

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 
 from dnaembed import reverse_complement
 from dnaembed.embedding import _engine
-from dnaembed.embedding._engine import (
-    EmbedOptions,
-    budget_batches,
-    embed_sequences,
-    split_windows,
-)
+from dnaembed.embedding._engine import EmbedOptions, budget_batches, embed_sequences, split_windows
 from dnaembed.utils._chunks import iter_chunks
 
 dna = st.lists(st.text("ACGTN", min_size=1, max_size=120), min_size=1, max_size=8)

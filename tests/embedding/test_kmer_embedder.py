@@ -62,10 +62,7 @@ def test_names_are_of_the_columns():
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [
-        ({"k": 0}, "'k' parameter"),
-        ({"method": "4-mers"}, "'method' parameter"),
-    ],
+    [({"k": 0}, "'k' parameter"), ({"method": "4-mers"}, "'method' parameter")],
 )
 def test_bad_parameters(parameters, message):
     with pytest.raises(ValueError, match=message):

@@ -16,9 +16,8 @@ from .utils._umap import umap
 
 __all__ = ["BinningDisplay", "EmbeddingDisplay", "NoveltyDisplay", "new_figure", "project"]
 
-# Paul Tol's "muted" scheme and three more: told apart with any kind of colour vision. Twelve
-# colours are more than anyone can tell apart, so the shape changes as well; where colours repeat,
-# each has another shape than before.
+# Paul Tol's "muted" scheme and three more: told apart with any kind of colour vision. Shapes change
+# as well; where colours repeat, each has another shape than before.
 COLORS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77",
     "#CC6677", "#882255", "#AA4499", "#0077BB", "#EE7733", "#6A3D1A",
@@ -80,10 +79,7 @@ class Group(NamedTuple):
 
 
 def groups_of(labels: Any) -> list[Group]:
-    """Return groups as they are drawn: what is in none, then small ones, then the twelve largest.
-
-    The largest are in the order of their names, with the first colours.
-    """
+    """Return groups as drawn: what is in none, small ones, and the twelve largest by name."""
     kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     texts = [str(kind) for kind in kinds.tolist()]
     is_group = np.array([text not in NOTHINGS for text in texts])
@@ -95,23 +91,18 @@ def groups_of(labels: Any) -> list[Group]:
     for ids, is_listed in ((by_size[n:], False), (largest, True)):
         for i, look in zip(ids, looks[0 if is_listed else n :], strict=False):
             groups.append(Group(shorten(texts[i], _LONGEST_NAME), codes == i, *look, is_listed))
-    more = len(by_size) - n
-    return groups + [Group(f"and {more} more", codes < 0, _OTHERS, ".")] * (more > 0)
+    rest = Group(f"and {len(by_size) - n} more", codes < 0, _OTHERS, ".")
+    return groups + [rest] * (len(by_size) > n)
 
 
 def place_names(
     groups: list[Group], points: np.ndarray, size: np.ndarray, font: float
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return short names of groups, their centers, and where the middles of the names go.
-
-    From the largest group on, each where it hides the fewest points and no other name; a name for
-    which there is no such place within a sheet of this size is left out.
-    """
+    """Return short names of groups, their centers, and where each name hides the fewest points."""
     rows = points[:: -(-len(points) // 2000)]
     placed: list[tuple[str, np.ndarray, np.ndarray]] = []
     low = high = np.zeros((0, 2))
-    unnamed = {"", *NOTHINGS.values()}
-    sizes = [0 if one.name in unnamed else one.members.sum() for one in groups]
+    sizes = [g.members.sum() * (g.name not in {"", *NOTHINGS.values()}) for g in groups]
     for group in [groups[i] for i in np.argsort(-np.array(sizes), kind="stable") if sizes[i]]:
         text = re.sub("^([A-Z])[a-z]+ (?=[a-z]{2})", r"\1. ", group.name)  # of a species
         half, own = font * np.multiply(_LETTER, (len(text), 1)), points[group.members]
@@ -162,9 +153,8 @@ class _Display:
 class EmbeddingDisplay(_Display):
     """A map of embeddings, coloured by group or by a number, on `ax_` of `figure_`.
 
-    The twelve largest groups have a colour each and are listed; smaller ones repeat the colours, in
-    other shapes. Names are at the groups, as far as there is room. Behind all, in grey, are the
-    points labelled -1 or "unknown".
+    The twelve largest groups have a colour each; smaller ones repeat them in other shapes. Names
+    are at the groups where there is room. Points labelled -1 or "unknown" are grey, behind all.
 
     Parameters
     ----------
@@ -258,11 +248,11 @@ class EmbeddingDisplay(_Display):
         box, unit = self.ax_.get_window_extent(), self.figure_.dpi / 72
         points = (self.ax_.transData.transform(self.coordinates[:, :2]) - box.p0) / unit
         font = FontProperties(size="small").get_size_in_points()
-        halo = [withStroke(linewidth=2, foreground="white")]
-        look: Any = {"textcoords": "offset points", "ha": "center", "va": "center"}
+        look: Any = {"textcoords": "offset points", "ha": "center", "va": "center", "size": font}
+        look["path_effects"] = [withStroke(linewidth=2, foreground="white")]
         for name, center, middle in place_names(groups, points, box.size / unit, font):
             at = self.ax_.transData.inverted().transform(center * unit + box.p0)
-            self.ax_.annotate(name, at, middle - center, size=font, path_effects=halo, **look)
+            self.ax_.annotate(name, at, middle - center, **look)
 
 
 def color_scale() -> Any:

@@ -37,7 +37,6 @@ READS_FILES = "reads", ()  # also folders and patterns
 OUTPUT_FILE, OUTPUT_FOLDER = ("outputs", ()), ("folders", ())
 NO_FILES = {None, "NAME", "N", "X", "K", "BP", "I/N", "HEX", "DIR", "FOLDER", "RUN"}
 REQUIRED = MISSING
-_MOST_FILES = 4  # that are named in a message
 
 T = TypeVar("T")
 
@@ -211,10 +210,9 @@ def _files_of(place: str) -> list[str]:
     files = [str(file) for file in sequence_files(place)]
     if files != [place]:
         inside = list(Path(place).iterdir()) if Path(place).is_dir() else files
-        names = [Path(file).name for file in files[:_MOST_FILES]]
-        names += ["..."] * (len(files) > _MOST_FILES)
-        said = "Reading from %s: %s (%d of %d files)."
-        logger.info(said, escape(place), escape(", ".join(names)), len(files), len(inside))
+        names = [Path(file).name for file in files[:4]] + ["..."] * (len(files) > 4)
+        said = f"Reading from {place}: {', '.join(names)} ({len(files)} of {len(inside)} files)."
+        logger.info("%s", escape(said))
     return files
 
 

@@ -67,9 +67,8 @@ def _dnaembed(
 
 def _explain(error: Any) -> str:
     """Say what is wrong with an argument: which, what was expected, what was given."""
-    if hasattr(error, "possibilities") and hasattr(error, "option_name"):
-        name = error.option_name
-        return f"No such option: {name}.{_hint(name, error.ctx.command)}"
+    if hasattr(error, "possibilities") and (wrong := getattr(error, "option_name", "")):
+        return f"No such option: {wrong}.{_hint(wrong, error.ctx.command)}"
     message = " ".join(error.format_message().split())
     # Typer checks values by pydantic, whose messages leave out what was given.
     problems: list[Any] = getattr(error.__cause__, "errors", list)()

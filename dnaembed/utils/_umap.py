@@ -23,8 +23,8 @@ def umap(rows: np.ndarray, start: np.ndarray, random_state: int | None = None) -
     edges = _neighbor_graph(rows).tocoo()
     every = edges.data.max() / edges.data  # epochs from one use of an edge to the next
     used = every <= n_epochs
-    ends = edges.row[used], edges.col[used]
-    _move(points, *ends, every[used], n_epochs, random.randint(2**31))
+    rest = every[used], n_epochs, random.randint(2**31)
+    _move(points, edges.row[used], edges.col[used], *rest)
     return points
 
 
@@ -64,10 +64,9 @@ def _move(points, heads, tails, every, n_epochs, state):  # type: ignore[no-unty
                 x, y = points[head] - points[other]
                 square = x * x + y * y
                 power = max(square, 1e-12) ** _B
-                pull = -2 * _A * _B * power / (square + 1e-12)
-                if draw > 0:
-                    pull = 2 * _B / (0.001 + square)
+                near = -2 * _A * power / (square + 1e-12)
+                pull = _B * (near if draw == 0 else 2 / (0.001 + square)) / (1 + _A * power)
                 for axis, gap in enumerate((x, y)):
-                    step = rate * max(-4.0, min(4.0, pull / (1 + _A * power) * gap))
+                    step = rate * max(-4.0, min(4.0, pull * gap))
                     points[head, axis] += step
                     points[other, axis] -= step if draw == 0 else 0

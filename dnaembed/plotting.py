@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,8 +12,8 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .utils._atomic import open_output
+from .utils._compile import import_compiled
 from .utils._messages import shorten
-from .utils._umap import umap
 
 __all__ = ["BinningDisplay", "EmbeddingDisplay", "NoveltyDisplay", "new_figure", "project"]
 
@@ -63,8 +64,13 @@ def project(
             shares[: pca.n_components] = np.nan_to_num(pca.explained_variance_ratio_)
         return coordinates, (f"PC 1 ({shares[0]:.0%})", f"PC 2 ({shares[1]:.0%})")
     if method == "umap":
-        start, _ = project(rows, random_state=random_state)
-        return umap(rows, start, random_state), ("UMAP 1", "UMAP 2")
+        neighbors = min(15, len(rows) - 1)
+        how: Any = {"metric": "cosine", "random_state": random_state, "n_jobs": 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells how it begins
+            umap = import_compiled("umap")  # takes seconds
+            points = umap.UMAP(neighbors, **how).fit_transform(rows)
+        return np.asarray(points), ("UMAP 1", "UMAP 2")
     perplexity = min(30, (len(rows) - 1) / 3)
     tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=random_state)
     return tsne.fit_transform(rows), ("t-SNE 1", "t-SNE 2")

@@ -1,9 +1,14 @@
 """Compile loops with numba, and keep what was compiled on the disk where that is possible."""
 
+import atexit
 import hashlib
 import logging
 import pickle
+import shutil
+import tempfile
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numba
@@ -27,6 +32,23 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         except (RuntimeError, OSError) as error:  # RuntimeError: numba finds no folder to write to
             _go_on_without(error)
     return dispatcher
+
+
+def import_compiled(name: str) -> ModuleType:
+    """Import a module of others that compiles with a cache, even if there is no place for one."""
+    try:
+        return import_module(name)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+    folder = tempfile.mkdtemp(prefix="dnaembed-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, folder
+    try:
+        return import_module(name)
+    finally:
+        settings.CACHE_DIR = before
 
 
 class _CheckedResult(CompileResultCacheImpl):

@@ -148,7 +148,7 @@ def test_shared_models_are_loaded_once_also_by_threads(saved, loads):
     assert len(loads) == 2
 
 
-_HEAVY = {"transformers", "tokenizers", "huggingface_hub", "accelerate", "matplotlib"}
+_HEAVY = {"transformers", "tokenizers", "huggingface_hub", "accelerate", "matplotlib", "umap"}
 _HEAVY |= {"torch", "sklearn", "pandas", "scipy", "numba"}
 _LEARN = {"sklearn", "pandas", "scipy"}  # the first of these imports the others
 _EMBED = "from dnaembed.cli import main; main(['embed', {!r}, '-o', 'rows.{}', '-q'])"

@@ -5,7 +5,11 @@ import shutil
 import subprocess
 import sys
 
+import numba
 import pytest
+from numba.core.caching import CacheImpl
+
+from dnaembed.utils._compile import import_compiled
 
 CODE = """
 import logging
@@ -72,3 +76,17 @@ def test_a_damaged_cache_is_made_anew(good_cache, tmp_path, damage, suffix):
 def test_a_folder_that_nothing_can_be_written_to(tmp_path, kind):
     FOLDERS[kind](tmp_path / "cache")
     assert len(run(tmp_path / "cache")) <= 1
+
+
+def test_modules_of_others_that_find_no_place_for_a_cache(tmp_path, monkeypatch):
+    (tmp_path / "compiles_with_a_cache.py").write_text(
+        "import numba\n@numba.njit(cache=True)\ndef double(x):\n    return 2 * x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    # Of the places numba tries, the first is the folder in numba.config.CACHE_DIR.
+    monkeypatch.setattr(CacheImpl, "_locator_classes", CacheImpl._locator_classes[:1])
+    before = numba.config.CACHE_DIR
+    assert import_compiled("compiles_with_a_cache").double(4) == 8
+    assert before == numba.config.CACHE_DIR
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        import_compiled("no_such_module")

@@ -1,6 +1,7 @@
 """Pictures: displays as scikit-learn has them, of embeddings, novelty and bins."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -16,8 +17,8 @@ from .utils._messages import shorten
 
 __all__ = ["BinningDisplay", "EmbeddingDisplay", "NoveltyDisplay", "new_figure", "project"]
 
-# Paul Tol's "muted" scheme and three more: told apart with any kind of colour vision. Twelve
-# colours are more than anyone can tell apart, so the shape changes as well.
+# Paul Tol's "muted" scheme and three more: told apart with any kind of colour vision. Shapes change
+# as well; where colours repeat, each has another shape than before.
 COLORS = (
     "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77",
     "#CC6677", "#882255", "#AA4499", "#0077BB", "#EE7733", "#6A3D1A",
@@ -27,7 +28,8 @@ _OTHERS, _NOTHING = "#777777", "#DDDDDD"
 NOTHINGS = {"-1": "no bin", "unknown": "unknown"}  # labels that name no group
 _FEW = 5  # rows of which there is no neighbourhood to show
 _LONGEST_NAME = 40
-_MOST_TICKS = 30
+_LETTER = 0.32, 0.7  # half its width and height on average, as shares of the size of the font
+_MOST_TICKS = 20
 
 
 def project(
@@ -79,21 +81,48 @@ class Group(NamedTuple):
     members: Any
     color: str
     marker: str
+    is_listed: bool = True
 
 
 def groups_of(labels: Any) -> list[Group]:
-    """Return groups as they are drawn: what is in none, then all small ones, then the largest."""
+    """Return groups as drawn: what is in none, small ones, and the twelve largest by name."""
     kinds, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     texts = [str(kind) for kind in kinds.tolist()]
     is_group = np.array([text not in NOTHINGS for text in texts])
     by_size = np.argsort(-np.where(is_group, counts, 0), kind="stable")[: is_group.sum()]
-    largest, rest = np.sort(by_size[: len(COLORS)]), by_size[len(COLORS) :]
-    nothing = np.flatnonzero(~is_group)
+    n = len(COLORS)
+    nothing, largest = np.flatnonzero(~is_group), np.sort(by_size[:n])
     groups = [Group(NOTHINGS[texts[i]], codes == i, _NOTHING, "o") for i in nothing]
-    if len(rest):
-        groups.append(Group(f"{len(rest)} others", np.isin(codes, rest), _OTHERS, "."))
-    looks = zip(largest, COLORS, MARKERS, strict=False)
-    return groups + [Group(shorten(texts[i], _LONGEST_NAME), codes == i, *how) for i, *how in looks]
+    looks = [(COLORS[i % n], MARKERS[(i + i // n) % n]) for i in range(len(by_size))]
+    for ids, is_listed in ((by_size[n:], False), (largest, True)):
+        for i, look in zip(ids, looks[0 if is_listed else n :], strict=False):
+            groups.append(Group(shorten(texts[i], _LONGEST_NAME), codes == i, *look, is_listed))
+    rest = Group(f"and {len(by_size) - n} more", codes < 0, _OTHERS, ".")
+    return groups + [rest] * (len(by_size) > n)
+
+
+def place_names(
+    groups: list[Group], points: np.ndarray, size: np.ndarray, font: float
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return short names of groups, their centers, and where each name hides the fewest points."""
+    rows = points[:: -(-len(points) // 2000)]
+    placed: list[tuple[str, np.ndarray, np.ndarray]] = []
+    low = high = np.zeros((0, 2))
+    sizes = [g.members.sum() * (g.name not in {"", *NOTHINGS.values()}) for g in groups]
+    for group in [groups[i] for i in np.argsort(-np.array(sizes), kind="stable") if sizes[i]]:
+        text = re.sub("^([A-Z])[a-z]+ (?=[a-z]{2})", r"\1. ", group.name)  # of a species
+        half, own = font * np.multiply(_LETTER, (len(text), 1)), points[group.members]
+        center = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()]
+        away = (half + font / 2) * [(x, y) for x in (0, -1, 1) for y in (0, -1, 1, -2, 2)]
+        fits = (abs(center + away - size / 2) + half <= size / 2).all(axis=1)
+        from_, to = center + away - half, center + away + half
+        fits &= ~((from_[:, None] < high) & (low < to[:, None])).all(axis=2).any(axis=1)
+        hidden = ((from_[:, None] < rows) & (rows < to[:, None])).all(axis=2).sum(axis=1)
+        if fits.any():
+            best = np.argmin(np.where(fits, hidden + np.hypot(*away.T) / 20, np.inf))
+            placed.append((text, center, center + away[best]))
+            low, high = np.vstack([low, from_[best]]), np.vstack([high, to[best]])
+    return placed
 
 
 class _Display:
@@ -130,8 +159,8 @@ class _Display:
 class EmbeddingDisplay(_Display):
     """A map of embeddings, coloured by group or by a number, on `ax_` of `figure_`.
 
-    The twelve largest groups have a colour and a shape each, and all smaller ones are grey. Behind
-    them, in light grey, are the points labelled -1 or "unknown".
+    The twelve largest groups have a colour each; smaller ones repeat them in other shapes. Names
+    are at the groups where there is room. Points labelled -1 or "unknown" are grey, behind all.
 
     Parameters
     ----------
@@ -206,12 +235,30 @@ class EmbeddingDisplay(_Display):
             if legend:
                 self.figure_.colorbar(drawn, ax=ax, label=self.label_name)
         else:
-            for name, own, color, marker in groups_of(self.labels):
-                ax.scatter(x[own], y[own], sizes[own], color, marker=marker, label=name, **look)
+            groups = groups_of(self.labels)
+            for name, own, color, marker, is_listed in groups:
+                look |= {"marker": marker, "label": name if is_listed else None}
+                ax.scatter(x[own], y[own], sizes[own], color, **look)
             if legend:
                 place: Any = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "frameon": False}
                 ax.legend(title=self.label_name, fontsize="small", **place)
+            self._name(groups)
         return self
+
+    def _name(self, groups: list[Group]) -> None:
+        from matplotlib.font_manager import FontProperties
+        from matplotlib.patheffects import withStroke
+
+        self.ax_.margins(0.1)
+        self.figure_.draw_without_rendering()  # so that the layout is known
+        box, unit = self.ax_.get_window_extent(), self.figure_.dpi / 72
+        points = (self.ax_.transData.transform(self.coordinates[:, :2]) - box.p0) / unit
+        font = FontProperties(size="small").get_size_in_points()
+        look: Any = {"textcoords": "offset points", "ha": "center", "va": "center", "size": font}
+        look["path_effects"] = [withStroke(linewidth=2, foreground="white")]
+        for name, center, middle in place_names(groups, points, box.size / unit, font):
+            at = self.ax_.transData.inverted().transform(center * unit + box.p0)
+            self.ax_.annotate(name, at, middle - center, **look)
 
 
 def color_scale() -> Any:

@@ -24,7 +24,7 @@ pytest.importorskip("twine", reason="checking the description needs the extra 'd
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1_000_000
 WHEEL = [
-    r"dnaembed/py\.typed",
+    r"dnaembed/(py\.typed|cli/page\.html|cli/demo\.txt)",
     r"dnaembed/([a-z_]+/)*[a-z0-9_]+\.py",
     r"dnaembed/models/[a-z]+\.md",
     r"dnaembed/models/[a-z0-9-]+/(README\.md|[a-z_]+\.json|model\.safetensors|recipe\.toml)",

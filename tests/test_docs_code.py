@@ -137,3 +137,11 @@ def test_figures_are_those_of_the_results(page):
         shown = [float(x) for x in re.findall(r"\d+\.?\d*", line.strip(" |").removeprefix(title))]
         expected = [means[embedder, name, score] for embedder in EMBEDDERS]
         assert shown == [pytest.approx(x, abs=0.5 if x > 1 else 0.0051) for x in expected], title
+    f1 = {
+        row["embedder"]: f"{float(row['F1, 2 reads']):.2f}"
+        for row in read_rows(ROOT / "docs" / "results" / "real_reads.csv")
+        if (row["set"], row["reads"]) == ("all technologies", "real")
+    }
+    said = re.search(r"nanopore reads .*? F1 is (\S+), where .*? reach ([\d.]+)", text, re.DOTALL)
+    assert said is not None
+    assert said.groups() == (f1["bundled model"], f1["raw TNF"])

@@ -11,10 +11,13 @@ import threading
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.processes import run
 
@@ -172,6 +175,25 @@ def test_pages_in_a_browser(site, html, browser, size):
         complaints.clear()
     assert len(found) > 50
     assert {page: faults for page, faults in found.items() if faults} == {}
+    tab.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["index", "guide/embeddings", "guide/clustering", "guide/hybrid"])
+def test_pictures_are_as_legible_in_the_dark(site, browser, page):
+    tab, _ = _open(browser, DESKTOP, site)
+    spread = {}
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        tab.goto(f"{site}/{page}.html")
+        assert tab.evaluate("document.documentElement.dataset.theme") == theme
+        pictures = tab.locator(".bd-article img")
+        pictures.first.scroll_into_view_if_needed()
+        for i in range(pictures.count()):
+            pixels = np.asarray(Image.open(BytesIO(pictures.nth(i).screenshot())), dtype=float)
+            spread.setdefault(i, []).append(abs(pixels - np.median(pixels, axis=(0, 1))).mean())
+    assert spread
+    assert all(dark > 0.8 * light > 0 for light, dark in spread.values())
     tab.close()
 
 

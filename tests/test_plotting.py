@@ -38,19 +38,47 @@ def test_neighbourhoods_unless_rows_are_few_or_equal(method, rows):
     assert name[:5] == {"pca": "PC 1 ", "umap": "UMAP ", "tsne": "t-SNE"}[shown]
 
 
+def check_names(ax):
+    """Names are within the axes, and none covers another."""
+    boxes = [text.get_window_extent() for text in ax.texts]
+    (left, low), (right, high) = ax.get_window_extent().get_points()
+    assert all(left <= b.x0 < b.x1 <= right and low <= b.y0 < b.y1 <= high for b in boxes)
+    assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[:i])
+
+
+def test_names_are_at_their_groups():
+    centers = np.array([[i % 10, i // 10] for i in range(60)])
+    points = np.repeat(centers, 5, axis=0) + np.random.default_rng(0).random((300, 2)) / 3
+    labels = np.repeat([f"{i}" for i in range(59)] + ["unknown"], 5)
+    ax = EmbeddingDisplay(points, labels).plot().ax_
+    ax.figure.draw_without_rendering()
+    assert {text.get_text() for text in ax.texts} == {*labels} - {"unknown"}
+    for text in ax.texts:
+        at = ax.transData.inverted().transform(text.get_window_extent().p0)
+        assert np.abs(at - centers[int(text.get_text())]).max() < 0.8
+        assert np.abs(points - text.xy).sum(axis=1).min() < 1e-6
+    check_names(ax)
+    species = EmbeddingDisplay([[0, 0], [1, 1]], ["Vibrio cholerae", "Vibrio sp. 4"]).plot().ax_
+    assert [text.get_text() for text in species.texts] == ["V. cholerae", "V. sp. 4"]
+
+
 @pytest.mark.parametrize("n_species", [1, 12, 60])
 def test_the_largest_groups_differ_in_colour_and_shape(n_species, tmp_path):
     labels = np.array([f"species {i:02} with a long name{'!' * i}" for i in range(n_species)])
     labels = np.repeat(labels, range(1, n_species + 1))
     points = np.random.default_rng(0).random((len(labels), 2))
     ax = EmbeddingDisplay(points, labels, names=("x", "y"), label_name="species").plot().ax_
-    drawn = ax.collections
-    looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in drawn}
-    assert len(looks) == len({color for color, _ in looks}) == min(n_species, 13)
+    looks = {
+        (tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in ax.collections
+    }
+    more = n_species > 12
+    assert len(looks) == n_species + more
+    assert len({color for color, _ in looks}) == min(n_species, 12) + more
     listed = [t.get_text() for t in ax.get_legend().get_texts()]
-    shown = [f"species {i:02}" for i in range(max(0, n_species - 12), n_species)]
-    others = ["48 others"] if n_species > 12 else []
-    assert [name[:10] for name in listed] == others + shown
+    assert [name[:11] for name in listed] == [
+        *(f"species {i:02} " for i in range(max(0, n_species - 12), n_species)),
+        *["and 48 more"] * more,
+    ]
     assert ax.get_legend().get_title().get_text() == "species"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
     figure = ax.figure
@@ -59,6 +87,7 @@ def test_the_largest_groups_differ_in_colour_and_shape(n_species, tmp_path):
     assert box.x1 <= figure.bbox.x1
     assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
     assert to_rgba("#332288", 0.8) in {look[0] for look in looks}
+    check_names(ax)
     save_figure(figure, tmp_path / "picture.svg")
     assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
 

@@ -11,10 +11,12 @@ import shlex
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 import typer
@@ -194,12 +196,23 @@ def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
 
             import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
         if kind == "reads":
-            from ..io._readers import sequence_files
-
-            kind, texts = "inputs", [str(s) for text in texts for s in sequence_files(text)]
+            kind, texts = "inputs", [file for text in texts for file in _files_of(text)]
         if kind:
             checked[kind] += texts
     check_outputs(**checked)
+
+
+def _files_of(place: str) -> list[str]:
+    """Return the files that a folder or a pattern stands for, and say which they are."""
+    from ..io._readers import sequence_files
+
+    files = [str(file) for file in sequence_files(place)]
+    if files != [place]:
+        inside = list(Path(place).iterdir()) if Path(place).is_dir() else files
+        names = [Path(file).name for file in files[:4]] + ["..."] * (len(files) > 4)
+        said = f"Reading from {place}: {', '.join(names)} ({len(files)} of {len(inside)} files)."
+        logger.info("%s", escape(said))
+    return files
 
 
 def _run(name: str, work: Callable[[], None], places: list, messages: Messages) -> int:
@@ -239,7 +252,9 @@ def _logging(*, quiet: bool) -> Iterator[None]:
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():  # a warning is a line, without the code that it comes from
+            warnings.showwarning = lambda message, *_: logger.warning("%s", message)
+            yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)

@@ -1,5 +1,6 @@
 """``dnaembed demo``: what embeddings are good for, on real reads, in less than a minute."""
 
+from importlib.resources import files
 from typing import Any
 
 from ._app import command, flag, group, logger, option
@@ -10,22 +11,6 @@ _EXAMPLES = """\
   dnaembed demo --umap -o reads.png
   dnaembed demo --save-reads demo          files to try the other commands on
   dnaembed demo --model zhihan1996/DNABERT-S
-"""
-
-_LEGEND = """\
-ARI: agreement of 10 K-means clusters with the species, 1 is perfect, 0 is chance.
-F1 n-shot: macro F1 of a classifier that has seen n reads per species (mean of 5 draws).
-species binned: those that a bin of dnaembed bin matches with F1 > 0.5, as in the paper.
-bundled model: a k-mer network trained by the method of DNABERT-S; other models by --model.
-Protocols: Zhou et al., DNABERT-S, Bioinformatics 2025.
-
-Next, with a file of your own, FASTA or FASTQ, in the place of reads.fastq.gz:
-  dnaembed embed reads.fastq.gz -o reads.npy
-  dnaembed map reads.fastq.gz -o map.html
-  dnaembed cluster reads.fastq.gz -o clusters.tsv
-  dnaembed bin contigs.fasta -o bins/
-  dnaembed classify --train known.fasta --labels known.tsv reads.fastq.gz -o calls.tsv
-dnaembed demo --save-reads demo writes such files.
 """
 
 
@@ -81,7 +66,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
         scores[name] = _scores(rows[name], reads.labels, embedding.seed)
     table = pd.DataFrame(scores, dtype=object).T.rename_axis("embedder").reset_index()
     print(table.to_string(index=False, float_format="{:.3f}".format))
-    print(f"\n{_LEGEND}", end="")
+    print("", files(__package__).joinpath("demo.txt").read_text(encoding="utf-8"), sep="\n", end="")
 
 
 def _scores(embeddings: Any, labels: Any, seed: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -66,10 +67,23 @@ def _dnaembed(
 
 def _explain(error: Any) -> str:
     """Say what is wrong with an argument: which, what was expected, what was given."""
-    if getattr(error, "possibilities", None):
-        return f"{error.message.rstrip('.')}. Did you mean {' or '.join(error.possibilities)}?"
+    if hasattr(error, "possibilities") and (wrong := getattr(error, "option_name", "")):
+        return f"No such option: {wrong}.{_hint(wrong, error.ctx.command)}"
     message = " ".join(error.format_message().split())
     # Typer checks values by pydantic, whose messages leave out what was given.
     problems: list[Any] = getattr(error.__cause__, "errors", list)()
     given = repr(problems[0]["input"]) if problems else ""
     return message if given in message else f"{message.rstrip('.')}, got {given}."
+
+
+def _hint(wrong: str, own: Any) -> str:
+    """Name the option that is most like a misspelt one, of the command or else of another."""
+    for commands in ([own], parser().commands.values()):
+        options = [(name, c) for c in commands for p in c.params for name in p.opts]
+        names = {name.lstrip("-").lower(): (name, c) for name, c in options if name[0] == "-"}
+        near = get_close_matches(wrong.lstrip("-").lower(), names, n=1, cutoff=0.75)
+        if near:
+            name, command = names[near[0]]
+            where = "" if command is own else f" of dnaembed {command.name}"
+            return f" Did you mean {name}{where}?"
+    return ""

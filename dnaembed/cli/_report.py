@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape as quoted
 from importlib.metadata import version
+from importlib.resources import files
 from platform import python_version
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,27 +37,7 @@ Output = Annotated[str, Option("--output", "-o", metavar="OUT.png", help=_HELP),
 
 MOST_POINTS = 20_000
 _MOST_CALLS = 1000
-_SIZE = 640
-# Nothing in the page can run or load anything, whatever the names in it are.
-_PAGE = Template("""\
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width"><title>$title</title><style>
-:root { color-scheme: light dark; font: 16px/1.4 sans-serif }
-body { max-width: 60rem; margin: auto; padding: 1rem } svg { width: 100%; max-height: 90vh }
-table { border-collapse: collapse; display: block; overflow-x: auto }
-td, th { padding: .2rem .6rem; text-align: right }
-:is(td, th):first-child { text-align: left }
-tr:nth-child(even) { background: #8882 } pre { white-space: pre-wrap; overflow-wrap: anywhere }
-ul { columns: 16rem; padding: 0; list-style: none } li span { margin-right: .5em }
-.side { display: flex; flex-wrap: wrap; gap: 0 2rem } .side > div { flex: 2 1 22rem }
-.side > div + div { flex: 1 1 14rem } figure { margin: 0 0 1.5rem }
-@media (prefers-color-scheme: dark) { circle { stroke: #fff9; stroke-width: .6 } }
-</style></head><body><h1>$title</h1>
-$body
-<h2>Command</h2><pre>$command</pre><p>$versions</p></body></html>
-""")
+_SIZE, _LETTERS = 640, 16
 
 
 @group()
@@ -78,8 +59,10 @@ def write_page(path: str, title: str, parts: Iterable[str]) -> None:
     names = ("dnaembed", "numpy", "scikit-learn", "torch")
     versions = [f"{name} {version(name)}" for name in names] + [f"Python {python_version()}"]
     fields = {"title": text(title), "body": "\n".join(parts), "versions": text(", ".join(versions))}
+    # Nothing in the page can run or load anything, whatever the names in it are.
+    page = Template(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     with open_output(path) as file:
-        file.write(_PAGE.substitute(fields, command=text(COMMAND_LINE.get())))
+        file.write(page.substitute(fields, command=text(COMMAND_LINE.get())))
 
 
 class Sequences:
@@ -139,13 +122,13 @@ class Sequences:
         import numpy as np
         from matplotlib.colors import Normalize, to_hex
 
-        from ..plotting import color_scale, groups_of, point_areas
+        from ..plotting import color_scale, groups_of, place_names, point_areas
 
         points, labels = display.coordinates, np.asarray(display.labels)
         is_scale = labels.dtype.kind == "f"
         groups = groups_of(np.full(len(points), "") if is_scale or not labels.shape else labels)
         order = np.concatenate([np.flatnonzero(one.members) for one in groups])
-        legend = [(one.name, one.color) for one in groups if one.name]
+        legend = [(one.name, one.color) for one in groups if one.name and one.is_listed]
         colors: Any = np.empty(len(points), object)
         for one in groups:
             colors[one.members] = one.color
@@ -168,7 +151,10 @@ class Sequences:
             place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
             circles.append(f"<circle {place}><title>{title}</title></circle>")
         keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
-        box = f'<svg viewBox="0 0 {_SIZE} {y.max() + 20:.0f}" role="img" fill-opacity=".8">'
+        sheet = np.array([_SIZE, y.max() + 20])
+        for name, _, at in place_names(groups, np.stack([x, y], axis=1), sheet, _LETTERS):
+            circles.append(f'<text x="{at[0]:.0f}" y="{at[1]:.0f}">{text(name)}</text>')
+        box = f'<svg viewBox="0 0 {_SIZE} {sheet[1]:.0f}" role="img" fill-opacity=".8">'
         return "\n".join([box, *circles, "</svg><ul>", *keys, "</ul>"])
 
     def write_report(self, path: str, title: str, label: str, sure: str) -> None:
@@ -266,11 +252,7 @@ class Map:
 
 @command(_EXAMPLES)
 def map_(
-    reads: Reads,
-    output: Output,
-    drawing: Map,
-    embedding: Embedding,
-    reading: Reading,
+    reads: Reads, output: Output, drawing: Map, embedding: Embedding, reading: Reading
 ) -> None:
     """Draw a map of sequences.
 

@@ -152,4 +152,4 @@ def adapt(
         raise FloatingPointError(f"model {model.model!r}: {error}") from None
     tuned.model.to("cpu")
     tuned.save(output)
-    logger.info("Wrote %s.", output)
+    logger.info("Wrote %s, after %d steps.", output, tuner.n_steps_)

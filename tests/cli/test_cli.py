@@ -140,7 +140,23 @@ def test_wrong_arguments(words, said, capsys):
     assert [text for text in said if text.replace("'", "") not in line] == []
 
 
-def test_embed_takes_folders_and_patterns(tmp_path, model):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("cluster --resolutoin 3", "Did you mean --resolution of dnaembed bin?"),
+        ("map x --colour gc", "Did you mean --color?"),
+        ("cluster x --N-cluster=3", "Did you mean --n-clusters?"),
+        ("cluster x -K 3", "Did you mean -k?"),
+        ("--versoin", "Did you mean --version?"),
+        ("embed x --nothing-like-it", "No such option: --nothing-like-it."),
+    ],
+)
+def test_hint_at_the_option_that_was_meant(words, said, capsys):
+    assert main(words.split()) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+def test_commands_take_folders_and_patterns_and_name_their_files(tmp_path, model, capsys):
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("b.fa", "a.fa"):
@@ -149,6 +165,11 @@ def test_embed_takes_folders_and_patterns(tmp_path, model):
         assert main(["embed", str(place), "-o", str(tmp_path / "x.tsv"), *model]) == 0
         names = ["a.fa0", "a.fa1", "b.fa0", "b.fa1"][: 2 if "?" in str(place) else 4]
         assert read_embeddings(tmp_path / "x.tsv")[0] == names
+        for command in ("embed", "cluster -k 2", "map --method pca"):
+            assert main([*command.split(), str(place), "-o", str(tmp_path / "y.tsv"), *model]) == 0
+            files = "a.fa (1 of 1" if "?" in str(place) else "a.fa, b.fa (2 of 2"
+            assert f"Reading from {place}: {files} files).\n" in capsys.readouterr().err
+            (tmp_path / "y.tsv").rename(tmp_path / f"{len(list(tmp_path.iterdir()))}")
 
 
 def test_embed_writes_rows_in_input_order(tmp_path, reads_file, model, tiny_dnabert_folder):

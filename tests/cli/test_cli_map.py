@@ -39,6 +39,7 @@ def check_page(path, n_points):
     assert not {name for name in page.attributes if name.startswith(("on", "src", "href"))}
     assert "default-src 'none'" in Path(path).read_text(encoding="utf-8")
     assert page.tags.count("circle") == n_points
+    assert page.tags.count("text") <= 12
     assert "dnaembed 0." in page.text
     return page
 
@@ -75,6 +76,7 @@ def test_map_as_a_page(tmp_path, harmful, labels, model, color, keys):
     assert all(f"●{key}" in page.text for key in keys)
     said = "\n".join(page.titles)
     assert [name for name in HARM if f"id: {name}\n" in said] == HARM
+    assert page.tags.count("text") == (2 if color == "species" else 0)
     assert f"dnaembed map '{harmful}'" in page.text
 
 

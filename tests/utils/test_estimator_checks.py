@@ -12,10 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dnaembed import KmerEmbedder, check_sequences
 from dnaembed.utils import estimator_checks
-from dnaembed.utils.estimator_checks import (
-    check_sequence_transformer,
-    sequence_transformer_checks,
-)
+from dnaembed.utils.estimator_checks import check_sequence_transformer, sequence_transformer_checks
 
 
 class Tiny(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -2,8 +2,9 @@
 
 Rows that lie as embeddings of reads do are clustered by K-means and binned without a number of
 bins, in one half and the whole of a number of rows, each in a process of its own that reads them
-from disk. Beside them stand scikit-learn's K-means, and the K-medoid of the DNABERT-S paper with
-all similarities in memory, on fewer rows.
+from disk; by approximate neighbours also ten times as many. Their bins are compared with those of
+exact neighbours. Beside them stand scikit-learn's K-means, and the K-medoid of the DNABERT-S paper
+with all similarities in memory, on fewer rows.
 """
 
 from __future__ import annotations
@@ -26,17 +27,20 @@ from sklearn.metrics import adjusted_rand_score
 
 from dnaembed import SpeciesClusterer
 from dnaembed.metrics import min_similarity_from_labels
+from dnaembed.species._neighbors import find_neighbors
 
 logger = logging.getLogger("dnaembed")
 
 COLUMNS = (
     "task", "method", "rows", "columns", "seconds", "times half the rows", "seconds to assign all",
-    "peak MB", "MB of the rows", "groups", "ari", "grouped",
+    "peak MB", "MB of the rows", "groups", "ari", "grouped", "recall of neighbours", "ari to exact",
 )  # fmt: skip
 # Columns, and most species, of the rows of each task; fewer species for runs on few rows.
 _SIZES = {"clusters": (256, 500), "bins": (384, 400)}
 _LEAST_ROWS_PER_SPECIES = 50
 _ROWS_OF_THRESHOLD = 5000
+_APPROXIMATE, _BESIDE = "graph, approximate neighbours", "approximate beside exact neighbours"
+_NEIGHBORS = 15
 
 
 class Case(NamedTuple):
@@ -95,9 +99,7 @@ _METHODS: dict[tuple[str, str], Callable[[int], Any]] = {
     ("bins", "graph, exact neighbours"): lambda k: SpeciesClusterer(
         neighbors="exact", random_state=0
     ),
-    ("bins", "graph, approximate neighbours"): lambda k: SpeciesClusterer(
-        neighbors="approximate", random_state=0
-    ),
+    ("bins", _APPROXIMATE): lambda k: SpeciesClusterer(neighbors="approximate", random_state=0),
     ("bins", "K-medoid"): lambda k: SpeciesClusterer(min_similarity=_threshold()),
 }
 
@@ -105,6 +107,8 @@ _METHODS: dict[tuple[str, str], Callable[[int], Any]] = {
 def measure(case: Case, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Run a case in this process, on rows that may be memory-mapped, and their species."""
     start = perf_counter()
+    if case.method == _BESIDE:
+        return compare(np.asarray(X))
     if case.method == "K-medoid of the paper, dense":
         labels = dense_kmedoid(np.asarray(X), _threshold())
         result = {"seconds": perf_counter() - start}
@@ -121,6 +125,21 @@ def measure(case: Case, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return result | {"grouped": float(kept.mean())}
 
 
+def compare(X: np.ndarray) -> dict[str, float]:
+    """Return which share of the nearest neighbours is found, and how alike the bins are."""
+    ways = ("exact", "approximate")
+    seed = np.random.RandomState(0)
+    start = perf_counter()
+    exact, found = (find_neighbors(X, _NEIGHBORS, how=w, random_state=seed)[0] for w in ways)
+    recall = np.mean([len(np.intersect1d(a, b)) for a, b in zip(exact, found, strict=True)])
+    bins = [SpeciesClusterer(neighbors=w, random_state=0).fit_predict(X) for w in ways]
+    return {
+        "seconds": perf_counter() - start,
+        "recall of neighbours": float(recall) / _NEIGHBORS,
+        "ari to exact": float(adjusted_rand_score(*bins)),
+    }
+
+
 def cases(kmeans_rows: int, bin_rows: int) -> list[Case]:
     """List what is measured; fewer rows for what is slow or large, none of what has 0 rows."""
     wanted = [
@@ -130,7 +149,9 @@ def cases(kmeans_rows: int, bin_rows: int) -> list[Case]:
         ("clusters", "scikit-learn KMeans, one start", kmeans_rows // 8),
         ("bins", "graph, exact neighbours", bin_rows // 2),
         ("bins", "graph, exact neighbours", bin_rows),
-        ("bins", "graph, approximate neighbours", bin_rows),
+        ("bins", _APPROXIMATE, bin_rows),
+        ("bins", _APPROXIMATE, bin_rows * 10),
+        ("bins", _BESIDE, bin_rows),
         ("bins", "K-medoid", bin_rows // 10),
         ("bins", "K-medoid of the paper, dense", bin_rows // 10),
     ]

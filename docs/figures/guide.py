@@ -9,6 +9,7 @@ import csv
 import sys
 from functools import cache
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,31 @@ def adapting():
     return figure
 
 
+def labels():
+    """Quality against the number of species learnt, from the results."""
+    rows = _table("label_curve.csv")
+    figure, axes = new_figure(2)
+    figure.set_size_inches(6.4, 3.6)
+    colors = {"viruses": _GREEN, "clean": _BLUE, "short": _ORANGE}
+    for axis, score in zip(axes, ("ari", "f1@2"), strict=True):
+        for (name, color), size in product(colors.items(), ("large", "small")):
+            found = {}
+            for row in rows:
+                if row["model"] == size:
+                    value = float(row[f"{score} {name}"])
+                    found.setdefault(int(row["labels"]), []).append(value)
+            means = [np.mean(found[n]) for n in sorted(found)]
+            line = "o-" if size == "large" else "s:"
+            axis.plot(sorted(found), means, line, color=color, label=f"{name}, {size}")
+        axis.set(xscale="log", xlabel="species in training")
+        axis.set_xticks(sorted(found), [f"{n:,}" for n in sorted(found)])
+        axis.minorticks_off()
+    axes[0].set_ylabel("ARI of K-means")
+    axes[1].set_ylabel("F1 from two labelled reads")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
 def training():
     """The loss of a small network."""
     import torch
@@ -435,7 +461,7 @@ def reliability():
 
 PICTURES = (
     embeddings, sequences, choosing, few_shot, clustering, binning, long_read_bins, hybrid,
-    adapting, training, speed, distributed, evaluation, reproducibility, reliability, bins,
+    adapting, training, labels, speed, distributed, evaluation, reproducibility, reliability, bins,
     getting_started,
 )  # fmt: skip
 

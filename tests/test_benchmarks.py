@@ -143,7 +143,9 @@ def test_speed_of_tiny_inputs(script, name, options, tmp_path):
     rows = table(tmp_path / name)
     assert list(rows[0]) == committed_columns(name)
     if script == "file_speed":
-        assert {row["case"] for row in rows} == set(load_benchmark(script)._WORK)
+        # bfloat16 only where the processor multiplies it
+        cases = {row["case"] for row in rows} | {"embed_file in bfloat16"}
+        assert cases == set(load_benchmark(script)._WORK)
     if script == "clustering_speed":
         assert [row["rows"] for row in rows] == ["400", "800", "100"]
 

@@ -26,6 +26,7 @@ import numpy as np
 from _shared import arguments, write_rows
 from embedder_speed import python_loop_tnf
 
+from dnaembed.backbones._device import cpu_multiplies_bfloat16
 from dnaembed.composition import kmer_counts
 from dnaembed.io import iter_sequences
 
@@ -49,7 +50,7 @@ def measure(
     cases = [(_LOOP, 1, max(1, n_reads // 100), 5000)]
     cases += [(name, 1, n_reads, 5000) for name in (_READ, _READ_AND_COUNT)]
     cases += [(_EMBED, cores, n_reads, 5000) for cores in range(1, n_cores + 1)]
-    cases += [(_EMBED_BFLOAT16, 1, n_reads, 5000)]
+    cases += [(_EMBED_BFLOAT16, 1, n_reads, 5000)] * cpu_multiplies_bfloat16()
     cases += [(_EMBED, 1, max(1, n_reads // part), 5000) for part in (4, 2)]
     cases += [
         (_EMBED, 1, max(1, n_reads * 5000 // length), length)

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from _shared import arguments, random_reads, read_rows, write_rows
 
+from dnaembed.backbones._device import cpu_multiplies_bfloat16
+
 COLUMNS = (
     "ratio", "part", "case", "version", "reads", "length", "cores", "machine", "least CPU seconds",
     "median CPU seconds", "least seconds", "reads per CPU second", "Mbp per CPU second",
@@ -170,7 +172,7 @@ def measure(
                     setups = {
                         f"{case}, {model}, {dtype}": embed(model, dtype)
                         for model in ("kmer-profile-1", "kmer-profile-2")
-                        for dtype in ("float32", "bfloat16")
+                        for dtype in ("float32", "bfloat16")[: 1 + cpu_multiplies_bfloat16()]
                     }
                 for name, text in setups.items():
                     found = _time(text, path, warm, repeats, 1, _HERE)

@@ -371,7 +371,7 @@ def speed():
     axis.set_yticks(
         range(len(rows)), [name.replace(" of 117 M parameters", "") for name, _ in rows]
     )
-    axis.set(xscale="log", xlim=(1e-3, 3000), xlabel="megabases per second")
+    axis.set(xscale="log", xlim=(1e-4, 3000), xlabel="megabases per second")
     return figure
 
 

@@ -223,7 +223,8 @@ def test_dask_is_sent_no_large_message(client):
     backbone, name = shared_backbone("default"), ModelName("default")
     with joblib.parallel_config(backend="dask"):
         rows = embed_sequences(backbone, reads, EmbedOptions(), name=name)
-    assert (rows == rows[0]).all()
+    # To the bit only in batches of one size: a matrix product may depend on its number of rows.
+    np.testing.assert_allclose(rows, np.broadcast_to(rows[0], rows.shape), atol=1e-6)
 
 
 def fall_ill():
@@ -241,9 +242,9 @@ def test_dask_goes_on_when_workers_die(client, tiny_dnabert_folder, small_chunks
     reads = random_dna(60)
     embedder = DNABertSEmbedder(model=tiny_dnabert_folder, cache=None, n_jobs=2).fit(reads)
     rows = embedder.transform(reads)
+    client.wait_for_workers(2)  # those that another test killed may take long to come back
     pids = client.run(os.getpid)
     client.run(fall_ill, workers=list(pids)[:n_killed])
     with joblib.parallel_config(backend="dask"):
         assert (embedder.transform(reads) == rows).all()
-    client.wait_for_workers(2)
-    assert len(set(pids.values()) - set(client.run(os.getpid).values())) == n_killed
+    assert len(set(pids.values()) & set(client.run(os.getpid).values())) == 2 - n_killed

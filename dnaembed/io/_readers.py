@@ -69,8 +69,11 @@ def read_sequences(
     >>> read_sequences(io.BytesIO(b">contig_1 from a soil\nacgu\nNNRY\n"))
     (['contig_1'], ['ACGTNNNN'])
     """
-    ids, sequences = zip(*iter_records(paths, skip_empty, duplicate_ids), strict=True)
-    return list(ids), list(sequences)
+    ids, sequences = [], []
+    for identifier, sequence in iter_records(paths, skip_empty, duplicate_ids):
+        ids.append(identifier)
+        sequences.append(sequence)
+    return ids, sequences
 
 
 def iter_sequences(

@@ -154,7 +154,8 @@ def bundled_model(fingerprint: str | None) -> str | None:
 
 def model_of(source: Any) -> str:
     """Return the bundled model that made embeddings, or the default, and say so."""
-    model = "default" if source is None else bundled_model(source.fingerprint)
+    made_by = getattr(source, "fingerprint", None)
+    model = "default" if source is None else bundled_model(made_by)
     if model is None:
         logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
     return model or "default"

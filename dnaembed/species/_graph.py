@@ -152,16 +152,17 @@ def graph_bins(
         if labels.max() < 1 or separation >= _CLEAR_SEPARATION:
             break
         kept = (labels.copy(), separation) if stand_out else None
-        if steady is None and chosen > 1 and separation >= _STEADY_SEPARATION:
+        # Once bins stand out, they or larger ones are taken: none of these is asked for.
+        if not stand_out and steady is None and chosen > 1 and separation >= _STEADY_SEPARATION:
             again = communities(graph, chosen, seed + 1)
             steady = labels.copy() if adjusted_rand_score(found, again) >= _STEADY else None
-        if chosen <= _LEAST_RESOLUTION and steady is not None:
-            labels = steady
-            break
         if chosen <= _LEAST_RESOLUTION:
-            # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
-            logger.info("Bins do not stand out from each other; rows are kept together.")
-            labels[present] = 0
+            if steady is None:
+                # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
+                logger.info("Bins do not stand out from each other; rows are kept together.")
+                labels[present] = 0
+            else:
+                labels = steady
             break
         chosen = max(1.0, chosen / 2) if chosen > 1 else chosen / 2
     return without_strays(X, labels, sizes)

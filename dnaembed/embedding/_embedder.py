@@ -60,7 +60,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     n_jobs : int, default=None
         Chunks of sequences embedded at a time, in threads unless `joblib.parallel_config` names
         another backend; see :term:`n_jobs` and :doc:`/guide/distributed`. None is one, or with a
-        k-mer model on a CPU as many as there are cores.
+        k-mer model on a CPU as many as there are cores. Chunks share the cores.
     fine_tuner : object with method ``fine_tune``, default=None
         For example `dnaembed.training.ContrastiveFineTuner`: `fit` then adapts the model to the
         sequences, and to `y` where given.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from .._sequences import reverse_complement
 from ..backbones import Backbone, shared_backbone
 from ..backbones._device import is_out_of_memory
 from ..backbones._load import bundled_models
-from ..utils._ahead import pin, prefetch, to_device
+from ..utils._ahead import ahead, pin, prefetch, to_device
 from ..utils._chunks import iter_chunks
 from ..utils._messages import printable
 from ..utils._progress import progress
@@ -261,41 +261,64 @@ def _embed_windows(backbone: Backbone, windows: list[str], budget: int) -> np.nd
     ready = _batches(backbone, windows, budget)
     if _is_beside(device):
         ready = prefetch(ready, device=device)
-    outputs: list[tuple[list[int], torch.Tensor]] = []
     most = len(windows)  # in a batch; fewer once memory ran out
-    with closing(ready):
-        for batch in ready:
-            pending = [batch]
-            while pending:
-                positions, features, tensors = pending.pop()
-                n = len(positions)
-                if n > most:
-                    parts = [slice(start, start + most) for start in range(0, n, most)]
-                    pending += [(positions[s], features[s], None) for s in parts]
-                    continue
-                try:
-                    tensors = tensors or pin(backbone.pack(features), device)
-                    with torch.inference_mode():
-                        rows = backbone.embed(to_device(tensors, device)).float()
-                    outputs.append((positions, rows))
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    if n == 1:
-                        what = f"a single window of {len(windows[positions[0]]):,} bp"
-                        advice = "set a smaller window_size or device='cpu'"
-                        raise MemoryError(f"out of memory on {what}; {advice}.") from error
-                    most = n // 2
-                    said = "Out of memory with %d windows in a batch; continuing with %d."
-                    logger.warning(said, n, most)
-                    if device.type == "cuda":
-                        torch.cuda.empty_cache()
-                    pending.append((positions, features, None))
+
+    def compute(batch: _Batch) -> list[tuple[list[int], torch.Tensor]]:
+        nonlocal most
+        outputs, pending = [], [batch]
+        while pending:
+            positions, features, tensors = pending.pop()
+            n = len(positions)
+            if n > most:
+                parts = [slice(start, start + most) for start in range(0, n, most)]
+                pending += [(positions[s], features[s], None) for s in parts]
+                continue
+            try:
+                tensors = tensors or pin(backbone.pack(features), device)
+                with torch.inference_mode():
+                    rows = backbone.embed(to_device(tensors, device)).float()
+                outputs.append((positions, rows))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if n == 1:
+                    what = f"a single window of {len(windows[positions[0]]):,} bp"
+                    advice = "set a smaller window_size or device='cpu'"
+                    raise MemoryError(f"out of memory on {what}; {advice}.") from error
+                most = n // 2
+                said = "Out of memory with %d windows in a batch; continuing with %d."
+                logger.warning(said, n, most)
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
+                pending.append((positions, features, None))
+        return outputs
+
+    with closing(_at_a_time(compute, ready, one=_is_beside(device) or backbone.pads)) as done:
+        outputs = list(chain.from_iterable(done))
     # Fetched when all were asked for, so that the device never waits for the next batch.
     embeddings = np.empty((len(windows), backbone.embedding_size), dtype=np.float32)
     for positions, rows in outputs:
         embeddings[positions] = rows.cpu().numpy()
     return embeddings
+
+
+def _at_a_time(
+    compute: Callable[[_Batch], Any], batches: Generator[_Batch, None, None], *, one: bool
+) -> Generator[Any, None, None]:
+    """Compute batches one at a time, or as many as there are cores, which they share."""
+    # A batch in one thread never waits for another thread, as it does within each operation.
+    with closing(batches):
+        some = list(islice(batches, 1 if one else torch.get_num_threads()))
+        n_threads = torch.get_num_threads() // max(1, len(some))
+
+        def limited(batch: _Batch) -> Any:
+            with limit_threads(n_threads):
+                return compute(batch)
+
+        if len(some) > 1:
+            yield from ahead(chain(some, batches), limited, n_threads=len(some), depth=0)
+        else:
+            yield from map(compute, chain(some, batches))
 
 
 def check_finite(

@@ -24,6 +24,25 @@ class SequencesOrEmbeddingsMixin:
 
     embedder: Any
 
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; those of the embedder begin with ``embedder__``.
+
+        With ``embedder=None`` they are set on a new `dnaembed.DNABertSEmbedder`.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name.
+
+        Returns
+        -------
+        self
+        """
+        inside = any(name.startswith("embedder__") for name in params)
+        if inside and params.get("embedder", self.embedder) is None:
+            params = params | {"embedder": default_embedder()}
+        return super().set_params(**params)  # type: ignore[misc]
+
     def _fit_inputs(self, X: Any, y: Any = None) -> Embedded:
         """Return the embeddings of X, and keep the fitted embedder if X holds sequences."""
         for name in ("embedder_", "n_features_in_", "feature_names_in_"):

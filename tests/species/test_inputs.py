@@ -155,3 +155,15 @@ def test_sklearn_runs_all_its_checks(estimator, least):
     # 1 would mean that the tags keep the numbers away; a new version may bring more.
     assert len(list(estimator_checks_generator(estimator))) >= least
     assert get_tags(estimator).input_tags.string is True
+
+
+@pytest.mark.parametrize("estimator", [FewShotSpeciesClassifier(), SpeciesClusterer()])
+def test_parameters_of_the_default_embedder_can_be_set(estimator):
+    assert estimator.set_params(embedder__window_size=500) is estimator
+    assert estimator.get_params()["embedder__window_size"] == 500
+    own = estimator.embedder
+    estimator.set_params(embedder__window_size=600)
+    assert estimator.embedder is own
+    with pytest.raises(ValueError, match="'k' for estimator DNABertSEmbedder"):
+        estimator.set_params(embedder=None, embedder__k=4)
+    assert estimator.set_params(embedder=None).embedder is None

@@ -75,6 +75,28 @@ def test_chunks_embedded_at_a_time_share_the_cores(
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize(("budget", "threads"), [(10**6, {2}), (200, {1})])
+def test_batches_of_a_transformer_share_the_cores(
+    two_threads, tiny_dnabert, reads, monkeypatch, budget, threads
+):
+    """So that no operation waits for another thread; a single batch has all of them."""
+    seen = []
+    embed = tiny_dnabert.embed
+
+    def spy(batch):
+        seen.append(torch.get_num_threads())
+        return embed(batch)
+
+    options = EmbedOptions(budget=budget)
+    with limit_threads(1):
+        expected = embed_sequences(tiny_dnabert, reads, options)
+    monkeypatch.setattr(tiny_dnabert, "embed", spy)
+    rows = embed_sequences(tiny_dnabert, reads, options)
+    assert set(seen) == threads
+    assert rows == pytest.approx(expected, abs=0 if threads == {1} else 1e-5)
+    assert torch.get_num_threads() == 2
+
+
 def test_a_kmer_model_computes_each_chunk_in_one_thread(two_threads, threads_seen, monkeypatch):
     """Whatever the number of chunks at a time, which by default is that of the cores."""
     reads = random_dna(40, 300, 900)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from numbers import Number
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,7 @@ def check_sequences(X: Any) -> list[str]:
     items = _values(as_container(X))
     if isinstance(items, str | bytes):
         to_do = "read a file by dnaembed.io.read_sequences" if _is_file(items) else "give a list"
+        to_do = "decode them, and give a list" if isinstance(items, bytes) else to_do
         raise ValueError(f"Iterable over DNA sequences expected, string object received: {to_do}.")
     if hasattr(items, "shape"):
         if items.shape[1:] not in ((), (1,)) or not isinstance(items, np.ndarray):
@@ -122,7 +124,8 @@ def check_sequences(X: Any) -> list[str]:
             raise ValueError(f"DNA sequences must come as one column, got {got}: {advice}.")
         items = items.reshape(-1).tolist()
     if not isinstance(items, list | tuple):
-        raise TypeError(f"Iterable over DNA sequences expected, got {type(X).__name__}.")
+        hint = ": read a file by dnaembed.io.read_sequences" if isinstance(X, PathLike) else ""
+        raise TypeError(f"Iterable over DNA sequences expected, got {type(X).__name__}{hint}.")
     if not items:
         found = "Found array with 0 sample(s) (shape=(0,))"  # as scikit-learn says it
         raise ValueError(f"{found} while a minimum of 1 is required.")
@@ -188,4 +191,6 @@ def _string(item: Any, position: int) -> str:
     shown = f" ({item})" if isinstance(item, Number) else ""
     got = f"{type(item).__name__}{shown} at position {position}"
     advice = "Decode bytes; of a record, such as (id, sequence), give the sequence alone."
+    if item is None or type(item).__name__ == "NAType" or item != item:
+        advice = "Leave out what has no sequence."
     raise TypeError(f"DNA sequences must be strings, got {got}. {advice}")

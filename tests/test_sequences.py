@@ -1,4 +1,5 @@
 from collections import UserList
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ CONTAINERS = {
 ONE_LONG = "ACGTTGCATG" * 100_000
 REFUSED = {
     "string": (lambda: "ACGT", ValueError, "^Iterable over DNA .* expected, string object"),
-    "bytes": (lambda: b"ACGT", ValueError, "^Iterable over DNA .* expected, string object"),
+    "bytes": (lambda: b"ACGT", ValueError, "^Iterable over DNA .*, string object .*: decode them"),
     "a path": (lambda: "x/r.fq.gz", ValueError, "read a file by dnaembed.io.read_sequences"),
     "paths": (lambda: ["a.fasta"], ValueError, "A file is read by dnaembed.io.read_sequences"),
     "ids and reads": (lambda: (["r1", "r2"], ["A", "C"]), TypeError, "ids, sequences = read_seq"),
@@ -166,6 +167,12 @@ def test_what_is_not_sequences_is_refused_alike_and_in_short(name, container):
         ([], ValueError, r"^Found array with 0 sample\(s\)"),
         (np.array([], dtype="U3"), ValueError, r"Found array with 0 sample\(s\)"),
         (7, TypeError, "Iterable over DNA sequences expected, got int"),
+        (Path("reads.fa"), TypeError, "got .*Path: read a file by dnaembed.io.read_sequences"),
+        (
+            ["ACGT", float("nan")],
+            TypeError,
+            "got float .*position 1. Leave out what has no",
+        ),
     ],
 )
 def test_what_holds_no_sequence(bad, error, message):

@@ -21,7 +21,8 @@ def resolve_device(device: str, is_light: bool = False) -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device={device!r} is not a torch device: {error}") from None
+        advice = 'give "auto", "cpu", "cuda", "cuda:1" or "mps"'
+        raise ValueError(f"device={device!r} is not a torch device: {advice}.") from error
     absent = resolved.type == "mps" and not torch.backends.mps.is_available()
     if resolved.type == "cuda":
         absent = (resolved.index or 0) >= torch.cuda.device_count()

@@ -77,9 +77,15 @@ def benchmark(
     compared = check_embedders(chosen, supervised=known is not None, n_reads=n_reads)
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
-    how: Any = {"protocols": [one.value for one in comparing.protocol or Protocol]}
-    how |= {"training": other, "n_repeats": comparing.repeats, "n_jobs": comparing.jobs}
-    result = benchmark({name: test}, compared, cache=folder / ".cache", **how)
+    result = benchmark(
+        {name: test},
+        compared,
+        protocols=[one.value for one in comparing.protocol or Protocol],
+        training=other,
+        n_repeats=comparing.repeats,
+        n_jobs=comparing.jobs,
+        cache=folder / ".cache",
+    )
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")

@@ -1,6 +1,6 @@
 """``dnaembed bin``: contigs into one FASTA file per species."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from ._app import command, flag, group, logger, option
 from ._cluster import Scale, open_rows, rows_of
@@ -124,21 +124,37 @@ def bin_(
         check_source(scale.assign, clusterer, saved, source, rows.shape[1])
     rings = circular_contigs(found, own.circular)
     labels = np.full(len(lengths), -1)
-    what: Any = {"embeddings": rows, "abundance": coverage, "circular": rings[kept]}
-    what |= {"min_length": own.min_length, "min_recruit_length": own.min_recruit_length}
-    labels[kept] = bin_contigs(sequences, clusterer, **what)
+    labels[kept] = bin_contigs(
+        sequences,
+        clusterer,
+        embeddings=rows,
+        abundance=coverage,
+        circular=rings[kept],
+        min_length=own.min_length,
+        min_recruit_length=own.min_recruit_length,
+    )
     if scale.save is not None:
         save_clusters(scale.save, clusterer, source)
     confidence = np.full(len(lengths), np.nan)
     n = 0 if coverage is None else coverage.shape[1]
-    how: Any = {"n_profiles": n, "model": model_of(source)}
-    confidence[kept] = bin_confidence(rows, labels[kept], lengths[kept], **how)
+    confidence[kept] = bin_confidence(
+        rows, labels[kept], lengths[kept], n_profiles=n, model=model_of(source)
+    )
     if coverage is not None:
         coverage = coverage.set_axis(kept).reindex(range(len(lengths)))
-    about: Any = {"headers": found.headers, "confidence": confidence, "abundance": coverage}
-    about |= {"reasons": reasons_of(labels, kept, coverage), "circular": rings}
-    about |= {"overwrite": own.force, "compress": own.gzip}
-    write_bins(output, found.ids, found.records, labels, **about)
+    write_bins(
+        output,
+        found.ids,
+        found.records,
+        labels,
+        headers=found.headers,
+        confidence=confidence,
+        abundance=coverage,
+        reasons=reasons_of(labels, kept, coverage),
+        circular=rings,
+        overwrite=own.force,
+        compress=own.gzip,
+    )
     shown = Sequences()
     if own.picture is not None or reporting.report is not None:
         sure = confidence[kept].tolist()
@@ -147,14 +163,15 @@ def bin_(
         from ..plotting import BinningDisplay, new_figure, save_figure
 
         figure, (left, right) = new_figure(2)
-        look: Any = {"title": f"{len(kept)} contigs", "legend": False}
-        shown.display("bin", method="pca").plot(left, **look)
+        title = f"{len(kept)} contigs"
+        shown.display("bin", method="pca").plot(left, title=title, legend=False)
         BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
         save_figure(figure, own.picture)
     if reporting.report is not None:
         shown.write_report(reporting.report, "dnaembed bin", "bin", "confidence")
     none = np.flatnonzero(labels < 0)
-    logger.info("Wrote %s: %d bins.", output, len(set(labels[labels >= 0].tolist())))
+    n_bins = len(set(labels[labels >= 0].tolist()))
+    logger.info("Wrote %s: %d bin%s.", output, n_bins, "s" * (n_bins != 1))
     if len(none):
         longest = none[lengths[none].argmax()]
         said = "%d of %d contigs are in no bin; the longest is %s, %s bp."

@@ -61,7 +61,8 @@ def classify(
 
     Learn from a few labelled sequences per species, and name the species of others. Writes a table:
     id, species, probability; with --unknown also confidence, with --consensus also agreement,
-    windows, flag. Queries of any size are read and written piece by piece.
+    windows, flag. In a row called unknown, the probability is that of the most similar known
+    species: look at the confidence. Queries of any size are read and written piece by piece.
     """
     import numpy as np
 
@@ -81,9 +82,12 @@ def classify(
         only = repr(species[0])
         raise ValueError(f"{calling.labels}: at least 2 species are needed, got {only} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
-    how: Any = {"unknown": unknown, "calibrate": calling.calibrate}
-    how["false_unknown_rate"] = calling.false_unknown_rate
-    classifier = FewShotSpeciesClassifier(embedding.embedder, **how)
+    classifier = FewShotSpeciesClassifier(
+        embedding.embedder,
+        unknown=unknown,
+        calibrate=calling.calibrate,
+        false_unknown_rate=calling.false_unknown_rate,
+    )
     columns = ["id", "species", "probability"]
     if window is not None:
         with naming(ids):

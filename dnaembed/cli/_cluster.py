@@ -111,7 +111,8 @@ def cluster(
                 found.add(ids, rows, sequences, cluster=labels, similarity=similarity)
     if reporting.report is not None:
         found.write_report(reporting.report, "dnaembed cluster", "cluster", "similarity")
-    logger.info("Wrote %s: %d clusters, %d sequences in none.", output, len(clusters), n_none)
+    said = "Wrote %s: %d cluster%s, %d sequences in none."
+    logger.info(said, output, len(clusters), "s" * (len(clusters) != 1), n_none)
 
 
 def _pieces(

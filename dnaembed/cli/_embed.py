@@ -1,7 +1,7 @@
 """``dnaembed embed`` and ``merge``: sequences in, numbers out, in bounded memory."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typer import Argument
 
@@ -69,16 +69,27 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
     both = embedding.strand == "both"
     options = EmbedOptions(backbone.window_size, both, model=embedding.model)
     if is_array:
-        how: Any = {"dtype": file.dtype, "shard": file.shard, "resume": not file.restart}
-        how |= reading.settings | {"scale_rows": False, "n_jobs": embedding.jobs}
-        embed_file(backbone, reads, output, options, **how)
+        embed_file(
+            backbone,
+            reads,
+            output,
+            options,
+            scale_rows=False,
+            dtype=file.dtype,
+            shard=file.shard,
+            resume=not file.restart,
+            n_jobs=embedding.jobs,
+            **reading.settings,
+        )
         return
     n_rows = 0
     with open_embeddings(output) as writer:
         for ids, sequences in reading.chunks(reads):
             with naming(ids):
-                where: Any = {"n_jobs": embedding.jobs, "name": name, "device": device}
-                writer.write(ids, embed_sequences(backbone, sequences, options, **where))
+                rows = embed_sequences(
+                    backbone, sequences, options, n_jobs=embedding.jobs, name=name, device=device
+                )
+                writer.write(ids, rows)
             n_rows += len(ids)
             logger.info("%s sequences embedded.", f"{n_rows:,}")
     logger.info("Wrote %s: %d x %d.", Path(output), n_rows, backbone.embedding_size)

@@ -77,8 +77,14 @@ class Embedding(Jobs, Model):
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
-        how: Any = {"device": self.device, "strand": self.strand, "n_jobs": self.jobs}
-        return DNABertSEmbedder(self.model, **how, random_state=self.seed, cache=None)
+        return DNABertSEmbedder(
+            self.model,
+            device=self.device,
+            strand=self.strand,
+            n_jobs=self.jobs,
+            random_state=self.seed,
+            cache=None,
+        )
 
     def rows(self, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""

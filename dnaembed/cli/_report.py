@@ -111,6 +111,8 @@ class Sequences:
         n = len(self.columns["id"])
         if len(self._places) < n:
             logger.info("The map has %d of %d sequences, evenly spaced.", len(self._places), n)
+        if how.get("method") in ("umap", "tsne"):
+            logger.info("Drawing the map; method pca is faster.")
         points, names = project(np.array(self._rows), **how)
         what: Any = {"lengths": self.drawn("length"), "names": names, "label_name": label or ""}
         labels: Any = None if label is None else self.drawn(label)

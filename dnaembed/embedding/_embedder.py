@@ -266,9 +266,19 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         from ._files import embed_file
 
         backbone = self._backbone()
-        how: Any = {"dtype": dtype, "shard": shard, "resume": resume, "skip_empty": skip_empty}
-        how |= {"duplicate_ids": duplicate_ids, "n_jobs": self.n_jobs, "scale_rows": self.normalize}
-        embed_file(backbone, paths, output, self._options(backbone), **how)
+        embed_file(
+            backbone,
+            paths,
+            output,
+            self._options(backbone),
+            scale_rows=self.normalize,
+            dtype=dtype,
+            shard=shard,
+            resume=resume,
+            skip_empty=skip_empty,
+            duplicate_ids=duplicate_ids,
+            n_jobs=self.n_jobs,
+        )
         return np.load(output, mmap_mode="r")
 
     def save_model(self, folder: str | PathLike[str]) -> None:
@@ -287,8 +297,7 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         if backbone is not None:
             backbone.model.to(resolve_device(self.device, backbone.is_light))
         else:
-            where: Any = {"device": self.device, "dtype": self.dtype}
-            backbone = shared_backbone(**vars(self._name()), **where)
+            backbone = shared_backbone(**vars(self._name()), device=self.device, dtype=self.dtype)
         if hasattr(self, "_made_by"):  # not in pickles of version 0.1.0
             meant = backbone
             precision = str(self._precision).removeprefix("torch.")
@@ -347,8 +356,9 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
     ) -> np.ndarray:
         # A fine-tuned model has no name by which another process could load it.
         name = None if hasattr(self, "_tuned_backbone") else self._name()
-        where: Any = {"n_jobs": self.n_jobs, "name": name, "device": self.device}
-        return embed_sequences(backbone, sequences, options, places, **where)
+        return embed_sequences(
+            backbone, sequences, options, places, n_jobs=self.n_jobs, name=name, device=self.device
+        )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Version 0.1.0 did not keep what it was fitted with, and its default was this model.

@@ -62,8 +62,13 @@ def embed_file(
     # Always threads of this machine, whatever joblib's backend: shards are for other machines.
     n_workers = ThreadingBackend().effective_n_jobs(chunks_at_a_time(backbone, n_jobs)[1])
     n_threads = threads_of_a_chunk(backbone, n_workers)
-    shape: Any = {"n_columns": backbone.embedding_size, "dtype": np.dtype(dtype)}
-    writer = PartedEmbeddings(output, settings, **shape, resume=resume)
+    writer = PartedEmbeddings(
+        output,
+        settings,
+        n_columns=backbone.embedding_size,
+        dtype=np.dtype(dtype),
+        resume=resume,
+    )
 
     def embed(chunk: tuple[int, list[tuple[str, str]]]) -> tuple[Any, ...]:
         number, records = chunk

@@ -131,8 +131,10 @@ class PartedEmbeddings:
             if kind is None or not n_parts:
                 self._remove()
             else:
-                message = "%d parts are kept in %s; the same call continues from there."
-                logger.warning(message, n_parts, self.folder)
+                # What is wrong with the data stays wrong until somebody mends it.
+                first = "once the data are mended, " if issubclass(kind, ValueError) else ""
+                message = "%d parts are kept in %s; %sthe same call continues from there."
+                logger.warning(message, n_parts, self.folder, first)
 
     def _describe(self) -> None:
         with _atomic.written_beside(self._manifest) as beside:

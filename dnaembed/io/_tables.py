@@ -80,14 +80,18 @@ def read_labels(
                 continue
             if wanted and not is_before:
                 expected = f"a header with {' and '.join(wanted)}"
-                got = shorten(" ".join(fields))
+                got = shorten(", ".join(fields))
                 raise SequenceFileError(f"{where}: expected {expected}, got {got!r}.")
             if is_before or names[0] in ID_COLUMNS:
                 for known in filter(names.__contains__, ("taxid", "bin", "binid")):
                     label_at, n_columns = names.index(known), len(fields)
                 continue
-        hint = "" if wanted else "; --label-column (label_column) names the one to take"
-        check_columns(where, fields, n_columns, hint if len(fields) > 2 else "")
+        hint = ""
+        if len(fields) > 2 and not wanted:
+            hint = "; --label-column (label_column) names the one to take"
+        elif len(fields) == 1 and (fields[0][:1] == ">" or not fields[0].upper().strip("ACGTN")):
+            hint = "; is this a file of sequences, not of labels?"
+        check_columns(where, fields, n_columns, hint)
         check_identifier(where, fields[id_at], labels)
         if not fields[label_at]:
             raise SequenceFileError(f"{where}: the label is empty.")
@@ -138,7 +142,10 @@ def in_order_of(
         shown = listed(missing, 3)
         there = "".join(f"; the first that it has is {shorten(i)!r}" for i in list(table)[:1])
         count = f"{len(missing)} of {len(ids)} sequences"
-        raise SequenceFileError(f"{where}: no {what} for {count}: {shown}{there}")
+        advice = f". Leave out those without one, or complete the {what}s."
+        if len(missing) == len(ids):
+            advice = ". Do the identifiers of both files agree?"
+        raise SequenceFileError(f"{where}: no {what} for {count}: {shown}{there}{advice}")
     return [table[identifier] for identifier in ids]
 
 
@@ -344,7 +351,7 @@ def named_rows(path: Source, needed: Sequence[str]) -> Iterator[tuple[str, dict[
     for column in needed:
         if column not in columns:
             why = f"no column {column!r}; expected a header with {' and '.join(needed)}"
-            raise SequenceFileError(f"{where}: {why}, got {shorten(' '.join(header))!r}.")
+            raise SequenceFileError(f"{where}: {why}, got {shorten(', '.join(header))!r}.")
     for where, fields in rows:
         yield where, dict(zip(columns, map(str.strip, fields), strict=True))
 

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._sequences import check_sequences
 from ..embedding._engine import NotFiniteError, split_windows
+from ..utils._messages import printable
 from ._bins import cosine_for_length
 from ._inputs import SequencesOrEmbeddingsMixin, lengths_of
 from ._novelty import Novelty, check_unknown, fit_novelty, name_unknown
@@ -161,6 +162,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         given, y = self._fit_inputs_and_targets(X, y)
         check_classification_targets(y)
         species, codes = np.unique(y, return_inverse=True)
+        if len(species) < 2 and self.classifier is None:
+            only = printable(str(species[0]))
+            raise ValueError(f"At least two species are needed; y has one class, {only!r}.")
         if self.unknown is not None:
             check_unknown(self.unknown, species, codes)
         routed = metadata_routing.process_routing(self, "fit", **params).classifier.fit
@@ -168,8 +172,13 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         rows = given.rows.astype(np.float64, copy=False)
         self.classifier_ = self._inner(self.class_weight).fit(rows, y, **routed)
         self.classes_ = self.classifier_.classes_
-        how: Any = {"lengths": given.lengths, "per_length": cosine_for_length(given.source)}
-        self.novelty_ = fit_novelty(rows, codes, false_unknown_rate=self.false_unknown_rate, **how)
+        self.novelty_ = fit_novelty(
+            rows,
+            codes,
+            false_unknown_rate=self.false_unknown_rate,
+            lengths=given.lengths,
+            per_length=cosine_for_length(given.source),
+        )
         self._fit_calibration(rows, codes, params)
         return self
 

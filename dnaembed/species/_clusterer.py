@@ -1,5 +1,6 @@
 """`SpeciesClusterer`: clusters of a known number, or bins of an unknown one."""
 
+import logging
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -33,6 +34,8 @@ from ._abundance import (
 from ._graph import Sizes, centers_and_limits, graph_bins
 from ._inputs import SequencesOrEmbeddingsMixin
 from ._kmedoid import modified_kmedoid
+
+logger = logging.getLogger("dnaembed")
 
 # Rows above which K-means reads them a batch at a time, so that they may stay on disk.
 LARGE_ROWS = 100_000
@@ -264,10 +267,18 @@ class SpeciesClusterer(
     def _fit_bins(self, embeddings: np.ndarray, share: float, lengths: Any) -> None:
         sizes = Sizes.of(len(embeddings), self.min_bin_size, self.min_bin_bases, lengths)
         if self.method == "graph" or (self.method == "auto" and self.min_similarity is None):
-            how: Any = {"n_neighbors": self.n_neighbors, "neighbors": self.neighbors}
-            how |= {"resolution": self.resolution, "share": share}
-            rng = check_random_state(self.random_state)
-            self.labels_ = graph_bins(embeddings, sizes, **how, random_state=rng)
+            self.labels_ = graph_bins(
+                embeddings,
+                sizes,
+                n_neighbors=self.n_neighbors,
+                neighbors=self.neighbors,
+                resolution=self.resolution,
+                share=share,
+                random_state=check_random_state(self.random_state),
+            )
+            if self.resolution == "auto" and self.labels_.max() == 0:
+                known = "if you know the number of species, give it (n_clusters; cluster -k)"
+                logger.info("No bins stand out, and all rows are kept in one: %s.", known)
             self.cluster_centers_, self.bin_limits_ = centers_and_limits(embeddings, self.labels_)
             self.n_iter_ = 1
             return

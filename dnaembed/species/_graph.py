@@ -1,6 +1,5 @@
 """Bins as the communities of a graph that links each row to its nearest neighbours."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,8 +14,6 @@ from sklearn.utils import column_or_1d
 
 from ..utils._rows import row_blocks
 from ._neighbors import find_neighbors
-
-logger = logging.getLogger("dnaembed")
 
 # A graph of nearest neighbours has no scale of its own: modularity prefers bins whose size grows
 # with the data. The search for a resolution starts where bins of 10 rows stay apart, but not with
@@ -159,7 +156,6 @@ def graph_bins(
         if chosen <= _LEAST_RESOLUTION:
             if steady is None:
                 # Leiden cuts any cloud into pieces. These are pieces of one group, at every scale.
-                logger.info("Bins do not stand out from each other; rows are kept together.")
                 labels[present] = 0
             else:
                 labels = steady

@@ -142,8 +142,9 @@ def train_model(
     backbone = load_backbone(run / "start")
     if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
         raise ValueError("Only a k-mer profile model has a linear part.")
-    how: Any = {"validation_source": validation, "output_dir": run, "device": device}
-    trainer = ContrastiveTrainer(backbone, source, config, **how)
+    trainer = ContrastiveTrainer(
+        backbone, source, config, validation_source=validation, output_dir=run, device=device
+    )
     backbone = trainer.train(resume=resume)
     backbone.model.to("cpu")
     if not process:

@@ -112,7 +112,7 @@ def test_map_of_some_of_many_on_standard_output(reads_file, model, monkeypatch, 
     [
         ("map {r} -o m.docx", "m.docx: expected .png, .pdf, .svg, .html, .tsv, .csv or .parquet"),
         ("map {r} -o m.png --color genus", "--color genus needs --labels"),
-        ("map {r} -o m.png --labels {l} --color genus", "header with genus, got 'read depth"),
+        ("map {r} -o m.png --labels {l} --color genus", "header with genus, got 'read, depth"),
         ("map {r} -o m.png --labels {l} --id-column depth", "no label for 24 of 24"),
         ("map {d} -o m.png", "holds no FASTA or FASTQ file"),
         ("map {d}/*.fq -o m.png", "No file matches the pattern"),

@@ -135,6 +135,9 @@ def test_rows_and_settings_that_changed_are_noticed_by_every_command(tmp_path, m
         return status
 
     embed = ["embed", path, "-o", output]
+    path.write_text(f"{path.read_text()}>bad\nAC!T\n")
+    assert run(*embed, said="record 'bad'") == 1
+    write_fasta(path, random_dna(40))
     with monkeypatch.context() as patch:
         patch.setattr(PartedEmbeddings, "join", interrupted)
         assert run(*embed, said="interrupted") == 130

@@ -87,6 +87,8 @@ def test_the_suffix_of_a_table_is_its_format(tmp_path, suffix):
         (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
+        (b">r1 x\nACGT\n", r"line 1: .* got 1; is this a file of sequences, not of labels"),
+        (b"@r1 x\nacgtn\n+\nIIIII\n", r"line 2: .* got 1; is this a file of sequences"),
         (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"line 4: the identifier 'r1' is there twice"),
         ("r1\ta\n".encode("utf-16"), r"line 1: not UTF-8"),
         (gzip.compress(b"r1\ta\nr2\tb\n", mtime=0)[:-9], r"truncated"),
@@ -101,9 +103,11 @@ def test_bad_tables_name_the_line(tmp_path, content, message):
 
 
 def test_missing_labels_are_counted_and_named():
-    message = r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.; the first .* is 'r1'$"
+    message = r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.; the .* is 'r1'\. Leave out"
     with pytest.raises(SequenceFileError, match=message):
         labels_of(["r1", "q", "r", "s", "t"], {"r1": "a"}, where="x.tsv")
+    with pytest.raises(SequenceFileError, match="identifiers of both files agree"):
+        labels_of(["q", "r"], {"r1": "a"})
 
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)

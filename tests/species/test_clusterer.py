@@ -225,14 +225,17 @@ def test_graph_recovers_species(n_species, n_features, spread, sizes):
     assert clusterer.predict(-X[:5]).tolist() == [-1] * 5
 
 
-def test_graph_leaves_strays_out_and_clouds_and_large_species_together():
+def test_graph_leaves_strays_out_and_clouds_and_large_species_together(caplog):
     X, y = species_mixture(20, 64, 0.7, sizes=(20, 60))
     strays = np.random.default_rng(1).normal(size=(len(X) // 10, 64)).astype(np.float32)
     labels = SpeciesClusterer(random_state=0).fit_predict(np.r_[X, strays])
     assert adjusted_rand_score(y, labels[: len(X)]) > 0.9
     assert np.mean(labels[len(X) :] == -1) > 0.7
-    cloud = 1 + np.random.default_rng(0).normal(size=(300, 64))
-    assert SpeciesClusterer(random_state=0).fit(cloud).n_clusters_ == 1
+    caplog.set_level("INFO", "dnaembed")
+    for n_rows in (300, 60):  # a graph, a tree
+        cloud = 1 + np.random.default_rng(0).normal(size=(n_rows, 64))
+        assert SpeciesClusterer(random_state=0).fit(cloud).n_clusters_ == 1
+        assert "if you know the number of species" in caplog.messages.pop()
     large, y = species_mixture(2, 64, 0.9, sizes=(1200, 1400))
     assert adjusted_rand_score(y, SpeciesClusterer(random_state=0).fit_predict(large)) > 0.95
 

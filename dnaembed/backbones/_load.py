@@ -205,7 +205,7 @@ def _find_at_hub(
     name = str(name_or_path)
     tried = (
         f"model {name!r} not found: no model of this name ships with dnaembed "
-        f"({', '.join(bundled_models()) or 'none'}), no folder of this name exists, and"
+        f"({', '.join(['default', *bundled_models()])}), no folder of this name exists, and"
     )
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
         raise FileNotFoundError(f"{tried} it is not a hub id of the form 'owner/name'.")

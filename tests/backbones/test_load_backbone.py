@@ -39,7 +39,7 @@ def test_bundled_names_come_first_and_paths_never_mean_them(saved, backbone, tmp
     monkeypatch.setattr(module, "_MODELS", tmp_path)
     assert module.bundled_models() == ["saved"]
     assert load_backbone("saved").fingerprint() == backbone.fingerprint()
-    with pytest.raises(FileNotFoundError, match=r"ships with dnaembed \(saved\)"):
+    with pytest.raises(FileNotFoundError, match=r"ships with dnaembed \(default, saved\)"):
         load_backbone(Path("saved"))
 
 

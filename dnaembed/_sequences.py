@@ -53,6 +53,8 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
         start = len(sequence) - len(sequence.lstrip())
         place = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
         hint = " Is this a protein sequence?" * (sequence[place].upper() in set("EFILPQZXJO*"))
+        if hint and sequence.strip()[:2].istitle():
+            hint = " Is this a name? Sequences come before labels."
         hint = " A file is read by dnaembed.io.read_sequences." if _is_file(sequence) else hint
         expected = f"A, C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case"
         found = f"{sequence[place]!r} at position {place + 1} is not a DNA base"

@@ -54,6 +54,9 @@ def project(
     """
     if method not in ("pca", "umap", "tsne"):
         raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
+    if isinstance(next(iter(embeddings), None), str):
+        made = "embedder.fit_transform(sequences) makes them"
+        raise TypeError(f"Expected embeddings, got str: {made}.")
     rows = check_array(embeddings, dtype=[np.float64, np.float32], input_name="embeddings")
     if method == "pca" or len(rows) < _FEW or (rows == rows[0]).all():
         pca = PCA(min(2, *rows.shape), random_state=random_state)

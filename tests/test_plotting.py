@@ -133,12 +133,13 @@ def test_numbers_have_a_scale_of_colours():
         (lambda: EmbeddingDisplay(np.eye(2), ["a"]), "inconsistent numbers of samples"),
         (lambda: EmbeddingDisplay([[0, np.nan]]), "NaN"),
         (lambda: EmbeddingDisplay.from_predictions([[0, np.inf]]), "infinity"),
+        (lambda: EmbeddingDisplay.from_predictions(["ACGT"]), "Expected embeddings, got str"),
         (lambda: NoveltyDisplay([1, 2], [True]), "inconsistent numbers of samples"),
         (lambda: BinningDisplay([1, 2], ["a"]), "inconsistent numbers of samples"),
     ],
 )
 def test_bad_displays(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         wrong()
 
 

@@ -50,6 +50,11 @@ def test_the_first_bad_character_is_named_where_it_stands(bad, position):
     )
 
 
+def test_a_name_in_place_of_a_sequence():
+    with pytest.raises(ValueError, match=r"Is this a name\? Sequences come before labels\.$"):
+        normalize_sequence("Escherichia coli")
+
+
 READS = ["ACGTTGCATG" * 8, "GGNACCATTA" * 9, "ACGTTGCATC" * 8, "GGNACGATTA" * 9]
 BY_ID = dict(zip("abcd", READS, strict=True))
 

@@ -7,6 +7,7 @@ a `group` stands for the options that are its fields.
 import inspect
 import logging
 import os
+import re
 import shlex
 import signal
 import sys
@@ -197,6 +198,10 @@ def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
             import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
         if kind == "reads":
             kind, texts = "inputs", [file for text in texts for file in _files_of(text)]
+        if kind == "folders":
+            for text in texts:
+                if re.search(r"\.(tsv|csv|parquet|html|png|fa|fasta|fna)$", text, re.IGNORECASE):
+                    raise ValueError(f"{text} would be a folder: give a name without a suffix.")
         if kind:
             checked[kind] += texts
     check_outputs(**checked)
@@ -287,7 +292,9 @@ def _one_line(error: BaseException) -> str:
     if advice is not None:
         problem, sentence, setting = advice
         return f"{problem} {sentence.format(_OPTIONS[setting])}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    # Messages name a parameter and its option; here the option is enough.
+    return re.sub(r"(--[\w-]+) \([a-z_]+\)|\b[a-z_]+ \((--[\w-]+)\)", r"\1\2", text)
 
 
 def say(message: str) -> None:

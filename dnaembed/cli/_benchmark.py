@@ -25,6 +25,20 @@ _SHORT_NAMES = {
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
 }
+# What the main scores are, in words.
+_MEANINGS = {
+    "clustering ari": "K-means, adjusted Rand index",
+    "clustering nmi": "K-means, mutual information",
+    "few_shot f1@1": "macro F1, 1 labelled read",
+    "few_shot f1@2": "macro F1, 2 labelled reads",
+    "few_shot f1@5": "macro F1, 5 labelled reads",
+    "few_shot f1@10": "macro F1, 10 labelled reads",
+    "binning f1>0.5": "species in a bin, F1 over 0.5",
+    "binning f1>0.9": "species in a bin, F1 over 0.9",
+    "binning genomes>50%<10%": "bins > 50 % complete, < 10 % foreign",
+    "retrieval species": "nearest read is of the species",
+    "embedding mb_per_second": "Mbp per second",
+}
 
 
 # Of `PROTOCOLS`, those that need no lineage.
@@ -89,16 +103,22 @@ def benchmark(
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
-    tables = result.to_markdown()
     with atomic_output(folder / "tables.md") as path:
-        path.write_text(tables + "\n", encoding="utf-8")
-    print(tables)
+        path.write_text(result.to_markdown() + "\n", encoding="utf-8")
+    header, rows = result.table(name)
+    columns = [[_MEANINGS.get(score, "") for score in header]]
+    columns += [[text + " *" * best for text, best in row] for row in rows]
+    widths = [max(map(len, column)) for column in columns]
+    for line in zip(*columns, strict=True):
+        print("  ".join(map(str.ljust, line, widths)).rstrip())
     # The first and the last are the baseline and the model.
     shown = {end: compared[end] for end in (next(iter(compared)), list(compared)[-1])}
     for one in shown.values():
         one.fit(*((test.sequences,) if other is None else other))
     save_pictures(result, folder, test, shown)
-    logger.info("Wrote %s.", folder)
+    logger.info(
+        "* is the best. Wrote %s: scores in tables.md, pictures in map.png and others.", folder
+    )
 
 
 def _check_folder(output: str, force: bool) -> Path:

@@ -163,7 +163,7 @@ def bin_(
         from ..plotting import BinningDisplay, new_figure, save_figure
 
         figure, (left, right) = new_figure(2)
-        title = f"{len(kept)} contigs"
+        title = f"{len(kept):,} contigs"
         shown.display("bin", method="pca").plot(left, title=title, legend=False)
         BinningDisplay.from_predictions(labels, lengths=lengths, ax=right)
         save_figure(figure, own.picture)
@@ -174,5 +174,6 @@ def bin_(
     logger.info("Wrote %s: %d bin%s.", output, n_bins, "s" * (n_bins != 1))
     if len(none):
         longest = none[lengths[none].argmax()]
-        said = "%d of %d contigs are in no bin; the longest is %s, %s bp."
-        logger.info(said, len(none), len(labels), found.ids[longest], f"{lengths[longest]:,}")
+        count = f"{len(none):,} of {len(labels):,} contigs are in no bin"
+        longest_is = f"the longest is {found.ids[longest]}, {lengths[longest]:,} bp"
+        logger.info("%s; %s.", count, longest_is)

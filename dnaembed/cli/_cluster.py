@@ -84,7 +84,7 @@ def cluster(
         everything = list(pieces)
         all_rows, sources = zip(*[piece[2:] for piece in everything], strict=True)
         if n_clusters is not None and n_clusters > (n := sum(map(len, all_rows))):
-            raise ValueError(f"-k {n_clusters} is more than the {n} sequences.")
+            raise ValueError(f"-k {n_clusters} is more than the {n:,} sequences.")
         clusterer = SpeciesClusterer(n_clusters, random_state=embedding.seed)
         # A single piece may be on disk.
         clusterer.fit(all_rows[0] if len(all_rows) == 1 else np.concatenate(all_rows))

@@ -27,6 +27,14 @@ _EXAMPLES = """\
 
 Each command explains itself: dnaembed COMMAND --help
 """
+# By type of problem, as pydantic names it.
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,10 +78,15 @@ def _explain(error: Any) -> str:
     if hasattr(error, "possibilities") and (wrong := getattr(error, "option_name", "")):
         return f"No such option: {wrong}.{_hint(wrong, error.ctx.command)}"
     message = " ".join(error.format_message().split())
-    # Typer checks values by pydantic, whose messages leave out what was given.
-    problems: list[Any] = getattr(error.__cause__, "errors", list)()
-    given = repr(problems[0]["input"]) if problems else ""
-    return message if given in message else f"{message.rstrip('.')}, got {given}."
+    # Typer checks values by pydantic, whose messages are about its types and leave out the value.
+    for problem in getattr(error.__cause__, "errors", list)():
+        if expected := _EXPECTED.get(problem["type"]):
+            bounds = problem.get("ctx", {})
+            expected = expected.format(
+                **{key: f"{bounds[key]:.10g}" for key in bounds if len(key) == 2}
+            )
+            message = f"{message.partition(': ')[0]}: expected {expected}, got {problem['input']}."
+    return message.replace("Value error, ", "")
 
 
 def _hint(wrong: str, own: Any) -> str:
@@ -81,8 +94,9 @@ def _hint(wrong: str, own: Any) -> str:
     for commands in ([own], parser().commands.values()):
         options = [(name, c) for c in commands for p in c.params for name in p.opts]
         names = {name.lstrip("-").lower(): (name, c) for name, c in options if name[0] == "-"}
-        near = get_close_matches(wrong.lstrip("-").lower(), names, n=1, cutoff=0.75)
-        if near:
+        bare = wrong.lstrip("-").lower()
+        begun = [name for name in names if len(bare) > 2 and name.startswith(bare)]
+        if near := begun or get_close_matches(bare, names, n=1, cutoff=0.75):
             name, command = names[near[0]]
             where = "" if command is own else f" of dnaembed {command.name}"
             return f" Did you mean {name}{where}?"

@@ -141,7 +141,7 @@ def in_order_of(
     if missing:
         shown = listed(missing, 3)
         there = "".join(f"; the first that it has is {shorten(i)!r}" for i in list(table)[:1])
-        count = f"{len(missing)} of {len(ids)} sequences"
+        count = f"{len(missing):,} of {len(ids):,} sequences"
         advice = f". Leave out those without one, or complete the {what}s."
         if len(missing) == len(ids):
             advice = ". Do the identifiers of both files agree?"

@@ -111,8 +111,8 @@ def long_enough(
 ) -> np.ndarray:
     """Return the places of contigs that can be in a bin; raise if none can make one."""
     if (longest := lengths.max(initial=0)) < min_length:
-        expected = f"At least one sequence of {min_length} bp or more is expected"
-        got = f"the longest of {len(lengths)} has {longest} bp"
+        expected = f"At least one sequence of {min_length:,} bp or more is expected"
+        got = f"the longest of {len(lengths):,} has {longest:,} bp"
         raise ValueError(f"{expected}, but {got}: lower min_length (--min-length).")
     least = min_length if min_recruit_length is None else min(min_length, min_recruit_length)
     places = np.flatnonzero(lengths >= least)

@@ -108,7 +108,7 @@ def check_labels(y: Any) -> np.ndarray:
     missing = [i for i, label in enumerate(labels.ravel()) if _is_missing(label)]
     if missing:
         got = f"{labels.flat[missing[0]]} at position {missing[0]}"
-        count = f"{len(missing)} of {labels.size} are missing (None or NaN)"
+        count = f"{len(missing):,} of {labels.size:,} are missing (None or NaN)"
         raise ValueError(f"y must have a label for each read, got {got}: {count}.")
     assert_all_finite(labels := column_or_1d(y, warn=True), input_name="y")
     return labels

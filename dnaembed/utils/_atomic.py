@@ -142,12 +142,13 @@ def atomic_output(path: FilePath) -> Iterator[Path]:
 
 
 @contextmanager
-def naming(target: Path) -> Iterator[None]:
-    """Put the name of an output into an error that says only that a disk is full."""
+def naming(target: Path, beside: Path | None = None) -> Iterator[None]:
+    """Put the name of an output into an error that names a temporary file, or a full disk only."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL and error.filename is None:
+        is_full = error.errno in _FULL and error.filename is None
+        if is_full or (beside is not None and str(error.filename) == str(beside)):
             error.filename = str(target)
         raise
 
@@ -157,7 +158,7 @@ def written_beside(target: Path, *, flush: bool = True) -> Iterator[Path]:
     """Do as `atomic_output`, but follow no link: one that has the name is replaced."""
     beside = _beside(target)
     try:
-        with naming(target):
+        with naming(target, beside):
             yield beside
         if flush:
             flush_to_disk(beside)
@@ -186,7 +187,8 @@ def atomic_folder(
     """
     target = check(path, overwrite=overwrite)
     beside = _beside(target)
-    beside.mkdir()
+    with naming(target, beside):
+        beside.mkdir()
     try:
         with naming(target):
             yield beside
@@ -218,6 +220,8 @@ def format_of(path: FilePath, suffixes: Sequence[str]) -> str:
     ``"-"``, a pipe or a device, and a name without a suffix unless ``.npy`` is possible, are taken
     for ``.tsv`` or else the first.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"Expected the path of a file, got {type(path).__name__}.")
     suffix = Path(path).suffix.lower()
     if suffix in suffixes:
         return suffix

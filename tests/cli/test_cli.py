@@ -112,18 +112,28 @@ def test_help_version_and_no_arguments(capsys):
         ("embed r.fa", ["Missing option", "--output"]),
         ("bin c.fa -o x --min-bin-sise 3", ["No such option", "--min-bin-size"]),
         ("embed r.fa -o", ["dnaembed embed: error: Option", "requires an argument"]),
-        ("cluster r.fa -o x -k 0", ["-k", "--n-clusters", "1", "'0'"]),
-        ("cluster r.fa -o x -k two", ["--n-clusters", "integer", "'two'"]),
-        ("bin c.fa -o x --min-similarity 2", ["--min-similarity", "1", "'2'"]),
-        ("embed r.fa -o x.npy --strand left", ["--strand", "'both'", "'left'"]),
-        ("embed r.fa -o x.npy --seed -1", ["--seed", "0", "'-1'"]),
+        ("cluster r.fa -o x -k 0", ["-k", "--n-clusters", "expected 1 or more, got 0."]),
+        ("cluster r.fa -o x -k two", ["--n-clusters", "expected a whole number, got two."]),
+        ("bin c.fa -o x --min-similarity 2", ["--min-similarity", "1 or less, got 2."]),
+        ("embed r.fa -o x.npy --strand left", ["'--strand': 'left' is not one of", "'both'"]),
+        ("embed r.fa -o x.npy --seed -1", ["--seed", "expected 0 or more, got -1."]),
         ("classify q.fa -o x", ["Missing option", "--train"]),
-        ("bin c.fa -o x --resolution 0", ["--resolution", "0.001", "'0'"]),
-        ("bin c.fa -o x --abundance-weight all", ["--abundance-weight", "'all'"]),
-        ("bin c.fa -o x --abundance-weight 1.5", ["--abundance-weight", "'1.5'"]),
-        ("classify --train t --labels t q.fa -o x --consensus 0", ["--consensus", "1", "'0'"]),
-        ("train g -o r --steps 0", ["--steps", "1", "'0'"]),
-        ("adapt r.fa -o m --min-reads -1", ["--min-reads", "0", "'-1'"]),
+        ("bin c.fa -o x --resolution 0", ["--resolution", "expected 0.001 or more, got 0."]),
+        (
+            "bin c.fa -o x --abundance-weight all",
+            ["--abundance-weight", "expected a number, got all."],
+        ),
+        (
+            "bin c.fa -o x --abundance-weight 1.5",
+            ["--abundance-weight", "expected 1 or less, got 1.5."],
+        ),
+        (
+            "classify --train t --labels t q.fa -o x --consensus 0",
+            ["--consensus", "expected 1 or more, got 0."],
+        ),
+        ("train g -o r --steps 0", ["--steps", "expected 1 or more, got 0."]),
+        ("embed r.fa -o x --seed 4294967296", ["expected 4294967295 or less"]),
+        ("adapt r.fa -o m --min-reads -1", ["--min-reads", "expected 0 or more, got -1."]),
     ],
 )
 def test_wrong_arguments(words, said, capsys):
@@ -147,6 +157,7 @@ def test_wrong_arguments(words, said, capsys):
         ("map x --colour gc", "Did you mean --color?"),
         ("cluster x --N-cluster=3", "Did you mean --n-clusters?"),
         ("cluster x -K 3", "Did you mean -k?"),
+        ("cluster x --out y", "Did you mean --output?"),
         ("--versoin", "Did you mean --version?"),
         ("embed x --nothing-like-it", "No such option: --nothing-like-it."),
     ],
@@ -288,9 +299,12 @@ def test_shards_merge_into_what_one_run_gives(tmp_path, model, capsys):
 def test_reads_that_are_too_few_or_too_short(tmp_path, reads_file, model, capsys):
     more = reads_file, "-o", str(tmp_path / "x"), *model
     assert "99" in fails(capsys, "cluster", "-k", "99", *more)
-    said = "sequence of 2500 bp or more is expected, but the longest of 24 has 3"
-    assert said in fails(capsys, "bin", *more)
-    assert not (tmp_path / "x").exists()
+    said = "sequence of 2,500 bp or more is expected, but the longest of 24 has 3"
+    line = fails(capsys, "bin", *more)
+    assert said in line
+    assert line.endswith(": lower --min-length.")  # the parameter has no name here
+    assert "x.tsv would be a folder" in fails(capsys, "bin", reads_file, "-o", f"{tmp_path}/x.tsv")
+    assert list(tmp_path.glob("x*")) == []
 
 
 @pytest.fixture

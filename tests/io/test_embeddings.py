@@ -94,6 +94,8 @@ def test_unknown_suffix(tmp_path):
     for call in (read_embeddings, lambda path: write_embeddings(path, ["a"], np.zeros((1, 2)))):
         with pytest.raises(ValueError, match=r"expected \.npy, \.tsv, \.csv or \.parquet"):
             call(tmp_path / "x.png")
+    with pytest.raises(TypeError, match="path of a file, got list"):
+        write_embeddings(["a"], "x.npy", np.zeros((1, 2)))
 
 
 def test_missing_dependency_names_the_extra(tmp_path, monkeypatch):

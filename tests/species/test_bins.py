@@ -68,7 +68,7 @@ def test_bins_of_embeddings_take_sequences():
 
 
 def test_what_is_expected_of_contigs():
-    with pytest.raises(ValueError, match=r"of 2500 bp or more .* longest of 6 has 350"):
+    with pytest.raises(ValueError, match=r"of 2,500 bp or more .* longest of 6 has 350"):
         bin_contigs(CONTIGS)
     for name in ("embeddings", "abundance"):
         with pytest.raises(ValueError, match=f"{name} must have one row for each of the 6 contigs"):

@@ -230,8 +230,8 @@ def test_embed_options_of_reading(tmp_path, model, capsys):
 def test_bad_files(tmp_path, command, capsys):
     path = tmp_path / "reads.fa"
     path.write_bytes(gzip.compress(b">a\n" + b"ACGT" * 99, mtime=0)[:-9])
-    output = str(tmp_path / f"x.{'npy' if command == 'embed' else 'tsv'}")
-    line = fails(capsys, command, str(path), "-o", output)
+    output = {"embed": "x.npy", "cluster": "x.tsv", "bin": "x"}[command]
+    line = fails(capsys, command, str(path), "-o", str(tmp_path / output))
     assert line.startswith(f"dnaembed {command}: error: {path} is truncated")
     assert list(tmp_path.iterdir()) == [path]
 

@@ -53,7 +53,7 @@ def normalize_sequence(sequence: str, *, where: str = "sequence") -> str:
         start = len(sequence) - len(sequence.lstrip())
         place = next(i for i in range(start, len(raw)) if raw[i] not in _ALLOWED + _GAPS)
         hint = " Is this a protein sequence?" * (sequence[place].upper() in set("EFILPQZXJO*"))
-        if hint and sequence.strip()[:2].istitle():
+        if hint and re.match(r"\s*[A-Z][a-z]{3}", sequence):
             hint = " Is this a name? Sequences come before labels."
         hint = " A file is read by dnaembed.io.read_sequences." if _is_file(sequence) else hint
         expected = f"A, C, G, T, U, IUPAC codes ({_AMBIGUOUS}) or gaps (- .), in any case"

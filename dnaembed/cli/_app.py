@@ -198,13 +198,12 @@ def _check_places(places: list[tuple[str, tuple[str, ...], Any]]) -> None:
             import_optional("pyarrow", extra="parquet", purpose="The .parquet format")
         if kind == "reads":
             kind, texts = "inputs", [file for text in texts for file in _files_of(text)]
-        if kind == "folders":
-            for text in texts:
-                if re.search(r"\.(tsv|csv|parquet|html|png|fa|fasta|fna)$", text, re.IGNORECASE):
-                    raise ValueError(f"{text} would be a folder: give a name without a suffix.")
         if kind:
             checked[kind] += texts
     check_outputs(**checked)
+    for text in checked["folders"]:
+        if re.search(r"\.(tsv|csv|parquet|html|png|fa|fasta|fna)$", text, re.IGNORECASE):
+            raise ValueError(f"{text} would be a folder: give a name without a suffix.")
 
 
 def _files_of(place: str) -> list[str]:

@@ -120,7 +120,7 @@ def classify(
             logger.info("%s sequences classified.", f"{n_calls:,}")
     if page is not None:
         shown.write_report(page, "dnaembed classify", "species", columns[-1])
-    logger.info("Wrote %s: %d calls.", output, n_calls)
+    logger.info("Wrote %s: %s calls.", output, f"{n_calls:,}")
 
 
 def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any:

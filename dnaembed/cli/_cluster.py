@@ -111,8 +111,8 @@ def cluster(
                 found.add(ids, rows, sequences, cluster=labels, similarity=similarity)
     if reporting.report is not None:
         found.write_report(reporting.report, "dnaembed cluster", "cluster", "similarity")
-    said = "Wrote %s: %d cluster%s, %d sequences in none."
-    logger.info(said, output, len(clusters), "s" * (len(clusters) != 1), n_none)
+    said = f"{len(clusters):,} cluster{'s' * (len(clusters) != 1)}, {n_none:,} sequences in none"
+    logger.info("Wrote %s: %s.", output, said)
 
 
 def _pieces(

@@ -92,7 +92,7 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
                 writer.write(ids, rows)
             n_rows += len(ids)
             logger.info("%s sequences embedded.", f"{n_rows:,}")
-    logger.info("Wrote %s: %d x %d.", Path(output), n_rows, backbone.embedding_size)
+    logger.info("Wrote %s: %s x %d.", Path(output), f"{n_rows:,}", backbone.embedding_size)
 
 
 @command(_MERGE_EXAMPLES)

@@ -110,7 +110,8 @@ class Sequences:
 
         n = len(self.columns["id"])
         if len(self._places) < n:
-            logger.info("The map has %d of %d sequences, evenly spaced.", len(self._places), n)
+            shown = f"{len(self._places):,} of {n:,}"
+            logger.info("The map has %s sequences, evenly spaced.", shown)
         if how.get("method") in ("umap", "tsne"):
             logger.info("Drawing the map; method pca is faster.")
         points, names = project(np.array(self._rows), **how)
@@ -292,4 +293,4 @@ def map_(
             write_rows(zip(*columns, strict=True))
     else:
         save_figure(display.plot().figure_, output)
-    logger.info("Wrote %s: %d points.", output, len(display.coordinates))
+    logger.info("Wrote %s: %s points.", output, f"{len(display.coordinates):,}")

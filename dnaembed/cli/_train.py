@@ -142,7 +142,8 @@ def adapt(
         if not known:
             raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")
         n_species = len(set(y) - {-1})
-        logger.info("%d of %d reads have labels, of %d species.", known, len(ids), n_species)
+        counts = [f"{n:,}" for n in (known, len(ids), n_species)]
+        logger.info("%s of %s reads have labels, of %s species.", *counts)
     tuner = ContrastiveFineTuner(**given(tuning))
     backbone = load_backbone(model.model)
     backbone.model.to(resolve_device(model.device, backbone.is_light))

@@ -232,7 +232,7 @@ def _write(genomes: Sequence[GenomeRecord], folder: Path) -> None:
     index = {"format": _FORMAT, "labels": names, "domains": [domains[name] for name in names]}
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
     counts = len(genome_labels), len(labels), offsets[-1]
-    logger.info("Packed %d genomes of %d labels, %d bases.", *counts)
+    logger.info("Packed %s genomes of %s labels, %s bases.", *(f"{n:,}" for n in counts))
 
 
 def read_pieces(path: str, min_piece: int) -> list[NDArray[np.uint8]]:

@@ -115,4 +115,4 @@ def embed_file(
                 rate = n_rows / max(time.monotonic() - start, 1e-9)
                 bar.set_postfix_str(f"{n_rows:,} sequences, {rate:,.0f}/s", refresh=False)
         writer.join(parts, digest.hexdigest())
-    logger.info("Wrote %s: %d x %d.", output, n_rows, backbone.embedding_size)
+    logger.info("Wrote %s: %s x %d.", output, f"{n_rows:,}", backbone.embedding_size)

@@ -117,7 +117,8 @@ def long_enough(
     least = min_length if min_recruit_length is None else min(min_length, min_recruit_length)
     places = np.flatnonzero(lengths >= least)
     if len(places) < len(lengths):
-        logger.info("%d sequences are shorter than %d bp.", len(lengths) - len(places), least)
+        n_short = len(lengths) - len(places)
+        logger.info("%s sequences are shorter than %s bp.", f"{n_short:,}", f"{least:,}")
     return places
 
 

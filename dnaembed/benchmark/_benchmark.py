@@ -41,7 +41,7 @@ def benchmark(
     *,
     protocols: Sequence[str] | None = None,
     training: tuple[Sequence[str], Any] | None = None,
-    n_repeats: int = 1,
+    n_repeats: int = 5,
     shots: Sequence[int] = (1, 2, 5, 10, 20),
     cache: str | os.PathLike[str] | None = None,
     n_jobs: int | None = None,
@@ -61,8 +61,8 @@ def benchmark(
     training : tuple (sequences, labels), default=None
         Labelled reads of *other* species to fit embedders on. None: each is fitted on the sequences
         that it embeds, without labels; default embedders that need labels are left out.
-    n_repeats : int, default=1
-        Seeds of K-means and of shots for each set of reads; the paper has 5.
+    n_repeats : int, default=5
+        Seeds of K-means and of shots for each set of reads, as in the paper.
     shots : sequence of int, default=(1, 2, 5, 10, 20)
         Labelled sequences per species; numbers over half of the smallest species are left out.
     cache : path, default=None

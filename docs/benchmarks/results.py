@@ -355,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         split=args.train_split,
         n_batches=args.training_batches,
     )
-    options: dict[str, Any] = {"cache": cache / "scores", "n_jobs": args.jobs}
+    options: dict[str, Any] = {"cache": cache / "scores", "n_jobs": args.jobs, "n_repeats": 1}
     result = benchmark(sets, embedders, training=training, **options)
     draw(result, args.output, next(iter(sets.values()))[0], embedders, training)
     write_results(result, args.output)

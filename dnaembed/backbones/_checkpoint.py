@@ -63,7 +63,9 @@ def shown(value: Any) -> str:
 def read_json(file: Path) -> dict[str, Any]:
     """Parse a small JSON object."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: file not found.")
+        is_run = (inner := file.parent / "model" / file.name).is_file()
+        hint = f" The model of this run is {inner.parent}." * is_run
+        raise FileNotFoundError(f"{file}: file not found.{hint}")
     check_inside(file)
     if file.stat().st_size > MAX_BYTES:
         raise ValueError(f"{file}: at most {MAX_BYTES:,} bytes are expected.")

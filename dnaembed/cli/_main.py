@@ -81,10 +81,8 @@ def _explain(error: Any) -> str:
     # Typer checks values by pydantic, whose messages are about its types and leave out the value.
     for problem in getattr(error.__cause__, "errors", list)():
         if expected := _EXPECTED.get(problem["type"]):
-            bounds = problem.get("ctx", {})
-            expected = expected.format(
-                **{key: f"{bounds[key]:.10g}" for key in bounds if len(key) == 2}
-            )
+            bounds = {key: f"{bound:.10g}" for key, bound in problem.get("ctx", {}).items()}
+            expected = expected.format(**bounds)
             message = f"{message.partition(': ')[0]}: expected {expected}, got {problem['input']}."
     return message.replace("Value error, ", "")
 

@@ -150,7 +150,8 @@ class Sequences:
         forms = {name: ".3f" if c.dtype.kind == "f" else "" for name, c in columns.items()}
         circles = []
         for i in order.tolist():
-            title = "\n".join(text(f"{name}: {c[i]:{forms[name]}}") for name, c in columns.items())
+            own = {name: c[i] for name, c in columns.items() if c[i] == c[i]}  # NaN: there is none
+            title = "\n".join(text(f"{name}: {own[name]:{forms[name]}}") for name in own)
             place = f'cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="{radii[i]:.1f}" fill="{colors[i]}"'
             circles.append(f"<circle {place}><title>{title}</title></circle>")
         keys = (f'<li><span style="color:{c}">●</span>{text(name)}</li>' for name, c in legend)
@@ -195,8 +196,9 @@ class Sequences:
 def _table(frame: pd.DataFrame) -> str:
     import pandas as pd
 
+    how: Any = {"index": False, "border": 0, "na_rep": "", "float_format": "{:.3f}".format}
+    how["formatters"] = dict.fromkeys(frame.select_dtypes("int"), "{:,}".format)
     with pd.option_context("display.max_colwidth", None):
-        how: Any = {"index": False, "border": 0, "na_rep": "", "float_format": "{:.3f}".format}
         return frame.to_html(**how)  # escapes
 
 

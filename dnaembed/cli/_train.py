@@ -138,12 +138,10 @@ def adapt(
         told = by_first_word(ids, table)
         numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
         y = [numbers[told[i]] if i in told else -1 for i in ids]
-        known = sum(number >= 0 for number in y)
-        if not known:
-            raise ValueError(f"{labels}: none of the {len(ids)} reads has a label.")
-        n_species = len(set(y) - {-1})
-        counts = [f"{n:,}" for n in (known, len(ids), n_species)]
-        logger.info("%s of %s reads have labels, of %s species.", *counts)
+        if not set(y) - {-1}:
+            raise ValueError(f"{labels}: none of the {len(ids):,} reads has a label.")
+        counts = (sum(number >= 0 for number in y), len(ids), len(set(y) - {-1}))
+        logger.info("%s of %s reads have labels, of %s species.", *(f"{n:,}" for n in counts))
     tuner = ContrastiveFineTuner(**given(tuning))
     backbone = load_backbone(model.model)
     backbone.model.to(resolve_device(model.device, backbone.is_light))

@@ -162,10 +162,10 @@ def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
     content = json.loads(json.dumps(content))
     note = run / "recipe.json"
     if note.exists():
-        if not resume:
-            raise FileExistsError(f"{run} holds a run; resume it, or use another folder.")
         if (run / "model").exists():
             raise FileExistsError(f"{run} holds a run that is complete: see {run / 'model'}.")
+        if not resume:
+            raise FileExistsError(f"{run} holds a run; give resume (--resume) or another folder.")
         before = json.loads(note.read_text(encoding="utf-8"))
         # Hyperparameters are the business of the trainer: some may change.
         changed = [k for k in content if k != "training" and content[k] != before.get(k)]

@@ -194,6 +194,7 @@ def test_report_of_bins(tmp_path, reads_file, model):
     assert main(["bin", str(tmp_path / "*.fa"), "-o", str(tmp_path / "b"), *options, *model]) == 0
     found = check_page(page, 24)
     assert "least confidence" in found.text
+    assert not any("nan" in title for title in found.titles)
     numbers = pd.read_csv(tmp_path / "b" / "contigs.tsv", sep="\t")["bin"][:24]
     n_bins, n_none = len(set(numbers) - {-1}), np.sum(numbers == -1)
     assert f"24 sequences, {n_bins} bins, {n_none} in none" in found.text

@@ -179,11 +179,14 @@ def test_linear_part_and_precision_of_the_result(tmp_path, genomes, recipe):
 def test_a_run_is_neither_overwritten_nor_resumed_with_other_values(tmp_path, genomes, recipe):
     run = tmp_path / "run"
     run_of(genomes, run, recipe)
-    with pytest.raises(FileExistsError, match="holds a run; resume it, or use another folder"):
-        run_of(genomes, run, recipe)
-    with pytest.raises(FileExistsError, match="holds a run that is complete: see"):
-        run_of(genomes, run, recipe, resume=True)
+    for resume in (False, True):
+        with pytest.raises(FileExistsError, match="holds a run that is complete: see"):
+            run_of(genomes, run, recipe, resume=resume)
+    with pytest.raises(FileNotFoundError, match="The model of this run is "):
+        load_backbone(run)
     (run / "model").rename(tmp_path / "gone")
+    with pytest.raises(FileExistsError, match=r"holds a run; give resume \(--resume\)"):
+        run_of(genomes, run, recipe)
     with pytest.raises(ValueError, match="was begun with other values of seed"):
         run_of(genomes, run, recipe, resume=True, seed=1)
     options = ["--config", str(recipe), "--resume"]

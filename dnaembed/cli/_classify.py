@@ -60,9 +60,9 @@ def classify(
     """Name the species of sequences, from a few labelled ones.
 
     Learn from a few labelled sequences per species, and name the species of others. Writes a table:
-    id, species, probability; with --unknown also confidence, with --consensus also agreement,
-    windows, flag. In a row called unknown, the probability is that of the most similar known
-    species: look at the confidence. Queries of any size are read and written piece by piece.
+    id, species, probability; with --unknown also confidence, or with --consensus agreement,
+    windows, flag. In a row called unknown, the probability is that of the most similar species,
+    and the confidence is lower if few training sequences lie as far out. Works piece by piece.
     """
     import numpy as np
 

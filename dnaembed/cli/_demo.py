@@ -1,4 +1,4 @@
-"""``dnaembed demo``: what embeddings are good for, on real reads, in less than a minute."""
+"""``dnaembed demo``: what embeddings are good for, on bundled reads, in less than a minute."""
 
 from importlib.resources import files
 from typing import Any
@@ -31,8 +31,8 @@ class Picture:
 def demo(picture: Picture, embedding: Embedding) -> None:
     """Show what it does, on bundled reads.
 
-    Embed 400 real reads of 10 bacteria and draw them; then cluster, classify and bin them and print
-    a table of how well that went with each embedder. Needs no network with the bundled model.
+    Embed 400 reads, cut from genomes of 10 bacteria, and draw them; then cluster, classify and bin
+    them and print how well that went with each embedder. The bundled model needs no network.
     """
     import pandas as pd
 

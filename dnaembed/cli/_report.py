@@ -113,7 +113,7 @@ class Sequences:
             shown = f"{len(self._places):,} of {n:,}"
             logger.info("The map has %s sequences, evenly spaced.", shown)
         if how.get("method") in ("umap", "tsne"):
-            logger.info("Drawing the map; method pca is faster.")
+            logger.info("Drawing the map.")
         points, names = project(np.array(self._rows), **how)
         what: Any = {"lengths": self.drawn("length"), "names": names, "label_name": label or ""}
         labels: Any = None if label is None else self.drawn(label)
@@ -170,7 +170,7 @@ class Sequences:
         frame = pd.DataFrame(self.columns)
         wanted = {
             "sequences": ("id", "size"), "bases": ("length", "sum"),
-            "median length": ("length", "median"), "GC": ("GC", "mean"),
+            "median length": ("length", "median"), "mean GC": ("GC", "mean"),
             "SD of GC": ("GC", "std"),
             f"mean {sure}": (sure, "mean"), f"least {sure}": (sure, "min"),
         }  # fmt: skip
@@ -228,11 +228,11 @@ def _histogram(name: str, values: pd.Series) -> str:
 class Map:
     """What is drawn, and in which colours."""
 
-    method: Literal["umap", "tsne", "pca"] = option("How two dimensions are made.", default="umap")
+    method: Literal["umap", "tsne", "pca"] = option("How to project; pca is fast.", default="umap")
     labels: str | None = option("Colour by this table of identifiers and labels.", "LABELS.tsv")
     id_column: str | None = option("Header of the identifiers (default: the first column).", "NAME")
     color: str | None = option(
-        "length, gc, or a header of LABELS (default: its second column).",
+        "length, gc, or a header of LABELS, if it has more than two columns.",
         *("NAME", "--color", "--label-column"),
     )
 

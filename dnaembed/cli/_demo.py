@@ -43,7 +43,7 @@ def demo(picture: Picture, embedding: Embedding) -> None:
 
     if picture.save_reads is not None:
         save_demo_reads(picture.save_reads)
-        logger.info("Wrote the reads into the folder %s.", picture.save_reads)
+        logger.info("The reads are in the folder %s.", picture.save_reads)
         return
     reads = load_demo_reads()
     model = model_name(embedding.model)

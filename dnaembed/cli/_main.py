@@ -30,7 +30,6 @@ Each command explains itself: dnaembed COMMAND --help
 # By type of problem, as pydantic names it.
 _EXPECTED = {
     "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
     "float_parsing": "a number",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",

@@ -159,7 +159,7 @@ class Columns:
     """Which columns of a table of labels are read."""
 
     id_column: str | None = option("Header of the identifiers (default: the first column).", "NAME")
-    label_column: str | None = option("Header of the labels, if there are more columns.", "NAME")
+    label_column: str | None = option("Header of the labels, such as species.", "NAME")
 
     def labels_of(self, path: str) -> dict[str, str]:
         """Read the table."""

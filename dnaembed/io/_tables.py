@@ -23,6 +23,7 @@ ID_COLUMNS = {
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
     "sequenceid", "@@sequenceid",
 }  # fmt: skip
+_LABEL_COLUMNS = ("label", "taxid", "species", "cluster", "bin", "binid")  # the last counts
 TABLES = (".tsv", ".csv", ".parquet")
 _LONGEST_LINE = 1 << 24
 _MOST_EMPTY = 1_000_000  # lines without content, which take time and give nothing
@@ -40,8 +41,8 @@ def read_labels(
     path : path-like or binary file
         The table, plain or compressed. ``"-"`` is standard input. Lines at its start with ``#``, or
         as CAMI and AMBER files have them with ``@``, are left out, and so is a header whose first
-        column has a usual name (id, read_id, sequence_id, contig, name, ...). If the header names a
-        column BINID, bin or else TAXID, there may be more than two columns.
+        column has a usual name (id, read_id, sequence_id, contig, name, ...). The labels are in the
+        column BINID, bin, cluster, species, TAXID or label, or else in the second and last.
     id_column, label_column : str, default=None
         Columns by the names of the header, in a table of any columns; None: the first and, as said
         above, the second.
@@ -83,7 +84,7 @@ def read_labels(
                 got = shorten(", ".join(fields))
                 raise SequenceFileError(f"{where}: expected {expected}, got {got!r}.")
             if is_before or names[0] in ID_COLUMNS:
-                for known in filter(names.__contains__, ("taxid", "bin", "binid")):
+                for known in filter(names.__contains__, _LABEL_COLUMNS):
                     label_at, n_columns = names.index(known), len(fields)
                 continue
         hint = ""
@@ -136,9 +137,10 @@ def in_order_of(
     ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
 ) -> list[Value]:
     """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
+    if isinstance(table, str):
+        raise TypeError(f"Expected what was read from the file, got its path, {table}.")
     table = by_first_word(ids, table)
-    missing = [identifier for identifier in ids if identifier not in table]
-    if missing:
+    if missing := [identifier for identifier in ids if identifier not in table]:
         shown = listed(missing, 3)
         there = "".join(f"; the first that it has is {shorten(i)!r}" for i in list(table)[:1])
         count = f"{len(missing):,} of {len(ids):,} sequences"

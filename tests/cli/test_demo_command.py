@@ -50,7 +50,7 @@ def test_demo_saves_reads(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--save-reads", "demo"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
-    assert "Wrote the reads into the folder demo." in capsys.readouterr().err
+    assert "The reads are in the folder demo." in capsys.readouterr().err
     assert main(["demo", "--save-reads", "demo"]) == 0
     assert main(["demo", "--save-reads", "."]) == 1
     assert "a new folder is expected" in capsys.readouterr().err

@@ -38,6 +38,7 @@ from dnaembed.io import (
         b'# a, b\nid,label\nr1,"E. coli"\nr2, V. cholerae\n',
         b"r1,E. coli\r\nr2,V. cholerae",
         b"contig,x,bin\nr1,1,E. coli\nr2,2,V. cholerae\n",
+        b"id,taxid,species,probability\nr1,1,E. coli,0.9\nr2,2,V. cholerae,0.8\n",
     ],
 )
 def test_read_labels(tmp_path, content):
@@ -86,6 +87,7 @@ def test_the_suffix_of_a_table_is_its_format(tmp_path, suffix):
         (b"@@SEQUENCEID\tBINID\nr1\ta\tb\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\t" + b"a" * (1 << 24), r"line 1: longer than 16777216 characters"),
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
+        (b"id\tgenus\tdepth\nr1\ta\t3\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
         (b">r1 x\nACGT\n", r"line 1: .* got 1; is this a file of sequences, not of labels"),
         (b"@r1 x\nacgtn\n+\nIIIII\n", r"line 2: .* got 1; is this a file of sequences"),
@@ -108,6 +110,8 @@ def test_missing_labels_are_counted_and_named():
         labels_of(["r1", "q", "r", "s", "t"], {"r1": "a"}, where="x.tsv")
     with pytest.raises(SequenceFileError, match="identifiers of both files agree"):
         labels_of(["q", "r"], {"r1": "a"})
+    with pytest.raises(TypeError, match=r"what was read from the file, got its path, x\.tsv"):
+        labels_of(["r1"], "x.tsv")
 
 
 text = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1)

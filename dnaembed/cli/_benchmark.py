@@ -29,12 +29,8 @@ _SHORT_NAMES = {
 _MEANINGS = {
     "clustering ari": "K-means, adjusted Rand index",
     "clustering nmi": "K-means, mutual information",
-    "few_shot f1@1": "macro F1, 1 labelled read",
-    "few_shot f1@2": "macro F1, 2 labelled reads",
-    "few_shot f1@5": "macro F1, 5 labelled reads",
-    "few_shot f1@10": "macro F1, 10 labelled reads",
-    "binning f1>0.5": "species in a bin, F1 over 0.5",
-    "binning f1>0.9": "species in a bin, F1 over 0.9",
+    **{f"few_shot f1@{n}": f"macro F1 from labelled reads: {n}" for n in (1, 2, 5, 10)},
+    **{f"binning f1>{f1}": f"species in a bin, F1 over {f1}" for f1 in (0.5, 0.9)},
     "binning genomes>50%<10%": "bins > 50 % complete, < 10 % foreign",
     "retrieval species": "nearest read is of the species",
     "embedding mb_per_second": "Mbp per second",
@@ -51,7 +47,7 @@ class Comparing(Columns, Jobs):
 
     embedder: list[str] | None = option(
         f"One of {', '.join(_SHORT_NAMES)}; or default (the bundled model), a folder or a hub id, "
-        "also as NAME=MODEL; may be repeated (default: all of the former and the bundled model).",
+        "also as NAME=MODEL; may be repeated (default: all of these, lda with --training).",
         "NAME",
     )
     training: tuple[str, str] | None = option(

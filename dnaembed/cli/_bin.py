@@ -42,12 +42,12 @@ class Binning:
     min_bin_size: int | None = option(
         "Smaller bins are given up (default: 10; below 100 contigs, a tenth).", "N", min=1
     )
-    min_bin_bases: int | None = option("Larger bins are kept (default: 200,000).", "BP", min=1)
+    min_bin_bases: int | None = option("Longer bins are kept (default: 200,000).", "BP", min=1)
     neighbors: Literal["auto", "exact", "approximate"] = option(
         "Of graph: how they are found; auto: exact up to 200,000 contigs.", default="auto"
     )
     abundance_weight: float | None = option(
-        "Share of --abundance (default: 0.1 for one sample, 0.5 from ten on).", "X", min=0, max=1
+        "Weight of coverage (default: 0.1 for one sample, 0.5 from ten on).", "X", min=0, max=1
     )
 
 
@@ -59,7 +59,7 @@ class Own(SkipEmpty):
         "Coverages in one or more samples, or a sorted BAM file; may be repeated.", "TABLE.tsv"
     )
     circular: str | None = option(
-        "Names of circular contigs, or assembly_info.txt of Flye; headers count, too.", "FILE"
+        "Names of circular contigs, or assembly_info.txt of Flye; headers are read.", "FILE"
     )
     prefix: bool = flag("Put the name of its file before the name of each contig.")
     min_length: int = option("Shortest contigs that make bins.", "BP", default=2500, min=1)

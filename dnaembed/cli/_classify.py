@@ -37,7 +37,7 @@ class Calling(Columns):
         "Call what is far from every species unknown; needs two training sequences of some species."
     )
     false_unknown_rate: float = option(
-        "Share of known species that --unknown may miss.", "X", default=0.05, min=0, max=1
+        "Share of known reads that may be called unknown.", "X", default=0.05, min=0, max=1
     )
     calibrate: bool = flag("Probabilities that say how often a call is right, by cross-validation.")
     consensus: int | None = option(
@@ -96,7 +96,7 @@ def classify(
     else:
         classifier.fit(_embedded(embedding, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
-    shown, n_calls = Sequences(), 0
+    shown, n_calls, n_short = Sequences(), 0, 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
@@ -117,10 +117,13 @@ def classify(
                     found = _consensus(classifier, queries, window, calling.min_agreement)
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
+            n_short += sum(len(query) < 500 for query in queries)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     if page is not None:
         shown.write_report(page, "dnaembed classify", "species", columns[-1])
     logger.info("Wrote %s: %s calls.", output, f"{n_calls:,}")
+    if n_short:
+        logger.warning("%s have less than 500 bp: their calls say little.", f"{n_short:,}")
 
 
 def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any:

@@ -23,7 +23,7 @@ class Picture:
         default="dnaembed_demo.png",
         mark=PICTURE_FILE,
     )
-    save_reads: str | None = option("Instead of all this, write the reads there.", "FOLDER")
+    save_reads: str | None = option("Only write the demo files into this folder.", "FOLDER")
     umap: bool = flag("Draw UMAP, not principal components.")
 
 

@@ -99,7 +99,7 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
 def merge(
     output: Annotated[
         str,
-        Argument(metavar="OUT.npy", help="As of embed; appears when it is complete."),
+        Argument(metavar="OUT.npy", help="As embed writes it; appears when complete."),
         OUTPUT_FILE,
     ],
     parts: Annotated[list[str], Argument(metavar="PART.npy", help="In any order.")],

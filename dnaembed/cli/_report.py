@@ -262,7 +262,7 @@ def map_(
     """Draw a map of sequences.
 
     One point per sequence, its area by length; sequences of like composition lie side by side. Of
-    more than 20,000 sequences, so many are drawn at most, evenly spaced in the input.
+    more than 20,000 sequences, every n-th is taken, so that at most so many are drawn.
     """
     import numpy as np
 

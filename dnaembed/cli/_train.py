@@ -17,9 +17,10 @@ _TRAIN_EXAMPLES = """\
   torchrun --nproc-per-node 8 -m dnaembed train ...    several GPUs
 
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
-if there are such, domain and split) says which genomes are of one species. Genomes
-that are too short are left out and counted. run/model is the result, to be used as
---model; run/best the best so far, run/log.csv the course of the loss.
+if there are such, domain and split) says which genomes are of one species; without
+it, each file is a species. Genomes that are too short are left out and counted.
+run/model is the result, for --model; run/log.csv has the loss of each step, and
+run/best is the best model so far, with --validation-split.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
 [output]; options win over it.
@@ -30,8 +31,8 @@ _ADAPT_EXAMPLES = """\
   dnaembed bin contigs.fasta --model adapted/ -o bins/
 
 Without labels, two parts of one read make a pair: reads shorter than
---min-read-length are left out. With labels, two reads of one label do; reads
-without a line in LABELS.tsv are of unknown species. From few reads the model would
+--min-read-length are left out. With labels, two reads of one label make a pair;
+reads without a line in LABELS.tsv are of unknown species. From few reads the model would
 get worse: with fewer than --min-reads (2000 without labels, 300 with them) it stays
 as it is.
 """
@@ -53,7 +54,7 @@ class Training:
 
     n_steps: int | None = option("Optimiser steps (default: 5000).", "N", "--steps", min=1)
     batch_size: int | None = option("Pairs per step (default: 256).", "N", min=1)
-    learning_rate: float | None = option("Highest, of the network (default: 0.001).", "X")
+    learning_rate: float | None = option("The highest of the run (default: 0.001).", "X")
 
 
 @group()

@@ -158,7 +158,7 @@ def model_of(source: Any) -> str:
     made_by = getattr(source, "fingerprint", None)
     model = "default" if source is None else bundled_model(made_by)
     if model is None:
-        logger.info("The confidence is that of another model: it ranks contigs, but says no more.")
+        logger.info("Confidences are not calibrated for this model: they only rank contigs.")
     return model or "default"
 
 

@@ -33,7 +33,7 @@ Reads = Annotated[list[str], Argument(metavar="READS", help=READS_HELP), READS_F
 Queries = Annotated[list[str], Argument(metavar="QUERY", help=READS_HELP), READS_FILES]
 Contigs = Annotated[list[str], Argument(metavar="CONTIGS", help=READS_HELP), READS_FILES]
 TABLE_HELP = "The table: .tsv, .csv or .parquet; - is standard output, as a .tsv."
-FOLDER_HELP = "The folder, complete or absent."
+FOLDER_HELP = "The new folder; it appears complete."
 Folder = Annotated[str, Option("--output", "-o", metavar="FOLDER", help=FOLDER_HELP), OUTPUT_FOLDER]
 Table = Annotated[str, Option("--output", "-o", metavar="OUT.tsv", help=TABLE_HELP), TABLE_FILE]
 

@@ -19,7 +19,7 @@ _TRAIN_EXAMPLES = """\
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
 if there are such, domain and split) says which genomes are of one species; without
 it, each file is a species. Genomes that are too short are left out and counted.
-run/model is the result, for --model; run/log.csv has the loss of each step, and
+run/model is the result, for --model; run/log.csv has the loss every 20 steps, and
 run/best is the best model so far, with --validation-split.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and

@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from ._sequences import holds_sequences
 from .utils._atomic import open_output
 from .utils._compile import import_compiled
 from .utils._messages import shorten
@@ -54,7 +55,7 @@ def project(
     """
     if method not in ("pca", "umap", "tsne"):
         raise ValueError(f'method must be "pca", "umap" or "tsne", got {method!r}.')
-    if isinstance(next(iter(embeddings), None), str):
+    if holds_sequences(embeddings):
         made = "embedder.fit_transform(sequences) makes them"
         raise TypeError(f"Expected embeddings, got str: {made}.")
     rows = check_array(embeddings, dtype=[np.float64, np.float32], input_name="embeddings")

@@ -25,16 +25,6 @@ _SHORT_NAMES = {
     "pca": "PCA of 4+5-mers",
     "lda": "LDA of 4+5-mers",
 }
-# What the main scores are, in words.
-_MEANINGS = {
-    "clustering ari": "K-means, adjusted Rand index",
-    "clustering nmi": "K-means, mutual information",
-    **{f"few_shot f1@{n}": f"macro F1 from labelled reads: {n}" for n in (1, 2, 5, 10)},
-    **{f"binning f1>{f1}": f"species in a bin, F1 over {f1}" for f1 in (0.5, 0.9)},
-    "binning genomes>50%<10%": "bins > 50 % complete, < 10 % foreign",
-    "retrieval species": "nearest read is of the species",
-    "embedding mb_per_second": "Mbp per second",
-}
 
 
 # Of `PROTOCOLS`, those that need no lineage.
@@ -77,6 +67,7 @@ def benchmark(
     from ..benchmark import benchmark
     from ..benchmark._benchmark import check_embedders
     from ..benchmark._pictures import save_pictures
+    from ..benchmark._results import MAIN_SCORES
     from ..utils._atomic import atomic_output
 
     test = _labelled(reading, comparing, reads, labels)
@@ -102,7 +93,7 @@ def benchmark(
     with atomic_output(folder / "tables.md") as path:
         path.write_text(result.to_markdown() + "\n", encoding="utf-8")
     header, rows = result.table(name)
-    columns = [[_MEANINGS.get(score, "") for score in header]]
+    columns = [[MAIN_SCORES.get(score, "") for score in header]]
     columns += [[text + " *" * best for text, best in row] for row in rows]
     widths = [max(map(len, column)) for column in columns]
     for line in zip(*columns, strict=True):

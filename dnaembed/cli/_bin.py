@@ -1,5 +1,6 @@
 """``dnaembed bin``: contigs into one FASTA file per species."""
 
+from pathlib import Path
 from typing import Literal
 
 from ._app import command, flag, group, logger, option
@@ -95,8 +96,10 @@ def bin_(
     from ..io._bins import check_bins_folder, circular_contigs, read_contigs
     from ..species._bins import bin_confidence, bin_contigs, long_enough, model_of, reasons_of
     from ..species._saved import check_source, load_clusters, save_clusters
+    from ..utils._atomic import alone_in
 
-    check_bins_folder(output, overwrite=own.force)  # now, not after the work
+    with alone_in(Path(output).resolve().parent):  # now, not after the work
+        check_bins_folder(output, overwrite=own.force)
     if binning.method == "kmedoid" and binning.min_similarity is None:
         raise ValueError("--method kmedoid needs --min-similarity.")
     how_found = ("method", "min_similarity", "resolution")
@@ -174,6 +177,5 @@ def bin_(
     logger.info("Wrote %s: %d bin%s.", output, n_bins, "s" * (n_bins != 1))
     if len(none):
         longest = none[lengths[none].argmax()]
-        count = f"{len(none):,} of {len(labels):,} contigs are in no bin"
-        longest_is = f"the longest is {found.ids[longest]}, {lengths[longest]:,} bp"
-        logger.info("%s; %s.", count, longest_is)
+        said = f"{len(none):,} of {len(labels):,} contigs are in no bin; the longest is"
+        logger.info("%s %s, %s bp.", said, found.ids[longest], f"{lengths[longest]:,}")

@@ -139,9 +139,9 @@ def adapt(
         told = by_first_word(ids, table)
         numbers = {species: i for i, species in enumerate(sorted(set(table.values())))}
         y = [numbers[told[i]] if i in told else -1 for i in ids]
-        if not set(y) - {-1}:
+        if not (n_species := len(set(y) - {-1})):
             raise ValueError(f"{labels}: none of the {len(ids):,} reads has a label.")
-        counts = (sum(number >= 0 for number in y), len(ids), len(set(y) - {-1}))
+        counts = (sum(number >= 0 for number in y), len(ids), n_species)
         logger.info("%s of %s reads have labels, of %s species.", *(f"{n:,}" for n in counts))
     tuner = ContrastiveFineTuner(**given(tuning))
     backbone = load_backbone(model.model)

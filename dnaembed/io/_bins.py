@@ -176,9 +176,9 @@ def check_bins_folder(folder: FilePath, *, overwrite: bool) -> Path:
     target = check_folder(folder)
     present = sorted(target.iterdir()) if target.is_dir() else []
     for entry in present:
-        # What has gone, or is back, belongs to another process that replaces these bins.
-        is_ours = entry.is_file() or not os.path.lexists(entry) or entry.is_file()
-        if not is_ours or not _OURS.fullmatch(entry.name):
+        # What has gone since belonged to another process that replaces these bins.
+        is_other = not entry.is_file() and os.path.lexists(entry)
+        if is_other or not _OURS.fullmatch(entry.name):
             other = f"holds other files than bins ({entry.name}, ...)"
             raise FileExistsError(f"{folder} {other}; choose an empty or new one.")
     if present and not overwrite:

@@ -185,7 +185,8 @@ def atomic_folder(
     A folder at `path` is replaced as a whole; with ``overwrite=False``, only an empty one.
     `check` says before and after the work what may be replaced.
     """
-    target = check(path, overwrite=overwrite)
+    with alone_in(Path(os.path.realpath(path)).parent):  # while others rename, it is not all there
+        target = check(path, overwrite=overwrite)
     beside = _beside(target)
     with naming(target, beside):
         beside.mkdir()

@@ -38,6 +38,7 @@ def test_output_appears_at_the_end_and_failure_leaves_the_old_one(tmp_path):
             path.write_text("half")
             raise error
         assert target.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(FileNotFoundError) as caught, _atomic.atomic_output(target) as path:
         path.open()
     assert caught.value.filename == str(target)  # not the temporary file

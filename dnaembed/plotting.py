@@ -142,7 +142,7 @@ class _Display:
 
     @classmethod
     def from_predictions(cls, answers: Any, known: Any = None, **how: Any) -> Self:
-        """Draw; `how` has the arguments of the class and of `plot`."""
+        """Draw answers beside what is `known`; `how` has arguments of the class and of `plot`."""
         look = {name: how.pop(name) for name in ("ax", "title", "legend") if name in how}
         display: Any = cls(answers, known, **how)  # type: ignore[call-arg]
         return display.plot(**look)
@@ -346,6 +346,8 @@ class BinningDisplay(_Display):
 
     def __init__(self, bins: Any, species: Any = None, *, lengths: Any = None) -> None:
         self._keep(bins=bins, species=species, lengths=lengths)
+        if self.bins.dtype.kind not in "iu":
+            raise ValueError("bins must be integers: bins come first, species second.")
 
     def plot(self, ax: Any = None, *, title: str | None = None) -> Self:
         """Draw on axes, or on a new figure; without a title, say how many bins there are."""
@@ -407,7 +409,7 @@ def new_figure(n_panels: int) -> tuple[Any, list[Any]]:
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure, complete or absent, in the format that the suffix names; else as PNG."""
+    """Write a figure in the format that the suffix names, else as PNG; it appears complete."""
     suffix = Path(path).suffix.lower()[1:]
     with open_output(path, "wb") as file:
         figure.savefig(file, format=suffix if suffix in ("pdf", "svg") else "png")

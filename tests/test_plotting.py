@@ -136,6 +136,7 @@ def test_numbers_have_a_scale_of_colours():
         (lambda: EmbeddingDisplay.from_predictions([[0, np.inf]]), "infinity"),
         (lambda: NoveltyDisplay([1, 2], [True]), "inconsistent numbers of samples"),
         (lambda: BinningDisplay([1, 2], ["a"]), "inconsistent numbers of samples"),
+        (lambda: BinningDisplay(["a", "b"], [1, 2]), "bins come first, species second"),
     ],
 )
 def test_bad_displays(wrong, message):

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from dnaembed import DNABertSEmbedder
-from dnaembed.datasets import load_demo_reads
+from dnaembed.backbones import load_backbone
+from dnaembed.datasets import load_demo_reads, save_demo_reads
 from dnaembed.io import read_embeddings
 from tests.helpers import processes
+from tests.helpers.random_models import random_profile
 
 RECIPES = Path(__file__).parent.parent / "docs" / "recipes"
 pytestmark = pytest.mark.slow
@@ -109,3 +111,23 @@ def test_a_process_for_each_gpu(expected, tmp_path):
     assert not (tmp_path / "x.npy").exists()
     run([*script, "--device", "cpu"])
     check(tmp_path / "x.npy", expected)
+
+
+def test_factorised_matrices(tmp_path):
+    save_demo_reads(tmp_path / "demo")
+    sizes = {"k": [2, 3], "hidden_size": 12, "intermediate_size": 12, "deep_size": 4}
+    whole = random_profile(0, **sizes, linear_size=3)
+    whole.save(tmp_path / "whole")
+    command = [sys.executable, RECIPES / "factorise.py", tmp_path / "demo" / "genomes"]
+    reads = load_demo_reads().sequences[:20]
+    rows = DNABertSEmbedder(str(tmp_path / "whole")).fit_transform(reads)
+    for rank, tolerance in ((12, 1e-4), (3, 0.7)):
+        output = str(tmp_path / f"rank-{rank}")
+        run([*command, "--model", tmp_path / "whole", "--rank", rank, "-o", output])
+        found = load_backbone(output)
+        assert found.model.config.rank == rank
+        np.testing.assert_allclose(
+            DNABertSEmbedder(output).fit_transform(reads), rows, atol=tolerance
+        )
+    assert found.n_parameters < whole.n_parameters
+    assert not np.allclose(DNABertSEmbedder(output).fit_transform(reads), rows, atol=1e-4)

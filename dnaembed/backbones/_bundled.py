@@ -13,7 +13,7 @@ from ..utils._compile import compiled
 from ..utils._threads import one_blas_thread
 from ._checkpoint import content_digest, read_json
 
-_NOT_SIZES = ("architectures", "dropout", "dtype", "transformers_version", "window_size")
+_NOT_SIZES = ("architectures", "dropout", "dtype", "rank", "transformers_version", "window_size")
 # erf(x / sqrt(2)) = x P(x^2) / Q(x^2) within 2e-9 up to this x, fitted by least squares; from there
 # on it is 1 in float32.
 _ERF_UP_TO = np.float32(5.6)
@@ -65,17 +65,20 @@ class BundledProfile:
         weights, sizes = self._weights, self._sizes
         counts = kmer_counts(sequences, sizes["k"])
         start = _standardised(counts, self._ends, weights["mean"], weights["scale"])
-        hidden = start @ weights["enter.weight"].T
-        hidden += weights["enter.bias"]
+        hidden = self._linear(start, "enter")
         for i in range(sizes["num_hidden_layers"]):
             rows = self._normal(hidden, f"layers.{i}.norm")
-            inside = rows @ weights[f"layers.{i}.widen.weight"].T
-            _gelu(inside, weights[f"layers.{i}.widen.bias"])
-            hidden += inside @ weights[f"layers.{i}.narrow.weight"].T
-            hidden += weights[f"layers.{i}.narrow.bias"]
+            inside = self._linear(rows, f"layers.{i}.widen")
+            _gelu(inside)
+            hidden += self._linear(inside, f"layers.{i}.narrow")
         deep = self._normal(hidden, "norm") @ weights["leave.weight"].T
         linear = np.float32(sizes["linear_weight"]) * _unit(start[:, :-1] @ weights["linear"].T)
         return np.concatenate((_unit(deep), linear), axis=1)
+
+    def _linear(self, rows: np.ndarray, name: str) -> np.ndarray:
+        if f"{name}.0.weight" in self._weights:  # a product of two
+            rows, name = rows @ self._weights[f"{name}.0.weight"].T, f"{name}.1"
+        return np.asarray(rows @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"])
 
     def _normal(self, rows: np.ndarray, name: str) -> np.ndarray:
         return _normalised(rows, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
@@ -128,11 +131,11 @@ def _normalised(rows, weight, bias):  # type: ignore[no-untyped-def]
 
 
 @_loops
-def _gelu(rows, bias):  # type: ignore[no-untyped-def]
-    """Add a bias and apply the exact GELU, in place."""
+def _gelu(rows):  # type: ignore[no-untyped-def]
+    """Apply the exact GELU in place."""
     for i in range(rows.shape[0]):
         for j in range(rows.shape[1]):
-            value = rows[i, j] + bias[j]
+            value = rows[i, j]
             x = min(max(value, -_ERF_UP_TO), _ERF_UP_TO)
             above, below = _P[0], _Q[0]
             for m in range(1, len(_P)):

@@ -21,8 +21,8 @@ _TYPICAL_KMERS = 4000.0  # of a training piece: log length is about zero in the 
 _MAX_KMERS = 10_000.0  # of the longest training piece: nothing is known of longer ones
 _RANGES = {
     **dict.fromkeys(("hidden_size", "intermediate_size", "deep_size"), (1, _LARGEST)),
+    **dict.fromkeys(("linear_size", "rank"), (0, _LARGEST)),
     "num_hidden_layers": (0, MAX_LAYERS),
-    "linear_size": (0, _LARGEST),
     "window_size": (MIN_WINDOW, 10**9),
 }
 
@@ -47,6 +47,8 @@ class KmerProfileConfig:
     linear_size, linear_weight : int and float, default=0 and 0.3
         Columns that are a linear map of the profile (see `dnaembed.training.add_linear_part`), and
         their norm beside a network, whose part has norm one.
+    rank : int, default=0
+        Rank of the weights of the network: each is a product of two, smaller and faster. 0: whole.
     dropout : float, default=0.1
         Dropout of the residual branches, in training.
     window_size : int or None, default=None
@@ -61,8 +63,8 @@ class KmerProfileConfig:
     """
 
     model_type: ClassVar[str] = "kmer_profile"
-    #: Fields that do not change what the model computes in evaluation mode.
-    training_fields: ClassVar[tuple[str, ...]] = ("dropout", "window_size")
+    #: Fields that do not change what given weights compute in evaluation mode.
+    training_fields: ClassVar[tuple[str, ...]] = ("dropout", "rank", "window_size")
 
     k: Sequence[int] = (4, 5, 6)
     hidden_size: int = 768
@@ -71,6 +73,7 @@ class KmerProfileConfig:
     deep_size: int = 512
     linear_size: int = 0
     linear_weight: float = 0.3
+    rank: int = 0
     dropout: float = 0.1
     window_size: int | None = None
 
@@ -99,14 +102,20 @@ class KmerProfileConfig:
         return deep + self.linear_size or self.n_columns
 
 
+def _linear(n_in: int, n_out: int, rank: int) -> nn.Module:
+    if not rank:
+        return nn.Linear(n_in, n_out)
+    return nn.Sequential(nn.Linear(n_in, rank, bias=False), nn.Linear(rank, n_out))
+
+
 class ResidualBlock(nn.Module):
     """Normalise, widen, narrow, add."""
 
     def __init__(self, config: KmerProfileConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.widen = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.narrow = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.widen = _linear(config.hidden_size, config.intermediate_size, config.rank)
+        self.narrow = _linear(config.intermediate_size, config.hidden_size, config.rank)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -149,7 +158,7 @@ class KmerProfileModel(nn.Module):
         if config.linear_size:
             self.register_buffer("linear", torch.zeros(config.linear_size, n))
         if config.num_hidden_layers:
-            self.enter = nn.Linear(n + 1, config.hidden_size)
+            self.enter = _linear(n + 1, config.hidden_size, config.rank)
             blocks = [ResidualBlock(config) for _ in range(config.num_hidden_layers)]
             self.layers = nn.ModuleList(blocks)
             self.norm = nn.LayerNorm(config.hidden_size)
@@ -167,7 +176,7 @@ class KmerProfileModel(nn.Module):
         if self.config.num_hidden_layers:
             mixed_layer = -1 if mixing is None else mixing.layer
             start = torch.cat((profile if mixed_layer else mixed, length), dim=1)
-            hidden = self.enter(start.to(self.enter.weight.dtype))
+            hidden = self.enter(start.to(self.leave.weight.dtype))
             for i, layer in enumerate(self.layers):
                 if mixing is not None and i == mixed_layer > 0:
                     hidden = mixing.mix(hidden)

@@ -1,18 +1,16 @@
-"""Pictures of a benchmark: bars, curves, maps and similarities."""
+"""Pictures of a benchmark: bars, curves and maps."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import normalize
 from sklearn.utils import Bunch
 
 from ..plotting import COLORS, MARKERS, EmbeddingDisplay, new_figure, save_figure
 from ._results import BenchmarkResult
 
 _MOST_SPECIES = 10
-_MOST_READS = 1000  # of which all pairs are compared
 
 
 def plot_bars(result: BenchmarkResult, score: str, *, ax: Any = None) -> Any:
@@ -90,21 +88,6 @@ def plot_few_shot(result: BenchmarkResult, set_name: str, *, ax: Any = None) -> 
     return ax
 
 
-def _plot_similarities(embeddings: np.ndarray, labels: np.ndarray, ax: Any) -> None:
-    """Draw how similar sequences are within and between species: two histograms of area 1."""
-    some = np.random.default_rng(0).permutation(len(labels))[:_MOST_READS]
-    rows, labels = normalize(embeddings[some]), labels[some]
-    pairs = np.triu_indices(len(rows), 1)
-    values, same = np.clip(rows @ rows.T, -1, 1)[pairs], labels[pairs[0]] == labels[pairs[1]]
-    look: Any = {"range": (-1, 1), "histtype": "step", "density": True, "linewidth": 1.5}
-    for which, name, color in ((same, "within", COLORS[0]), (~same, "between", COLORS[6])):
-        if which.any():
-            ax.hist(values[which], 80, label=f"{name} species", color=color, **look)
-    limits = values.min(initial=1) - 0.05, 1
-    ax.set(xlabel="cosine similarity", ylabel="density", yticks=[], xlim=limits)
-    ax.legend(frameon=False, fontsize="small")
-
-
 def save_pictures(
     result: BenchmarkResult, folder: str | os.PathLike[str], reads: Bunch, embedders: dict[str, Any]
 ) -> None:
@@ -119,13 +102,10 @@ def save_pictures(
     species = np.unique(labels)
     # Some of them, evenly spaced in sorted order: more cannot be told apart.
     some = np.isin(labels, species[:: -(-len(species) // _MOST_SPECIES)])
-    figures["similarities.png"], upper = new_figure(len(embedders))
-    figures["map.png"], lower = new_figure(len(embedders))
-    for (name, embedder), above, ax in zip(embedders.items(), upper, lower, strict=True):
-        rows = np.asarray(embedder.transform(reads.sequences))
-        _plot_similarities(rows, labels, above)
-        above.set(title=name)
-        how: Any = {"method": "pca", "title": name, "ax": ax, "legend": ax is lower[-1]}
-        EmbeddingDisplay.from_predictions(rows[some], labels[some], **how)
+    figures["map.png"], panels = new_figure(len(embedders))
+    shown = [one for one, is_drawn in zip(reads.sequences, some, strict=True) if is_drawn]
+    for (name, embedder), ax in zip(embedders.items(), panels, strict=True):
+        how: Any = {"method": "pca", "title": name, "ax": ax, "legend": ax is panels[-1]}
+        EmbeddingDisplay.from_predictions(embedder.transform(shown), labels[some], **how)
     for name, figure in figures.items():
         save_figure(figure, Path(folder) / name)

@@ -19,7 +19,7 @@ MAIN_SCORES = {
     "clustering ari": "K-means, adjusted Rand index",
     "clustering nmi": "K-means, mutual information",
     **{f"few_shot f1@{n}": f"macro F1 from labelled reads: {n}" for n in (1, 2, 5, 10)},
-    **{f"binning f1>{f1}": f"species in a bin, F1 over {f1}" for f1 in (0.5, 0.9)},
+    **{f"binning f1>{f1}": f"species in a K-medoid bin, F1 > {f1}" for f1 in (0.5, 0.9)},
     "binning genomes>50%<10%": "bins > 50 % complete, < 10 % foreign",
     "retrieval species": "nearest read is of the species",
     "embedding mb_per_second": "Mbp per second",

@@ -78,15 +78,9 @@ def benchmark(
     compared = check_embedders(chosen, supervised=known is not None, n_reads=n_reads)
     folder.mkdir(exist_ok=True)
     name = Path(reads).name.split(".")[0] or "reads"
-    result = benchmark(
-        {name: test},
-        compared,
-        protocols=[one.value for one in comparing.protocol or Protocol],
-        training=other,
-        n_repeats=comparing.repeats,
-        n_jobs=comparing.jobs,
-        cache=folder / ".cache",
-    )
+    protocols = [one.value for one in comparing.protocol or Protocol]
+    how: Any = {"training": other, "n_repeats": comparing.repeats, "n_jobs": comparing.jobs}
+    result = benchmark({name: test}, compared, protocols=protocols, cache=folder / ".cache", **how)
     result.to_csv(folder / "scores.csv")
     result.to_csv(folder / "summary.csv", summary=True)
     result.to_json(folder / "results.json")
@@ -134,6 +128,7 @@ def _labelled(reading: Reading, columns: Columns, reads: str, labels: str) -> An
 def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] | None:
     if not names:
         return None
+    from ..backbones._load import bundled_models
     from ..benchmark import default_embedders
     from ..benchmark._benchmark import model_name
 
@@ -143,6 +138,9 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
         kind = model or name
         if kind == "lda" and not trained:
             raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")
+        is_name = kind in (*_SHORT_NAMES, "default", *bundled_models())
+        if not (is_name or "/" in kind or Path(kind).is_dir()):
+            raise ValueError(f"--embedder {kind} is no folder, nor {', '.join(_SHORT_NAMES)}.")
         usual = _SHORT_NAMES.get(kind, model_name(kind))
         chosen.append((name if model else usual, known.get(usual, kind)))
     return chosen

@@ -34,17 +34,17 @@ class Calling(Columns):
     )
     labels: str = option(LABELS_HELP, "LABELS.tsv", default=REQUIRED)
     unknown: bool = flag(
-        "Call what is far from every species unknown; needs two training sequences of some species."
+        'Call reads "unknown" that are far from every species; needs two labelled sequences of one.'
     )
-    false_unknown_rate: float = option(
-        "Share of known reads that may be called unknown.", "X", default=0.05, min=0, max=1
+    false_unknown_rate: float | None = option(
+        "With --unknown: share of known reads called so (default: 0.05).", "X", min=1e-4, max=0.9999
     )
-    calibrate: bool = flag("Probabilities that say how often a call is right, by cross-validation.")
+    calibrate: bool = flag("Fit probabilities to how often calls are right, by cross-validation.")
     consensus: int | None = option(
-        "Call by the mean of windows; flag possible_chimera if they disagree.", "BP", min=1
+        "Call by windows of this length; flag possible_chimera if they disagree.", "BP", min=1
     )
-    min_agreement: float = option(
-        "Share of a sequence that must be called as the whole.", "X", default=0.7, min=0, max=1
+    min_agreement: float | None = option(
+        "With --consensus: share of windows that must agree (default: 0.7).", "X", min=0, max=1
     )
 
 
@@ -72,6 +72,13 @@ def classify(
 
     unknown = "unknown" if calling.unknown else None
     window, page = calling.consensus, reporting.report
+    rate, agreement = calling.false_unknown_rate, calling.min_agreement
+    if rate is not None and unknown is None:
+        raise ValueError("--false-unknown-rate needs --unknown.")
+    if agreement is None:
+        agreement = 0.7
+    elif window is None:
+        raise ValueError("--min-agreement needs --consensus.")
     if page is not None and window is not None:
         raise ValueError("--report shows calls of whole sequences: leave --consensus out.")
     table = calling.labels_of(calling.labels)
@@ -82,12 +89,12 @@ def classify(
         only = repr(species[0])
         raise ValueError(f"{calling.labels}: at least 2 species are needed, got {only} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
-    classifier = FewShotSpeciesClassifier(
-        embedding.embedder,
-        unknown=unknown,
-        calibrate=calling.calibrate,
-        false_unknown_rate=calling.false_unknown_rate,
-    )
+    how: Any = {
+        "unknown": unknown,
+        "calibrate": calling.calibrate,
+        "false_unknown_rate": rate or 0.05,
+    }
+    classifier = FewShotSpeciesClassifier(embedding.embedder, **how)
     columns = ["id", "species", "probability"]
     if window is not None:
         with naming(ids):
@@ -114,7 +121,7 @@ def classify(
                     shown.add(query_ids, rows.rows, queries, **about)
             else:
                 with naming(query_ids):
-                    found = _consensus(classifier, queries, window, calling.min_agreement)
+                    found = _consensus(classifier, queries, window, agreement)
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
             n_short += sum(len(query) < 500 for query in queries)

@@ -1,7 +1,7 @@
 """``dnaembed embed`` and ``merge``: sequences in, numbers out, in bounded memory."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Argument
 
@@ -30,7 +30,7 @@ class File:
     """What the file holds."""
 
     output: str = option(
-        ".npy (with identifiers in OUT.ids.txt), .tsv, .csv or .parquet, complete or absent; - is "
+        ".npy (with identifiers in OUT.ids.txt), .tsv, .csv or .parquet; it appears complete; - is "
         "standard output, as a .tsv.",
         *("OUT.npy", "--output", "-o"),
         default=REQUIRED,
@@ -69,18 +69,9 @@ def embed(reads: Reads, file: File, embedding: Embedding, reading: Reading) -> N
     both = embedding.strand == "both"
     options = EmbedOptions(backbone.window_size, both, model=embedding.model)
     if is_array:
-        embed_file(
-            backbone,
-            reads,
-            output,
-            options,
-            scale_rows=False,
-            dtype=file.dtype,
-            shard=file.shard,
-            resume=not file.restart,
-            n_jobs=embedding.jobs,
-            **reading.settings,
-        )
+        how: Any = {"dtype": file.dtype, "shard": file.shard, "resume": not file.restart}
+        how |= {"n_jobs": embedding.jobs, "scale_rows": False} | reading.settings
+        embed_file(backbone, reads, output, options, **how)
         return
     n_rows = 0
     with open_embeddings(output) as writer:

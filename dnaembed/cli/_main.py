@@ -25,7 +25,7 @@ _EXAMPLES = """\
   dnaembed bin contigs.fasta -o bins/
   dnaembed classify --train known.fasta --labels known.tsv reads.fq -o calls.tsv
 
-Each command explains itself: dnaembed COMMAND --help
+Options and examples of a command: dnaembed COMMAND --help
 """
 # By type of problem, as pydantic names it.
 _EXPECTED = {

@@ -23,7 +23,7 @@ _INFO_EXAMPLES = """\
 def convert(
     source: Annotated[str, Argument(metavar="SRC", help="A folder or a Hugging Face hub id.")],
     output: Annotated[
-        str, Argument(metavar="OUT", help="A new folder, complete or absent."), OUTPUT_FOLDER
+        str, Argument(metavar="OUT", help="A new folder; it appears complete."), OUTPUT_FOLDER
     ],
     hub: Hub,
 ) -> None:

@@ -77,14 +77,8 @@ class Embedding(Jobs, Model):
         from .. import DNABertSEmbedder
 
         # No cache: a command embeds each sequence once, and memory must not grow with the file.
-        return DNABertSEmbedder(
-            self.model,
-            device=self.device,
-            strand=self.strand,
-            n_jobs=self.jobs,
-            random_state=self.seed,
-            cache=None,
-        )
+        how: Any = {"device": self.device, "strand": self.strand, "random_state": self.seed}
+        return DNABertSEmbedder(self.model, n_jobs=self.jobs, cache=None, **how)
 
     def rows(self, ids: list[str], sequences: list[str]) -> Any:
         """Embed records; an error about one of them has its identifier."""

@@ -189,7 +189,8 @@ class Sequences:
         parts += ["</div></div>", f"<h2>{groups.capitalize()}</h2>", _table(sizes)]
         if "runner-up" in frame:
             few = frame.sort_values(sure, kind="stable").head(_MOST_CALLS)
-            parts += [f"<h2>The {len(few):,} least sure calls</h2>", _table(few)]
+            which = f"The {len(few):,} least sure calls" if len(few) < len(frame) else "Calls"
+            parts += [f"<h2>{which}</h2><p>The least sure call comes first.</p>", _table(few)]
         write_page(path, title, parts)
 
 

@@ -17,13 +17,13 @@ _TRAIN_EXAMPLES = """\
   torchrun --nproc-per-node 8 -m dnaembed train ...    several GPUs
 
 genomes/ holds one FASTA file per genome; catalog.tsv in it (columns path, label and,
-if there are such, domain and split) says which genomes are of one species; without
+optionally, domain and split) says which genomes are of one species; without
 it, each file is a species. Genomes that are too short are left out and counted.
 run/model is the result, for --model; run/log.csv has the loss every 20 steps, and
 run/best is the best model so far, with --validation-split.
 
 A recipe (TOML or JSON) has the sections [model], [pairs], [training], [linear] and
-[output]; options win over it.
+[output]. An option replaces what the recipe says.
 """
 _ADAPT_EXAMPLES = """\
   dnaembed adapt reads.fastq.gz -o adapted/                 to a sample, without labels
@@ -54,7 +54,7 @@ class Training:
 
     n_steps: int | None = option("Optimiser steps (default: 5000).", "N", "--steps", min=1)
     batch_size: int | None = option("Pairs per step (default: 256).", "N", min=1)
-    learning_rate: float | None = option("The highest of the run (default: 0.001).", "X")
+    learning_rate: float | None = option("Peak learning rate (default: 0.001).", "X")
 
 
 @group()
@@ -70,7 +70,7 @@ class Run:
 def train(
     genomes: Annotated[
         list[str],
-        Argument(metavar="GENOMES", help="Folder of genomes; several have a catalogue each."),
+        Argument(metavar="GENOMES", help="Folders of genomes, each with its own catalogue."),
     ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
     run: Run,
@@ -103,7 +103,9 @@ class Tuning:
 
     n_steps: int | None = option("Optimiser steps (default: 300).", "N", "--steps", min=1)
     batch_size: int | None = option("Pairs per step (default: 128).", "N", min=1)
-    learning_rate: float | None = option("Highest (default: 0.0005; with labels 0.00003).", "X")
+    learning_rate: float | None = option(
+        "Peak learning rate (default: 0.0005; with labels 0.00003).", "X"
+    )
     min_read_length: int | None = option("Shorter reads are left out (default: 1000).", "BP", min=1)
     min_reads: int | None = option(
         "With fewer, the model stays as it is (default: 2000; with labels 300).", "N", min=0
@@ -131,7 +133,7 @@ def adapt(
     from ..training import ContrastiveFineTuner
 
     if Path(output).exists():
-        raise FileExistsError(f"{output} exists; a new folder is expected.")
+        raise FileExistsError(f"{output} exists: remove it, or choose another folder.")
     table = columns.labels_of(labels) if labels is not None else None
     ids, sequences = reading.read(reads)
     y = None

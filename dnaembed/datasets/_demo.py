@@ -63,8 +63,8 @@ def save_demo_reads(folder: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     folder : path-like
-        A new folder, complete or absent; its ``README.md`` says what the files are. One that an
-        earlier call wrote stays as it is, and anything else of this name raises FileExistsError.
+        A new folder; its ``README.md`` says what the files are. One that an earlier call wrote
+        stays as it is, and anything else of this name raises FileExistsError.
 
     Examples
     --------

@@ -94,7 +94,7 @@ def write_bins(
     Parameters
     ----------
     folder : path-like
-        Made if absent, and complete or absent; :doc:`/guide/binning` says what it holds.
+        Made if absent; it appears complete. :doc:`/guide/binning` says what it holds.
     ids, sequences : sequence of str, length n
         Identifiers and sequences, which are written letter by letter as they are.
     labels : array-like of int, shape (n,)

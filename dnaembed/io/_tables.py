@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
@@ -137,7 +138,7 @@ def in_order_of(
     ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
 ) -> list[Value]:
     """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
-    if isinstance(table, str):
+    if isinstance(table, str | PathLike):
         raise TypeError(f"Expected what was read from the file, got its path, {table}.")
     table = by_first_word(ids, table)
     if missing := [identifier for identifier in ids if identifier not in table]:
@@ -164,13 +165,18 @@ def first_word(field: str) -> str:
     return "".join(field.strip("\"'").lstrip(">@").split()[:1])
 
 
-def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None) -> Any:
+def read_frame(
+    paths: Sources, labels: Source | Mapping[str, str] | None = None,
+    *, id_column: str | None = None, label_column: str | None = None,
+) -> Any:  # fmt: skip
     r"""Read sequence files, and labels, into a DataFrame.
 
     Parameters
     ----------
     paths, labels : path-like, binary file or others, and the same or mapping, default=None
         As for `read_sequences`; and a table as for `read_labels`, or what that returns.
+    id_column, label_column : str, default=None
+        Columns of the table, as for `read_labels`.
 
     Returns
     -------
@@ -191,12 +197,13 @@ def read_frame(paths: Sources, labels: Source | Mapping[str, str] | None = None)
 
     where = "labels"
     if labels is not None and not isinstance(labels, Mapping):
-        where, labels = name_of(labels), read_labels(labels)
+        columns = {"id_column": id_column, "label_column": label_column}
+        where, labels = name_of(labels), read_labels(labels, **columns)
     ids, sequences = read_sequences(paths)
-    columns: dict[str, Any] = {"sequence": sequences, "length": list(map(len, sequences))}
+    data: dict[str, Any] = {"sequence": sequences, "length": list(map(len, sequences))}
     if labels is not None:
-        columns["label"] = labels_of(ids, labels, where=where)
-    return pd.DataFrame(columns, index=pd.Index(ids, name="id"))
+        data["label"] = labels_of(ids, labels, where=where)
+    return pd.DataFrame(data, index=pd.Index(ids, name="id"))
 
 
 def write_labels(

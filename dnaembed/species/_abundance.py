@@ -1,6 +1,7 @@
 """Abundances in several samples, as columns beside an embedding."""
 
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,8 @@ def check_same_samples(abundance: Any, n_samples: int, fitted: Any) -> np.ndarra
 
 def check_abundance(abundance: Any, n_samples: int) -> np.ndarray:
     """Return abundances as a float64 array of shape (n_samples, n_profiles)."""
+    if isinstance(abundance, str | PathLike):
+        raise TypeError(f"abundance is a path; dnaembed.io.read_abundance reads {abundance}.")
     array: np.ndarray = check_array(abundance, dtype=np.float64, input_name="abundance")
     if (array < 0).any():
         row, column = np.argwhere(array < 0)[0]

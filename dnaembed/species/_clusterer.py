@@ -76,10 +76,10 @@ class SpeciesClusterer(
         Neighbours that the graph links a read to. ``"exact"`` compares all pairs, ``"approximate"``
         those of cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
     resolution : float or "auto", default="auto"
-        Larger gives more and smaller bins of the graph. ``"auto"``: a unit for every 125 reads, 500
-        with `abundance`, halved while bins are pieces that do not stand out.
+        A larger one gives more and smaller bins of the graph. ``"auto"``: starts at the number of
+        reads divided by 125 (500 with `abundance`), and halves it while bins do not stand out.
     abundance_weight : float or "auto", default="auto"
-        From 0 to 1: what abundances count if `fit` is given any, the embedding counting the rest.
+        Weight of abundances, if `fit` is given any, from 0 to 1; the embedding has the rest.
         "auto": 0.1 for one sample, 0.3 for three, 0.5 from ten on.
     min_bin_size : int or "auto", default="auto"
         Bins of fewer reads are discarded, unless they have `min_bin_bases`. "auto": 10, or a tenth

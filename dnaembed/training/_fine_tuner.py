@@ -147,8 +147,8 @@ class ContrastiveFineTuner(BaseEstimator):
         usable = ((lengths >= self.min_read_length) | together) & (lengths > 1)
         if not usable.any():
             why = f"all are shorter than min_read_length={self.min_read_length}"
-            none = f"None of the {len(reads)} reads can make a pair"
-            raise ValueError(f"{none}: {why} and alone with their label.")
+            alone = "" if y is None else ", and no two have one label"
+            raise ValueError(f"None of the {len(reads)} reads can make a pair: {why}{alone}.")
         backbone = deepcopy(backbone)
         seeds = check_random_state(random_state).randint(2**31 - 1, size=2)
         kept = numbers[usable]
@@ -159,8 +159,8 @@ class ContrastiveFineTuner(BaseEstimator):
         if len(np.unique(kept[kept >= 0])) + (kept < 0).sum() < 2:
             obstacle = "Nothing to fine-tune on: the reads are of one label, and two are needed."
         elif len(kept) < least:
-            kind = "with" if labelled else "without"
-            obstacle = f"{len(kept)} reads {kind} labels are too few: min_reads={least}."
+            what = f"{len(kept)} reads {'with' if labelled else 'without'} labels"
+            obstacle = f"{what} are too few: min_reads (--min-reads) is {least}."
         if obstacle:
             warnings.warn(f"{obstacle} The model stays as it is.", UserWarning, stacklevel=3)
             backbone.model.eval()

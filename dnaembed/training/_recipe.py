@@ -118,8 +118,10 @@ def train_model(
     if not process:
         missing = {name: one for name, one in splits.items() if not (run / name).exists()}
         records = {name: list_genomes(folders, split=one) for name, one in missing.items()}
-        for listed in records.values():  # before the work
-            domain_of_labels(listed)
+        for name, listed in records.items():  # before the work
+            if len(labels := domain_of_labels(listed)) == 1:
+                where = f"all {name} are of {next(iter(labels))!r}"
+                raise ValueError(f"At least two species are needed to learn from, and {where}.")
         places = [str(Path(folder).resolve()) for folder in folders]
         given: dict[str, Any] = {"genomes": places[0] if len(places) == 1 else places, "seed": seed}
         given |= {"split": split, "validation_split": validation_split}

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from _shared import arguments, read_rows, write_rows
 from results import genome_sets
+from sklearn.utils import Bunch
 
+from dnaembed.backbones import Backbone
 from dnaembed.benchmark import clustering_scores, few_shot_scores
 from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.training import ContrastiveTrainer, GenomeStore, TrainingConfig, list_genomes
@@ -44,10 +46,11 @@ _TRAINING = {
     "final_learning_rate": 0.02,
     "ema_decay": 0.999,
 }
-COLUMNS = (
-    "model", "labels", "seed", "steps", *(f"ari {name}" for name in _SETS),
-    *(f"f1@{n} {name}" for name in _SETS for n in _SHOTS), "seconds",
-)  # fmt: skip
+SCORES = (
+    *(f"ari {name}" for name in _SETS),
+    *(f"f1@{n} {name}" for name in _SETS for n in _SHOTS),
+)
+COLUMNS = ("model", "labels", "seed", "steps", *SCORES, "seconds")
 
 
 def with_labels(store: GenomeStore, n_labels: int, seed: int) -> GenomeStore:
@@ -56,6 +59,20 @@ def with_labels(store: GenomeStore, n_labels: int, seed: int) -> GenomeStore:
     kept = set(np.random.default_rng(seed).permutation(len(store.labels))[:n_labels].tolist())
     few.domains = [d if i in kept else _LEFT_OUT for i, d in enumerate(store.domains)]
     return few
+
+
+def scores_of(backbone: Backbone, sets: Mapping[str, Bunch]) -> dict[str, str]:
+    """Score a model on one draw of each set."""
+    row = {}
+    for name in _SETS:
+        rows = embed_sequences(backbone, sets[name]["sequences"], EmbedOptions())
+        labels = np.asarray(sets[name]["labels"])
+        row[f"ari {name}"] = f"{clustering_scores(rows, labels, n_repeats=2)['ari']:.4f}"
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        shots = [n for n in _SHOTS if n < smallest]
+        f1 = few_shot_scores(rows, labels, shots=shots, n_test=smallest - max(shots), n_repeats=3)
+        row |= {f"f1@{n} {name}": f"{f1[n]:.4f}" for n in shots}
+    return row
 
 
 def run(
@@ -83,18 +100,7 @@ def run(
                 config = TrainingConfig.from_dict({"seed": seed} | training)
                 ContrastiveTrainer(backbone, source, config).train()
                 seconds = perf_counter() - start
-                for each in _SETS:
-                    reads = sets[each][draw]
-                    rows = embed_sequences(backbone, reads["sequences"], EmbedOptions())
-                    labels = np.asarray(reads["labels"])
-                    ari = clustering_scores(rows, labels, n_repeats=2)["ari"]
-                    row[f"ari {each}"] = f"{ari:.4f}"
-                    smallest = int(np.unique(labels, return_counts=True)[1].min())
-                    shots = [n for n in _SHOTS if n < smallest]
-                    f1 = few_shot_scores(
-                        rows, labels, shots=shots, n_test=smallest - max(shots), n_repeats=3
-                    )
-                    row |= {f"f1@{n} {each}": f"{f1[n]:.4f}" for n in shots}
+                row |= scores_of(backbone, {name: each[draw] for name, each in sets.items()})
                 yield row | {"seconds": f"{seconds:.0f}"}
 
 

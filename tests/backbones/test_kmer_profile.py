@@ -26,6 +26,7 @@ SEQUENCES = ["ACGTTGCATTGACCA", "GGGGCATCATTTACG", "NNNN", "ATATATATTTTAAAC"]
 SHAPES = [
     ({}, 9),
     ({"linear_size": 0}, 5),
+    ({"rank": 3}, 9),
     ({"num_hidden_layers": 0}, 4),
     ({"num_hidden_layers": 0, "linear_size": 0}, 42),
 ]

@@ -55,7 +55,7 @@ def output(folder, tmp_path_factory):
 
 
 def test_files_of_a_run(output):
-    pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
+    pictures = {"bars.png", "few_shot.png", "map.png"}
     tables = {"headlines.txt", "losses.txt", "results.json", "scores.csv", "scores.html"}
     tables |= {"sets.txt", "summary.csv"}
     assert {path.name for path in output.iterdir()} == {".cache"} | pictures | tables

@@ -43,7 +43,7 @@ def test_tables_and_pictures(files, tmp_path, capsys):
     for embedder in ("raw TNF", "canonical TNF", "PCA of 4+5-mers", "bundled model"):
         assert f"| {embedder} |" in table
     assert "LDA" not in table
-    pictures = {"bars.png", "few_shot.png", "map.png", "similarities.png"}
+    pictures = {"bars.png", "few_shot.png", "map.png"}
     tables = {"results.json", "scores.csv", "summary.csv", "tables.md"}
     assert {p.name for p in output.iterdir()} == {".cache"} | pictures | tables
     content = json.loads((output / "results.json").read_text())
@@ -71,6 +71,7 @@ def test_what_is_refused_and_left(files, tmp_path, capsys):
         ("", [], "holds files that are not of a benchmark"),
         ("notes.txt", [], "notes.txt: File exists"),
         ("no/where", [], "no/where: No such file or directory"),
+        ("out", ["--embedder", "tnf"], "tnf is no folder, nor raw-tnf, canonical, pca, lda."),
         ("out", ["--embedder", "lda"], "lda learns from labelled reads: give --training."),
         ("out", ["--embedder", "raw-tnf"] * 2, "Two embedders have the name 'raw TNF'."),
     ):

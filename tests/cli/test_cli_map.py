@@ -127,6 +127,14 @@ def test_map_of_some_of_many_on_standard_output(reads_file, model, monkeypatch, 
             "classify --train {r} --labels {l} {r} -o c.tsv --report c.html --consensus 9",
             "leave --consensus out",
         ),
+        (
+            "classify --train {r} --labels {l} {r} -o c.tsv --false-unknown-rate .1",
+            "--false-unknown-rate needs --unknown",
+        ),
+        (
+            "classify --train {r} --labels {l} {r} -o c.tsv --min-agreement .9",
+            "--min-agreement needs --consensus",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path, reads_file, labels, words, said, capsys, monkeypatch):
@@ -175,7 +183,7 @@ def test_report_of_calls(tmp_path, harmful, labels, model, more):
     argv += more
     assert main([*argv, harmful, "-o", output, "--report", page, *model]) == 0
     found = check_page(page, 12)
-    assert "The 12 least sure calls" in found.text
+    assert "The least sure call comes first." in found.text
     titles = "\n".join(found.titles)
     species, seconds = (re.findall(f"^{name}: (.*)$", titles, re.M) for name in (
         "species", "runner-up"))  # fmt: skip

@@ -102,9 +102,12 @@ def test_adapt_to_few_reads_says_in_a_line_that_nothing_changed(tmp_path, capsys
     long = fasta(tmp_path / "long.fa", [f"r{i}" for i in range(8)], ["ACGTTGCA" * 200] * 8)
     assert main(["adapt", long, "-o", output]) == 0
     *_, warned, wrote = capsys.readouterr().err.splitlines()
-    assert warned.endswith("too few: min_reads=2000. The model stays as it is.")
+    assert warned.endswith("too few: min_reads (--min-reads) is 2000. The model stays as it is.")
     assert warned.startswith("8 reads")
     assert wrote == f"Wrote {output}, after 0 steps."
+    assert "exists: remove it, or choose another folder" in fails(
+        capsys, "adapt", long, "-o", output
+    )
 
 
 def test_adapt_errors_take_one_line(tmp_path, reads, tiny_dnabert_folder, capsys):

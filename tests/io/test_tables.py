@@ -162,5 +162,9 @@ def test_a_frame_of_sequences_and_labels(tmp_path):
         "r2": {"sequence": "GG", "length": 2, "label": "b"},
     }
     assert list(read_frame(tmp_path / "reads.fa")) == ["sequence", "length"]
+    (tmp_path / "labels.csv").write_text("species,read,genus\nb,r2,d\na,r1,c\n")
+    columns = {"id_column": "read", "label_column": "genus"}
+    named = read_frame(tmp_path / "reads.fa", tmp_path / "labels.csv", **columns)
+    assert named["label"].tolist() == ["c", "d"]
     with pytest.raises(SequenceFileError, match=r"labels: no label for 1 of 2 sequences: 'r2'"):
         read_frame(tmp_path, {"r1": "a"})

@@ -412,6 +412,11 @@ def test_bad_abundance(change, message):
         SpeciesClusterer().fit(X, abundance=change(coverage_of(y, 2, 0.1)))
 
 
+def test_a_path_is_no_abundance():
+    with pytest.raises(TypeError, match=r"read_abundance reads depth\.tsv"):
+        SpeciesClusterer().fit(np.eye(20), abundance="depth.tsv")
+
+
 def test_abundance_of_another_kind():
     X, y = species_mixture(3, 16, 0.3)
     clusterer = SpeciesClusterer(min_similarity=0.5).fit(X, abundance=coverage_of(y, 2, 0.1))

@@ -149,6 +149,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe):
     assert not (tmp_path / "run").exists()
 
 
+def test_one_species_is_not_enough(tmp_path, genomes):
+    one = tmp_path / "one"
+    one.mkdir()
+    (one / "a.fa").write_text(f">a\n{'ACGTTGCATTAG' * 90}\n")
+    with pytest.raises(ValueError, match="two species are needed .* all genomes are of 'a.fa'"):
+        train_model(one, None, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_transformer_from_scratch_and_from_a_model(tmp_path, genomes):
     sizes = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2}
     sizes |= {"num_attention_heads": 4, "intermediate_size": 16, "architecture": "dnabert"}

@@ -3,7 +3,8 @@
 ``python docs/benchmarks/search.py GENOMES MORE --store STORE -o docs/results/search.csv`` trains a
 small k-mer network on split ``train`` of the folders, once as it is and once for each change of
 its input, loss, sizes or pairs, and scores all on reads of split ``dev`` of the first folder.
-Rows that the file has are not made again.
+Rows that the file has are not made again. Means over the seeds go beside it, into a file whose name
+ends in ``_means.csv``.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ from dnaembed.training._losses import _log_weighted_sum, _same_label
 from dnaembed.utils._compile import compiled
 
 COLUMNS = ("change", "seed", "steps", *SCORES, "seconds")
+_SETS = ("clean", "errors", "short", "viruses", "organelles")
+_SHOWN = {f"f1@2 {name}": f"F1, {name}" for name in _SETS}
+_SHOWN |= {f"ari {name}": f"ARI, {name}" for name in _SETS}
 _TEMPERATURE = 0.07
 _SIZES = {"k": (4, 5), "hidden_size": 256, "intermediate_size": 256, "deep_size": 128}
 _DOMAINS = {"virus": 0.65, "organelle": 0.3, "marker": 0.35, "fungi": 0.5, "protist": 0.5}
@@ -329,6 +333,18 @@ def train(
     return backbone
 
 
+def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Average the scores of each change over its seeds."""
+    table = []
+    for change in dict.fromkeys(row["change"] for row in rows):
+        own = [row for row in rows if row["change"] == change]
+        mean = {"change": change, "seeds": str(len(own))}
+        for score, name in _SHOWN.items():
+            mean[name] = f"{np.mean([float(row[score]) for row in own]):.3f}"
+        table.append(mean)
+    return table
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and score from the command line."""
     parser = arguments(__doc__, output="CSV file")
@@ -360,6 +376,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             row |= scores_of(backbone, {each: reads[draw] for each, reads in sets.items()})
             rows.append(row)
             write_rows(args.output, COLUMNS, rows)
+            beside = args.output.with_name(f"{args.output.stem}_means.csv")
+            write_rows(beside, ("change", "seeds", *_SHOWN.values()), means(rows))
             print(*row.values(), sep=" | ", flush=True)
     return 0
 

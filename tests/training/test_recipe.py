@@ -153,7 +153,7 @@ def test_one_species_is_not_enough(tmp_path, genomes):
     one = tmp_path / "one"
     one.mkdir()
     (one / "a.fa").write_text(f">a\n{'ACGTTGCATTAG' * 90}\n")
-    with pytest.raises(ValueError, match="two species are needed .* all genomes are of 'a.fa'"):
+    with pytest.raises(ValueError, match=r"two species are needed .* genomes are of"):
         train_model(one, None, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

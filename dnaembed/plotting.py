@@ -208,6 +208,8 @@ class EmbeddingDisplay(_Display):
         """
         if labels is None and hasattr(estimator, "predict"):
             labels = estimator.predict(X)
+        if hasattr(estimator, "steps") and hasattr(estimator, "predict"):
+            estimator = estimator[:-1]
         embedder = getattr(estimator, "embedder_", estimator)
         is_made = embedder is estimator and hasattr(estimator, "predict")
         return cls.from_predictions(X if is_made else embedder.transform(X), labels, **how)

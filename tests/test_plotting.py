@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
+from sklearn.cluster import KMeans
+from sklearn.pipeline import make_pipeline
 
 from dnaembed import FewShotSpeciesClassifier, KmerEmbedder, SpeciesClusterer
 from dnaembed.plotting import (
@@ -168,7 +170,9 @@ def test_displays_of_estimators():
     assert [t.get_text() for t in table.texts] == ["6"] * 4
     assert [t.get_position() for t in table.texts] == [(i, i) for i in range(4)]
     reads = ["ACGGC" * 9, "ATTAT" * 9, "CCGGA" * 9, "TTATA" * 9, "GGCAC" * 9]
-    for estimator in (KmerEmbedder().fit(reads), SpeciesClusterer(2, embedder=KmerEmbedder())):
+    pipeline = make_pipeline(KmerEmbedder(), KMeans(2, random_state=0))
+    clusterer = SpeciesClusterer(2, embedder=KmerEmbedder())
+    for estimator in (KmerEmbedder().fit(reads), clusterer, pipeline):
         points = EmbeddingDisplay.from_estimator(estimator.fit(reads), reads, method="pca")
         expected, _ = project(KmerEmbedder().fit_transform(reads))
         np.testing.assert_allclose(points.coordinates, expected)

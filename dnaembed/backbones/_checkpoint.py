@@ -64,7 +64,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Parse a small JSON object."""
     if not file.is_file():
         is_run = (inner := file.parent / "model" / file.name).is_file()
-        hint = f" The model of this run is {inner.parent}." * is_run
+        hint = f" The model of this run is {inner.parent}." if is_run else " Is this a model?"
         raise FileNotFoundError(f"{file}: file not found.{hint}")
     check_inside(file)
     if file.stat().st_size > MAX_BYTES:

@@ -50,9 +50,10 @@ def benchmark(
 
     Parameters
     ----------
-    sets : mapping of str to Bunch, or to list of Bunch
-        Labelled reads (``sequences``, ``labels`` and perhaps ``lineage``) by the name of the set,
-        such as `dnaembed.datasets` gives. Scores of several of one name have a spread.
+    sets : mapping of str to Bunch, tuple, frame, or list of Bunch
+        Labelled reads by the name of the set: as `dnaembed.datasets` gives them (``sequences``,
+        ``labels`` and perhaps ``lineage``), a tuple (sequences, labels), or a frame of
+        `dnaembed.io.read_frame`. Scores of a list of them have a spread.
     embedders : mapping, iterable or None, default=None
         Scikit-learn transformers of sequences, or names, folders and hub ids of models; a mapping
         by name, or a list of models or of pairs (name, embedder). None: `default_embedders`.
@@ -154,6 +155,10 @@ def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
     draws: dict[str, list[Bunch]] = {}
     for name, given in sets.items():
         own = draws[str(name)] = []
+        is_pair = isinstance(given, tuple) and len(given) == 2 and not hasattr(given[0], "labels")
+        if is_pair or hasattr(given, "columns"):
+            known = given if is_pair else (given.get("sequence"), given.get("label"))
+            given = Bunch(sequences=known[0], labels=known[1])
         for reads in given if isinstance(given, list | tuple) else [given]:
             sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
             lineage = dict(getattr(reads, "lineage", None) or {})

@@ -74,7 +74,9 @@ class BenchmarkResult:
         return [r["value"] for r in self.records if tuple(r[key] for key in _KEYS) == wanted]
 
     def mean(self, embedder: str, set_name: str, score: str) -> float:
-        """Return the mean of `values`; nan if there are none."""
+        """Return the mean of `values`; nan if there are none, KeyError for an unknown score."""
+        if score not in self.scores:
+            raise KeyError(f"{score!r} is none of {self.scores}")
         values = self.values(embedder, set_name, score)
         return float(np.mean(values)) if values else float("nan")
 

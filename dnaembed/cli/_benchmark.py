@@ -18,7 +18,6 @@ _EXAMPLES = """\
 """
 
 _READS_HELP = "FASTA or FASTQ, plain or compressed; a folder of such files; a pattern in quotes."
-# Names on the command line of what `default_embedders` has.
 _SHORT_NAMES = {
     "raw-tnf": "raw TNF",
     "canonical": "canonical TNF",
@@ -92,7 +91,6 @@ def benchmark(
     widths = [max(map(len, column)) for column in columns]
     for line in zip(*columns, strict=True):
         print("  ".join(map(str.ljust, line, widths)).rstrip())
-    # The first and the last are the baseline and the model.
     shown = {end: compared[end] for end in (next(iter(compared)), list(compared)[-1])}
     for one in shown.values():
         one.fit(*((test.sequences,) if other is None else other))
@@ -138,8 +136,8 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
         kind = model or name
         if kind == "lda" and not trained:
             raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")
-        is_name = kind in (*_SHORT_NAMES, "default", *bundled_models())
-        if not (is_name or "/" in kind or Path(kind).is_dir()):
+        own = (*_SHORT_NAMES, "default", *bundled_models())
+        if not (kind in own or "/" in kind or Path(kind).is_dir()):
             raise ValueError(f"--embedder {kind} is no folder, nor {', '.join(_SHORT_NAMES)}.")
         usual = _SHORT_NAMES.get(kind, model_name(kind))
         chosen.append((name if model else usual, known.get(usual, kind)))

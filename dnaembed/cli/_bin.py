@@ -41,9 +41,9 @@ class Binning:
         "Of kmedoid: least similarity of a contig to the centre of its bin.", "X", min=0, max=1
     )
     min_bin_size: int | None = option(
-        "Smaller bins are given up (default: 10; below 100 contigs, a tenth).", "N", min=1
+        "Fewest contigs in a bin (default: 10; below 100 contigs, a tenth).", "N", min=1
     )
-    min_bin_bases: int | None = option("Longer bins are kept (default: 200,000).", "BP", min=1)
+    min_bin_bases: int | None = option("Bins this long are kept (default: 200,000).", "BP", min=1)
     neighbors: Literal["auto", "exact", "approximate"] = option(
         "Of graph: how they are found; auto: exact up to 200,000 contigs.", default="auto"
     )
@@ -60,7 +60,7 @@ class Own(SkipEmpty):
         "Coverages in one or more samples, or a sorted BAM file; may be repeated.", "TABLE.tsv"
     )
     circular: str | None = option(
-        "Names of circular contigs, or assembly_info.txt of Flye; headers are read.", "FILE"
+        "Names of circular contigs, or assembly_info.txt of Flye.", "FILE"
     )
     prefix: bool = flag("Put the name of its file before the name of each contig.")
     min_length: int = option("Shortest contigs that make bins.", "BP", default=2500, min=1)
@@ -102,6 +102,10 @@ def bin_(
         check_bins_folder(output, overwrite=own.force)
     if binning.method == "kmedoid" and binning.min_similarity is None:
         raise ValueError("--method kmedoid needs --min-similarity.")
+    if binning.resolution is not None and binning.min_similarity is not None:
+        raise ValueError(
+            "--resolution is of the graph, --min-similarity of the K-medoid: give one."
+        )
     how_found = ("method", "min_similarity", "resolution")
     scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})
     clusterer = SpeciesClusterer(**given(binning), random_state=embedding.seed)

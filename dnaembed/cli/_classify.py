@@ -34,7 +34,7 @@ class Calling(Columns):
     )
     labels: str = option(LABELS_HELP, "LABELS.tsv", default=REQUIRED)
     unknown: bool = flag(
-        'Call reads "unknown" that are far from every species; needs two labelled sequences of one.'
+        'Call reads "unknown" that are far from every species; one needs two labelled sequences.'
     )
     false_unknown_rate: float | None = option(
         "With --unknown: share of known reads called so (default: 0.05).", "X", min=1e-4, max=0.9999
@@ -61,8 +61,8 @@ def classify(
 
     Learn from a few labelled sequences per species, and name the species of others. Writes a table:
     id, species, probability; with --unknown also confidence, or with --consensus agreement,
-    windows, flag. In a row called unknown, the probability is that of the most similar species,
-    and the confidence is lower if few training sequences lie as far out. Works piece by piece.
+    windows, flag. In a row called unknown, the probability is that of the most similar species.
+    The confidence falls with the distance from the training sequences. Files may be of any size.
     """
     import numpy as np
 
@@ -124,13 +124,13 @@ def classify(
                     found = _consensus(classifier, queries, window, agreement)
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
-            n_short += sum(len(query) < 500 for query in queries)
+            n_short += sum(len(query) - query.count("N") < 500 for query in queries)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     if page is not None:
         shown.write_report(page, "dnaembed classify", "species", columns[-1])
     logger.info("Wrote %s: %s calls.", output, f"{n_calls:,}")
     if n_short:
-        logger.warning("%s have less than 500 bp: their calls say little.", f"{n_short:,}")
+        logger.warning("%s have less than 500 known bp: calls say little.", f"{n_short:,}")
 
 
 def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any:

@@ -77,7 +77,8 @@ def cluster(
     from ..species._saved import check_source, load_clusters, save_clusters
 
     if bool(reads) == (scale.embeddings is not None):
-        raise ValueError("Either READS or --embeddings is expected.")
+        got = "both" if reads else "neither"
+        raise ValueError(f"Either READS or --embeddings is expected, got {got}.")
     scale.refuse_with_assign(n_clusters=n_clusters)
     pieces = _pieces(reads or [], scale, embedding, reading, keep=reporting.report is not None)
     if scale.assign is None:
@@ -86,7 +87,6 @@ def cluster(
         if n_clusters is not None and n_clusters > (n := sum(map(len, all_rows))):
             raise ValueError(f"-k {n_clusters} is more than the {n:,} sequences.")
         clusterer = SpeciesClusterer(n_clusters, random_state=embedding.seed)
-        # A single piece may be on disk.
         clusterer.fit(all_rows[0] if len(all_rows) == 1 else np.concatenate(all_rows))
         if scale.save is not None:
             save_clusters(scale.save, clusterer, sources[0])

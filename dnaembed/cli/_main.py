@@ -27,7 +27,6 @@ _EXAMPLES = """\
 
 Options and examples of a command: dnaembed COMMAND --help
 """
-# By type of problem, as pydantic names it.
 _EXPECTED = {
     "int_parsing": "a whole number",
     "float_parsing": "a number",

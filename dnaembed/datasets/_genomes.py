@@ -81,6 +81,9 @@ def list_genomes(
             continue
         if split is not None:
             raise ValueError("A split can only be chosen with a catalog.")
+        for inner in root.rglob("catalog.tsv"):
+            raise ValueError(f"{root} has no catalog.tsv, but {inner.parent} has: give that.")
+        logger.info("%s has no catalog.tsv: each file is taken for a species.", root)
         paths = sorted(path for path in root.rglob("*") if path.name.endswith(_ENDINGS))
         for path in paths:
             name = path.relative_to(root).as_posix()

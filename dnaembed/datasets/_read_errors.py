@@ -1,7 +1,6 @@
 """Sequencing errors of long reads: substitutions, insertions, deletions, more of them in runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isclose
 
 import numpy as np
@@ -12,48 +11,22 @@ from ..utils._compile import compiled
 
 LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 _LONGEST_RUN = 8  # beyond it a run is not more error-prone
-
-
-@dataclass(frozen=True)
-class ErrorModel:
-    """Kinds of errors of a long-read sequencer: how a rate of errors divides.
-
-    Parameters
-    ----------
-    substitution, insertion, deletion : float, default=0.4, 0.25, 0.35
-        Shares of the three kinds; they add up to one.
-    homopolymer_bias : float, default=1.0
-        Insertions and deletions are ``1 + homopolymer_bias * r`` times as frequent at a base with
-        `r` (up to 8) equal ones before it, scaled such that the rate over a random sequence stays
-        what was asked. In a run an insertion repeats the letter.
-    """
-
-    substitution: float = 0.4
-    insertion: float = 0.25
-    deletion: float = 0.35
-    homopolymer_bias: float = 1.0
-
-    def __post_init__(self) -> None:
-        shares = (self.substitution, self.insertion, self.deletion)
-        if min(shares) < 0 or not isclose(sum(shares), 1.0, abs_tol=1e-9):
-            what = "The shares of substitutions, insertions and deletions"
-            raise ValueError(f"{what} must be non-negative and add up to 1, got {shares}.")
-        if self.homopolymer_bias < 0:
-            raise ValueError(f"homopolymer_bias must be >= 0, got {self.homopolymer_bias}.")
-
-    def as_array(self) -> NDArray[np.float64]:
-        """Return what the compiled code wants: three shares and the bias."""
-        return np.array([self.substitution, self.insertion, self.deletion, self.homopolymer_bias])
+_SHARES, _BIAS = (0.4, 0.25, 0.35), 1.0
+#: What the compiled code wants: shares of the three kinds, and how much worse runs are.
+ERRORS = np.array([*_SHARES, _BIAS])
 
 
 def add_errors(
     sequences: Sequence[str],
     rate: ArrayLike,
     *,
-    model: ErrorModel | None = None,
+    shares: tuple[float, float, float] = _SHARES,
     random_state: int | np.random.Generator | None = None,
 ) -> list[str]:
     """Return copies of sequences as a long-read sequencer would have read them.
+
+    Insertions and deletions are ``1 + r`` times as frequent at a base with `r` (up to 8) equal ones
+    before it. In such a run, an insertion repeats the letter.
 
     Parameters
     ----------
@@ -61,8 +34,8 @@ def add_errors(
         Sequences in ``ACGTN``; an N stays.
     rate : float or array-like of shape (n_sequences,)
         Expected errors per base, from 0 to 0.5.
-    model : ErrorModel, default=None
-        How errors divide into kinds; None means ``ErrorModel()``.
+    shares : tuple of three floats, default=(0.4, 0.25, 0.35)
+        Shares of substitutions, insertions and deletions; they add up to one.
     random_state : int, numpy Generator or None, default=None
         Source of randomness.
 
@@ -79,7 +52,9 @@ def add_errors(
     """
     rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (len(sequences),))
     check_rates(rates)
-    parameters = (model or ErrorModel()).as_array()
+    if len(shares) != 3 or min(shares) < 0 or not isclose(sum(shares), 1.0, abs_tol=1e-9):
+        raise ValueError(f"shares must be three numbers that add up to 1, got {shares}.")
+    parameters = np.array([*shares, _BIAS])
     rng = np.random.default_rng(random_state)
     seeds = rng.integers(0, 2**63, size=len(sequences), dtype=np.uint64)
     noisy = []

@@ -262,7 +262,6 @@ class DNABertSEmbedder(SequenceTransformerMixin, BaseEstimator):
         self._validate_params()
         if self.fine_tuner is not None:
             check_is_fitted(self)
-        # Imported here, as most uses have no file.
         from ._files import embed_file
 
         backbone = self._backbone()

@@ -30,7 +30,6 @@ from ..utils._torch import torch
 
 logger = logging.getLogger("dnaembed")
 
-# Features of this many bases are held at a time.
 _CHUNK_BASES = 1 << 24
 _CHUNK_SEQUENCES = 4096
 # Tokenised at a time beside a device that computes: some batches.
@@ -161,10 +160,7 @@ def embed_sequences(
 def chunks_at_a_time(
     backbone: Backbone, n_jobs: int | None, require: str | None = None
 ) -> tuple[Any, int]:
-    """Return joblib's backend and the number of jobs.
-
-    None is what joblib was told, or a job per core for models that compute in one thread.
-    """
+    """Return joblib's backend and jobs: None is as it was told, or one per core in one thread."""
     backend, told = get_active_backend(prefer="threads", require=require)
     if n_jobs is None and computes_in_one_thread(backbone) and told == 1:
         n_jobs = None if backend.nesting_level else available_cores()

@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from os import PathLike
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +17,6 @@ from ._streams import Source, name_of, open_decompressed
 
 Value = TypeVar("Value")
 
-# First column of a header line, as tools of the field write it.
 ID_COLUMNS = {
     "contig", "contig_id", "contig_name", "contigname", "id", "ids", "identifier", "name", "query",
     "read", "read_id", "readid", "record", "seq", "seq_id", "seqid", "sequence", "sequence_id",
@@ -92,7 +90,7 @@ def read_labels(
         if len(fields) > 2 and not wanted:
             hint = "; --label-column (label_column) names the one to take"
         elif len(fields) == 1 and (fields[0][:1] == ">" or not fields[0].upper().strip("ACGTN")):
-            hint = "; is this a file of sequences, not of labels?"
+            hint = "; this looks like a file of sequences, not of labels"
         check_columns(where, fields, n_columns, hint)
         check_identifier(where, fields[id_at], labels)
         if not fields[label_at]:
@@ -107,6 +105,7 @@ def check_identifier(where: str, identifier: str, before: Container[str]) -> Non
     """Raise if the identifier of a line is empty or was there before."""
     if not identifier or identifier in before:
         problem = f"{shorten(identifier)!r} is there twice" if identifier else "is empty"
+        problem += "; are the columns in order?" * bool(identifier and " " in identifier)
         raise SequenceFileError(f"{where}: the identifier {problem}.")
 
 
@@ -138,8 +137,8 @@ def in_order_of(
     ids: Sequence[str], table: Mapping[str, Value], *, where: str, what: str
 ) -> list[Value]:
     """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
-    if isinstance(table, str | PathLike):
-        raise TypeError(f"Expected what was read from the file, got its path, {table}.")
+    if not isinstance(table, Mapping):
+        raise TypeError(f"Expected what was read from the file, got {printable(repr(table))}.")
     table = by_first_word(ids, table)
     if missing := [identifier for identifier in ids if identifier not in table]:
         shown = listed(missing, 3)
@@ -300,7 +299,6 @@ def lines_of(path: Source) -> Iterator[tuple[int, str]]:
     """Yield number and text of each line that is not blank."""
     n_blank = 0
     with open_decompressed(path) as stream:
-        # Line ends are those of any system.
         text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape")
         try:
             for number, line in enumerate(iter(lambda: text.readline(_LONGEST_LINE), ""), 1):

@@ -121,6 +121,9 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
         "false_unknown_rate": [Interval(Real, 0, 1, closed="neither")],
         "calibrate": ["boolean"],
     }
+    _defaults: ClassVar[dict] = SequencesOrEmbeddingsMixin._defaults | {
+        "classifier": lambda: LogisticRegression(C=0.5, max_iter=3000)
+    }
     novelty_: Novelty
     _calibrated: Any
 
@@ -190,8 +193,8 @@ class FewShotSpeciesClassifier(SequencesOrEmbeddingsMixin, ClassifierMixin, Base
 
     def _inner(self, class_weight: Any = None) -> Any:
         """Return what is fitted to the embeddings."""
-        default = LogisticRegression(C=0.5, max_iter=3000)
-        classifier = default if self.classifier is None else clone(self.classifier)
+        given = self.classifier
+        classifier = self._defaults["classifier"]() if given is None else clone(given)
         if class_weight is not None:
             if "class_weight" not in classifier.get_params():
                 name = type(classifier).__name__

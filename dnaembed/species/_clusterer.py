@@ -70,8 +70,8 @@ class SpeciesClusterer(
         ``"kmedoid"``: the modified K-medoid of the paper [1]_. ``"auto"``: that one if
         `min_similarity` is given, else the graph.
     min_similarity : float, default=None
-        Cosine similarity, from 0 to 1, that the reads of a bin have on average; only for the
-        K-medoid. `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads.
+        Least cosine similarity, from 0 to 1, of a read to the centre of its bin; for the K-medoid.
+        `dnaembed.metrics.min_similarity_from_labels` takes it from labelled reads.
     n_neighbors, neighbors : int, and {"auto", "exact", "approximate"}, default=15 and "auto"
         Neighbours that the graph links a read to. ``"exact"`` compares all pairs, ``"approximate"``
         those of cells of rows that lie near, ``"auto"`` is exact up to 200,000 reads.
@@ -102,8 +102,8 @@ class SpeciesClusterer(
     n_clusters_, min_similarity_ : int and float
         Number of clusters or bins, and the threshold in use; this only for the K-medoid.
     bin_limits_ : ndarray of shape (`n_clusters_`,)
-        Least similarity to the centre of a bin: the lower quartile of its reads', less three times
-        the distance of the quartiles; only for the graph.
+        Least similarity to the centre of a bin: the lower quartile of its reads' similarities less
+        three interquartile ranges; only for the graph.
     n_iter_ : int
         Iterations of K-means, or bins tried by the K-medoid; 1 for the graph.
     embedder_, abundance_names_ : transformer, and list of str

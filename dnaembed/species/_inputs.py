@@ -1,6 +1,7 @@
 """What classifier and clusterer share: X is DNA sequences, or embeddings made beforehand."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -23,24 +24,18 @@ class SequencesOrEmbeddingsMixin:
     """For estimators with a parameter ``embedder`` that take sequences or 2-D numbers."""
 
     embedder: Any
+    # What stands for None, by the name of the parameter.
+    _defaults: ClassVar[dict[str, Callable[[], Any]]] = {"embedder": lambda: default_embedder()}
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters; those of the embedder begin with ``embedder__``.
+        """Set parameters, also of `embedder` and `classifier`, whose names begin with these words.
 
-        With ``embedder=None`` they are set on a new `dnaembed.DNABertSEmbedder`.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by name.
-
-        Returns
-        -------
-        self
+        Where one of them is None, its parameters are set on a new one of the default.
         """
-        inside = any(name.startswith("embedder__") for name in params)
-        if inside and params.get("embedder", self.embedder) is None:
-            params = params | {"embedder": default_embedder()}
+        for name, make in self._defaults.items():
+            inside = any(key.startswith(f"{name}__") for key in params)
+            if inside and params.get(name, getattr(self, name)) is None:
+                params = params | {name: make()}
         return super().set_params(**params)  # type: ignore[misc]
 
     def _fit_inputs(self, X: Any, y: Any = None) -> Embedded:

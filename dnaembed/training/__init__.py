@@ -1,7 +1,7 @@
 """Contrastive training: losses, pairs, the trainer, and fine-tuning for the estimators."""
 
 from ..datasets._genomes import GenomeRecord, GenomeStore, list_genomes
-from ..datasets._read_errors import ErrorModel, add_errors
+from ..datasets._read_errors import add_errors
 from ._config import TrainingConfig
 from ._fine_tuner import ContrastiveFineTuner
 from ._fit_profile import add_linear_part, fit_profile_statistics
@@ -15,7 +15,6 @@ __all__ = [
     "LOSSES",
     "ContrastiveFineTuner",
     "ContrastiveTrainer",
-    "ErrorModel",
     "GenomePairs",
     "GenomeRecord",
     "GenomeStore",

@@ -1,6 +1,6 @@
 """The hyperparameters of a training run, in one immutable and serialisable object."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from math import cos, inf, nextafter, pi
@@ -104,7 +104,7 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Make a configuration from a mapping; refuse unknown names, with the nearest known."""
-        check_names(values, [field.name for field in fields(cls)], "training parameters")
+        check_names(values, {one.name: one.default for one in fields(cls)}, "training parameters")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +128,6 @@ class TrainingConfig:
         return low + (1 - low) * (1 + cos(pi * progress)) / 2
 
 
-# Lowest and highest value of each number.
 _RANGES: dict[tuple[str, ...], tuple[float, float]] = {
     ("n_steps", "batch_size", "head_size", "budget", "n_workers"): (1, inf),
     ("eval_every", "checkpoint_every", "log_every"): (1, inf),
@@ -139,10 +138,14 @@ _RANGES: dict[tuple[str, ...], tuple[float, float]] = {
 }
 
 
-def check_names(values: Iterable[str], known: Sequence[str], what: str) -> None:
-    """Refuse names that a section of a recipe does not have, and suggest the nearest."""
+def check_names(values: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Refuse names that a section of a recipe does not have, and texts in the place of numbers."""
+    known = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known)
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        if isinstance(value, str) and isinstance(known.get(name), int | float | tuple):
+            raise ValueError(f"{name} must be a number, got the text {value!r}.")
     unknown = sorted(set(values) - set(known))
     if unknown:
-        near = get_close_matches(unknown[0], known, n=1)
+        near = get_close_matches(unknown[0], list(known), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"Unknown {what} {unknown}; there are {list(known)}.{hint}")

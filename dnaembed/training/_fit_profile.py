@@ -33,7 +33,6 @@ def fit_profile_statistics(
     """
     model = backbone.model
     with torch.no_grad():
-        # So that the model's own code gives what it is standardised with.
         model.mean.zero_()
         model.scale.fill_(1.0)
         mean, covariance, _ = _moments(backbone, source, n_batches, n_pairs)

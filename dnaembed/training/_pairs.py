@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._sequences import check_sequences
 from ..datasets._genomes import GenomeStore, pack_sequences, unpack
-from ..datasets._read_errors import LETTERS, ErrorModel, check_rates, corrupt, random_bits
+from ..datasets._read_errors import ERRORS, LETTERS, check_rates, corrupt, random_bits
 from ..utils._compile import compiled
 
-_ERRORS = ErrorModel().as_array()
 # A context is a base between its neighbours, as a number in base 4; a kind of substitution is the
 # number, less one, to add to the base. On the other strand, which is read backwards:
 _FIRST, _BASE, _LAST = np.arange(64) // 16, np.arange(64) // 4 % 4, np.arange(64) % 4
@@ -56,7 +55,6 @@ class PairSource(Protocol):
 class _PiecePairs:
     """What all sources share: which pieces are drawn, and how they are read."""
 
-    # Of reads; genomes have their own.
     error_rate: tuple[float, float] = (0.0, 0.0)
     virtual_share: float = 0.0
     virtual_divergence: tuple[float, float] = (0.05, 0.2)
@@ -83,7 +81,6 @@ class _PiecePairs:
         self._cumulative = np.cumsum(label_weights) / label_weights.sum()
         by_label = np.argsort(source_labels, kind="stable")
         first = np.searchsorted(source_labels[by_label], np.arange(len(label_weights) + 1))
-        # What the compiled functions take.
         self._packed = packed, gaps
         self._places = by_label, first, source_pieces, piece_offsets
 
@@ -107,7 +104,7 @@ class _PiecePairs:
         letters = np.empty(int((2 * (spans[:, 1] - spans[:, 0]) + 1).sum()), dtype=np.uint8)
         read = np.empty(2 * n_pairs, dtype=np.int64)
         strands = (uniforms[:, 6:8] < 0.5).T.ravel()
-        drawn = spans, strands, rates.T.ravel(), _ERRORS, seeds, tables, virtual
+        drawn = spans, strands, rates.T.ravel(), ERRORS, seeds, tables, virtual
         used = _read_pieces(*self._packed, *drawn, letters, read)
         text = letters[:used].tobytes().decode("ascii")
         stops = np.cumsum(read).tolist()

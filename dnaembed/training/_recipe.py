@@ -3,9 +3,12 @@
 import json
 import logging
 import os
+import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 _NOT_IN_A_RECIPE = frozenset({"kwargs", "backbone", "source", "store"})
 
-# Pieces from which a tokenizer is trained.
 _TOKENIZER_BATCHES = 16
 _TOKENIZER_PAIRS = 256
 
@@ -115,38 +117,47 @@ def train_model(
     splits = {"genomes": split}
     if validation_split is not None:
         splits["validation-genomes"] = validation_split
-    if not process:
-        missing = {name: one for name, one in splits.items() if not (run / name).exists()}
-        records = {name: list_genomes(folders, split=one) for name, one in missing.items()}
-        for name, listed in records.items():  # before the work
-            if len(labels := domain_of_labels(listed)) == 1:
-                where = f"all {name} are of {next(iter(labels))!r}"
-                raise ValueError(f"At least two species are needed to learn from, and {where}.")
-        places = [str(Path(folder).resolve()) for folder in folders]
-        given: dict[str, Any] = {"genomes": places[0] if len(places) == 1 else places, "seed": seed}
-        given |= {"split": split, "validation_split": validation_split}
-        _open_run(run, given | merged, resume)
-        for name, listed in records.items():  # once for all processes and runs
-            GenomeStore.build(listed, run / name)
-    if n_processes > 1:
-        distributed.barrier()
-    store = GenomeStore(run / "genomes")
-    source = make_pairs(store, merged["pairs"], seed=seed)
-    validation = None
-    if validation_split is not None:
-        # Other species, and so other domains perhaps: all labels weigh the same.
-        section = {k: v for k, v in merged["pairs"].items() if k not in ("seed", "domain_weights")}
-        validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed + 1)
-    if not process and not (run / "start").exists():
-        make_backbone(merged["model"], source, seed=seed).save(run / "start")
-    if n_processes > 1:
-        distributed.barrier()
-    backbone = load_backbone(run / "start")
-    if merged["linear"] and not isinstance(backbone, KmerProfileBackbone):
-        raise ValueError("Only a k-mer profile model has a linear part.")
-    trainer = ContrastiveTrainer(
-        backbone, source, config, validation_source=validation, output_dir=run, device=device
-    )
+    with _nothing_left(run):
+        if not process:
+            missing = {name: one for name, one in splits.items() if not (run / name).exists()}
+            records = {name: list_genomes(folders, split=one) for name, one in missing.items()}
+            for name, listed in records.items():  # before the work
+                if len(labels := domain_of_labels(listed)) == 1:
+                    where = f"all {name} are of {next(iter(labels))!r}"
+                    raise ValueError(f"At least two species are needed to learn from, and {where}.")
+            places = [str(Path(folder).resolve()) for folder in folders]
+            given: dict[str, Any] = {"genomes": places if len(places) > 1 else places[0]}
+            given |= {"seed": seed, "split": split, "validation_split": validation_split}
+            _open_run(run, given | merged, resume)
+            for name, listed in records.items():  # once for all processes and runs
+                GenomeStore.build(listed, run / name)
+        if n_processes > 1:
+            distributed.barrier()
+        store = GenomeStore(run / "genomes")
+        source = make_pairs(store, merged["pairs"], seed=seed)
+        validation = None
+        if validation_split is not None:
+            # Other species, and so other domains perhaps: all labels weigh the same.
+            section = merged["pairs"] | {"domain_weights": None, "seed": seed + 1}
+            validation = make_pairs(GenomeStore(run / "validation-genomes"), section, seed=seed)
+        if not process and not (run / "start").exists():
+            make_backbone(merged["model"], source, seed=seed).save(run / "start")
+        if n_processes > 1:
+            distributed.barrier()
+        backbone = load_backbone(run / "start")
+        if linear := merged["linear"]:
+            if not isinstance(backbone, KmerProfileBackbone):
+                raise ValueError("Only a k-mer profile model has a linear part.")
+            part = {
+                "linear_size": linear.get("size", 128),
+                "linear_weight": linear.get("weight", 1),
+            }
+            sizes = replace(backbone.model.config, **part)  # raises now, not after the training
+            if sizes.linear_size > (most := sizes.n_columns):
+                raise ValueError(f"The linear part can have {most} columns, as many as k-mers.")
+        trainer = ContrastiveTrainer(
+            backbone, source, config, validation_source=validation, output_dir=run, device=device
+        )
     backbone = trainer.train(resume=resume)
     backbone.model.to("cpu")
     if not process:
@@ -157,6 +168,18 @@ def train_model(
         backbone.save(run / "model")
         logger.info("Wrote %s.", run / "model")
     return backbone
+
+
+@contextmanager
+def _nothing_left(run: Path) -> Iterator[None]:
+    """Remove a run that is refused before it begins, so that the next one finds no folder."""
+    was_there = run.exists()
+    try:
+        yield
+    except (TypeError, ValueError):
+        if not was_there:
+            shutil.rmtree(run, ignore_errors=True)
+        raise
 
 
 def _open_run(run: Path, content: Mapping[str, Any], resume: bool) -> None:
@@ -244,5 +267,5 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
 
 
 def _check_section(values: Mapping[str, Any], function: Callable[..., Any], what: str) -> None:
-    known = [name for name in signature(function).parameters if name not in _NOT_IN_A_RECIPE]
-    check_names(values, known, what)
+    parameters = signature(function).parameters.items()
+    check_names(values, {n: p.default for n, p in parameters if n not in _NOT_IN_A_RECIPE}, what)

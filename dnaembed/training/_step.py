@@ -253,7 +253,6 @@ def plan_chunks(
     A chunk, returned as rows and further partners, costs its number times its costliest row. A row
     that is over the budget with its partner is a chunk of its own.
     """
-    # A row without a partner is its own.
     with_own: dict[int, int] = {i: partner.get(i, i) for i in numbers}
     if budget is None:
         chunks = [list(numbers)]
@@ -261,7 +260,6 @@ def plan_chunks(
         chunks = []
         present: set[int] = set()
         largest = 0
-        # Like costs together waste little padding.
         for i in sorted(numbers, key=lambda i: -max(costs[i], costs[with_own[i]])):
             pair = {i, with_own[i]}
             cost = max(costs[j] for j in pair)

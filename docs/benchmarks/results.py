@@ -214,6 +214,8 @@ def _about(result: BenchmarkResult) -> str:
 def _headlines(result: BenchmarkResult) -> str:
     rows = []
     for name, score, note in _HEADLINES:
+        if score not in result.scores:
+            continue
         means = [result.mean(embedder, name, score) for embedder in _COMPARED]
         if not np.isfinite(means).any():
             continue
@@ -269,6 +271,8 @@ def _losses(result: BenchmarkResult) -> str:
     n_judged = n_within = 0
     for name in result.sets:
         for score in _JUDGED:
+            if score not in result.scores:
+                continue
             ours = result.mean(MODEL, name, score)
             means = {e: result.mean(e, name, score) for e in result.embedders if e != MODEL}
             means = {e: mean for e, mean in means.items() if not np.isnan(mean)}

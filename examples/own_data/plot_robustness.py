@@ -19,7 +19,7 @@ from dnaembed import (
     reverse_complement,
 )
 from dnaembed.datasets import load_demo_reads
-from dnaembed.training import ErrorModel, add_errors
+from dnaembed.training import add_errors
 
 reads = load_demo_reads()
 labels = reads.labels
@@ -118,13 +118,13 @@ plt.show()
 # Which errors hurt? The same rate of one kind only, at 15 %.
 
 kinds = {
-    "substitutions": ErrorModel(1, 0, 0),
-    "insertions": ErrorModel(0, 1, 0),
-    "deletions": ErrorModel(0, 0, 1),
+    "substitutions": (1, 0, 0),
+    "insertions": (0, 1, 0),
+    "deletions": (0, 0, 1),
 }
 embedder = embedders["bundled model"]
-for kind, model in kinds.items():
-    noisy = add_errors(reads.sequences, 0.15, model=model, random_state=0)
+for kind, shares in kinds.items():
+    noisy = add_errors(reads.sequences, 0.15, shares=shares, random_state=0)
     similarity = similarities(clean["bundled model"], embedder.transform(noisy)).mean()
     print(f"15 % {kind:14} similarity {similarity:.3f}")
 

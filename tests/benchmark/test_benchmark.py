@@ -167,6 +167,17 @@ def test_processes_change_nothing():
     assert scores(serial) == scores(parallel)
 
 
+def test_sets_may_be_pairs_or_frames():
+    X, y = load_demo_reads(return_X_y=True)
+    pair = list(X), np.array(y)
+    frame = pd.DataFrame({"sequence": X, "length": 1, "label": y})
+    sets = {"bunch": load_demo_reads(), "pair": pair, "frame": frame}
+    result = benchmark(sets, {"k": KmerEmbedder(2)}, protocols=["clustering"], n_repeats=1)
+    assert len({result.mean("k", name, "clustering ari") for name in sets}) == 1
+    with pytest.raises(KeyError, match=r"'ari' is none of .*clustering ari"):
+        result.mean("k", "pair", "ari")
+
+
 def test_draws_have_mean_and_spread(reads, vectors):
     parts = [slice(start, None, 2) for start in (0, 1, 7)]
     draws = [Bunch(sequences=reads.sequences[part], labels=reads.labels[part]) for part in parts]

@@ -94,6 +94,7 @@ def test_groups_of_another_model(tmp_path, reads_file, model, capsys):
         ("bin r.fa --method kmedoid", "kmedoid needs --min-similarity"),
         ("bin r.fa --assign c --method graph", "without --method"),
         ("bin r.fa --assign c --resolution 3", "without --resolution"),
+        ("bin r.fa --min-similarity .5 --resolution 3", "--resolution is of the graph"),
         ("bin r.fa --assign c --min-similarity 0.5", "without --min-similarity"),
     ],
 )

@@ -95,6 +95,14 @@ def test_what_cannot_be_listed(folder, catalog, message):
         list_genomes(folder)
 
 
+def test_a_catalogue_one_folder_further_down_is_pointed_to(tmp_path):
+    (tmp_path / "genomes").mkdir()
+    (tmp_path / "genomes" / "catalog.tsv").write_text("path\tlabel\n")
+    (tmp_path / "other.fa").write_text(">r\nACGT\n")
+    with pytest.raises(ValueError, match=f"has no catalog.tsv, but {tmp_path / 'genomes'} has"):
+        list_genomes(tmp_path)
+
+
 def test_bad_genomes_name_file_and_record(folder, tmp_path):
     (folder / "bad.fa").write_text(">one\n" + "ACGT" * 200 + "\n>two\n" + "ACG*" * 200 + "\n")
     (folder / "short.fa").write_text(">one\nACGT\n")

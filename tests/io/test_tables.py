@@ -89,8 +89,8 @@ def test_the_suffix_of_a_table_is_its_format(tmp_path, suffix):
         (b"r1\ta\nr2\tb\tc\n", r"line 2: expected 2 columns .*got 3"),
         (b"id\tgenus\tdepth\nr1\ta\t3\n", r"line 2: expected 2 columns .*got 3"),
         (b"r1\ta\n \tb\n", r"line 2: the identifier is empty"),
-        (b">r1 x\nACGT\n", r"line 1: .* got 1; is this a file of sequences, not of labels"),
-        (b"@r1 x\nacgtn\n+\nIIIII\n", r"line 2: .* got 1; is this a file of sequences"),
+        (b">r1 x\nACGT\n", r"line 1: .* got 1; this looks like a file of sequences, not of labels"),
+        (b"@r1 x\nacgtn\n+\nIIIII\n", r"line 2: .* got 1; this looks like a file of sequences"),
         (b"id\tlabel\nr1\ta\n\nr1\ta\n", r"line 4: the identifier 'r1' is there twice"),
         ("r1\ta\n".encode("utf-16"), r"line 1: not UTF-8"),
         (gzip.compress(b"r1\ta\nr2\tb\n", mtime=0)[:-9], r"truncated"),
@@ -110,7 +110,7 @@ def test_missing_labels_are_counted_and_named():
         labels_of(["r1", "q", "r", "s", "t"], {"r1": "a"}, where="x.tsv")
     with pytest.raises(SequenceFileError, match="identifiers of both files agree"):
         labels_of(["q", "r"], {"r1": "a"})
-    with pytest.raises(TypeError, match=r"what was read from the file, got its path, x\.tsv"):
+    with pytest.raises(TypeError, match=r"what was read from the file, got 'x\.tsv'"):
         labels_of(["r1"], "x.tsv")
 
 

@@ -103,6 +103,13 @@ def test_classifier_is_cloned_and_may_know_one_species():
     assert not hasattr(dummy, "classes_")
 
 
+def test_parameters_of_what_stands_for_none_can_be_set():
+    classifier = FewShotSpeciesClassifier().set_params(classifier__C=2, embedder__strand="both")
+    assert classifier.classifier.C == 2
+    assert classifier.classifier.max_iter == 3000
+    assert classifier.embedder.strand == "both"
+
+
 def test_labels_of_any_kind():
     X = np.eye(6)
     for y in ([0, 0, 0, 1, 1, 1], [True] * 3 + [False] * 3, pd.Categorical(list("aabbcc"))):

@@ -149,6 +149,25 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, genomes, recipe):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("linear", {"size": 5000}, "The linear part can have .* columns"),
+        ("linear", {"size": 2, "weight": -1}, "linear_weight"),
+        ("linear", {"size": "2"}, "size must be a number, got the text '2'"),
+        ("training", {"n_steps": "20"}, "n_steps must be a number, got the text '20'"),
+        ("pairs", {"min_length": "9"}, "min_length must be a number, got the text '9'"),
+        ("model", {"hiden_size": 9}, "Did you mean 'hidden_size'"),
+    ],
+)
+def test_a_refused_recipe_leaves_no_folder(tmp_path, genomes, recipe, section, values, message):
+    wrong = read_recipe(recipe)
+    wrong[section] = wrong.get(section, {}) | values
+    with pytest.raises(ValueError, match=message):
+        train_model(genomes, wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_species_is_not_enough(tmp_path, genomes):
     one = tmp_path / "one"
     one.mkdir()

@@ -221,3 +221,35 @@ def test_rivals():
     others = rivals.TnfK().transform(list(map(reverse_complement, reads[:9])))
     assert rows[:9] == pytest.approx(others, abs=1e-6)
     assert not rows[9].any()
+
+
+def test_words_of_two_letters():
+    search = load_benchmark("search")
+    sequence = "ACGTTGCATTGACCAGTCCA"
+    swapped = sequence.translate(str.maketrans("AG", "GA"))  # both purines
+    three = [sequence, reverse_complement(sequence), swapped]
+    purines, amines = (search.word_counts(three, letters) for letters in ("AG", "AC"))
+    for counts in (purines, amines):
+        np.testing.assert_array_equal(counts[0], counts[1])
+        assert counts[0].sum() == sum(len(sequence) - k + 1 for k in range(6, 11))
+    np.testing.assert_array_equal(purines[0], purines[2])
+    assert (amines[0] != amines[2]).any()
+
+
+@pytest.mark.slow
+def test_changes_of_the_search(genomes, tmp_path):
+    search = load_benchmark("search")
+    store = search.open_store(tmp_path / "store", [genomes])
+    genera = search.genera_of([genomes], store.labels)
+    assert genera.tolist() == [0, 1, 2, 3]
+    reads = ["ACGTTGCATTGACCA" * 50, "GGGGCATCATTTACG" * 40]
+    for name in list(search.CHANGES)[:7]:
+        change = search.CHANGES[name]
+        how = {"seed": 0, "steps": 1, "teacher": "kmer-profile-1"}
+        backbone = search.train(store, genera, change, **how)
+        rows = embed_sequences(backbone, reads, EmbedOptions())
+        other = [reverse_complement(read) for read in reads]
+        assert rows.shape == (2, 128)
+        np.testing.assert_allclose(
+            embed_sequences(backbone, other, EmbedOptions()), rows, atol=1e-5
+        )

@@ -206,7 +206,7 @@ def same_species_probability(
     --------
     >>> from dnaembed.species import same_species_probability
     >>> same_species_probability([0.65, 0.65, 0.8], [1000, 20_000, 20_000], 20_000).round(2)
-    array([0.84, 0.27, 0.95])
+    array([0.84, 0.27, 0.94])
     """
     arrays = {"similarities": similarities, "lengths_a": lengths_a, "lengths_b": lengths_b}
     for name, values in (arrays | {"prior": prior}).items():

@@ -53,6 +53,14 @@ SCORES = (
 COLUMNS = ("model", "labels", "seed", "steps", *SCORES, "seconds")
 
 
+def open_store(place: Path, genomes: Sequence[str]) -> GenomeStore:
+    """Open a store of split ``train`` of folders of genomes; make it where there is none."""
+    if (place / "index.json").is_file():
+        return GenomeStore(place)
+    records = [r for folder in genomes for r in list_genomes(folder, split="train")]
+    return GenomeStore.build(records, place)
+
+
 def with_labels(store: GenomeStore, n_labels: int, seed: int) -> GenomeStore:
     """Return the store with all but `n_labels` labels in a domain of their own."""
     few = copy.copy(store)
@@ -113,11 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1500, help="default: 1,500")
     args = parser.parse_args(argv)
-    if (args.store / "index.json").is_file():
-        store = GenomeStore(args.store)
-    else:
-        records = [r for folder in args.genomes for r in list_genomes(folder, split="train")]
-        store = GenomeStore.build(records, args.store)
+    store = open_store(args.store, args.genomes)
     sets = genome_sets(args.genomes[0], split="dev", seeds=args.seeds, n_reads=50)
     rows = read_rows(args.output)
     for row in run(store, sets, list(rows), args.labels, args.seeds, args.steps):

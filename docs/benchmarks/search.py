@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from _shared import arguments, read_rows, write_rows
-from label_curve import SCORES, scores_of
+from label_curve import SCORES, open_store, scores_of
 from results import genome_sets
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, softplus
@@ -42,7 +42,6 @@ from dnaembed.training import (
     PairBatch,
     TrainingConfig,
     fit_profile_statistics,
-    list_genomes,
     weighted_simclr,
 )
 from dnaembed.training._losses import _log_weighted_sum, _same_label
@@ -355,11 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=1000, help="default: 1,000")
     parser.add_argument("--teacher", default="kmer-profile-2", help="a name or a folder")
     args = parser.parse_args(argv)
-    if (args.store / "index.json").is_file():
-        store = GenomeStore(args.store)
-    else:
-        records = [r for folder in args.genomes for r in list_genomes(folder, split="train")]
-        store = GenomeStore.build(records, args.store)
+    store = open_store(args.store, args.genomes)
     genera = genera_of(args.genomes, store.labels)
     sets = genome_sets(args.genomes[0], split="dev", seeds=args.seeds, n_reads=50)
     rows = read_rows(args.output)

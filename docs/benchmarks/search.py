@@ -3,8 +3,8 @@
 ``python docs/benchmarks/search.py GENOMES MORE --store STORE -o docs/results/search.csv`` trains a
 small k-mer network on split ``train`` of the folders, once as it is and once for each change of
 its input, loss, sizes or pairs, and scores all on reads of split ``dev`` of the first folder.
-Rows that the file has are not made again. Means over the seeds go beside it, into a file whose name
-ends in ``_means.csv``.
+Rows that the file has are not made again. Means over the seeds, less those of the network as it
+is, go beside it, into a file whose name ends in ``_means.csv``.
 """
 
 from __future__ import annotations
@@ -333,13 +333,17 @@ def train(
 
 
 def means(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Average the scores of each change over its seeds."""
+    """Average scores over the seeds; those of a change less those without any."""
+    plain = {row["seed"]: row for row in rows if row["change"] == next(iter(CHANGES))}
     table = []
     for change in dict.fromkeys(row["change"] for row in rows):
-        own = [row for row in rows if row["change"] == change]
+        own = [row for row in rows if row["change"] == change and row["seed"] in plain]
         mean = {"change": change, "seeds": str(len(own))}
         for score, name in _SHOWN.items():
-            mean[name] = f"{np.mean([float(row[score]) for row in own]):.3f}"
+            values = np.array([float(row[score]) for row in own])
+            before = np.array([float(plain[row["seed"]][score]) for row in own])
+            is_plain = own[0] is plain[own[0]["seed"]]
+            mean[name] = f"{values.mean():.3f}" if is_plain else f"{(values - before).mean():+.3f}"
         table.append(mean)
     return table
 

@@ -151,7 +151,7 @@ def benchmark(
 
 def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
     if not isinstance(sets, Mapping) or not sets:
-        raise ValueError("sets must be a mapping of at least one name to labelled reads.")
+        raise ValueError('sets must be a mapping of names to labelled reads, as {"mine": frame}.')
     draws: dict[str, list[Bunch]] = {}
     for name, given in sets.items():
         own = draws[str(name)] = []
@@ -162,6 +162,8 @@ def _check_sets(sets: Mapping[str, Any]) -> dict[str, list[Bunch]]:
         for reads in given if isinstance(given, list | tuple) else [given]:
             sequences, labels = check_sequences(reads.sequences), np.asarray(reads.labels)
             lineage = dict(getattr(reads, "lineage", None) or {})
+            if labels.ndim == 0:
+                raise ValueError(f"Set {name!r} has no labels.")
             check_consistent_length(sequences, labels, *lineage.values())
             if len(np.unique(labels)) < 2:
                 raise ValueError(f"Set {name!r} has one label; two are required.")

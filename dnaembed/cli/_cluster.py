@@ -123,7 +123,6 @@ def _pieces(
         ids, rows, source = open_rows(scale.embeddings)
         yield ids, [], rows, source
         return
-    # The sequences are kept for a report only: clusters need no more than their embeddings.
     for ids, sequences in reading.chunks(reads):
         rows = embedding.rows(ids, sequences)
         yield ids, sequences if keep else [], rows, embedding.source()

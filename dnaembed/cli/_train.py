@@ -70,7 +70,7 @@ class Run:
 def train(
     genomes: Annotated[
         list[str],
-        Argument(metavar="GENOMES", help="Folders of genomes, each with its own catalogue."),
+        Argument(metavar="GENOMES", help="Folders of genomes, each with or without a catalogue."),
     ],
     output: Annotated[str, Option("--output", "-o", metavar="RUN", help="New folder of the run.")],
     run: Run,

@@ -105,7 +105,7 @@ def check_identifier(where: str, identifier: str, before: Container[str]) -> Non
     """Raise if the identifier of a line is empty or was there before."""
     if not identifier or identifier in before:
         problem = f"{shorten(identifier)!r} is there twice" if identifier else "is empty"
-        problem += "; are the columns in order?" * bool(identifier and " " in identifier)
+        problem += "; --id-column (id_column) chooses another column" * (" " in identifier)
         raise SequenceFileError(f"{where}: the identifier {problem}.")
 
 

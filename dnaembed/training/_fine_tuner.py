@@ -143,7 +143,6 @@ class ContrastiveFineTuner(BaseEstimator):
         lengths = np.array([len(read) for read in reads])
         counts = np.bincount(numbers[numbers >= 0], minlength=1)
         together = (numbers >= 0) & (counts[np.maximum(numbers, 0)] > 1)
-        # What can make a pair: long enough to be cut, or not alone with its label.
         usable = ((lengths >= self.min_read_length) | together) & (lengths > 1)
         if not usable.any():
             why = f"all are shorter than min_read_length={self.min_read_length}"

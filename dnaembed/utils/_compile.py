@@ -85,6 +85,8 @@ class _Cache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except Exception as error:  # noqa: BLE001
+            if "no compiled object" in str(error):  # a callback of LLVM lost a signal's exception
+                raise SystemExit(143) from None
             _go_on_without(error, self.cache_path)
 
 

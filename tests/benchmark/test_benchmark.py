@@ -271,10 +271,14 @@ def test_digest_follows_parameters_and_weights(tiny_dnabert_folder):
 @pytest.mark.parametrize(
     ("sets", "options", "message"),
     [
-        ({}, {}, "sets must be a mapping of at least one"),
+        ({}, {}, "sets must be a mapping of names"),
         ([], {}, "sets must be a mapping"),
         ({"a": []}, {}, "Set 'a' is empty"),
-        ({"a": Bunch(sequences=["ACGT"] * 2, labels=["x", "x"])}, {}, "Set 'a' has one label"),
+        (
+            {"a": Bunch(sequences=["ACGT"] * 2, labels=["x", "x"])},
+            {},
+            "Set 'a' has one label",
+        ),
         ({"a": Bunch(sequences=["ACGT"] * 2, labels=["x"])}, {}, "inconsistent numbers"),
         (None, {"protocols": ["guessing"]}, "protocols must be some of"),
         (None, {"protocols": []}, "protocols must be some of"),

@@ -7,9 +7,9 @@ import sys
 
 import numba
 import pytest
-from numba.core.caching import CacheImpl
+from numba.core.caching import CacheImpl, FunctionCache
 
-from dnaembed.utils._compile import import_compiled
+from dnaembed.utils._compile import compiled, import_compiled
 
 CODE = """
 import logging
@@ -88,3 +88,14 @@ def test_modules_of_others_that_find_no_place_for_a_cache(tmp_path, monkeypatch)
     assert before == numba.config.CACHE_DIR
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         import_compiled("no_such_module")
+
+
+def test_a_signal_while_the_compiler_runs_is_not_lost(monkeypatch):
+    """LLVM's callback prints an exception and goes on; all that is left is that code is missing."""
+
+    def interrupted(self, sig, data):
+        raise RuntimeError("no compiled object yet for <Library 'f'>")
+
+    monkeypatch.setattr(FunctionCache, "save_overload", interrupted)
+    with pytest.raises(SystemExit):
+        compiled(lambda x: x + 1)(1)

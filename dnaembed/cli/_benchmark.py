@@ -131,12 +131,12 @@ def _embedders(names: list[str] | None, trained: bool) -> list[tuple[str, Any]] 
     from ..benchmark._benchmark import model_name
 
     known = default_embedders(model=None)
+    own = (*_SHORT_NAMES, "default", *bundled_models())
     chosen: list[tuple[str, Any]] = []
     for name, _, model in (item.partition("=") for item in names):
         kind = model or name
         if kind == "lda" and not trained:
             raise ValueError(f"--embedder {kind} learns from labelled reads: give --training.")
-        own = (*_SHORT_NAMES, "default", *bundled_models())
         if not (kind in own or "/" in kind or Path(kind).is_dir()):
             raise ValueError(f"--embedder {kind} is no folder, nor {', '.join(_SHORT_NAMES)}.")
         usual = _SHORT_NAMES.get(kind, model_name(kind))

@@ -104,7 +104,7 @@ def bin_(
         raise ValueError("--method kmedoid needs --min-similarity.")
     if binning.resolution is not None and binning.min_similarity is not None:
         raise ValueError(
-            "--resolution is of the graph, --min-similarity of the K-medoid: give one."
+            "Give one: --resolution is of the graph, --min-similarity of the K-medoid."
         )
     how_found = ("method", "min_similarity", "resolution")
     scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})

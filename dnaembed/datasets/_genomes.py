@@ -81,7 +81,7 @@ def list_genomes(
             continue
         if split is not None:
             raise ValueError("A split can only be chosen with a catalog.")
-        for inner in root.rglob("catalog.tsv"):
+        if inner := next(root.rglob("catalog.tsv"), None):
             raise ValueError(f"{root} has no catalog.tsv, but {inner.parent} has: give that.")
         logger.info("%s has no catalog.tsv: each file is taken for a species.", root)
         paths = sorted(path for path in root.rglob("*") if path.name.endswith(_ENDINGS))

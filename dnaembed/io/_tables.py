@@ -92,7 +92,8 @@ def read_labels(
         elif len(fields) == 1 and (fields[0][:1] == ">" or not fields[0].upper().strip("ACGTN")):
             hint = "; this looks like a file of sequences, not of labels"
         check_columns(where, fields, n_columns, hint)
-        check_identifier(where, fields[id_at], labels)
+        hint = "; --id-column (id_column) chooses another column" * (" " in fields[id_at])
+        check_identifier(where, fields[id_at], labels, hint)
         if not fields[label_at]:
             raise SequenceFileError(f"{where}: the label is empty.")
         labels[fields[id_at]] = fields[label_at]
@@ -101,12 +102,11 @@ def read_labels(
     return labels
 
 
-def check_identifier(where: str, identifier: str, before: Container[str]) -> None:
+def check_identifier(where: str, identifier: str, before: Container[str], hint: str = "") -> None:
     """Raise if the identifier of a line is empty or was there before."""
     if not identifier or identifier in before:
         problem = f"{shorten(identifier)!r} is there twice" if identifier else "is empty"
-        problem += "; --id-column (id_column) chooses another column" * (" " in identifier)
-        raise SequenceFileError(f"{where}: the identifier {problem}.")
+        raise SequenceFileError(f"{where}: the identifier {problem}{hint}.")
 
 
 def labels_of(ids: Sequence[str], labels: Mapping[str, str], *, where: str = "labels") -> list[str]:

@@ -1,6 +1,6 @@
 """The hyperparameters of a training run, in one immutable and serialisable object."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from math import cos, inf, nextafter, pi
@@ -138,10 +138,9 @@ _RANGES: dict[tuple[str, ...], tuple[float, float]] = {
 }
 
 
-def check_names(values: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Refuse names that a section of a recipe does not have, and texts in the place of numbers."""
-    known = dict(known) if isinstance(known, Mapping) else dict.fromkeys(known)
-    for name, value in values.items() if isinstance(values, Mapping) else ():
+def check_names(values: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """Refuse names that are not among the `known` with their defaults, and texts for numbers."""
+    for name, value in values.items():
         if isinstance(value, str) and isinstance(known.get(name), int | float | tuple):
             raise ValueError(f"{name} must be a number, got the text {value!r}.")
     unknown = sorted(set(values) - set(known))

@@ -1,12 +1,14 @@
 """Statistics of a k-mer profile model, in closed form: mean, scale, and linear discriminants."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from ..backbones import KmerProfileBackbone, KmerProfileConfig, KmerProfileModel
-from ..backbones._protocol import config_parameters
 from ..utils._progress import progress
 from ._pairs import PairSource
 
@@ -45,6 +47,16 @@ def fit_profile_statistics(
         _set_linear(backbone, source, n_batches, n_pairs)
 
 
+def with_linear(
+    config: KmerProfileConfig, *, size: int = 128, weight: float = 0.3, **_: Any
+) -> KmerProfileConfig:
+    """Return the sizes of a model with a linear part; raise if there are fewer k-mers than that."""
+    sizes = replace(config, linear_size=size, linear_weight=weight)
+    if size > sizes.n_columns:
+        raise ValueError(f"The linear part can have {sizes.n_columns} columns, got {size}.")
+    return sizes
+
+
 def add_linear_part(
     backbone: KmerProfileBackbone,
     source: PairSource,
@@ -79,9 +91,7 @@ def add_linear_part(
         A new model in evaluation mode, with copies of the weights.
     """
     old = backbone.model
-    fields = {name: getattr(old.config, name) for name in config_parameters(KmerProfileConfig)}
-    fields |= {"linear_size": size, "linear_weight": weight}
-    model = KmerProfileModel(KmerProfileConfig(**fields))
+    model = KmerProfileModel(with_linear(old.config, size=size, weight=weight))
     state = {name: value for name, value in old.state_dict().items() if name != "linear"}
     model.load_state_dict(state, strict=False)
     new = KmerProfileBackbone(model.eval())

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from ..datasets._genomes import GenomeStore, domain_of_labels, list_genomes
 from ..utils._atomic import atomic_output
 from ..utils._randomness import derive_seed
 from ._config import TrainingConfig, check_names
-from ._fit_profile import UNUSED_STEP, add_linear_part, fit_profile_statistics
+from ._fit_profile import UNUSED_STEP, add_linear_part, fit_profile_statistics, with_linear
 from ._pairs import GenomePairs, PairSource
 from ._step import join_processes
 from ._trainer import ContrastiveTrainer
@@ -148,13 +147,7 @@ def train_model(
         if linear := merged["linear"]:
             if not isinstance(backbone, KmerProfileBackbone):
                 raise ValueError("Only a k-mer profile model has a linear part.")
-            part = {
-                "linear_size": linear.get("size", 128),
-                "linear_weight": linear.get("weight", 1),
-            }
-            sizes = replace(backbone.model.config, **part)  # raises now, not after the training
-            if sizes.linear_size > (most := sizes.n_columns):
-                raise ValueError(f"The linear part can have {most} columns, as many as k-mers.")
+            with_linear(backbone.model.config, **linear)  # now, not after the training
         trainer = ContrastiveTrainer(
             backbone, source, config, validation_source=validation, output_dir=run, device=device
         )
@@ -255,7 +248,7 @@ def make_backbone(section: Mapping[str, Any], source: PairSource, *, seed: int) 
         kinds = registered_backbones().items()
         names = sorted(name for name, one in kinds if name not in one.other_model_types)
         raise ValueError(f"architecture must be one of {', '.join(names)}, got {architecture!r}.")
-    parameters = config_parameters(kind.model_class.config_class)
+    parameters = dict.fromkeys(config_parameters(kind.model_class.config_class))
     check_names(values, parameters, "parameters of the model")
     steps = range(UNUSED_STEP, UNUSED_STEP + _TOKENIZER_BATCHES)
     batches = (source.sample(step, _TOKENIZER_PAIRS) for step in steps)

@@ -26,16 +26,16 @@ from dnaembed.embedding._engine import EmbedOptions, embed_sequences
 from dnaembed.training import ContrastiveTrainer, GenomeStore, TrainingConfig, list_genomes
 from dnaembed.training._recipe import DEFAULTS, make_backbone, make_pairs, merge_recipes
 
-_SETS = ("clean", "errors", "short", "viruses", "organelles")
+SETS = ("clean", "errors", "short", "viruses", "organelles")
 _SHOTS = (2, 10)
 _LEFT_OUT = "left out"
-_SIZES = {
+SIZES = {
     "small": {"k": [4, 5], "hidden_size": 256, "intermediate_size": 256, "deep_size": 128},
     "large": {"k": [4, 5, 6], "hidden_size": 768, "intermediate_size": 768, "deep_size": 256},
 }
-_MODEL = {"architecture": "kmer_profile", "num_hidden_layers": 2, "dropout": 0.2}
-_PAIRS = {"error_rate": [0.0, 0.1], "virtual_share": 0.35}
-_TRAINING = {
+MODEL = {"architecture": "kmer_profile", "num_hidden_layers": 2, "dropout": 0.2}
+PAIRS = {"error_rate": [0.0, 0.1], "virtual_share": 0.35}
+TRAINING = {
     "loss": "weighted_simclr",
     "batch_size": 512,
     "temperature": 0.07,
@@ -47,8 +47,8 @@ _TRAINING = {
     "ema_decay": 0.999,
 }
 SCORES = (
-    *(f"ari {name}" for name in _SETS),
-    *(f"f1@{n} {name}" for name in _SETS for n in _SHOTS),
+    *(f"ari {name}" for name in SETS),
+    *(f"f1@{n} {name}" for name in SETS for n in _SHOTS),
 )
 COLUMNS = ("model", "labels", "seed", "steps", *SCORES, "seconds")
 
@@ -72,7 +72,7 @@ def with_labels(store: GenomeStore, n_labels: int, seed: int) -> GenomeStore:
 def scores_of(backbone: Backbone, sets: Mapping[str, Bunch]) -> dict[str, str]:
     """Score a model on one draw of each set."""
     row = {}
-    for name in _SETS:
+    for name in SETS:
         rows = embed_sequences(backbone, sets[name]["sequences"], EmbedOptions())
         labels = np.asarray(sets[name]["labels"])
         row[f"ari {name}"] = f"{clustering_scores(rows, labels, n_repeats=2)['ari']:.4f}"
@@ -91,7 +91,7 @@ def run(
     had = {(row["model"], row["labels"], row["seed"], row["steps"]) for row in known}
     for draw, seed in enumerate(seeds):
         for n_labels in [n for n in sizes if n < len(store.labels)] + [len(store.labels)]:
-            for name, shape in _SIZES.items():
+            for name, shape in SIZES.items():
                 row = {"model": name, "labels": str(n_labels), "seed": str(seed)}
                 row["steps"] = str(steps)
                 if tuple(row.values()) in had:
@@ -100,7 +100,7 @@ def run(
                 few = with_labels(store, n_labels, seed)
                 weights = {_LEFT_OUT: 0.0} if _LEFT_OUT in few.domains else {}
                 sections = merge_recipes(
-                    DEFAULTS, {"model": _MODEL | shape, "pairs": _PAIRS, "training": _TRAINING}
+                    DEFAULTS, {"model": MODEL | shape, "pairs": PAIRS, "training": TRAINING}
                 )
                 source = make_pairs(few, sections["pairs"] | {"domain_weights": weights}, seed=seed)
                 backbone = make_backbone(sections["model"], source, seed=seed)

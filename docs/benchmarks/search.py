@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from _shared import arguments, read_rows, write_rows
-from label_curve import SCORES, open_store, scores_of
+from label_curve import MODEL, PAIRS, SCORES, SETS, SIZES, TRAINING, open_store, scores_of
 from results import genome_sets
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, normalize, softplus
@@ -48,17 +48,14 @@ from dnaembed.training._losses import _log_weighted_sum, _same_label
 from dnaembed.utils._compile import compiled
 
 COLUMNS = ("change", "seed", "steps", *SCORES, "seconds")
-_SETS = ("clean", "errors", "short", "viruses", "organelles")
-_SHOWN = {f"f1@2 {name}": f"F1, {name}" for name in _SETS}
-_SHOWN |= {f"ari {name}": f"ARI, {name}" for name in _SETS}
-_TEMPERATURE = 0.07
-_SIZES = {"k": (4, 5), "hidden_size": 256, "intermediate_size": 256, "deep_size": 128}
+_SHOWN = {f"f1@2 {name}": f"F1, {name}" for name in SETS}
+_SHOWN |= {f"ari {name}": f"ARI, {name}" for name in SETS}
 _DOMAINS = {"virus": 0.65, "organelle": 0.3, "marker": 0.35, "fungi": 0.5, "protist": 0.5}
 _SHORTEST, _LONGEST = 800, 10_000
 _LENGTH_BITS = 14  # of a view, where a loss must know lengths: 16,383 bp
 
 # Purine or pyrimidine, amino or keto: a letter is complementary to the other one in both.
-_ALPHABETS = {"two-letter": ("AG", "AC"), "purine": ("AG",), "keto": ("AC",)}
+_ALPHABETS = {"two-letter": ("AG", "AC")}
 _WORDS = tuple(range(6, 11))
 
 
@@ -300,10 +297,10 @@ def train(
 ) -> SearchBackbone:  # fmt: skip
     """Train a network with one change."""
     weights = {name: w for name, w in _DOMAINS.items() if name in store.domains}
-    pairs = {"error_rate": (0.0, 0.1), "virtual_share": 0.35, "domain_weights": weights}
-    source: Any = GenomePairs(store, seed=seed, **pairs | dict(change.pairs))
-    sizes = {"num_hidden_layers": 2, "dropout": 0.2} | _SIZES | dict(change.sizes)
-    config = Columns(**sizes)
+    pairs = PAIRS | {"domain_weights": weights} | dict(change.pairs)
+    source: Any = GenomePairs(store, seed=seed, **pairs)
+    sizes = MODEL | SIZES["small"] | dict(change.sizes)
+    config = Columns(**{name: size for name, size in sizes.items() if name != "architecture"})
     config.own_k = config.k
     config.n_added = sum(_blocks(config.k, change.extra)) - config.n_columns
     config.n_added += 136 * (change.extra == "gc")
@@ -322,13 +319,8 @@ def train(
         source = WithLengths(source)
         by_length = {"margin by length": _margin_loss, "temperature by length": _temperature_loss}
         LOSSES[change.loss] = Loss(by_length[change.loss])
-    training = TrainingConfig(
-        seed=seed, n_steps=steps, batch_size=512, loss=change.loss, temperature=_TEMPERATURE,
-        head_size=None, learning_rate=2e-3, betas=(0.9, 0.98), weight_decay=0.05,
-        final_learning_rate=0.02, ema_decay=0.999, checkpoint_every=None,
-    )  # fmt: skip
-    training = replace(training, **change.training)
-    ContrastiveTrainer(backbone, source, training).train()
+    own = {"seed": seed, "n_steps": steps, "loss": change.loss} | dict(change.training)
+    ContrastiveTrainer(backbone, source, TrainingConfig.from_dict(TRAINING | own)).train()
     return backbone
 
 

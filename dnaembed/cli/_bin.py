@@ -103,9 +103,7 @@ def bin_(
     if binning.method == "kmedoid" and binning.min_similarity is None:
         raise ValueError("--method kmedoid needs --min-similarity.")
     if binning.resolution is not None and binning.min_similarity is not None:
-        raise ValueError(
-            "Give one: --resolution is of the graph, --min-similarity of the K-medoid."
-        )
+        raise ValueError("Give one: --resolution is of the graph, --min-similarity of kmedoid.")
     how_found = ("method", "min_similarity", "resolution")
     scale.refuse_with_assign(**{name: getattr(binning, name) for name in how_found})
     clusterer = SpeciesClusterer(**given(binning), random_state=embedding.seed)

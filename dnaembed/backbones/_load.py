@@ -203,12 +203,11 @@ def _find_at_hub(
     local_files_only: bool = False,
 ) -> Path:
     name = str(name_or_path)
-    tried = (
-        f"model {name!r} not found: no model of this name ships with dnaembed "
-        f"({', '.join(['default', *bundled_models()])}), no folder of this name exists, and"
-    )
+    names = ", ".join(["default", *bundled_models()])
+    tried = f"no folder has this name, nor has a model of the package ({names})"
     if not isinstance(name_or_path, str) or not _HUB_ID.fullmatch(name):
-        raise FileNotFoundError(f"{tried} it is not a hub id of the form 'owner/name'.")
+        tried += "; it is not a hub id of the form 'owner/name'"
+        raise FileNotFoundError(f"model {name!r} not found: {tried}.")
     import huggingface_hub  # here, because bundled models do not need it
 
     # Nothing that could run: the pickled weights only where there are no safetensors.
@@ -223,9 +222,10 @@ def _find_at_hub(
                 break
         weights_file(folder)
     except (OSError, ValueError) as error:
-        how = "looking on this machine only, as asked for" if local_files_only else "at the hub"
+        how = "among earlier downloads" if local_files_only else "at the hub"
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise FileNotFoundError(f"{tried} {how}, {name!r} could not be loaded: {reason}") from error
+        problem = f"model {name!r} not found {how}: {reason.rstrip('.')}"
+        raise FileNotFoundError(f"{problem}; {tried}.") from error
     return folder
 
 

@@ -18,8 +18,8 @@ _EXAMPLES = """\
   dnaembed classify --train known.fasta --labels known.csv --id-column read \\
       --label-column genus reads/ -o calls.csv --report calls.html
 
-known.tsv has one line per sequence of known.fasta: identifier and species, with a tab or a comma
-between them.
+known.tsv has one line per sequence of known.fasta: identifier and species, with a tab, a comma
+or a semicolon between them.
 """
 
 
@@ -89,12 +89,8 @@ def classify(
         only = repr(species[0])
         raise ValueError(f"{calling.labels}: at least 2 species are needed, got {only} alone.")
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
-    how: Any = {
-        "unknown": unknown,
-        "calibrate": calling.calibrate,
-        "false_unknown_rate": rate or 0.05,
-    }
-    classifier = FewShotSpeciesClassifier(embedding.embedder, **how)
+    how: Any = {"calibrate": calling.calibrate, "false_unknown_rate": rate or 0.05}
+    classifier = FewShotSpeciesClassifier(embedding.embedder, unknown=unknown, **how)
     columns = ["id", "species", "probability"]
     if window is not None:
         with naming(ids):

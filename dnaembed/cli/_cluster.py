@@ -111,7 +111,8 @@ def cluster(
                 found.add(ids, rows, sequences, cluster=labels, similarity=similarity)
     if reporting.report is not None:
         found.write_report(reporting.report, "dnaembed cluster", "cluster", "similarity")
-    said = f"{len(clusters):,} cluster{'s' * (len(clusters) != 1)}, {n_none:,} sequences in none"
+    said = f"{len(clusters):,} cluster{'s' * (len(clusters) != 1)}"
+    said += f", {n_none:,} sequence{'s' * (n_none != 1)} in none"
     logger.info("Wrote %s: %s.", output, said)
 
 

@@ -87,7 +87,7 @@ def _explain(error: Any) -> str:
 
 def _hint(wrong: str, own: Any) -> str:
     """Name the option that is most like a misspelt one, of the command or else of another."""
-    for commands in ([own], parser().commands.values()):
+    for commands in ([own], parser().commands.values() if len(wrong) > 2 else ()):
         options = [(name, c) for c in commands for p in c.params for name in p.opts]
         names = {name.lstrip("-").lower(): (name, c) for name, c in options if name[0] == "-"}
         bare = wrong.lstrip("-").lower()

@@ -162,6 +162,8 @@ def chunks_at_a_time(
 ) -> tuple[Any, int]:
     """Return joblib's backend and jobs: None is as it was told, or one per core in one thread."""
     backend, told = get_active_backend(prefer="threads", require=require)
+    if n_jobs == 0:
+        raise ValueError("n_jobs (--jobs) is 0: expected 1 or more, or -1 for one per core.")
     if n_jobs is None and computes_in_one_thread(backbone) and told == 1:
         n_jobs = None if backend.nesting_level else available_cores()
     return backend, told if n_jobs is None else n_jobs

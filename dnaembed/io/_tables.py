@@ -1,4 +1,4 @@
-"""Tables by tabs or commas: labels in; labels, calls and bins out."""
+"""Tables by tabs, commas or semicolons: labels in; labels, calls and bins out."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ _NOT_IN_FIELDS = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 def read_labels(
     path: Source, *, id_column: str | None = None, label_column: str | None = None
 ) -> dict[str, str]:
-    r"""Read a table of identifiers and labels, separated by tabs or commas.
+    r"""Read a table of identifiers and labels, separated by tabs, commas or semicolons.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def in_order_of(
         count = f"{len(missing):,} of {len(ids):,} sequences"
         advice = f". Leave out those without one, or complete the {what}s."
         if len(missing) == len(ids):
-            advice = ". Do the identifiers of both files agree?"
+            advice = ". Do the identifiers of both agree?"
         raise SequenceFileError(f"{where}: no {what} for {count}: {shown}{there}{advice}")
     return [table[identifier] for identifier in ids]
 
@@ -329,10 +329,11 @@ def rows_of(path: Source, *, as_labels: bool = False) -> Iterator[tuple[str, lis
     for number, line in lines_of(path):
         where = f"{name_of(path)}, line {number}"
         if not is_known:  # comments may have a comma that separates nothing
-            separator = "," if "," in line and "\t" not in line else "\t"
+            separator = next((mark for mark in "\t,;" if mark in line), "\t")
             is_known = line[0] not in "#@"
         try:
-            fields = line.split("\t") if separator == "\t" else next(csv.reader([line]))
+            quoted = csv.reader([line], delimiter=separator)
+            fields = line.split("\t") if separator == "\t" else next(quoted)
         except csv.Error as error:
             raise SequenceFileError(f"{where}: not valid CSV: {error}.") from None
         if not as_labels:
@@ -346,7 +347,7 @@ def rows_of(path: Source, *, as_labels: bool = False) -> Iterator[tuple[str, lis
 def check_columns(where: str, fields: Sequence[str], n_columns: int, hint: str = "") -> None:
     """Raise if a line has not as many columns as it should."""
     if len(fields) != n_columns:
-        message = f"{where}: expected {n_columns} columns between tabs or commas"
+        message = f"{where}: expected {n_columns} columns between tabs, commas or semicolons"
         raise SequenceFileError(f"{message}, got {len(fields)}{hint}.")
 
 

@@ -147,4 +147,4 @@ def check_names(values: Mapping[str, Any], known: Mapping[str, Any], what: str) 
     if unknown:
         near = get_close_matches(unknown[0], list(known), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"Unknown {what} {unknown}; there are {list(known)}.{hint}")
+        raise ValueError(f"Unknown {what} {unknown}.{hint} There are {list(known)}.")

@@ -39,7 +39,7 @@ def test_bundled_names_come_first_and_paths_never_mean_them(saved, backbone, tmp
     monkeypatch.setattr(module, "_MODELS", tmp_path)
     assert module.bundled_models() == ["saved"]
     assert load_backbone("saved").fingerprint() == backbone.fingerprint()
-    with pytest.raises(FileNotFoundError, match=r"ships with dnaembed \(default, saved\)"):
+    with pytest.raises(FileNotFoundError, match=r"model of the package \(default, saved\)"):
         load_backbone(Path("saved"))
 
 
@@ -66,9 +66,9 @@ def test_hub_id_from_the_cache(saved, published, backbone, hub_cache, layout):
     for revision in (None, "main", snapshot.name):
         again = load_backbone("owner/model", revision=revision, **here)
         assert again.fingerprint() == backbone.fingerprint()
-    with pytest.raises(FileNotFoundError, match=r"'owner/model' could not be loaded"):
+    with pytest.raises(FileNotFoundError, match=r"'owner/model' not found among"):
         load_backbone("owner/model", revision="v9", **here)
-    message = r"no folder of this name exists, and looking on this machine only, .*'owner/other'"
+    message = r"'owner/other' not found among earlier downloads: .*; no folder has this name"
     with pytest.raises(FileNotFoundError, match=message):
         load_backbone("owner/other", **here)
 
@@ -89,7 +89,7 @@ def test_only_data_is_downloaded(published, tmp_path, monkeypatch):
     assert [[name in call for name in names] for call in calls] == [[True, False], [False, True]]
     assert not any(p.endswith((".py", "*")) for call in calls for p in call)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(empty))
-    with pytest.raises(FileNotFoundError, match=r"could not be loaded: .*no weights found"):
+    with pytest.raises(FileNotFoundError, match=r"not found at the hub: .*no weights found"):
         load_backbone("owner/model")
 
 

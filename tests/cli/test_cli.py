@@ -243,7 +243,7 @@ def test_bad_places(tmp_path, reads_file, model, capsys):
         (reads_file, str(tmp_path / "x.docx"), (), "expected .npy, .tsv, .csv or .parquet"),
         (reads_file, good, ("--model", "no/such/model"), "no/such/model"),
         (reads_file, good, (*model[:2], "--device", "moon"), "moon"),
-        (reads_file, good, (*model, "--jobs", "0"), "n_jobs == 0"),
+        (reads_file, good, (*model, "--jobs", "0"), "--jobs is 0"),
         (reads_file, str(tmp_path / "x.tsv"), ("--shard", "1/2"), "output that ends in .npy"),
         (reads_file, str(tmp_path / "x.tsv"), ("--dtype", "float16"), "output that ends in .npy"),
     ):

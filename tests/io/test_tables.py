@@ -51,7 +51,7 @@ def test_read_labels(tmp_path, content):
     ("id_column", "label_column", "label"),
     [("Read", "genus", "Vibrio"), (None, "species", "cholerae, O1"), ("read", None, "Vibrio")],
 )
-@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
 def test_labels_by_the_names_of_columns(id_column, label_column, label, separator):
     rows = ["genus", "read", "species"], ["Vibrio", "r1", '"cholerae, O1"']
     text = "# of a lake\n" + "\n".join(map(separator.join, rows))
@@ -108,7 +108,7 @@ def test_missing_labels_are_counted_and_named():
     message = r"x\.tsv: no label for 4 of 5 .*'q', 'r', 's', \.\.\.; the .* is 'r1'\. Leave out"
     with pytest.raises(SequenceFileError, match=message):
         labels_of(["r1", "q", "r", "s", "t"], {"r1": "a"}, where="x.tsv")
-    with pytest.raises(SequenceFileError, match="identifiers of both files agree"):
+    with pytest.raises(SequenceFileError, match="identifiers of both agree"):
         labels_of(["q", "r"], {"r1": "a"})
     with pytest.raises(TypeError, match=r"what was read from the file, got 'x\.tsv'"):
         labels_of(["r1"], "x.tsv")

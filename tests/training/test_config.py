@@ -32,9 +32,9 @@ def test_wrong_hyperparameters(values, message):
 
 
 def test_unknown_hyperparameter():
-    with pytest.raises(ValueError, match=r"Unknown training parameters \['lr'\]; there are"):
+    with pytest.raises(ValueError, match=r"Unknown training parameters \['lr'\]\. There are"):
         TrainingConfig.from_dict({"lr": 1})
-    with pytest.raises(ValueError, match=r"\['n_step'\]; .*\. Did you mean 'n_steps'\?"):
+    with pytest.raises(ValueError, match=r"\['n_step'\]. Did you mean 'n_steps'\? There"):
         TrainingConfig.from_dict({"n_step": 1})
     with pytest.raises(ValueError, match=r"Unknown training parameters \['patience'\]"):
         TrainingConfig.from_dict({"patience": None})

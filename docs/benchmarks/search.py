@@ -88,6 +88,7 @@ CHANGES = {
     "batch of 256": Change(training={"batch_size": 256}),
     "batch of 1,024": Change(training={"batch_size": 1024}),
     "no errors": Change(pairs={"error_rate": (0.0, 0.0)}),
+    "twice as many steps": Change(training={"n_steps": 2000}),
 }
 
 
@@ -357,7 +358,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     had = {(row["change"], row["seed"], row["steps"]) for row in rows}
     for draw, seed in enumerate(args.seeds):
         for name in args.changes:
-            row = {"change": name, "seed": str(seed), "steps": str(args.steps)}
+            steps = CHANGES[name].training.get("n_steps", args.steps)
+            row = {"change": name, "seed": str(seed), "steps": str(steps)}
             if tuple(row.values()) in had:
                 continue
             start = perf_counter()

@@ -148,7 +148,7 @@ def as_container(X: Any) -> Any:
     if not isinstance(X, Iterable):
         return X
     if isinstance(X, set | frozenset | Mapping):
-        raise TypeError(f"The rows of a {type(X).__name__} have no order: give a list.")
+        raise TypeError(f"The rows of a {type(X).__name__} have no order: give a list (labels_of).")
     return list(X)
 
 

@@ -75,10 +75,9 @@ def classify(
     rate, agreement = calling.false_unknown_rate, calling.min_agreement
     if rate is not None and unknown is None:
         raise ValueError("--false-unknown-rate needs --unknown.")
-    if agreement is None:
-        agreement = 0.7
-    elif window is None:
+    if agreement is not None and window is None:
         raise ValueError("--min-agreement needs --consensus.")
+    agreement = 0.7 if agreement is None else agreement
     if page is not None and window is not None:
         raise ValueError("--report shows calls of whole sequences: leave --consensus out.")
     table = calling.labels_of(calling.labels)
@@ -91,6 +90,8 @@ def classify(
     logger.info("%d species, %d or more sequences each.", len(counts), min(counts.values()))
     how: Any = {"calibrate": calling.calibrate, "false_unknown_rate": rate or 0.05}
     classifier = FewShotSpeciesClassifier(embedding.embedder, unknown=unknown, **how)
+    if calling.calibrate and min(counts.values()) < 2:
+        logger.warning("--calibrate needs 2 sequences of each species: probabilities stay.")
     columns = ["id", "species", "probability"]
     if window is not None:
         with naming(ids):
@@ -99,7 +100,7 @@ def classify(
     else:
         classifier.fit(_embedded(embedding, ids, sequences), species)
         columns += ["confidence"] if unknown is not None else []
-    shown, n_calls, n_short = Sequences(), 0, 0
+    shown, n_calls = Sequences(), 0
     with open_table(output, columns) as write_rows:
         for query_ids, queries in reading.chunks(query):
             if window is None:
@@ -120,20 +121,16 @@ def classify(
                     found = _consensus(classifier, queries, window, agreement)
             write_rows((i, *row) for i, row in zip(query_ids, found, strict=True))
             n_calls += len(query_ids)
-            n_short += sum(len(query) - query.count("N") < 500 for query in queries)
             logger.info("%s sequences classified.", f"{n_calls:,}")
     if page is not None:
         shown.write_report(page, "dnaembed classify", "species", columns[-1])
     logger.info("Wrote %s: %s calls.", output, f"{n_calls:,}")
-    if n_short:
-        logger.warning("%s have less than 500 known bp: calls say little.", f"{n_short:,}")
 
 
 def _embedded(embedding: Embedding, ids: list[str], sequences: list[str]) -> Any:
     from ..species._inputs import Embedded, lengths_of
 
-    rows = embedding.rows(ids, sequences)
-    return Embedded(rows, lengths_of(sequences), embedding.source())
+    return Embedded(embedding.rows(ids, sequences), lengths_of(sequences), embedding.source())
 
 
 def _consensus(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ._app import OUTPUT_FILE, READS_FILES, command, group, logger, option
-from ._options import READS_HELP, Embedding, Reading, Table
+from ._app import READS_FILES, command, group, logger, option
+from ._options import READS_HELP, SAVED_FILE, Embedding, Reading, Table
 from ._report import Reporting, Sequences
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Scale:
         "Take rows that dnaembed embed wrote, by their identifiers.", "ROWS.npy"
     )
     save: str | None = option(
-        "Keep the groups there, as safetensors, for --assign.", "FILE", mark=OUTPUT_FILE
+        "Keep the groups there, for --assign.", "FILE.safetensors", mark=SAVED_FILE
     )
     assign: str | None = option(
         "Sort into the groups of an earlier --save, found with the same model.", "FILE"

@@ -89,11 +89,11 @@ def _hint(wrong: str, own: Any) -> str:
     """Name the option that is most like a misspelt one, of the command or else of another."""
     for commands in ([own], parser().commands.values() if len(wrong) > 2 else ()):
         options = [(name, c) for c in commands for p in c.params for name in p.opts]
-        names = {name.lstrip("-").lower(): (name, c) for name, c in options if name[0] == "-"}
+        names = {name.lstrip("-").lower(): name for name, _ in options if name[0] == "-"}
         bare = wrong.lstrip("-").lower()
         begun = [name for name in names if len(bare) > 2 and name.startswith(bare)]
         if near := begun or get_close_matches(bare, names, n=1, cutoff=0.75):
-            name, command = names[near[0]]
-            where = "" if command is own else f" of dnaembed {command.name}"
-            return f" Did you mean {name}{where}?"
+            owners = [command for name, command in options if name == names[near[0]]]
+            where = f" of dnaembed {', '.join(c.name for c in owners)}" * (own not in owners)
+            return f" Did you mean {names[near[0]]}{where}?"
     return ""

@@ -21,7 +21,7 @@ CHUNK_BASES = 1 << 26
 
 TABLES, PICTURES = (".tsv", ".csv", ".parquet"), (".png", ".pdf", ".svg")
 TABLE_FILE, PICTURE_FILE, PAGE_FILE = (("outputs", s) for s in (TABLES, PICTURES, (".html",)))
-MAP_FILE = ("outputs", (*PICTURES, ".html", *TABLES))
+MAP_FILE, SAVED_FILE = ("outputs", (*PICTURES, ".html", *TABLES)), ("outputs", (".safetensors",))
 READS_HELP = (
     "FASTA or FASTQ, plain or compressed by gzip, bzip2, xz or zstd, folders of such files, and "
     "patterns in quotes; several are read one after the other; - is standard input."
@@ -138,14 +138,17 @@ class Reading(SkipEmpty):
         return ids, sequences
 
     def chunks(self, paths: Iterable[str]) -> Iterator[tuple[list[str], list[str]]]:
-        """Read sequences in chunks of bounded size."""
+        """Read sequences in chunks of bounded size, and say how many are short."""
         from ..io import iter_sequences
         from ..utils._chunks import iter_chunks
 
-        records = iter_sequences(paths, **self.settings)
+        records, n_short = iter_sequences(paths, **self.settings), 0
         for chunk in iter_chunks(records, lambda r: len(r[1]), CHUNK_BASES, CHUNK_SEQUENCES):
             ids, sequences = zip(*chunk, strict=True)
+            n_short += sum(len(sequence) - sequence.count("N") < 500 for sequence in sequences)
             yield list(ids), list(sequences)
+        if n_short:
+            logger.warning("%s shorter than 500 known bp: these say little.", f"{n_short:,}")
 
 
 @group("Reading")

@@ -101,7 +101,8 @@ def _form_of(stream: Any, name: str) -> str:
     head = stream.peek(_HEAD)[:_HEAD]
     for archive, magic in _ARCHIVES.items():
         if head.startswith(magic):
-            raise SequenceFileError(f"{name} is a {archive} file; unpack it first.")
+            advice = "save it as CSV" if name.endswith((".xlsx", ".ods")) else "unpack it first"
+            raise SequenceFileError(f"{name} is a {archive} file; {advice}.")
     if head[257:] == b"ustar":
         raise SequenceFileError(f"{name} is a tar archive; unpack it first.")
     return next((form for form, (magic, *_) in _FORMS.items() if head.startswith(magic)), "")

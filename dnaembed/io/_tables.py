@@ -92,8 +92,7 @@ def read_labels(
         elif len(fields) == 1 and (fields[0][:1] == ">" or not fields[0].upper().strip("ACGTN")):
             hint = "; this looks like a file of sequences, not of labels"
         check_columns(where, fields, n_columns, hint)
-        hint = "; --id-column (id_column) chooses another column" * (" " in fields[id_at])
-        check_identifier(where, fields[id_at], labels, hint)
+        check_identifier(where, fields[id_at], labels, "; --id-column (id_column) names another")
         if not fields[label_at]:
             raise SequenceFileError(f"{where}: the label is empty.")
         labels[fields[id_at]] = fields[label_at]
@@ -138,7 +137,7 @@ def in_order_of(
 ) -> list[Value]:
     """Return what a table, maybe of whole headers, has for each identifier; raise if some lack."""
     if not isinstance(table, Mapping):
-        raise TypeError(f"Expected what was read from the file, got {printable(repr(table))}.")
+        raise TypeError(f"Expected ids, then what the file holds, got {printable(repr(table))}.")
     table = by_first_word(ids, table)
     if missing := [identifier for identifier in ids if identifier not in table]:
         shown = listed(missing, 3)

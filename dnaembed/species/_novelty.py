@@ -105,7 +105,7 @@ def check_unknown(unknown: str | int, species: np.ndarray, codes: np.ndarray) ->
     elif unknown in species.tolist():
         wrong = "is one of the species in y"
     elif np.bincount(codes).max() < 2:
-        wrong = "needs at least 2 reads of a species in y, got 1 of each"
+        raise ValueError("unknown (--unknown) needs 2 reads of a species, got 1 of each.")
     if wrong:
         raise ValueError(f"unknown={unknown!r} {wrong}.")
 

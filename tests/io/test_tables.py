@@ -110,7 +110,7 @@ def test_missing_labels_are_counted_and_named():
         labels_of(["r1", "q", "r", "s", "t"], {"r1": "a"}, where="x.tsv")
     with pytest.raises(SequenceFileError, match="identifiers of both agree"):
         labels_of(["q", "r"], {"r1": "a"})
-    with pytest.raises(TypeError, match=r"what was read from the file, got 'x\.tsv'"):
+    with pytest.raises(TypeError, match=r"what the file holds, got 'x\.tsv'"):
         labels_of(["r1"], "x.tsv")
 
 

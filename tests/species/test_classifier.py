@@ -234,7 +234,7 @@ SVC = {"classifier": LinearSVC(), "calibrate": True}
     ("parameters", "step", "message"),
     [
         ({"unknown": "b"}, 1, r"unknown='b' is one of the species"),
-        ({"unknown": "?"}, 2, "needs at least 2 reads of a species in y, got 1 of each"),
+        ({"unknown": "?"}, 2, "needs 2 reads of a species, got 1 of each"),
         (SVC, 1, "calibrate=True needs a classifier with predict_proba"),
         ({"unknown": 1.5}, 1, "The 'unknown' parameter"),
         ({"false_unknown_rate": 0}, 1, "The 'false_unknown_rate' parameter"),

@@ -175,7 +175,7 @@ class Sequences:
             f"mean {sure}": (sure, "mean"), f"least {sure}": (sure, "min"),
         }  # fmt: skip
         known = {name: how for name, how in wanted.items() if how[0] in frame}
-        sizes = frame.groupby(label).agg(**known)
+        sizes = frame.groupby(frame[label].replace({-1: f"no {label}"})).agg(**known)
         sizes = sizes.sort_values("sequences", ascending=False, kind="stable").reset_index()
         is_none = frame[label].astype(str).isin(NOTHINGS)
         if "median length" in sizes:

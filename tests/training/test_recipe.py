@@ -235,7 +235,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_with_other_values(tmp_path, ge
         ("model", {"architecture": "lstm"}, "architecture must be one of dnabert, kmer_profile"),
         ("model", {"layers": 3}, r"Unknown parameters of the model \['layers'\]. There are"),
         ("model", {"path": "x", "size": 3}, r"A model that exists takes no sizes, got \['size'\]"),
-        ("pairs", {"length": 3}, r"Unknown parameters of pairs \['length'\]. Did you mean 'min_length'"),
+        ("pairs", {"length": 3}, r"of pairs \['length'\]. Did you mean 'min_length'"),
         ("training", {"lr": 3}, r"Unknown training parameters \['lr'\]. There are"),
         ("linear", {"width": 3}, r"Unknown parameters of the linear part \['width'\]. There"),
         ("output", {"dtype": "int8"}, r"output takes a dtype out of \['bfloat16', 'float16'"),

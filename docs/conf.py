@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -92,6 +93,16 @@ html_theme_options = {
         "auto_examples/**": [],
     },
 }
+# An icon and "edit this page", as soon as pyproject.toml says where the repository is.
+_file = Path(__file__).parents[1] / "pyproject.toml"
+_urls = tomllib.loads(_file.read_text(encoding="utf-8"))["project"]["urls"]
+if repository := _urls.get("Repository"):
+    html_theme_options["icon_links"] = [
+        {"name": "Repository", "url": repository, "icon": "fa-brands fa-git-alt"}
+    ]
+    html_theme_options["use_edit_page_button"] = True
+    html_theme_options["secondary_sidebar_items"]["guide/*"].append("edit-this-page")
+    html_context["edit_page_url_template"] = repository + "/edit/main/docs/{{ file_name }}"
 toc_object_entries_show_parents = "hide"
 # Pages without pages below them have nothing to show beside them.
 _NO_SIDEBAR = (

@@ -148,7 +148,7 @@ class Reading(SkipEmpty):
             n_short += sum(len(sequence) - sequence.count("N") < 500 for sequence in sequences)
             yield list(ids), list(sequences)
         if n_short:
-            logger.warning("%s shorter than 500 known bp: these say little.", f"{n_short:,}")
+            logger.warning("%s sequences have under 500 known bp and say little.", f"{n_short:,}")
 
 
 @group("Reading")

@@ -340,7 +340,7 @@ def test_classify_unknown(classify, capsys):
     query = list("abcd"), [*species_like(1, seed=1), "GT" * 200, "GGGT" * 125]
     n_short = sum(len(sequence) < 500 for sequence in query[1])
     header, *rows = classify(*query, "--unknown", "--calibrate")
-    assert f"{n_short} shorter than 500 known bp" in capsys.readouterr().err
+    assert f"{n_short} sequences have under 500 known bp" in capsys.readouterr().err
     assert header == ["id", "species", "probability", "confidence"]
     assert all(0 < float(row[3]) <= float(row[2]) <= 1 for row in rows)
     _, *rows = classify(*query, "--unknown", "--false-unknown-rate", "0.9")
